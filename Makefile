@@ -1,0 +1,67 @@
+# Two commands need nothing but Python 3.11 and a package index: `make demo` and `make test`.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Folders of scripts that import each other by name; each is checked by itself.
+SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test lint types imports pytest packaging demo jaeger bench-demo clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("bento-monitor needs Python 3.11 or newer, and $(PYTHON) is %d.%d: give another, as in make test PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "==> Installing uv $(UV_VERSION)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "==> Installing bento-monitor with the versions of constraints.txt (torch is large: minutes on a slow line)"
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+install: $(STAMP) ## Make .venv and install everything into it
+
+test: lint types imports pytest ## Run every check and every test
+
+lint: $(STAMP) ## Check style and format with ruff
+	@echo "==> ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in examples and benchmarks
+	@echo "==> mypy"
+	@$(BIN)/mypy
+	@for folder in $(SCRIPT_FOLDERS); do \
+		MYPYPATH=$$folder $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --no-warn-return-any \
+			$$folder || exit 1; \
+	done
+
+imports: $(STAMP) ## Check the import contracts with import-linter
+	@echo "==> import-linter"
+	@$(BIN)/lint-imports
+
+pytest: $(STAMP) ## Run the tests
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest
+
+packaging: $(STAMP) ## Build the wheel and test it away from the checkout
+	@$(BIN)/python -m pytest tests/packaging
+
+demo: $(STAMP) ## Run the main job on a real model: serve, trace, optimize, promote
+	@$(BIN)/python examples/semantic_search/demo.py
+
+jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
+	@tests/integration/jaeger/run.sh
+
+bench-demo: $(STAMP) ## Measure the demo's figures into benchmarks/results/demo.json
+	@$(BIN)/python benchmarks/bench_demo.py
+
+clean: ## Remove what the tools left, but not .venv
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""The one shape of every benchmark's result, and its table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bento_monitor.files import write_atomic
+from bento_monitor.installation import STACK, read_versions
+from bento_monitor.machine import read_machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure. `met` is None where no goal was set."""
+
+    value: float
+    unit: str
+    ci95: tuple[float, float] | None = None
+    goal: str | None = None
+    met: bool | None = None
+
+
+def write_result(name: str, figures: Mapping[str, Figure], raw: Any) -> Path:
+    """Write `benchmarks/results/NAME.json` and print its figures as a table."""
+    path = RESULTS / f"{name}.json"
+    payload = {
+        "name": name,
+        "command": " ".join(["python", *sys.argv]),
+        "commit": _commit(),
+        "machine": asdict(read_machine()),
+        "versions": read_versions(STACK),
+        "figures": {key: asdict(figure) for key, figure in figures.items()},
+        "raw": raw,
+    }
+    write_atomic(path, json.dumps(payload, indent=1) + "\n")
+    _print(figures)
+    return path
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _print(figures: Mapping[str, Figure]) -> None:
+    table = Table("figure", "value", "95 % interval", "unit", "goal", "met")
+    for key, figure in figures.items():
+        interval = f"[{figure.ci95[0]:.4g}, {figure.ci95[1]:.4g}]" if figure.ci95 else "-"
+        met = {True: "yes", False: "NO", None: "-"}[figure.met]
+        table.add_row(key, f"{figure.value:.4g}", interval, figure.unit, figure.goal or "-", met)
+    Console().print(table)

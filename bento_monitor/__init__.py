@@ -1,0 +1,33 @@
+"""Trace every request of a BentoML service, find out where the time goes, and run what was released.
+
+The public names are resolved when they are first used, so that importing the package costs nothing and cannot fail.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .runner import MonitoredRunner
+    from .service import monitored
+    from .settings import MonitorSettings
+
+__version__ = "0.1.0"
+
+__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "monitored"]
+
+_MODULE_OF = {"MonitorSettings": ".settings", "MonitoredRunner": ".runner", "monitored": ".service"}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""How a model is executed: `own` as the user has it, `torch` and `onnxruntime` as a release says."""

@@ -1,0 +1,37 @@
+"""From a call's arguments to named inputs, by the names that the model itself gives them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ._base import UnboundCallError
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def positional_names(function: Any) -> tuple[str, ...]:
+    """The names of a function's positional parameters, in order; none where it has no signature."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(parameter.name for parameter in parameters if parameter.kind in _POSITIONAL)
+
+
+def bind_arguments(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Name each argument; those that are None are left out, as if they had not been given.
+
+    Raises:
+        UnboundCallError: there are more positional arguments than `names`, or one is given twice.
+    """
+    if len(args) > len(names):
+        raise UnboundCallError(f"{len(args)} positional arguments where the model names {len(names)}.")
+    inputs = {name: value for name, value in zip(names, args, strict=False) if value is not None}
+    for name, value in kwargs.items():
+        if name in inputs:
+            raise UnboundCallError(f"The argument {name} is given twice.")
+        if value is not None:
+            inputs[name] = value
+    return inputs

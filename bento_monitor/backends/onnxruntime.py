@@ -1,0 +1,90 @@
+"""The onnxruntime backend: a session on the CPU, with the threads that the release says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ReleaseError, ServiceError
+from ..releases.record import Execution, TensorSpec
+from .arrays import to_numpy
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(bool)": "bool",
+}
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntimeBackend:
+    """An ONNX graph in a session of its own; inputs in the CPU's memory are read where they lie."""
+
+    def __init__(
+        self, graph: bytes, execution: Execution, *, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    ) -> None:
+        """Build the session.
+
+        Raises:
+            ReleaseError: onnxruntime cannot load the graph, or its inputs and outputs are not the release's.
+        """
+        self._session = _session(graph, execution)
+        self._dtypes = {spec.name: spec.dtype for spec in inputs}
+        self._outputs = [spec.name for spec in outputs]
+        named = set(input_dtypes(self._session)), {output.name for output in self._session.get_outputs()}
+        if not (named[0] <= set(self._dtypes) and named[1] >= set(self._outputs)):
+            raise ReleaseError(f"The ONNX file has inputs and outputs {named}: they are not those of the release.")
+        # An input that the answer does not depend on is gone from the graph, but the user still gives it.
+        self._dtypes = {name: dtype for name, dtype in self._dtypes.items() if name in named[0]}
+
+    def run(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """Run the graph; the outputs are numpy arrays."""
+        feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
+        outputs: list[Any] = self._session.run(self._outputs, feed)
+        return outputs
+
+
+def as_input(value: Any, dtype: str | None) -> Any:
+    """The value as a contiguous numpy array of the given type, copied only where it must be."""
+    import numpy as np
+
+    return np.ascontiguousarray(to_numpy(value), dtype=dtype)
+
+
+def default_session(path: Path) -> Any:
+    """A session on the CPU with onnxruntime's own defaults.
+
+    Raises:
+        ServiceError: the file is no graph that onnxruntime can load.
+    """
+    import onnxruntime as ort
+
+    try:
+        return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ServiceError(f"MonitoredRunner: {path} is no ONNX file that can be loaded: {error}") from error
+
+
+def input_dtypes(session: Any) -> dict[str, str]:
+    """The name of each input of a session, in order, with its element type as numpy names it."""
+    return {
+        item.name: _DTYPES.get(item.type, item.type.removeprefix("tensor(").removesuffix(")"))
+        for item in session.get_inputs()
+    }
+
+
+def _session(graph: bytes, execution: Execution) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = execution.intra_op_threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if execution.allow_spinning else "0")
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ReleaseError(f"onnxruntime cannot load the release's ONNX file: {error}") from error

@@ -1,0 +1,110 @@
+"""Running a padded batch by length: sorted, split, each part trimmed to its own longest row, put back in order.
+
+A batch padded to its longest row computes mostly padding where lengths vary. The mask `(batch, length)`, ones then
+zeros, gives the lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ReleaseError
+from ..releases.record import TensorSpec
+from ._base import Backend
+from .arrays import empty_like_rows, put_rows, take_rows, to_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class SubBatches:
+    """Another backend, given `size` rows of about equal length at a time, and `streams` such parts at once.
+
+    The longest parts begin first, so that the streams end at about the same time.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        size: int,
+        mask_input: str | None,
+        *,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        streams: int = 1,
+    ) -> None:
+        """Raise ReleaseError where rows cannot be run apart, or an output would have to be padded again."""
+        self._backend = backend
+        self._size = size
+        self._mask_input = _require_sub_batchable(size, mask_input, inputs, outputs)
+        self._varying_axes = {
+            spec.name: [axis for axis, length in enumerate(spec.shape) if axis and length is None] for spec in inputs
+        }
+        # Its threads end by themselves when nothing refers to the executor any more.
+        self._executor = ThreadPoolExecutor(streams, "bento-monitor-stream") if streams > 1 else None
+
+    def run(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """Run the batch in parts; whole where its mask is not ones then zeros or the inputs disagree on the rows."""
+        lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
+        if lengths is None or any(value.shape[0] != len(lengths) for value in inputs.values()):
+            return self._backend.run(inputs)
+        order = (-lengths).argsort(kind="stable")
+        outputs: list[Any] = []
+        cuts = [order[start : start + self._size] for start in range(0, len(order), self._size)]
+
+        def run_part(rows: NDArray[np.int64]) -> list[Any]:
+            return self._backend.run(self._part(inputs, rows, max(1, int(lengths[rows[0]]))))
+
+        results = map(run_part, cuts) if self._executor is None else self._executor.map(run_part, cuts)
+        for rows, parts in zip(cuts, results, strict=True):
+            if not outputs:
+                outputs = [empty_like_rows(part, len(order)) for part in parts]
+            for output, part in zip(outputs, parts, strict=True):
+                if part.shape != (len(rows), *output.shape[1:]):  # not as it was when the release was made
+                    return self._backend.run(inputs)
+                put_rows(output, rows, part)
+        return outputs
+
+    def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int) -> dict[str, Any]:
+        padded = inputs[self._mask_input].shape[1]
+        part = {}
+        for name, value in inputs.items():
+            trimmed = [slice(None)] * value.ndim
+            for axis in self._varying_axes[name]:
+                if value.shape[axis] == padded:
+                    trimmed[axis] = slice(longest)
+            part[name] = take_rows(value[tuple(trimmed)], rows)
+        return part
+
+
+def prefix_lengths(mask: NDArray[Any]) -> NDArray[np.int64] | None:
+    """How many ones each row of a mask `(batch, length)` begins with; None if it is not ones then zeros, or empty."""
+    import numpy as np
+
+    if mask.ndim != 2 or not mask.size:
+        return None
+    is_one = mask == 1
+    lengths: NDArray[np.int64] = is_one.sum(axis=1, dtype=np.int64)
+    prefix = np.arange(mask.shape[1]) < lengths[:, None]
+    return lengths if np.array_equal(is_one, prefix) and not mask[~is_one].any() else None
+
+
+def _require_sub_batchable(
+    size: int, mask_input: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> str:
+    if size < 1:
+        raise ReleaseError(f"sub_batch_size is {size}: it must be 1 or more.")
+    if mask_input is None or mask_input not in {spec.name for spec in inputs}:
+        raise ReleaseError(f"Sub-batches need an input that gives the lengths; mask_input is {mask_input!r}.")
+    for spec in (*inputs, *outputs):
+        if not spec.shape or spec.shape[0] is not None:
+            raise ReleaseError(
+                f"Sub-batches need a batch as the first axis of {spec.name}, whose shape is {spec.shape}."
+            )
+    for spec in outputs:
+        if None in spec.shape[1:]:
+            raise ReleaseError(f"The output {spec.name} has an axis as long as the batch's longest row: run it whole.")
+    return mask_input

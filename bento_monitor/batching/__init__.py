@@ -1,0 +1,5 @@
+"""Gathering requests into batches."""
+
+from .dispatcher import BatchDispatcher
+
+__all__ = ["BatchDispatcher"]

@@ -1,0 +1,65 @@
+"""One request's rows on their way through the dispatcher, whole or in parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+from ..tracing.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class RowCodec:
+    """How the rows of a request's value are counted, cut and joined (BentoML's own containers, or a stand-in)."""
+
+    count: Callable[[Any], int]
+    split: Callable[[Any, Sequence[int]], list[Any]]
+    """`split(value, [0, a, b])` gives the rows `0:a` and `a:b`."""
+    join_outputs: Callable[[Sequence[Any]], Any]
+
+
+@dataclass(slots=True)
+class Job:
+    """One waiting request, or the part of it that is left when it is larger than a batch."""
+
+    value: Any
+    rows: int
+    queued_ns: int
+    context: Context
+    ledger: Ledger | None
+    future: asyncio.Future[Any]
+
+
+def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
+    """Cut a job in two; its future gets the joined answer of both, or the first failure."""
+    loop = job.future.get_loop()
+    values = codec.split(job.value, [0, first_rows, job.rows])
+    sizes = (first_rows, job.rows - first_rows)
+    parts = [
+        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future())
+        for value, rows in zip(values, sizes, strict=True)
+    ]
+
+    def settle(done: asyncio.Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if job.future.done():
+            return
+        if done.cancelled():
+            job.future.cancel()
+        elif error is not None:
+            job.future.set_exception(error)
+        elif all(part.future.done() for part in parts):
+            job.future.set_result(codec.join_outputs([part.future.result() for part in parts]))
+
+    def abandon(parent: asyncio.Future[Any]) -> None:
+        if parent.cancelled():
+            for part in parts:
+                part.future.cancel()
+
+    for part in parts:
+        part.future.add_done_callback(settle)
+    job.future.add_done_callback(abandon)
+    return parts[0], parts[1]

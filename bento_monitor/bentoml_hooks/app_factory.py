@@ -1,0 +1,121 @@
+"""BentoML's application factory with our dispatcher in place of its own, and stamps around threads."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from _bentoml_impl.server.app import ServiceAppFactory
+from bentoml._internal.context import server_context, trace_context
+from bentoml._internal.runner.container import AutoContainer
+from bentoml._internal.utils import is_async_callable
+from bentoml.exceptions import ServiceUnavailable
+
+from ..batching import BatchDispatcher
+from ..batching.job import RowCodec
+from ..releases.record import Batching
+from ..tracing.ledger import BatchRecord, current_ledger
+from .io_stamps import stamp_descriptors
+from .status import holds
+
+BatchHook = Callable[[BatchRecord], None]
+
+
+class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
+    """Builds the same application, with each hook that holds."""
+
+    def __init__(self, service: Any, *, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> None:
+        super().__init__(service, is_main=is_main)
+        self.batch_dispatchers: dict[str, BatchDispatcher] = {}
+        for name, method in service.apis.items():
+            if holds("io_stamps"):
+                stamp_descriptors(method)
+            if method.batchable and holds("dispatcher"):
+                self.batch_dispatchers[name] = self._make_dispatcher(name, method, enter_batch, batch_done)
+
+    def _make_dispatcher(self, name: str, method: Any, enter: BatchHook, done: BatchHook) -> BatchDispatcher:
+        into, out = method.batch_dim
+
+        def join_outputs(parts: Sequence[Any]) -> Any:
+            return AutoContainer.batches_to_batch(parts, out)[0]
+
+        return BatchDispatcher(
+            name,
+            functools.partial(self._run_batch, name),
+            RowCodec(
+                count=functools.partial(AutoContainer.get_batch_size, batch_dim=into),
+                split=functools.partial(AutoContainer.batch_to_batches, batch_dim=into),
+                join_outputs=join_outputs,
+            ),
+            Batching(max_batch_size=method.max_batch_size, window_ms=0.0),
+            max_latency_ms=method.max_latency_ms,
+            overloaded=lambda: ServiceUnavailable("process is overloaded"),
+            enter_batch=enter,
+            batch_done=done,
+        )
+
+    async def _run_batch(self, name: str, values: Sequence[Any], rows: int) -> Sequence[Any]:
+        method = self.service.apis[name]
+        function = getattr(self._service_instance, name).local
+        if self.enable_metrics:
+            self._observe_batch_size(name, len(values))
+        batch, indices = AutoContainer.batches_to_batch(values, method.batch_dim[0])
+        extra = {method.ctx_param: self.service.context} if method.ctx_param is not None else {}
+        if is_async_callable(function):
+            result = await function(batch, **extra)
+        else:
+            result = await super()._to_thread(function, batch, **extra)
+        outputs: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, method.batch_dim[1])
+        return outputs
+
+    def _observe_batch_size(self, name: str, size: int) -> None:
+        self.adaptive_batch_size_hist.labels(
+            runner_name=self.service.name,
+            worker_index=server_context.worker_index,
+            method_name=name,
+            service_version=server_context.bento_version,
+            service_name=server_context.bento_name,
+        ).observe(size)
+
+    async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
+        """Hand one request to our dispatcher; BentoML's own checks of its arguments are kept."""
+        if name not in self.batch_dispatchers:
+            return await super().batch_infer(name, input_args, input_kwargs)
+        method = self.service.apis[name]
+        values = [*input_args, *(value for key, value in input_kwargs.items() if key != method.ctx_param)]
+        if len(values) != 1:
+            raise TypeError("Batch inference function only accept one argument")
+        return await self.batch_dispatchers[name].submit(values[0])
+
+    async def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        ledger = current_ledger.get()
+        # `next` is a step of a stream, whose time lies between its first and its last byte.
+        if ledger is None or func is next or not holds("thread_stamps"):
+            return await super()._to_thread(func, *args, **kwargs)
+        ledger.queued_ns = time.monotonic_ns()
+
+        def call() -> Any:
+            ledger.started_ns = time.monotonic_ns()
+            try:
+                return func(*args, **kwargs)
+            finally:
+                ledger.ended_ns = time.monotonic_ns()
+
+        return await super()._to_thread(call)
+
+    @property
+    def middlewares(self) -> list[Any]:
+        """BentoML's middlewares less its tracing, whose spans nobody gets and under which a user's would be orphans."""
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+        kept: list[Any] = super().middlewares
+        if not holds("request_id"):
+            return kept
+        return [middleware for middleware in kept if middleware.cls is not OpenTelemetryMiddleware]
+
+
+def set_request_id(span_id: int) -> None:
+    """Make BentoML's `X-BentoML-Request-ID` the id of our server span."""
+    trace_context.request_id = span_id

@@ -1,0 +1,149 @@
+"""Loading a BentoML service in a process of ours, and calling its APIs without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ServiceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceApi:
+    """One API of a service; `input_name` is None where it takes more than one argument, or none."""
+
+    name: str
+    route: str
+    is_batchable: bool
+    input_name: str | None
+    max_batch_size: int
+    method: Any
+
+
+def load_service(target: str, working_dir: Path) -> Any:
+    """Import the service `module:Service`; its working directory becomes this process's own, as in a BentoML worker.
+
+    Raises:
+        ServiceError: it cannot be imported, or is no service of BentoML's current kind.
+    """
+    import bentoml
+
+    try:
+        service = bentoml.load(target, working_dir=str(working_dir), standalone_load=True)
+    except (Exception, SystemExit) as error:
+        raise ServiceError(f"The service {target} cannot be imported: {_in_words(error)}") from error
+    if not hasattr(service, "apis") or not hasattr(service, "inner"):
+        raise ServiceError(f"{target} is no class with @bentoml.service: only those can be monitored.")
+    return service
+
+
+def apis_of(service: Any) -> tuple[ServiceApi, ...]:
+    """The APIs of a service, in the order of their names."""
+    return tuple(_describe_api(name, method) for name, method in sorted(service.apis.items()))
+
+
+def api_of(service: Any, name: str) -> ServiceApi:
+    """The API of that name.
+
+    Raises:
+        ServiceError: there is none; the message lists those that there are.
+    """
+    for api in apis_of(service):
+        if api.name == name:
+            return api
+    names = ", ".join(sorted(service.apis)) or "none"
+    raise ServiceError(f"The service {service.name} has no API {name!r}; it has {names}.")
+
+
+def worker_count(service: Any) -> int:
+    """How many workers `bentoml serve` starts for the service."""
+    workers = service.config.get("workers") or 1
+    if isinstance(workers, int):
+        return workers
+    from _bentoml_impl.server.allocator import ResourceAllocator
+
+    return int(ResourceAllocator().get_worker_env(service)[0])
+
+
+def instantiate(service: Any) -> Any:
+    """An instance of the service's class, its start-up hooks run as a worker runs them.
+
+    Raises:
+        ServiceError: its constructor or a hook fails.
+    """
+    try:
+        instance = service()
+        for name in dir(service.inner):
+            if not name.startswith("__") and getattr(getattr(service.inner, name), "__bentoml_startup_hook__", False):
+                _finish(getattr(instance, name)())
+    except ServiceError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ServiceError(f"The service {service.name} cannot be started: {_in_words(error)}") from error
+    return instance
+
+
+def input_of(api: ServiceApi, samples: NDArray[Any]) -> Any:
+    """Samples of a data file as the API's function gets them from a request: a list, an array or a tensor.
+
+    Raises:
+        ServiceError: BentoML refuses them as this API's input.
+    """
+    import numpy as np
+
+    field = api.method.input_spec.model_fields[api.input_name]
+    origin = typing.get_origin(field.annotation) or field.annotation
+    is_sequence = inspect.isclass(origin) and issubclass(origin, Sequence)
+    value: Any = samples.tolist() if is_sequence or not isinstance(samples, np.ndarray) else samples
+    try:
+        return getattr(api.method.input_spec.model_validate({api.input_name: value}), str(api.input_name))
+    except ValueError as error:
+        raise ServiceError(f"The API {api.name} does not take these samples as {api.input_name}: {error}") from error
+
+
+def call_api(service: Any, instance: Any, api: ServiceApi, value: Any) -> Any:
+    """Call the API's own function, past BentoML's server and batching.
+
+    Raises:
+        ServiceError: the function fails.
+    """
+    context = {api.method.ctx_param: service.context} if api.method.ctx_param else {}
+    try:
+        return _finish(getattr(instance, api.name).local(value, **context))
+    except Exception as error:
+        raise ServiceError(f"The API {api.name} fails on the samples: {_in_words(error)}") from error
+
+
+def _describe_api(name: str, method: Any) -> ServiceApi:
+    parameters = list(inspect.signature(method.func).parameters)[1:]
+    inputs = [parameter for parameter in parameters if parameter != method.ctx_param]
+    return ServiceApi(
+        name=name,
+        route=method.route,
+        is_batchable=method.batchable,
+        input_name=inputs[0] if len(inputs) == 1 else None,
+        max_batch_size=method.max_batch_size,
+        method=method,
+    )
+
+
+def _finish(result: Any) -> Any:
+    if not inspect.isawaitable(result):
+        return result
+
+    async def wait() -> Any:
+        return await result
+
+    return asyncio.run(wait())
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")

@@ -1,0 +1,94 @@
+"""Which of our hooks hold on the BentoML that is installed. A hook that does not hold is not used."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class HookStatus:
+    """One touch of BentoML's private parts: whether it can be used, and if not, why."""
+
+    name: str
+    holds: bool
+    reason: str
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _expect(what: str, seen: object, expected: object) -> None:
+    if seen != expected:
+        raise LookupError(f"{what} is {seen!r}, expected {expected!r}")
+
+
+def _check_service_app() -> None:
+    from _bentoml_impl.server.app import ServiceAppFactory
+    from _bentoml_sdk.service import Service
+
+    _expect("Service.to_asgi", _parameters(Service.to_asgi), ["self", "is_main"])
+    _expect("ServiceAppFactory", _parameters(ServiceAppFactory.__init__)[:3], ["self", "service", "is_main"])
+    _expect("ServiceAppFactory.middlewares", type(ServiceAppFactory.middlewares), property)
+
+
+def _check_dispatcher() -> None:
+    from _bentoml_impl.server.app import ServiceAppFactory
+    from bentoml._internal.runner.container import AutoContainer
+
+    expected = ["self", "name", "input_args", "input_kwargs"]
+    _expect("batch_infer", _parameters(ServiceAppFactory.batch_infer), expected)
+    joined, indices = AutoContainer.batches_to_batch([["a"], ["b", "c"]], 0)
+    _expect("batches_to_batch", (joined, indices), (["a", "b", "c"], [0, 1, 3]))
+    _expect("batch_to_batches", AutoContainer.batch_to_batches(joined, indices, 0), [["a"], ["b", "c"]])
+
+
+def _check_thread_stamps() -> None:
+    from _bentoml_impl.server.app import ServiceAppFactory
+
+    _expect("_to_thread", _parameters(ServiceAppFactory._to_thread), ["self", "func", "args", "kwargs"])
+
+
+def _check_io_stamps() -> None:
+    from _bentoml_sdk.io_models import IODescriptor
+
+    _expect("from_http_request", _parameters(IODescriptor.from_http_request), ["request", "serde"])
+    _expect("to_http_response", _parameters(IODescriptor.to_http_response), ["obj", "serde"])
+
+
+def _check_request_id() -> None:
+    from bentoml._internal.context import trace_context
+
+    _expect("trace_context.request_id", isinstance(type(trace_context).request_id, property), True)
+
+
+_CHECKS: dict[str, Callable[[], None]] = {
+    "service_app": _check_service_app,
+    "dispatcher": _check_dispatcher,
+    "thread_stamps": _check_thread_stamps,
+    "io_stamps": _check_io_stamps,
+    "request_id": _check_request_id,
+}
+
+
+def _status(name: str, check: Callable[[], None]) -> HookStatus:
+    try:
+        check()
+    except Exception as error:  # a BentoML that has changed can fail here in any way
+        return HookStatus(name, holds=False, reason=f"{type(error).__name__}: {error}")
+    return HookStatus(name, holds=True, reason="")
+
+
+@cache
+def check_hooks() -> tuple[HookStatus, ...]:
+    """Try every hook on the installed BentoML, once a process; nothing is patched by it."""
+    return tuple(_status(name, check) for name, check in _CHECKS.items())
+
+
+def holds(name: str) -> bool:
+    """Whether the hook of this name can be used."""
+    return any(status.name == name and status.holds for status in check_hooks())

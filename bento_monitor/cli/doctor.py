@@ -1,0 +1,114 @@
+"""`bento-monitor doctor`: what is installed, what this machine has, and what works on it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..installation import Installation
+    from ..machine import Machine
+
+_GIB = 2**30
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def doctor(*, as_json: bool) -> None:
+    """Say what is installed, which CPU features and devices are here, and which hooks hold on this BentoML.
+
+    Exits with 1 where something must be mended before a service can be monitored.
+    """
+    from rich.console import Console
+
+    from ..installation import read_installation
+    from ..machine import read_machine
+
+    if as_json:
+        machine, installation = read_machine(), read_installation()
+        click.echo(json.dumps(_as_json(machine, installation), indent=2))
+    else:
+        # Importing BentoML and ONNX Runtime takes seconds.
+        with Console(stderr=True).status("Looking at this machine and what is installed"):
+            machine, installation = read_machine(), read_installation()
+        _print(machine, installation)
+    if installation.problems:
+        raise click.exceptions.Exit(1)
+
+
+def _as_json(machine: Machine, installation: Installation) -> dict[str, object]:
+    extras = [{**asdict(extra), "install_command": extra.install_command} for extra in installation.extras]
+    return {
+        "python": platform.python_version(),
+        "machine": asdict(machine),
+        **asdict(installation),
+        "extras": extras,
+    }
+
+
+def _print(machine: Machine, installation: Installation) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    for table in (_machine_table(machine), _installation_table(installation), _hook_table(installation)):
+        console.print(table)
+    for problem in installation.problems:
+        console.print(f"Problem: {problem}", soft_wrap=True)
+    if not installation.problems:
+        console.print("No problem found.")
+
+
+def _machine_table(machine: Machine) -> Table:
+    table = _table("This machine")
+    table.add_row("Python", f"{platform.python_version()} ({platform.python_implementation()})")
+    table.add_row("System", machine.system)
+    table.add_row("Processor", machine.cpu_model)
+    table.add_row("CPU features", "not known" if machine.cpu_flags is None else " ".join(machine.cpu_flags) or "none")
+    cores = f"{machine.usable_cpus} usable of {machine.logical_cpus}"
+    table.add_row("Cores", f"{cores}, quota {machine.cpu_quota:g}" if machine.cpu_quota else f"{cores}, no quota")
+    memory = f"{machine.memory_bytes / _GIB:.1f} GiB"
+    limit = machine.memory_limit_bytes
+    table.add_row("Memory", f"{memory}, limit {limit / _GIB:.1f} GiB" if limit else f"{memory}, no limit")
+    for gpu in machine.gpus:
+        table.add_row("GPU", f"{gpu.name}, {gpu.memory_bytes / _GIB:.0f} GiB, compute {gpu.compute_capability}")
+    if not machine.gpus:
+        table.add_row("GPU", "none")
+    return table
+
+
+def _installation_table(installation: Installation) -> Table:
+    table = _table("Installed")
+    for name, version in installation.packages.items():
+        table.add_row(name, version or "-")
+    for extra in installation.extras:
+        missing = ", ".join(extra.missing)
+        table.add_row(f"[{extra.name}]", f"without {missing}: {extra.install_command}" if missing else "complete")
+    table.add_row("ONNX Runtime on", ", ".join(installation.onnxruntime_providers) or "nothing")
+    table.add_row("Traces go to", installation.telemetry or "see the problem below")
+    if home := installation.home:
+        state = "writable" if home.is_writable else "NOT writable"
+        table.add_row("Home folder", f"{home.path} ({state}, {home.free_bytes / _GIB:.1f} GiB free)")
+    return table
+
+
+def _hook_table(installation: Installation) -> Table:
+    table = _table(f"Hooks on BentoML {installation.packages['bentoml'] or '(not installed)'}")
+    for hook in installation.hooks:
+        table.add_row(hook.name, "holds" if hook.holds else f"does not hold, so it is not used: {hook.reason}")
+    return table
+
+
+def _table(title: str) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

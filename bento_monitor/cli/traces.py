@@ -1,0 +1,151 @@
+"""`bento-monitor traces`: the slowest requests, or one of them as a waterfall."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..settings import load_settings
+from ..tracing.store_file import store_path
+from ..tracing.store_reader import StoreReader
+from ..tracing.trace_record import Trace, TraceReader, TraceSummary
+from ..tracing.waterfall import WaterfallLine, waterfall
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_MIN_ID_DIGITS = 8
+_ID_DIGITS = 32
+# What a terminal's line holds beside the bar: names, durations, notes.
+_LABEL_CHARS = 90
+_BAR_CHARS = (24, 60)
+
+
+@click.command()
+@click.argument("trace_id", required=False)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many to list.")
+@click.option("--service", help="Only requests to this service.")
+@click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only those that took this long.")
+@click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def traces(
+    trace_id: str | None,
+    limit: int,
+    service: str | None,
+    slower_than_ms: float,
+    since_minutes: float | None,
+    as_json: bool,
+) -> None:
+    """List the slowest requests, or show the one whose trace id begins with TRACE_ID as a waterfall."""
+    path = store_path(load_settings().home)
+    reader: TraceReader = StoreReader(path)
+    if trace_id is not None:
+        _show(reader.trace(trace_id), as_json)
+        return
+    since_ns = time.time_ns() - int(since_minutes * 60e9) if since_minutes is not None else None
+    found = reader.slowest(limit, service=service, since_ns=since_ns, slower_than_ns=int(slower_than_ms * 1e6))
+    if as_json:
+        click.echo(json.dumps([asdict(summary) for summary in found], indent=2))
+    elif found:
+        print_summaries(_console(), found)
+    else:
+        click.echo(_nothing_found(reader, path))
+
+
+def _nothing_found(reader: TraceReader, path: Path) -> str:
+    if reader.slowest(1):
+        return "No request that is kept is like that: give fewer conditions."
+    return (
+        f"No traces yet in {path}. Serve with bento-monitor serve MODULE:SERVICE (or put @monitored on the service),"
+        " send it a request, and look again. Where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
+        " server, its traces go there instead."
+    )
+
+
+def _show(trace: Trace, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(trace), indent=2))
+    else:
+        print_waterfall(_console(), trace)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def print_summaries(console: Console, summaries: Sequence[TraceSummary]) -> None:
+    """A table of requests, with as many digits of each trace id as tell them apart."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("trace", box=None, pad_edge=False)
+    for name in ("when", "service", "request", "status"):
+        table.add_column(name, no_wrap=name == "when")
+    table.add_column("ms", justify="right")
+    table.add_column("largest stage")
+    digits = _digits_that_differ({item.trace_id for item in summaries})
+    for item in summaries:
+        table.add_row(
+            item.trace_id[:digits],
+            _when(item.start_ns),
+            Text(item.service),
+            Text(item.name),
+            Text(str(item.status_code or "-"), style="red" if item.is_error else ""),
+            f"{item.duration_ns / 1e6:.1f}",
+            Text(f"{item.largest_stage} {item.largest_stage_ns / 1e6:.1f} ms" if item.largest_stage else "-"),
+        )
+    console.print(table)
+    console.print("Show one as a waterfall: bento-monitor traces TRACE", style="dim")
+
+
+def _digits_that_differ(trace_ids: set[str]) -> int:
+    for digits in range(_MIN_ID_DIGITS, _ID_DIGITS):
+        if len({trace_id[:digits] for trace_id in trace_ids}) == len(trace_ids):
+            return digits
+    return _ID_DIGITS
+
+
+def print_waterfall(console: Console, trace: Trace) -> None:
+    """Every span of a trace on a line, its bar where it lies in time; what belongs to a shared batch is hatched."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = waterfall(trace)
+    services = ", ".join(dict.fromkeys(span.service for span in trace.spans))
+    console.print(Text(f"trace {trace.trace_id}  {services}  {_when(trace.spans[0].start_ns)}"))
+    total_ns = max(1, *(line.start_offset_ns + line.duration_ns for line in lines if not line.is_linked))
+    bar_chars = min(max(_BAR_CHARS[0], console.width - _LABEL_CHARS), _BAR_CHARS[1])
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=bar_chars)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column()
+    for line in lines:
+        style = "red" if line.is_error else "magenta" if line.is_linked else "cyan"
+        table.add_row(
+            Text("  " * line.depth + line.name + (" (linked)" if line.is_linked and line.name == "batch" else "")),
+            Text(_bar(line, total_ns, bar_chars, ascii_only=console.options.ascii_only), style=style),
+            f"{line.duration_ns / 1e6:.2f} ms",
+            Text(line.note, style="dim"),
+        )
+    console.print(table)
+
+
+def _bar(line: WaterfallLine, total_ns: int, chars: int, *, ascii_only: bool) -> str:
+    solid, hatched = ("#", "=") if ascii_only else ("█", "▒")
+    begin = min(max(0, round(line.start_offset_ns * chars / total_ns)), chars - 1)
+    end = min(round((line.start_offset_ns + line.duration_ns) * chars / total_ns), chars)
+    return " " * begin + (hatched if line.is_linked else solid) * max(1, end - begin)
+
+
+def _when(start_ns: int) -> str:
+    return datetime.fromtimestamp(start_ns / 1e9).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,54 @@
+"""Every span, attribute and metric name, with its unit. HTTP names follow the OpenTelemetry semantic conventions."""
+
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
+SCOPE_NAME: Final = "bento_monitor"
+
+# Spans inside a request's own trace. The server span is named "POST /route".
+SPAN_PARSE: Final = "parse"
+SPAN_QUEUE: Final = "queue"
+SPAN_INFER: Final = "infer"
+SPAN_MODEL: Final = "model"
+SPAN_SERIALIZE: Final = "serialize"
+# A batch has a trace of its own, linked both ways with the `infer` span of every request in it.
+SPAN_BATCH: Final = "batch"
+
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+URL_SCHEME: Final = "url.scheme"
+ERROR_TYPE: Final = "error.type"
+
+API_NAME: Final = "bento_monitor.api.name"
+BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
+BATCH_ROWS: Final = "bento_monitor.batch.rows"
+BATCH_POSITION: Final = "bento_monitor.batch.position"
+BATCH_LINKED: Final = "bento_monitor.batch.linked"  # members that are sampled, and so linked
+MODEL_SHARE_NS: Final = "bento_monitor.model.share_ns"  # a request's part of its batch's machine time
+RUNNER_NAME: Final = "bento_monitor.runner.name"
+RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
+RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
+RUNNER_RELEASE: Final = "bento_monitor.runner.release"
+UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"
+
+ALLOWED_ATTRIBUTES: Final = frozenset(
+    {
+        HTTP_REQUEST_METHOD,
+        HTTP_ROUTE,
+        HTTP_RESPONSE_STATUS_CODE,
+        URL_SCHEME,
+        ERROR_TYPE,
+        API_NAME,
+        BATCH_SIZE,
+        BATCH_ROWS,
+        BATCH_POSITION,
+        BATCH_LINKED,
+        MODEL_SHARE_NS,
+        RUNNER_NAME,
+        RUNNER_BACKEND,
+        RUNNER_PRECISION,
+        RUNNER_RELEASE,
+        UNACCOUNTED_NS,
+    }
+)

@@ -1,0 +1,41 @@
+"""Writing files whole: a reader sees the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether an operation failed for want of room, on the disk or in the user's share of it."""
+    return error.errno in _FULL_DISK
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write `data` to `path` under a temporary name, sync it to disk, and rename it into place.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; nothing of `path` has changed then.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

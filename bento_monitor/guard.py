@@ -1,0 +1,29 @@
+"""A breaker for our own code on a request's path: it may fail, the request may not."""
+
+from __future__ import annotations
+
+import logging
+
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+class Guard:
+    """Counts the failures of one part of ours, logs the first, and switches the part off after `limit` of them."""
+
+    def __init__(self, part: str, limit: int = 5) -> None:
+        self._part = part
+        self._limit = limit
+        self.failures = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the part is switched off."""
+        return self.failures >= self._limit
+
+    def record(self, error: Exception) -> None:
+        """Count one failure."""
+        self.failures += 1
+        if self.failures == 1:
+            _LOGGER.warning("%s failed; the request is not affected.", self._part, exc_info=error)
+        elif self.failures == self._limit:
+            _LOGGER.warning("%s failed %d times and is switched off.", self._part, self.failures)

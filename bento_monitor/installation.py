@@ -1,0 +1,166 @@
+"""What is installed, where telemetry goes, and which hooks hold: the facts that `bento-monitor doctor` shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+from .settings import TelemetryEnvironment, load_settings, read_telemetry_environment
+
+if TYPE_CHECKING:
+    from .bentoml_hooks import HookStatus
+
+DISTRIBUTION = "bento-monitor"
+STACK = (
+    "bento-monitor",
+    "bentoml",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
+    "scikit-learn",
+    "skl2onnx",
+    "numpy",
+    "scipy",
+    "optuna",
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-exporter-otlp-proto-grpc",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+)
+_EXTRA_OF_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*).*;.*\bextra\s*==\s*['\"](?P<extra>[^'\"]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional part of bento-monitor; `missing` names its distributions that are not installed."""
+
+    name: str
+    missing: tuple[str, ...]
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs it."""
+        return f'pip install "{DISTRIBUTION}[{self.name}]"'
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFolder:
+    """The folder where traces, pointers and worker states are kept."""
+
+    path: str
+    is_writable: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What works here; `problems` holds one sentence for each thing that must be mended first."""
+
+    packages: dict[str, str | None]
+    extras: tuple[Extra, ...]
+    onnxruntime_providers: tuple[str, ...]
+    telemetry: str | None
+    home: HomeFolder | None
+    hooks: tuple[HookStatus, ...]
+    problems: tuple[str, ...]
+
+
+def read_installation() -> Installation:
+    """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
+    problems: list[str] = []
+    home = telemetry = None
+    try:
+        home = read_home(load_settings().home)
+        if not home.is_writable:
+            problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
+    except InputError as error:
+        problems.append(str(error))
+    try:
+        telemetry = describe_telemetry(read_telemetry_environment(), home)
+    except InputError as error:
+        problems.append(str(error))
+    return Installation(
+        packages=read_versions(STACK),
+        extras=read_extras(),
+        onnxruntime_providers=_read_providers(problems),
+        telemetry=telemetry,
+        home=home,
+        hooks=_read_hooks(problems),
+        problems=tuple(problems),
+    )
+
+
+def read_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
+    """The installed version of each distribution, None for one that is not installed."""
+    return {name: _version(name) for name in distributions}
+
+
+def read_extras() -> tuple[Extra, ...]:
+    """The extras that bento-monitor offers its users, from its own metadata."""
+    members: dict[str, list[str]] = {}
+    for requirement in metadata.requires(DISTRIBUTION) or ():
+        found = _EXTRA_OF_REQUIREMENT.match(requirement)
+        if found and found["extra"] != "dev":
+            members.setdefault(found["extra"], []).append(found["name"])
+    return tuple(
+        Extra(name, missing=tuple(each for each in distributions if _version(each) is None))
+        for name, distributions in sorted(members.items())
+    )
+
+
+def read_home(home: Path) -> HomeFolder:
+    """Whether the folder, or the nearest one above it that exists, takes a file; nothing is left behind."""
+    existing = next((folder for folder in (home, *home.parents) if folder.is_dir()), Path(os.sep))
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            is_writable = True
+    except OSError:
+        is_writable = False
+    return HomeFolder(str(home), is_writable, free_bytes=shutil.disk_usage(existing).free)
+
+
+def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None) -> str:
+    """Where spans go, in the words of the variables that decide it."""
+    if telemetry.disabled:
+        return "nowhere: OTEL_SDK_DISABLED is true"
+    if "none" in telemetry.exporters:
+        return "nowhere: OTEL_TRACES_EXPORTER is none"
+    if telemetry.otlp_configured:
+        return f"OTLP ({telemetry.otlp_protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
+    return f"embedded store under {home.path}" if home else "embedded store"
+
+
+def _read_providers(problems: list[str]) -> tuple[str, ...]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        problems.append(f"ONNX Runtime cannot be imported ({error}): run pip install --force-reinstall onnxruntime.")
+        return ()
+    return tuple(onnxruntime.get_available_providers())
+
+
+def _read_hooks(problems: list[str]) -> tuple[HookStatus, ...]:
+    try:
+        from .bentoml_hooks import check_hooks
+    except ImportError as error:
+        problems.append(f'BentoML cannot be imported ({error}): run pip install "bentoml>=1.4.39,<1.5".')
+        return ()
+    return tuple(check_hooks())
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

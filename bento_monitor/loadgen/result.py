@@ -1,0 +1,59 @@
+"""What a load recorded: one row a request, nothing left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files import write_atomic
+from .packing import pack, unpack, write_arrays
+
+_COLUMNS = ("body_index", "planned_ns", "sent_ns", "done_ns", "status")
+_SCALARS = ("started_ns", "started_wall_ns", "window_start_ns", "window_end_ns", "cpu_s")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """Every request of a load, in the order in which they were planned. Columns are `(requests,)` int64.
+
+    Times are of CLOCK_MONOTONIC, the same in every process of the machine; `started_wall_ns` is the wall clock at
+    `started_ns`. `status` is 0 where a socket failed or the time ran out; `sent_ns` is 0 where no connection was made.
+    `responses` maps a request's row to its body, for those kept; `errors` counts the failures of status 0 by kind.
+    `cpu_s` is the CPU time that the client itself took while it sent and waited.
+    """
+
+    body_index: NDArray[np.int64]
+    planned_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    done_ns: NDArray[np.int64]
+    status: NDArray[np.int64]
+    responses: Mapping[int, bytes]
+    errors: Mapping[str, int]
+    started_ns: int
+    started_wall_ns: int
+    window_start_ns: int
+    window_end_ns: int
+    cpu_s: float
+
+    def save(self, folder: Path) -> None:
+        """Write `load.npz`, then `load.json`; where that is, the result is whole."""
+        data, ends = pack(list(self.responses.values()))
+        kept = np.array(list(self.responses), dtype=np.int64)
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        write_arrays(folder / "load.npz", {**columns, "kept": kept, "kept_data": data, "kept_ends": ends})
+        scalars = {name: getattr(self, name) for name in _SCALARS}
+        write_atomic(folder / "load.json", json.dumps(scalars | {"errors": dict(self.errors)}))
+
+    @classmethod
+    def load(cls, folder: Path) -> LoadResult:
+        """Read what `save` wrote."""
+        scalars = json.loads((folder / "load.json").read_text())
+        with np.load(folder / "load.npz", allow_pickle=False) as arrays:
+            bodies = unpack(arrays["kept_data"], arrays["kept_ends"])
+            responses = dict(zip(arrays["kept"].tolist(), bodies, strict=True))
+            return cls(**{name: arrays[name] for name in _COLUMNS}, responses=responses, **scalars)

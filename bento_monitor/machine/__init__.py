@@ -1,0 +1,6 @@
+"""What the machine has that bears on speed: its processor, the limits set on this process, memory, and GPUs."""
+
+from .gpu import Gpu
+from .record import Machine, read_machine
+
+__all__ = ["Gpu", "Machine", "read_machine"]

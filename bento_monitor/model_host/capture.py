@@ -1,0 +1,133 @@
+"""The operation `capture`: what an API's calls of its model look like, learnt from calls on real samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ..backends.arrays import dtype_name, is_array, to_numpy
+from ..backends.outputs import flatten_output
+from ..backends.sub_batches import prefix_lengths
+from ..bentoml_hooks.services import ServiceApi
+from ..errors import ServiceError
+from ..releases.record import OutputForm, TensorSpec
+from ..runner import runners
+from .fingerprint import fingerprint
+from .recording import RecordingModel, recording
+from .records import ModelInterface, SampleSource
+from .state import CapturedCall, HostState
+
+_BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
+_KEPT_CALLS = 8
+
+
+def capture(state: HostState, api_name: str, source: SampleSource, seed: int) -> ModelInterface:
+    """Call the API on batches of several sizes, and describe what its model is given and gives back.
+
+    Raises:
+        ServiceError: the API calls no runner or several, or its model takes or gives what cannot be exported.
+    """
+    api = state.api(api_name)
+    name, recorder = _record(state, api, source, seed)
+    calls = recorder.calls
+    _require_exportable(name, calls)
+    own = state.runner(name).own_model
+    inputs = _specs([call.inputs for call in calls])
+    outputs = _specs([call.outputs for call in calls])
+    form = _output_form(own.kind, recorder.last_output)
+    state.calls = sorted(calls, key=lambda call: -_rows(call))[:_KEPT_CALLS]
+    state.interface = ModelInterface(
+        runner=name,
+        kind=own.kind,
+        inputs=inputs,
+        outputs=outputs,
+        output_form=form,
+        mask_input=_mask_input(calls, inputs, outputs),
+        fingerprint=fingerprint(own, inputs),
+    )
+    return state.interface
+
+
+def record_calls(state: HostState, api: ServiceApi, batches: Sequence[Any], runner_name: str) -> list[CapturedCall]:
+    """The calls of the model that the API makes for the given batches of samples."""
+    with recording(state.runner(runner_name)) as recorder:
+        for batch in batches:
+            state.call(api, batch)
+    return recorder.calls
+
+
+def _record(state: HostState, api: ServiceApi, source: SampleSource, seed: int) -> tuple[str, RecordingModel]:
+    import numpy as np
+
+    samples = state.samples(source)
+    generator = np.random.default_rng(seed)
+    with ExitStack() as stack:
+        recorders = {name: stack.enter_context(recording(runner)) for name, runner in runners().items()}
+        for size in _BATCH_SIZES if api.is_batchable else (1,) * len(_BATCH_SIZES):
+            state.call(api, samples[generator.permutation(len(samples))[:size]])
+    called = {name: recorder for name, recorder in recorders.items() if recorder.calls}
+    if len(called) == 1:
+        return next(iter(called.items()))
+    if called:
+        raise ServiceError(f"The API {api.name} calls several runners ({sorted(called)}): only one can be optimized.")
+    raise ServiceError(
+        f"The API {api.name} calls no MonitoredRunner: wrap the model in the service, "
+        "as in self.model = MonitoredRunner(model)."
+    )
+
+
+def _require_exportable(runner: str, calls: Sequence[CapturedCall]) -> None:
+    names = calls[0].inputs.keys()
+    for call in calls:
+        if call.inputs.keys() != names or call.outputs.keys() != calls[0].outputs.keys():
+            raise ServiceError(f"The model {runner} is not always called with the same inputs, or gives other outputs.")
+        for name, value in call.inputs.items():
+            if not is_array(value):
+                raise ServiceError(
+                    f"The model {runner} is given a {type(value).__name__} as {name}: only tensors can be exported. "
+                    "Set it in the model itself."
+                )
+
+
+def _specs(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    """One spec for each array: an axis that had more than one length varies."""
+    largest = max(calls, key=lambda arrays: sum(value.size for value in map(to_numpy, arrays.values())))
+    specs = []
+    for name in calls[0]:
+        shapes = [tuple(arrays[name].shape) for arrays in calls]
+        if len({len(shape) for shape in shapes}) > 1:
+            raise ServiceError(f"{name} does not always have the same number of axes: {sorted(set(shapes))[:4]}.")
+        shape = tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in zip(*shapes, strict=True))
+        specs.append(TensorSpec(name, dtype_name(largest[name]), shape, tuple(largest[name].shape)))
+    return tuple(specs)
+
+
+def _mask_input(
+    calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> str | None:
+    if any(not spec.shape or spec.shape[0] is not None for spec in (*inputs, *outputs)):
+        return None
+    if any(None in spec.shape[1:] for spec in outputs):
+        return None
+    masks = [spec.name for spec in inputs if _is_mask(spec, calls)]
+    return min(masks, key=lambda name: ("mask" not in name, name), default=None)
+
+
+def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
+    """Ones then zeros in every call, at least one of each row a one, and at least one zero somewhere."""
+    if spec.shape != (None, None):
+        return False
+    masks = [to_numpy(call.inputs[spec.name]) for call in calls]
+    lengths = [prefix_lengths(mask) for mask in masks]
+    return all(rows is not None and rows.min() > 0 for rows in lengths) and any((mask == 0).any() for mask in masks)
+
+
+def _output_form(kind: str, output: Any) -> OutputForm:
+    form, _, _ = flatten_output(output)
+    return OutputForm(form.kind, "inputs", form.type_name) if kind == "onnx" else form
+
+
+def _rows(call: CapturedCall) -> int:
+    shape = next(iter(call.inputs.values())).shape
+    return int(shape[0]) if len(shape) else 1

@@ -1,0 +1,156 @@
+"""ModelHost: a user's model in a process of its own, with one method for each thing that can be asked of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import MeasurementError
+from .process import HostProcess
+from .records import (
+    AnswersReport,
+    Contender,
+    Exporter,
+    ModelInterface,
+    Parity,
+    RaceLevel,
+    SampleSource,
+    ServiceDescription,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+OnProgress = Callable[[float], None]
+_IMPORT_TIMEOUT_S = 300.0
+_WORK_TIMEOUT_S = 1800.0
+
+
+class ModelHost:
+    """A context manager around the child process; the child is gone when the block ends, however it ends.
+
+    Every method raises what the child raised (ServiceError, InputError, ReleaseError, MeasurementError), and
+    MeasurementError where the child died or took too long.
+    """
+
+    def __init__(
+        self, target: str, working_dir: Path, env: Mapping[str, str] | None = None, *, log: Path | None = None
+    ) -> None:
+        """`env` is the child's whole environment, None this process's own; `log` gets what the user's code prints."""
+        self._target = target
+        self._working_dir = working_dir
+        self._env = env
+        self._log = log
+        self._process: HostProcess | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bento-monitor-")))
+        self._process = HostProcess(self._target, self._working_dir, self._env, self._log or folder / "model_host.log")
+        self._stack.callback(self._process.close)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self._process is not None:
+            self._process.kill()  # it may be in the middle of something long
+        self._stack.close()
+
+    def describe(self) -> ServiceDescription:
+        """Import the service and list its APIs and runners."""
+        return ServiceDescription.from_dict(self._request("describe", {}, timeout_s=_IMPORT_TIMEOUT_S))
+
+    def capture(self, api: str, source: SampleSource, *, seed: int = 0) -> ModelInterface:
+        """Learn from real samples what the API's calls of its model look like; all that follows needs it."""
+        return ModelInterface.from_dict(self._request("capture", {"api": api, **_source(source), "seed": seed}))
+
+    def export(self, path: Path, exporter: Exporter = "torchscript", *, opset: int = 17) -> None:
+        """Write the model as an ONNX file; a runner's own ONNX file is copied."""
+        self._request("export", {"path": str(path.resolve()), "exporter": exporter, "opset": opset})
+
+    def parity(self, path: Path) -> Parity:
+        """How far the outputs of an ONNX file are from the model's own on captured calls."""
+        return Parity(**self._request("parity", {"path": str(path.resolve())}))
+
+    def answers(
+        self,
+        api: str,
+        source: SampleSource,
+        contender: Contender,
+        path: Path,
+        *,
+        batch_size: int,
+        seed: int,
+        on_progress: OnProgress | None = None,
+    ) -> AnswersReport:
+        """Write the API's answers to all samples to `path`: in random company, or alone with a `batch_size` of 1."""
+        arguments = {
+            "api": api,
+            **_source(source),
+            "contender": contender.to_dict(),
+            "batch_size": batch_size,
+            "seed": seed,
+            "path": str(path.resolve()),
+        }
+        report = self._request("answers", arguments, on_progress=on_progress)
+        return AnswersReport(report["seconds"], tuple(report["shape"]))
+
+    def race(
+        self,
+        api: str,
+        source: SampleSource,
+        contenders: Sequence[Contender],
+        *,
+        level: RaceLevel,
+        batch_size: int,
+        rounds: int,
+        batches: int = 32,
+        block_s: float = 0.4,
+        seed: int = 0,
+        on_progress: OnProgress | None = None,
+    ) -> list[list[float]]:
+        """Samples per second of each contender in each round of interleaved blocks."""
+        arguments = {
+            "api": api,
+            **_source(source),
+            "contenders": [contender.to_dict() for contender in contenders],
+            "level": level,
+            "batch_size": batch_size,
+            "batches": batches,
+            "rounds": rounds,
+            "block_s": block_s,
+            "seed": seed,
+        }
+        speeds: list[list[float]] = self._request("race", arguments, on_progress=on_progress)
+        return speeds
+
+    def _request(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_s: float = _WORK_TIMEOUT_S,
+        on_progress: OnProgress | None = None,
+    ) -> Any:
+        if self._process is None:
+            raise MeasurementError("The model host is not running: use it in a with statement.")
+        return self._process.request(operation, arguments, timeout_s=timeout_s, on_progress=on_progress)
+
+
+def read_answers(path: Path) -> NDArray[np.float32]:
+    """The answers that `ModelHost.answers` wrote: `(samples, ...)` float32, in the order of the samples."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as arrays:
+        answers: NDArray[np.float32] = arrays["answers"]
+    return answers
+
+
+def _source(source: SampleSource) -> dict[str, Any]:
+    return {"samples": str(source.path.resolve()), "array": source.array}

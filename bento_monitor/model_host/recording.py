@@ -1,0 +1,43 @@
+"""Recording the calls that an API makes of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..backends.arguments import bind_arguments
+from ..backends.outputs import flatten_output
+from ..backends.own import OwnModel
+from ..runner import MonitoredRunner, PreparedModel
+from .state import CapturedCall
+
+
+class RecordingModel:
+    """The user's own model; each call of it is kept."""
+
+    def __init__(self, own: OwnModel) -> None:
+        self.backend = own.backend
+        self.precision = own.precision
+        self.calls: list[CapturedCall] = []
+        self._own = own
+
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call the model and keep what went in and what came out."""
+        output = self._own.run(args, kwargs)
+        _, names, arrays = flatten_output(output)
+        inputs = bind_arguments(self._own.names, args, kwargs)
+        self.calls.append(CapturedCall(inputs, dict(zip(names, arrays, strict=True))))
+        self.last_output = output
+        return output
+
+
+@contextmanager
+def recording(runner: MonitoredRunner) -> Iterator[RecordingModel]:
+    """Record the calls of a runner for as long as the block runs."""
+    recorder = RecordingModel(runner.own_model)
+    runner.take_over(PreparedModel(recorder, None))
+    try:
+        yield recorder
+    finally:
+        runner.reset()

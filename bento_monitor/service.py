@@ -1,0 +1,56 @@
+"""Wrapping a BentoML service in one line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+ServiceT = TypeVar("ServiceT")
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+def monitored(service: ServiceT) -> ServiceT:
+    """Monitor a BentoML service: the same object, traced, and able to take a release over while it serves.
+
+    Put it above `@bentoml.service`. With `BENTO_MONITOR_ENABLED=false` the service is left as it is.
+
+    Raises:
+        TypeError: what is decorated is no BentoML service.
+    """
+    from .settings import load_settings
+
+    if not load_settings().enabled:
+        return service
+    from .bentoml_hooks.service_class import give_application
+
+    give_application(service, _build)
+    return service
+
+
+def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
+    """The service's application inside our entry, or as BentoML builds it where that fails."""
+    try:
+        return _build_monitored(service, build_stock, is_main)
+    except Exception:  # our failure is not the service's
+        _LOGGER.exception("The service cannot be monitored; it is served as BentoML would.")
+        return build_stock(is_main)
+
+
+def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
+    from .bentoml_hooks import check_hooks
+    from .bentoml_hooks.service_class import make_factory
+    from .fast_path.entry import Entry
+    from .settings import load_settings
+    from .worker import WorkerMonitor
+
+    worker = WorkerMonitor(service.name, load_settings())
+    factory = make_factory(service, is_main, worker.enter_batch, worker.batch_done)
+    if factory is not None:
+        worker.dispatchers = factory.batch_dispatchers
+    application = build_stock(is_main) if factory is None else factory()
+    for status in check_hooks():
+        if not status.holds:
+            _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
+    prefix = (service.path_prefix or "").rstrip("/")
+    return Entry(application, worker, {prefix + method.route: name for name, method in service.apis.items()})

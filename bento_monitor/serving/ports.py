@@ -1,0 +1,48 @@
+"""Ports to serve on."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from ..errors import InputError, ServerError
+
+# Below the ports that the kernel gives to outgoing connections: a load's own could take one before the server binds it.
+_FIRST_PORT, _LAST_PORT = 15_000, 32_000
+_ATTEMPTS = 200
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on now.
+
+    Raises:
+        ServerError: none was found.
+    """
+    choose = random.SystemRandom()
+    for _ in range(_ATTEMPTS):
+        port = choose.randint(_FIRST_PORT, _LAST_PORT)
+        if _problem_of(host, port) is None:
+            return port
+    raise ServerError(f"No free port was found on {host} between {_FIRST_PORT} and {_LAST_PORT}.")
+
+
+def check_port(host: str, port: int) -> None:
+    """See that a port can be listened on.
+
+    Raises:
+        InputError: it is in use, or the address is not of this machine.
+    """
+    problem = _problem_of(host, port)
+    if problem is not None:
+        raise InputError(f"{host}:{port} cannot be listened on ({problem}): choose another port.")
+
+
+def _problem_of(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror
+    return None

@@ -1,0 +1,73 @@
+"""One exporter of a pipeline, and the account of every span that was built for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterStats:
+    """Spans of one exporter: `built = exported + dropped + queued`, at any moment."""
+
+    name: str
+    built: int
+    exported: int
+    dropped: int
+    queued: int
+
+
+class Lane:
+    """Counts one exporter's spans. Its owner's lock guards every method but `export`."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.exporter = exporter
+        self.name = type(exporter).__name__
+        self._is_failing = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the account again, as a forked child must."""
+        self._built = self._exported = self._dropped = self._queued = 0
+
+    def enqueue(self, count: int) -> None:
+        """Count spans that were built for this exporter."""
+        self._built += count
+        self._queued += count
+
+    def settle(self, count: int, *, is_exported: bool) -> None:
+        """Count spans that the exporter took, or lost. What was given up before stays dropped."""
+        count = min(count, self._queued)
+        self._queued -= count
+        if is_exported:
+            self._exported += count
+        else:
+            self._dropped += count
+
+    def give_up(self) -> None:
+        """Drop what the exporter still holds."""
+        self.settle(self._queued, is_exported=False)
+
+    def stats(self) -> ExporterStats:
+        """The account."""
+        return ExporterStats(self.name, self._built, self._exported, self._dropped, self._queued)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> bool:
+        """Hand spans to the exporter. A failure is logged once, until it works again."""
+        reason: str | Exception = "it answered FAILURE"
+        try:
+            if self.exporter.export(spans) is SpanExportResult.SUCCESS:
+                self._is_failing = False
+                return True
+        except Exception as error:
+            reason = error
+        if not self._is_failing:
+            self._is_failing = True
+            _LOGGER.warning("%s lost spans (%s); they are counted, and requests are not affected.", self.name, reason)
+        return False

@@ -1,0 +1,225 @@
+"""From finished ledgers to exporters, off the request's path: bounded, never blocking, every loss counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from ..guard import Guard
+from .lane import ExporterStats, Lane
+from .ledger import BatchRecord, Ledger
+from .spans import SpanBuilder
+
+_EXPORT_INTERVAL_S = 0.2
+_RECORDS_PER_EXPORT = 128
+_RECORDS_PER_STEP = 16
+# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
+_YIELD_S = 0.0002
+# Of the time that shutdown has: to drain, then to close the exporters (a dead one is given up).
+_DRAIN_SHARE = 0.7
+_CLOSE_SHARE = 0.9
+_MAX_BUILD_FAILURES = 100
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStats:
+    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter."""
+
+    submitted: int
+    built: int
+    dropped: int
+    waiting: int
+    exporters: tuple[ExporterStats, ...]
+
+
+class Pipeline:
+    """Takes finished ledgers and batches, and hands their spans to exporters from one background thread.
+
+    The thread starts with the first record, also in a forked child, which begins with an empty queue.
+    """
+
+    def __init__(self, exporters: Sequence[SpanExporter], resource: Resource, queue_size: int) -> None:
+        """Make a pipeline.
+
+        Args:
+            exporters: each gets every span; with none of them nothing is built.
+            resource: describes this process.
+            queue_size: records that may wait; one more is dropped and counted.
+        """
+        self._lanes = [Lane(exporter) for exporter in exporters]
+        self._builder = SpanBuilder(resource)
+        self._queue_size = queue_size
+        self._guard = Guard("Building spans", limit=_MAX_BUILD_FAILURES)
+        self._reset()
+        _reset_in_forked_child(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Condition(threading.Lock())
+        self._wake = threading.Event()
+        self._queue: deque[Ledger | BatchRecord] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self._is_given_up = False
+        self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
+        for lane in self._lanes:
+            lane.reset()
+
+    def submit(self, ledger: Ledger) -> None:
+        """Take a finished request. It never blocks or raises; what is not sampled is left out."""
+        if ledger.sampled and self._lanes:
+            self._put(ledger)
+
+    def submit_batch(self, record: BatchRecord) -> None:
+        """Take a finished batch. It never blocks or raises; one without a sampled request is left out."""
+        if self._lanes and any(member.sampled for member in record.members):
+            self._put(record)
+
+    def _put(self, record: Ledger | BatchRecord) -> None:
+        with self._lock:
+            self._submitted += 1
+            if self._is_stopping or len(self._queue) >= self._queue_size or not self._has_thread():
+                self._dropped += 1
+            else:
+                self._accepted += 1
+                self._queue.append(record)
+
+    def _has_thread(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="bento-monitor-spans", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
+
+    def stats(self) -> PipelineStats:
+        """The account of everything submitted, all of it at one moment."""
+        with self._lock:
+            waiting = len(self._queue) + self._taken
+            lanes = tuple(lane.stats() for lane in self._lanes)
+            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
+        with self._lock:
+            target = self._accepted
+            self._wake.set()
+            return self._lock.wait_for(lambda: self._handed_over >= target, timeout_s)
+
+    def shutdown(self, timeout_s: float) -> None:
+        """Hand over what waits, close the exporters, and drop what could not go within `timeout_s`."""
+        begun_s = time.monotonic()
+
+        def left_s(share: float) -> float:
+            return max(0.0, begun_s + timeout_s * share - time.monotonic())
+
+        with self._lock:
+            if self._is_stopping:
+                return
+            self._is_stopping = True
+            thread = self._thread
+        self._wake.set()
+        closer = threading.Thread(target=self._close_exporters, name="bento-monitor-close", daemon=True)
+        if thread is not None:
+            thread.join(left_s(_DRAIN_SHARE))
+        closer.start()
+        closer.join(left_s(_CLOSE_SHARE))
+        if thread is not None:
+            thread.join(left_s(1.0))
+        self._give_up()
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._is_given_up = True
+            lost = len(self._queue) + self._taken
+            stuck = sum(lane.stats().queued for lane in self._lanes)
+            self._dropped += lost
+            self._queue.clear()
+            self._taken = 0
+            for lane in self._lanes:
+                lane.give_up()
+        if lost or stuck:
+            _LOGGER.warning("Stopped with %d requests and batches and %d spans not exported.", lost, stuck)
+
+    def _close_exporters(self) -> None:
+        for lane in self._lanes:
+            try:
+                lane.exporter.shutdown()
+            except Exception:
+                _LOGGER.warning("%s could not be closed.", lane.name, exc_info=True)
+
+    def _run(self) -> None:
+        # What exporters call must not be traced: each export would make spans, and these another export.
+        from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+        with suppress_instrumentation():
+            is_last_round = False
+            while not is_last_round:
+                self._wake.wait(_EXPORT_INTERVAL_S)
+                self._wake.clear()
+                is_last_round = self._is_stopping
+                while records := self._take():
+                    self._hand_over(records)
+
+    def _take(self) -> list[Ledger | BatchRecord]:
+        with self._lock:
+            self._taken = min(len(self._queue), _RECORDS_PER_EXPORT)
+            return [self._queue.popleft() for _ in range(self._taken)]
+
+    def _hand_over(self, records: Sequence[Ledger | BatchRecord]) -> None:
+        spans: list[ReadableSpan] = []
+        for start in range(0, len(records), _RECORDS_PER_STEP):
+            for record in records[start : start + _RECORDS_PER_STEP]:
+                spans.extend(self._build(record))
+            time.sleep(_YIELD_S)
+        with self._lock:
+            if self._is_given_up:
+                return
+            for lane in self._lanes:
+                lane.enqueue(len(spans))
+        for lane in self._lanes:
+            is_exported = lane.export(spans) if spans else True
+            with self._lock:
+                lane.settle(len(spans), is_exported=is_exported)
+        with self._lock:
+            self._handed_over += len(records)
+            self._lock.notify_all()
+
+    def _build(self, record: Ledger | BatchRecord) -> list[ReadableSpan]:
+        spans: list[ReadableSpan] = []
+        is_built = not self._guard.is_open
+        try:
+            if is_built:
+                spans = self._builder.request(record) if isinstance(record, Ledger) else self._builder.batch(record)
+        except Exception as error:
+            is_built = False
+            self._guard.record(error)
+        with self._lock:
+            if self._taken:
+                self._taken -= 1
+                self._built += is_built
+                self._dropped += not is_built
+        return spans
+
+
+def _reset_in_forked_child(pipeline: Pipeline) -> None:
+    method = weakref.WeakMethod(pipeline._reset)  # noqa: SLF001
+
+    def reset() -> None:
+        bound = method()
+        if bound is not None:
+            bound()
+
+    os.register_at_fork(after_in_child=reset)

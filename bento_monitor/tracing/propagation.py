@@ -1,0 +1,116 @@
+"""W3C Trace Context: the caller's trace goes on in the ledger, and the ledger's in whatever the request calls.
+
+Source: https://www.w3.org/TR/trace-context/ (a malformed header starts a new trace; nothing of it is kept).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import getrandbits
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    set_span_in_context,
+)
+
+from .ledger import BatchRecord, Ledger
+from .trace_state import clean_trace_state, parse_trace_state
+
+_TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteParent:
+    """The caller's span, as its `traceparent` names it."""
+
+    trace_id: int
+    span_id: int
+    sampled: bool
+
+
+def parse_traceparent(value: bytes) -> RemoteParent | None:
+    """Read a `traceparent` header; None if it is not valid."""
+    match = _TRACEPARENT.fullmatch(value)
+    if match is None:
+        return None
+    version, trace_hex, span_hex, flags_hex, rest = match.groups()
+    trace_id, span_id = int(trace_hex, 16), int(span_hex, 16)
+    if not trace_id or not span_id or (version == b"00" and rest is not None):
+        return None
+    return RemoteParent(trace_id, span_id, bool(int(flags_hex, 16) & TraceFlags.SAMPLED))
+
+
+def start_ledger(headers: Iterable[tuple[bytes, bytes]], received_ns: int, sampler: Sampler) -> Ledger:
+    """Begin a request's ledger in its caller's trace, or in a new one.
+
+    Args:
+        headers: as ASGI gives them, names in lower case.
+        received_ns: monotonic time of the request's arrival.
+        sampler: decides once, here, whether the request's spans are exported.
+    """
+    parent, trace_state = _read_headers(headers)
+    trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
+    if sampler is DEFAULT_ON:
+        sampled = parent is None or parent.sampled
+    else:
+        sampled = _ask(sampler, trace_id, parent, trace_state)
+    parent_span_id = parent.span_id if parent is not None else 0
+    ledger = Ledger(trace_id=trace_id, parent_span_id=parent_span_id, sampled=sampled, received_ns=received_ns)
+    ledger.trace_state = trace_state
+    return ledger
+
+
+def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent | None, str | None]:
+    parent: RemoteParent | None = None
+    states: list[bytes] = []
+    is_repeated = False
+    for name, value in headers:
+        if name == b"traceparent":
+            is_repeated = is_repeated or parent is not None
+            parent = parse_traceparent(value)
+        elif name == b"tracestate":
+            states.append(value)
+    if parent is None or is_repeated:
+        return None, None
+    return parent, clean_trace_state(b",".join(states).decode("latin-1")) if states else None
+
+
+def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None) -> bool:
+    context = Context()
+    if parent is not None:
+        flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
+        remote = SpanContext(trace_id, parent.span_id, True, flags, parse_trace_state(trace_state))
+        context = set_span_in_context(NonRecordingSpan(remote), context)
+    decision = sampler.should_sample(context, trace_id, "", SpanKind.SERVER).decision
+    return decision is Decision.RECORD_AND_SAMPLE
+
+
+def span_context_of(ledger: Ledger) -> SpanContext:
+    """The server span of a request, as OpenTelemetry names it."""
+    flags = _SAMPLED if ledger.sampled else _NOT_SAMPLED
+    return SpanContext(ledger.trace_id, ledger.span_id, False, flags, parse_trace_state(ledger.trace_state))
+
+
+def context_with(ledger: Ledger) -> Context:
+    """The current context with the request's server span in it: what starts inside it becomes its child."""
+    return set_span_in_context(NonRecordingSpan(span_context_of(ledger)))
+
+
+def batch_span_context_of(record: BatchRecord) -> SpanContext:
+    """The span of a batch; sampled if any request in it is."""
+    is_sampled = any(member.sampled for member in record.members)
+    return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if is_sampled else _NOT_SAMPLED)
+
+
+def context_with_batch(record: BatchRecord) -> Context:
+    """The current context with the batch's span in it, in place of any request's."""
+    return set_span_in_context(NonRecordingSpan(batch_span_context_of(record)))

@@ -1,0 +1,101 @@
+"""The stages of a finished ledger, in monotonic nanoseconds, each within the request's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..conventions import SPAN_INFER, SPAN_PARSE, SPAN_QUEUE, SPAN_SERIALIZE
+from .ledger import Ledger, ModelCall
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A piece of time, in monotonic nanoseconds; never of negative length."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def duration_ns(self) -> int:
+        """How long it lasts."""
+        return self.end_ns - self.start_ns
+
+    def clamped(self, start_ns: int, end_ns: int) -> Interval:
+        """A piece of time within this one: what of `start_ns` to `end_ns` lies in it, or its nearest edge."""
+        start = min(max(start_ns, self.start_ns), self.end_ns)
+        return Interval(start, min(max(end_ns, start), self.end_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage that a request reached; `name` is its span's."""
+
+    name: str
+    interval: Interval
+
+
+def request_interval(ledger: Ledger) -> Interval:
+    """From the request's arrival to the last byte sent, or to the last stamp there is."""
+    last_ns = ledger.sent_ns or max(
+        ledger.parsed_ns,
+        ledger.queued_ns,
+        ledger.started_ns,
+        ledger.ended_ns,
+        ledger.serialize_started_ns,
+        ledger.serialized_ns,
+        ledger.first_byte_ns,
+    )
+    return Interval(ledger.received_ns, max(last_ns, ledger.received_ns))
+
+
+def request_stages(ledger: Ledger) -> list[Stage]:
+    """The stages that were reached. One that was begun and never ended lasts until the request's end."""
+    whole = request_interval(ledger)
+    begun = (
+        (SPAN_PARSE, ledger.received_ns if ledger.parsed_ns else 0, ledger.parsed_ns),
+        (SPAN_QUEUE, ledger.queued_ns, ledger.started_ns),
+        (SPAN_INFER, ledger.started_ns, ledger.ended_ns),
+        (SPAN_SERIALIZE, ledger.serialize_started_ns, ledger.serialized_ns),
+    )
+    return [
+        Stage(name, whole.clamped(start_ns, end_ns or whole.end_ns)) for name, start_ns, end_ns in begun if start_ns
+    ]
+
+
+def covered_ns(intervals: Iterable[Interval]) -> int:
+    """Length of the union of pieces of time."""
+    total = 0
+    reached_ns = 0
+    for interval in sorted(intervals, key=lambda item: item.start_ns):
+        start_ns = max(interval.start_ns, reached_ns)
+        if interval.end_ns > start_ns:
+            total += interval.end_ns - start_ns
+            reached_ns = interval.end_ns
+    return total
+
+
+def unaccounted_ns(ledger: Ledger, stages: Sequence[Stage]) -> int:
+    """What of a request's time nothing directly below its server span covers."""
+    whole = request_interval(ledger)
+    intervals = [stage.interval for stage in stages]
+    if ledger.batch is None and not has_infer(stages):
+        intervals += [whole.clamped(call.started_ns, call.ended_ns) for call in ledger.model_calls]
+    return whole.duration_ns - covered_ns(intervals)
+
+
+def has_infer(stages: Iterable[Stage]) -> bool:
+    """Whether the user's function was reached; where not, as in a mounted application, model calls are the server's."""
+    return any(stage.name == SPAN_INFER for stage in stages)
+
+
+def model_share_ns(ledger: Ledger) -> int | None:
+    """A request's part of the time that the model ran for its batch, by rows; None where no runner was called."""
+    batch = ledger.batch
+    calls: Sequence[ModelCall] = batch.model_calls if batch is not None else ledger.model_calls
+    if not calls:
+        return None
+    machine_ns = sum(call.ended_ns - call.started_ns for call in calls)
+    if batch is None or batch.rows == 0:
+        return machine_ns
+    return machine_ns * min(ledger.rows, batch.rows) // batch.rows

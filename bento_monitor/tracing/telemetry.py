@@ -1,0 +1,59 @@
+"""What a worker calls: starts ledgers, puts their context in place, and hands finished ones to the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from opentelemetry import context as otel_context
+
+from ..settings import MonitorSettings
+from .exporters import make_exporters, make_resource, make_sampler
+from .ledger import BatchRecord, Ledger
+from .pipeline import Pipeline, PipelineStats
+from .propagation import context_with, context_with_batch, start_ledger
+
+
+class Telemetry:
+    """The tracing of one worker process of one service."""
+
+    def __init__(self, service: str, settings: MonitorSettings) -> None:
+        """Read from the environment where spans go and which requests are sampled.
+
+        Raises:
+            InputError: an `OTEL_*` variable names an exporter or protocol that is not supported.
+        """
+        self._sampler = make_sampler()
+        self._pipeline = Pipeline(make_exporters(settings), make_resource(service), settings.trace_queue_size)
+
+    def start_ledger(self, headers: Iterable[tuple[bytes, bytes]], received_ns: int) -> Ledger:
+        """Begin the ledger of a request that arrived at `received_ns`, in its caller's trace or a new one."""
+        return start_ledger(headers, received_ns, self._sampler)
+
+    def enter_request(self, ledger: Ledger) -> Callable[[], None]:
+        """Make the request's server span the current one; what is returned undoes it."""
+        token = otel_context.attach(context_with(ledger))
+        return lambda: otel_context.detach(token)
+
+    def enter_batch(self, record: BatchRecord) -> None:
+        """Make the batch's span the current one, for the rest of the batch's own context."""
+        otel_context.attach(context_with_batch(record))
+
+    def finish(self, ledger: Ledger) -> None:
+        """Take a finished request; never blocks or raises."""
+        self._pipeline.submit(ledger)
+
+    def finish_batch(self, record: BatchRecord) -> None:
+        """Take a finished batch; never blocks or raises."""
+        self._pipeline.submit_batch(record)
+
+    def stats(self) -> PipelineStats:
+        """What became of everything that was finished."""
+        return self._pipeline.stats()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Hand over what is finished; False if it takes longer than `timeout_s`."""
+        return self._pipeline.flush(timeout_s)
+
+    def shutdown(self, timeout_s: float) -> None:
+        """Hand over what is finished, within `timeout_s`, and close the exporters."""
+        self._pipeline.shutdown(timeout_s)

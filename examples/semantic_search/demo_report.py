@@ -1,0 +1,71 @@
+"""The end of the demo: a table that a newcomer understands, and the same for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bento_monitor.files import write_atomic
+from rich.console import Console
+from rich.table import Table
+
+
+def print_report(console: Console, report: Mapping[str, Any]) -> None:
+    """Print before, after, and what the swap cost."""
+    low, high = report["speedup_ci95"]
+    table = Table("", "before", "after", "", title="Semantic search: stock BentoML, and ours after the swap")
+    table.add_row(
+        "requests per second",
+        f"{report['baseline_rps']:.1f}",
+        f"{report['optimized_rps']:.1f}",
+        f"{report['speedup']:.2f} times, 95 % interval [{low:.2f}, {high:.2f}]",
+    )
+    table.add_row("  on the swapped server", "", f"{report['after_swap_rps']:.1f}", "same process, new release")
+    table.add_row(
+        report["metric"],
+        f"{report['baseline_accuracy']:.4f}",
+        f"{report['optimized_accuracy']:.4f}",
+        f"drop at most {report['accuracy_drop_upper95']:.4f} (95 %), {report['accuracy_tolerance']:g} allowed",
+    )
+    table.add_row(
+        "least cosine, in company to alone",
+        f"{report['baseline_batch_dependence_min_cosine']:.4f}",
+        f"{report['batch_dependence_min_cosine']:.4f}",
+        "how far others in a batch move an answer",
+    )
+    table.add_row(
+        "slowest request, ms",
+        f"{report['slowest_before_swap_ms']:.0f}",
+        f"{report['slowest_during_swap_ms']:.0f}",
+        "in the 30 s before the swap, and during it",
+    )
+    table.add_row(
+        "requests failed during the swap",
+        "",
+        str(report["failed_during_swap"]),
+        f"of {report['requests_during_swap']}; {report['workers_on_release']} of {report['workers']} worker(s) swapped",
+    )
+    console.print(table)
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the report whole."""
+    write_atomic(path, json.dumps(report, indent=2) + "\n")
+
+
+def problems_of(report: Mapping[str, Any]) -> list[str]:
+    """What did not hold, in sentences. Speed is reported, not judged: it is the machine's, too."""
+    difference, tolerance = report["answers_after_swap_max_abs_difference"], report["answers_after_swap_tolerance"]
+    checks = {
+        f"{report['failed_during_swap']} requests failed during the swap.": report["failed_during_swap"] == 0,
+        f"{report['workers_on_release']} of {report['workers']} workers serve the release.": (
+            report["workers_on_release"] == report["workers"] > 0
+        ),
+        "The accuracy may have dropped by more than is allowed.": (
+            report["accuracy_drop_upper95"] <= report["accuracy_tolerance"]
+        ),
+        f"An answer after the swap is {difference:.2g} from the release's own.": difference <= tolerance,
+    }
+    return [sentence for sentence, holds in checks.items() if not holds]

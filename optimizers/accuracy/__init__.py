@@ -1,0 +1,1 @@
+"""What a model's answers are worth on the user's data, and how much of it a candidate loses."""

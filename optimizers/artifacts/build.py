@@ -1,0 +1,90 @@
+"""From a spec to an artifact: exported, checked against the model itself, quantised, and found again next time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bento_monitor.errors import BentoMonitorError, InputError, MeasurementError
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.records import ModelInterface, Parity
+
+from ..errors import ArtifactError
+from .cache import ArtifactCache
+from .quantise import Granularity, quantise
+from .spec import ArtifactSpec
+
+_PARITY_TOLERANCE = 1e-3  # of the largest output; float32 exports were within 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a backend runs. `parity` is that of the float32 graph that it is, or was made from.
+
+    `path` and `sha256` are None where torch runs the user's own module. `spec` says which exporter was used in the end.
+    """
+
+    spec: ArtifactSpec
+    path: Path | None
+    sha256: str | None
+    parity: Parity | None
+
+
+def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+    """Build an artifact of the model that `host` holds and has captured, or find it in the cache.
+
+    A float32 graph is compared with the model in `host` each time, also when it was cached. Where the exporter
+    "torchscript" fails or its graph is not equal to the model, "dynamo" is tried.
+
+    Raises:
+        ArtifactError: no graph could be built that is equal to the model, or quantising failed.
+        MeasurementError: the process that holds the model died.
+    """
+    if not spec.needs_file:
+        if interface.kind == "onnx":
+            raise ArtifactError("The runner wraps an ONNX file, which torch cannot run: use the backend onnxruntime.")
+        return Artifact(spec, None, None, None)
+    exported = _export(host, interface, replace(spec, precision="fp32"), cache)
+    if not spec.is_quantised:
+        return exported
+    source, source_sha256 = exported.path, exported.sha256
+    assert source is not None
+    assert source_sha256 is not None
+    spec = replace(exported.spec, precision=spec.precision)
+    granularity: Granularity = "per-channel" if spec.precision == "int8-dynamic-per-channel" else "per-tensor"
+    path = cache.get_or_build(spec.key(source_sha256), lambda target: quantise(source, target, granularity))
+    return Artifact(spec, path, sha256_of(path), exported.parity)
+
+
+def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+    if interface.kind == "onnx":
+        return _export_with(host, interface, replace(spec, exporter="copy"), cache)
+    try:
+        return _export_with(host, interface, spec, cache)
+    except ArtifactError:
+        if spec.exporter == "dynamo":
+            raise
+        return _export_with(host, interface, replace(spec, exporter="dynamo"), cache)
+
+
+def _export_with(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+    key = spec.key(interface.fingerprint)
+    was_cached = cache.get(key) is not None
+    try:
+        path = cache.get_or_build(key, lambda target: host.export(target, spec.exporter, opset=spec.opset))
+        parity = host.parity(path)
+    except (InputError, MeasurementError):
+        raise
+    except BentoMonitorError as error:
+        cache.discard(key)
+        raise ArtifactError(str(error)) from error
+    if parity.max_abs_difference <= _PARITY_TOLERANCE * max(parity.max_abs_value, 1e-6):
+        return Artifact(spec, path, sha256_of(path), parity)
+    cache.discard(key)
+    if was_cached:  # made from code that the fingerprint does not see, and that has changed
+        return _export_with(host, interface, spec, cache)
+    raise ArtifactError(
+        f"The ONNX file of the exporter {spec.exporter} differs from the model by {parity.max_abs_difference:.2g} "
+        f"where its outputs reach {parity.max_abs_value:.2g}: it is not the same model."
+    )

@@ -1,0 +1,64 @@
+"""Dynamic int8 quantisation, in a process of its own so that its memory and time are bounded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ArtifactError
+
+Granularity = Literal["per-channel", "per-tensor"]
+_MEMORY_LIMIT_BYTES = 16 * 2**30
+_TIMEOUT_S = 600.0
+
+
+def quantise(
+    source: Path,
+    target: Path,
+    granularity: Granularity,
+    *,
+    memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
+    timeout_s: float = _TIMEOUT_S,
+) -> None:
+    """Write `target`, the graph of `source` with int8 weights; activations are quantised as they come.
+
+    Raises:
+        ArtifactError: it failed, or went past its memory or its time.
+    """
+    settings = {
+        "source": str(source.resolve()),
+        "target": str(target.resolve()),
+        "per_channel": granularity == "per-channel",
+        "memory_limit_bytes": memory_limit_bytes,
+    }
+    with tempfile.TemporaryDirectory(prefix="bento-monitor-quantise-") as folder:
+        command = [sys.executable, "-P", "-m", "optimizers.artifacts.quantise", json.dumps(settings)]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            raise ArtifactError(f"Quantising {granularity} took longer than {timeout_s:.0f} s.") from None
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+        raise ArtifactError(f"Quantising {granularity} failed (exit code {done.returncode}): {reason}")
+
+
+def main() -> None:
+    """Quantise as the JSON in the first argument says."""
+    import resource
+
+    settings = json.loads(sys.argv[1])
+    limit = settings["memory_limit_bytes"]
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        settings["source"], settings["target"], per_channel=settings["per_channel"], weight_type=QuantType.QInt8
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""`bento-monitor optimize`: find the fastest configuration that keeps the accuracy, prove it, store it as a release."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = (0,)
+    if min(counts) < 1:
+        raise click.BadParameter(f"{text!r} is no list of worker counts: write them as in 1,2.")
+    return counts
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:SERVICE")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Your data: .npz with the input and labels."
+)
+@click.option("--metric", required=True, help="Accuracy metric, such as recall@10 or accuracy.")
+@click.option("--max-drop", default=0.01, show_default=True, help="Largest drop of it (its upper 95 % bound).")
+@click.option("--min-accuracy", type=float, help="Accuracy that the baseline itself must reach.")
+@click.option("--slo", help="Limit on latency under the search's load, such as p99=50ms.")
+@click.option("--api", help="API to optimize, where the service has several.")
+@click.option(
+    "--baseline", metavar="MODULE:SERVICE", help="Compare with this, served by stock BentoML [default: itself]."
+)
+@click.option(
+    "--workers", callback=_worker_counts, help="Worker counts to search, such as 1,2 [default: the server's]."
+)
+@click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="Concurrent clients.")
+@click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Served trials.")
+@click.option("--blocks", default=10, show_default=True, type=click.IntRange(3), help="Paired blocks of the proof.")
+@click.option("--block-seconds", default=5.0, show_default=True, type=click.FloatRange(0.5), help="Length of a block.")
+@click.option("--seed", default=0, show_default=True, help="Seed of every random choice.")
+@click.option("--study-dir", type=click.Path(path_type=Path), help="Where the study is kept [default: .bento-monitor].")
+@click.option("--json", "as_json", is_flag=True, help="Print the result for programs; progress goes to stderr.")
+def optimize(
+    target: str,
+    data: Path,
+    metric: str,
+    max_drop: float,
+    min_accuracy: float | None,
+    slo: str | None,
+    api: str | None,
+    baseline: str | None,
+    workers: tuple[int, ...],
+    connections: int,
+    trials: int,
+    blocks: int,
+    block_seconds: float,
+    seed: int,
+    study_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Search precision, threads, batching and how batches are run for MODULE:SERVICE, imported from this folder.
+
+    Run the same command again to go on with a study that was stopped.
+    """
+    from rich.console import Console
+
+    from ..report.table import print_result
+    from ..study import STAGES, run_study
+    from ..study_spec import StudySpec, parse_slo
+
+    spec = StudySpec(
+        target=target,
+        working_dir=Path.cwd(),
+        data=data.resolve(),
+        metric=metric,
+        api=api,
+        max_drop=_not_negative("--max-drop", max_drop),
+        min_accuracy=min_accuracy,
+        slo=parse_slo(slo) if slo is not None else None,
+        baseline=baseline,
+        workers=workers,
+        connections=connections,
+        trials=trials,
+        blocks=blocks,
+        block_s=block_seconds,
+        seed=seed,
+    )
+    console = Console(stderr=as_json)
+    from ..report.progress import StudyProgress
+
+    with StudyProgress(console, STAGES).running() as progress:
+        result: dict[str, Any] = run_study(spec, study_dir or Path(".bento-monitor"), progress)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        print_result(console, result)
+
+
+def _not_negative(option: str, value: float) -> float:
+    if not value >= 0:
+        raise click.BadParameter(f"{option} must be 0 or more, not {value}.")
+    return value

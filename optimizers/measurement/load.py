@@ -1,0 +1,94 @@
+"""The load of a study: its samples as single requests, in one seeded random order for every arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bento_monitor.errors import MeasurementError
+from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.loadgen.packing import write_bodies
+
+from .bodies import count_wrong, request_bodies
+
+_CHECK_EVERY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLoad:
+    """Where the requests go and what they carry; `bodies` is a file, so that it is written once."""
+
+    path: str
+    bodies: Path
+    connections: int
+    seed: int
+
+    def spec(self, port: int, duration_s: float, warmup_s: float = 0.0) -> LoadSpec:
+        """A closed load on a port."""
+        return LoadSpec(
+            port=port,
+            path=self.path,
+            bodies=self.bodies,
+            mode="closed",
+            connections=self.connections,
+            duration_s=duration_s,
+            warmup_s=warmup_s,
+            seed=self.seed,
+            keep_every=_CHECK_EVERY,
+        )
+
+    def warm_up(self, port: int, batches: int) -> LoadSpec:
+        """As many requests as fill that many batches of all connections."""
+        return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
+
+
+def prepare_load(
+    folder: Path, path: str, input_name: str, samples: NDArray[Any], connections: int, seed: int
+) -> StudyLoad:
+    """Write the bodies of all samples once."""
+    bodies = folder / "bodies.npz"
+    if not bodies.is_file():
+        write_bodies(bodies, tuple(request_bodies(input_name, samples)))
+    return StudyLoad(path, bodies, connections, seed)
+
+
+def measure(
+    load: StudyLoad, port: int, reference: NDArray[np.float32], duration_s: float, warmup_s: float = 0.0
+) -> LoadResult:
+    """Run the load and check the answers that were kept.
+
+    Raises:
+        MeasurementError: an answer is wrong.
+    """
+    result = run_load(load.spec(port, duration_s, warmup_s))
+    wrong = count_wrong(result.responses, result.body_index, reference)
+    if wrong:
+        raise MeasurementError(f"{wrong} of {len(result.responses)} answers checked were wrong: nothing is counted.")
+    return result
+
+
+def block_rate_rps(result: LoadResult) -> float:
+    """Requests per second answered with 2xx, from the window's start to the last answer.
+
+    A server that answers in batches answers 32 clients at once, some once a second: counted to a fixed end, its rate in
+    5 s would be a multiple of 6.4. To the last answer it is exact; a closed load is in full swing until then.
+
+    Raises:
+        MeasurementError: nothing was answered.
+    """
+    is_counted = (result.status // 100 == 2) & (result.done_ns >= result.window_start_ns)
+    if not is_counted.any():
+        raise MeasurementError("No request was answered with 2xx, so there is no rate.")
+    elapsed_ns = int(result.done_ns[is_counted].max()) - result.window_start_ns
+    return float(is_counted.sum()) * 1e9 / elapsed_ns
+
+
+def latency_percentile_ms(result: LoadResult, percentile: float) -> float:
+    """A percentile of the window's answered requests, counted from the planned time, by the nearest rank."""
+    is_in = (result.planned_ns >= result.window_start_ns) & (result.planned_ns < result.window_end_ns)
+    latency_ms = (result.done_ns - result.planned_ns)[is_in & (result.status // 100 == 2)] / 1e6
+    return float(np.percentile(latency_ms, percentile, method="inverted_cdf"))

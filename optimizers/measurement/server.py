@@ -1,0 +1,83 @@
+"""The real server that candidates are measured on: one a worker count, handed each candidate as a live release."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bento_monitor.releases.pointer import Pointer
+from bento_monitor.releases.promotion import promote
+from bento_monitor.releases.record import Release
+from bento_monitor.releases.store import write_release
+from bento_monitor.serving.process import ServerProcess, start_servers
+from bento_monitor.serving.spec import ServerSpec
+
+# A trial is traced as in production, but into a store of its own: no collector of the user's gets its load.
+_OWN_STORE = dict.fromkeys(
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"), ""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChoice:
+    """Which service to serve, how, and for whom."""
+
+    target: str
+    working_dir: Path
+    service: str
+    kind: Literal["stock", "monitored"]
+    workers: int
+
+
+class TrialServer:
+    """A server of a study's own, with a private home: nothing that it does touches a server in production."""
+
+    def __init__(self, choice: ServerChoice, folder: Path, process: ServerProcess) -> None:
+        self.port = process.port
+        self._folder = folder
+        self._pointer = Pointer(_home(folder), choice.service)
+
+    def take(self, release: Release, artifact: Path | None) -> None:
+        """Make every worker serve a release.
+
+        Raises:
+            ReleaseError: a worker cannot.
+        """
+        folder = self._folder / "releases" / f"{release.name.replace(':', '-')}-{time.monotonic_ns()}"
+        write_release(release, artifact, folder)
+        promote(self._pointer, release, folder, timeout_s=120.0)
+
+
+@contextmanager
+def serve_trials(choices: Mapping[str, ServerChoice], folder: Path) -> Iterator[dict[str, TrialServer]]:
+    """Serve every choice until the block ends, each in a folder of its own name.
+
+    Raises:
+        ServerError: one of them does not start.
+    """
+    folders = {name: folder / name.replace(" ", "-") for name in choices}
+    with start_servers([_spec(choice, folders[name]) for name, choice in choices.items()]) as processes:
+        yield {
+            name: TrialServer(choice, folders[name], process)
+            for (name, choice), process in zip(choices.items(), processes, strict=True)
+        }
+
+
+def _spec(choice: ServerChoice, folder: Path) -> ServerSpec:
+    return ServerSpec(
+        target=choice.target,
+        working_dir=choice.working_dir,
+        as_=choice.kind,
+        workers=choice.workers,
+        service_name=choice.service,
+        env={**_OWN_STORE, "BENTO_MONITOR_HOME": str(_home(folder)), "BENTO_MONITOR_RELEASE_PROBATION_S": "0"},
+        home=folder / "bentoml",
+    )
+
+
+def _home(folder: Path) -> Path:
+    return folder / "monitor"

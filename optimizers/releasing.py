@@ -1,0 +1,50 @@
+"""From a candidate to the release that a server can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bento_monitor.model_host.records import ApiDescription, ModelInterface
+from bento_monitor.releases.record import Release
+
+from .artifacts.build import Artifact
+from .candidate import Candidate
+
+ARTIFACT_FILE = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is optimized: an API of a service, the model that it calls, and how that call looks."""
+
+    service: str
+    api: ApiDescription
+    interface: ModelInterface
+
+
+def make_release(
+    name: str,
+    subject: Subject,
+    candidate: Candidate,
+    artifact: Artifact | None,
+    evidence: Mapping[str, Any] | None = None,
+) -> Release:
+    """The record of a candidate as a release of `subject`."""
+    has_file = artifact is not None and artifact.path is not None
+    return Release(
+        name=name,
+        service=subject.service,
+        api=subject.api.name,
+        runner=subject.interface.runner,
+        execution=candidate.execution,
+        batching=candidate.batching if subject.api.is_batchable else None,
+        workers=candidate.workers,
+        artifact_file=ARTIFACT_FILE if has_file else None,
+        artifact_sha256=artifact.sha256 if artifact is not None else None,
+        inputs=subject.interface.inputs,
+        outputs=subject.interface.outputs,
+        output_form=subject.interface.output_form,
+        evidence=dict(evidence or {}),
+    )

@@ -1,0 +1,42 @@
+"""The end of a study, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_result(console: Console, result: Mapping[str, Any]) -> None:
+    """Print what was found, what it was compared with, and what to do next."""
+    table = Table("", "before", "after", "change", title=f"{result['service']}.{result['api']}")
+    low, high = result["speedup_ci95"]
+    table.add_row(
+        "requests per second",
+        f"{result['baseline_rps']:.1f}",
+        f"{result['optimized_rps']:.1f}",
+        f"{result['speedup']:.2f} times [{low:.2f}, {high:.2f}]",
+    )
+    table.add_row(
+        result["metric"],
+        f"{result['baseline_accuracy']:.4f}",
+        f"{result['optimized_accuracy']:.4f}",
+        f"drop at most {result['accuracy_drop_upper95']:.4f} of {result['accuracy_tolerance']:g} allowed",
+    )
+    table.add_row(
+        "least cosine, shared batch to alone",
+        f"{result['baseline_batch_dependence_min_cosine']:.4f}",
+        f"{result['batch_dependence_min_cosine']:.4f}",
+        "reported only",
+    )
+    console.print(table)
+    aa_low, aa_high = result["aa_ratio_ci95"]
+    console.print(
+        f"Baseline against itself on this machine: {result['aa_ratio']:.3f} times [{aa_low:.3f}, {aa_high:.3f}].",
+        highlight=False,
+    )
+    console.print(f"Found: {result['candidate']}", highlight=False)
+    console.print(f"Release: {result['release']}", highlight=False)
+    console.print(f"Next: bento-monitor release promote {result['release']}", highlight=False)

@@ -1,0 +1,77 @@
+"""The space of the served search: the executions that survived, times how requests are gathered, times workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bento_monitor.releases.record import Batching, Execution
+
+from ..candidate import Candidate
+
+_WHOLE = 0  # Optuna's choices are plain values; 0 rows a sub-batch stands for a batch run whole
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSpace:
+    """The choices of each parameter. Candidates whose execution is not in `executions` are never measured."""
+
+    executions: tuple[Execution, ...]
+    batch_sizes: tuple[int, ...]
+    windows_ms: tuple[float, ...]
+    workers: tuple[int, ...]
+
+    def choices(self) -> dict[str, list[Any]]:
+        """The choices by parameter name, each sorted; parameters with a single choice are left in."""
+        points = [execution_parameters(execution) for execution in self.executions]
+        merged = {name: sorted({point[name] for point in points}) for name in points[0]}
+        return {
+            **merged,
+            "max_batch_size": sorted(self.batch_sizes),
+            "window_ms": sorted(self.windows_ms),
+            "workers": sorted(self.workers),
+        }
+
+    def candidate(self, parameters: Mapping[str, Any]) -> Candidate | None:
+        """The candidate that a point of the space stands for; None where its execution did not survive."""
+        for execution in self.executions:
+            if all(parameters[name] == value for name, value in execution_parameters(execution).items()):
+                batching = Batching(int(parameters["max_batch_size"]), float(parameters["window_ms"]))
+                return Candidate(execution, batching, int(parameters["workers"]))
+        return None
+
+
+def execution_parameters(execution: Execution) -> dict[str, Any]:
+    """The Optuna parameters of an execution."""
+    return {
+        "precision": f"{execution.backend} {execution.precision}",
+        "threads": execution.intra_op_threads,
+        "sub_batch_size": execution.sub_batch_size or _WHOLE,
+        "streams": execution.streams,
+    }
+
+
+def candidate_parameters(candidate: Candidate) -> dict[str, Any]:
+    """The Optuna parameters of a candidate."""
+    return {
+        **execution_parameters(candidate.execution),
+        "max_batch_size": candidate.batching.max_batch_size,
+        "window_ms": candidate.batching.window_ms,
+        "workers": candidate.workers,
+    }
+
+
+def seeds(space: ServedSpace, ranked: Iterable[Execution], default: Batching) -> list[Candidate]:
+    """Where to start: the fastest executions in process, gathered as the analysis says and as the service does now.
+
+    While a batch runs the next one fills by itself, so the largest size with no window is the analytic optimum of a
+    closed loop; a short window helps where requests arrive just after a batch has started.
+    """
+    size = max(space.batch_sizes)
+    started = min(space.windows_ms, key=lambda window: abs(window - 5.0))
+    windows = tuple(dict.fromkeys((min(space.windows_ms), started)))
+    found = [Candidate(run, Batching(size, window), space.workers[0]) for run in ranked for window in windows]
+    if default.max_batch_size in space.batch_sizes and default.window_ms in space.windows_ms and found:
+        found.append(Candidate(found[0].execution, default, space.workers[0]))
+    return list(dict.fromkeys(found))

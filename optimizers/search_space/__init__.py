@@ -1,0 +1,1 @@
+"""What can be varied, one file a knob family; rules cut it by facts before anything is measured."""

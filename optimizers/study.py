@@ -1,0 +1,211 @@
+"""A study from end to end: check, screen, race, search, prove, and store the winner as a release."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bento_monitor.installation import STACK, read_versions
+from bento_monitor.machine import read_machine
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.releases.store import save_release, store_name
+
+from .candidate import Candidate
+from .errors import NoWinnerError
+from .measurement.load import StudyLoad, prepare_load
+from .releasing import make_release
+from .report.progress import StudyProgress
+from .search.served import TrialOutcome
+from .search_space.executions import precisions_for
+from .stages.prove import proof_record, prove
+from .stages.race import race, survivors
+from .stages.screen import accepted_drops, screen
+from .stages.serve import ServedStage
+from .stages.subject import find_subject
+from .stages.winner import winner_accuracy
+from .stages.workbench import Kind, Workbench
+from .study_folder import StudyFolder, study_key
+from .study_spec import StudySpec
+
+STAGES = 7
+
+
+def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str, Any]:
+    """Run a study, or go on with it; gives the report that a program reads.
+
+    Raises:
+        InputError: something that was given cannot be used; nothing was changed.
+        NoWinnerError: nothing is faster than the baseline and accurate enough.
+        MeasurementError: a measurement was not valid.
+    """
+    progress.stage(f"Importing {spec.target} and checking the data", 1)
+    check_files(spec)
+    with ModelHost(spec.target, spec.working_dir) as host:
+        subject = find_subject(host, spec)
+        folder = StudyFolder(root.resolve() / "studies" / study_key(spec))
+        with folder.locked():
+            return _Study(Workbench(host, spec, subject, folder), progress).run()
+
+
+def check_files(spec: StudySpec) -> None:
+    """Read the data once before anything is started, so that a wrong path is said at once.
+
+    Raises:
+        StudyInputError: the metric or the file cannot be used.
+    """
+    from .accuracy.data import read_arrays
+    from .accuracy.metrics import parse_metric
+
+    parse_metric(spec.metric)
+    read_arrays(spec.data)
+
+
+class _Study:
+    def __init__(self, bench: Workbench, progress: StudyProgress) -> None:
+        self._bench = bench
+        self._spec = bench.spec
+        self._subject = bench.subject.subject
+        self._folder = bench.folder
+        self._progress = progress
+        self._machine = read_machine()
+
+    def run(self) -> dict[str, Any]:
+        drops = self._screen()
+        ranked = self._race(list(drops))
+        load = prepare_load(
+            self._folder.path,
+            self._subject.api.route,
+            self._bench.subject.input_name,
+            self._bench.subject.data.samples,
+            self._spec.connections,
+            self._spec.seed,
+        )
+        winner, accuracy = self._choose(self._search(ranked, load, drops))
+        proof = self._prove(winner, load)
+        return self._release(winner, accuracy, proof)
+
+    def _screen(self) -> dict[Kind, float]:
+        kinds = precisions_for(self._subject.interface.kind, frozenset(self._machine.cpu_flags or ()))
+        self._progress.stage("Building artifacts, and measuring the accuracy of the fastest", len(kinds) + 1)
+
+        def on_step(text: str) -> None:
+            self._progress.step()
+            self._progress.note(text)
+
+        verdicts = self._folder.once("screen", lambda: screen(self._bench, kinds, self._machine.cores, on_step))
+        accepted = accepted_drops(kinds, verdicts)
+        if not accepted:
+            raise NoWinnerError("No precision keeps the accuracy within --max-drop: allow more, or give more data.")
+        return accepted
+
+    def _race(self, kinds: list[Kind]) -> list[Execution]:
+        self._progress.stage("Racing every way to run them, in process", 1)
+        ranked = self._folder.once("race", lambda: race(self._bench, kinds, self._machine.cores))
+        self._progress.step()
+        kept = survivors(ranked)
+        best = Candidate(kept[0], Batching(1, 0.0), 1).describe().partition(";")[0]
+        self._progress.note(f"{len(kept)} of {len(ranked)} go on; {ranked[0]['samples_per_s']:.0f} samples/s by {best}")
+        return kept
+
+    def _search(self, ranked: list[Execution], load: StudyLoad, drops: Mapping[Kind, float]) -> list[Candidate]:
+        self._progress.stage("Searching on a real server", self._spec.trials)
+
+        def on_trial(candidate: Candidate, outcome: TrialOutcome) -> None:
+            self._progress.step()
+            result = outcome.error or f"{outcome.rps:6.1f} requests/s"
+            self._progress.note(f"{result}  {candidate.describe()}")
+
+        def compute() -> list[dict[str, Any]]:
+            with ServedStage(self._bench, load) as stage:
+                finalists = stage.finals(stage.search(ranked, on_trial), drops)
+            return [asdict(candidate) for candidate in finalists]
+
+        return [
+            Candidate(Execution(**raw["execution"]), Batching(**raw["batching"]), raw["workers"])
+            for raw in self._folder.once("search", compute)
+        ]
+
+    def _choose(self, finalists: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
+        """The first finalist whose accuracy holds exactly as it will be served, with that accuracy."""
+        self._progress.stage("Checking the winner's accuracy as it will be served", 1)
+        for winner in finalists:
+            accuracy: dict[str, Any] = self._folder.once(
+                f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner)
+            )
+            drop = f"{self._spec.metric} drops by at most {accuracy['drop_upper95']:+.4f}"
+            self._progress.note(f"{drop}: {winner.describe()}")
+            if accuracy["drop_upper95"] <= self._spec.max_drop:
+                self._progress.step()
+                return winner, accuracy
+        raise NoWinnerError(
+            f"No finalist keeps {self._spec.metric} within --max-drop {self._spec.max_drop} when batches are run as it "
+            "runs them: allow more, or give more data."
+        )
+
+    def _prove(self, winner: Candidate, load: StudyLoad) -> dict[str, Any]:
+        self._progress.stage("Proving it against the baseline on fresh servers", 3 * self._spec.blocks)
+        proof: dict[str, Any] = self._folder.once(
+            f"proof-{winner.name}",
+            lambda: proof_record(prove(self._bench, load, winner, self._progress.step)),
+        )
+        low, high = proof["speedup_ci95"]
+        self._progress.note(f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]")
+        if low <= max(1.0, proof["aa_ratio_ci95"][1]):
+            raise NoWinnerError(
+                f"It cannot be told from the baseline: {proof['speedup']:.2f} times, [{low:.2f}, {high:.2f}]; nothing "
+                "was released. More --blocks would narrow the interval."
+            )
+        return proof
+
+    def _release(self, winner: Candidate, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
+        self._progress.stage("Storing the release", 1)
+        evidence = {
+            **_evidence(self._spec, accuracy, proof),
+            "candidate": winner.describe(),
+            "machine": asdict(self._machine),
+            "versions": read_versions(STACK),
+        }
+        name = self._folder.once("release", lambda: self._store(winner, evidence))["name"]
+        self._progress.step()
+        return {"release": name, "service": self._subject.service, "api": self._subject.api.name, **evidence}
+
+    def _store(self, winner: Candidate, evidence: Mapping[str, Any]) -> dict[str, str]:
+        artifact = self._bench.artifact(winner.execution)
+        version = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{winner.name}"
+        release = make_release(
+            f"{store_name(self._subject.service)}:{version}", self._subject, winner, artifact, evidence
+        )
+        save_release(release, artifact.path)
+        return {"name": release.name}
+
+
+def _evidence(spec: StudySpec, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
+    rates = proof["rates"]
+    return {
+        "metric": spec.metric,
+        "baseline_rps": _mean(rates["baseline"]),
+        "optimized_rps": _mean(rates["winner"]),
+        "speedup": proof["speedup"],
+        "speedup_ci95": proof["speedup_ci95"],
+        "aa_ratio": proof["aa_ratio"],
+        "aa_ratio_ci95": proof["aa_ratio_ci95"],
+        "blocks_rps": rates,
+        "baseline_accuracy": accuracy["baseline"],
+        "optimized_accuracy": accuracy["candidate"],
+        "accuracy_drop_upper95": accuracy["drop_upper95"],
+        "accuracy_tolerance": spec.max_drop,
+        "accuracy_samples": accuracy["n"],
+        "batch_dependence_min_cosine": accuracy["batch_dependence_min_cosine"],
+        "baseline_batch_dependence_min_cosine": accuracy["baseline_batch_dependence_min_cosine"],
+        "batch_dependence_samples": accuracy["batch_dependence_samples"],
+        "connections": spec.connections,
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

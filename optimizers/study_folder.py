@@ -1,0 +1,58 @@
+"""A study's folder: what each stage found, written whole, so that a killed study goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bento_monitor.files import sha256_of, write_atomic
+
+from .errors import StudyInputError
+from .study_spec import StudySpec
+
+
+def study_key(spec: StudySpec) -> str:
+    """A hash of the specification, the data, and every Python file of the working folder."""
+    digest = hashlib.sha256(spec.model_dump_json().encode())
+    digest.update(sha256_of(spec.data).encode())
+    for source in sorted(spec.working_dir.rglob("*.py")):
+        if ".venv" not in source.parts and "site-packages" not in source.parts:
+            digest.update(str(source.relative_to(spec.working_dir)).encode())
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class StudyFolder:
+    """Results by stage, as JSON; a stage that was finished is not run again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the study, so that no second process works on it.
+
+        Raises:
+            StudyInputError: another process does.
+        """
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StudyInputError(f"Another process works on the study in {self.path}: wait for it.") from None
+            yield
+
+    def once(self, stage: str, compute: Callable[[], Any]) -> Any:
+        """The result of a stage: read if it was finished, else computed and written."""
+        path = self.path / f"{stage}.json"
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
+        result = compute()
+        write_atomic(path, json.dumps(result, indent=2) + "\n")
+        return json.loads(json.dumps(result))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from bento_monitor.backends.outputs import flatten_output, output_builder
+from bento_monitor.errors import InputError
+from bento_monitor.releases.record import OutputForm
+
+
+class Pair(NamedTuple):
+    first: torch.Tensor
+    second: torch.Tensor
+
+
+class ModelOutput(OrderedDict[str, Any]):
+    """A mapping with attributes, as the libraries of models return."""
+
+    def __init__(self, **entries: Any) -> None:
+        super().__init__(entries)
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+A, B = torch.tensor([1.0]), torch.tensor([2.0])
+
+
+@pytest.mark.parametrize(
+    "output", [A, (A, B), [A, B], {"a": A, "b": B}, Pair(A, B)], ids=["tensor", "tuple", "list", "dict", "named"]
+)
+def test_an_output_is_put_together_as_it_was(output: Any) -> None:
+    form, names, arrays = flatten_output(output)
+    again = output_builder(form, names)([array.numpy() for array in arrays], True)
+    assert type(again) is type(output)
+    assert repr(again) == repr(output)
+
+
+def test_a_mapping_of_a_class_of_its_own_keeps_its_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = type("Module", (), {"ModelOutput": ModelOutput})
+    monkeypatch.setitem(__import__("sys").modules, ModelOutput.__module__, module)
+    form, names, arrays = flatten_output(ModelOutput(hidden=A, cache=None, pooled=B))
+    again = output_builder(form, names)(arrays, True)
+    assert isinstance(again, ModelOutput)
+    assert again.pooled is B
+    assert list(again) == ["hidden", "pooled"]
+
+
+@pytest.mark.parametrize("output", ["text", 3.0, (A, "text"), {"a": (A, B)}, None])
+def test_an_output_that_is_not_flat_tensors_is_refused(output: Any) -> None:
+    with pytest.raises(InputError, match="only"):
+        flatten_output(output)
+
+
+@pytest.mark.parametrize("type_name", ["os:remove", "no_such_module:Output", "builtins:int"])
+def test_a_release_cannot_name_any_callable_as_its_output(type_name: str) -> None:
+    with pytest.raises(InputError, match="class of the model's output"):
+        output_builder(OutputForm("mapping", "torch", type_name), ["a"])
+
+
+@pytest.mark.parametrize("inputs_are_torch", [False, True])
+def test_arrays_of_the_kind_of_the_inputs_are_given_back_where_the_form_says_so(inputs_are_torch: bool) -> None:
+    build = output_builder(OutputForm("array", "inputs"), ["y"])
+    assert isinstance(build([np.ones(2)], inputs_are_torch), torch.Tensor) == inputs_are_torch

@@ -1,0 +1,253 @@
+"""The dispatcher: right answers, own contexts, sizes and windows that can be changed while it runs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bento_monitor.batching import BatchDispatcher
+from bento_monitor.batching.job import RowCodec
+from bento_monitor.releases.record import Batching
+from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+
+LISTS = RowCodec(
+    count=len,
+    split=lambda value, edges: [value[a:b] for a, b in pairwise(edges)],
+    join_outputs=lambda parts: [row for part in parts for row in part],
+)
+
+
+class Doubler:
+    """Doubles every row; remembers its batches, and can be held back by an event."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[list[int]]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, values: Sequence[list[int]], rows: int) -> list[list[int]]:
+        self.batches.append([list(value) for value in values])
+        assert rows == sum(len(value) for value in values)
+        await self.gate.wait()
+        return [[2 * row for row in value] for value in values]
+
+
+def make(
+    run: Any, size: int = 8, window_ms: float = 0.0, max_latency_ms: float = 60_000, **hooks: Any
+) -> BatchDispatcher:
+    return BatchDispatcher(
+        "double",
+        run,
+        LISTS,
+        Batching(size, window_ms),
+        max_latency_ms=max_latency_ms,
+        overloaded=lambda: TimeoutError("overloaded"),
+        **hooks,
+    )
+
+
+def run(scenario: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(scenario(), timeout=20))
+
+
+def new_ledger() -> Ledger:
+    return Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+
+
+def test_requests_that_arrive_together_share_a_batch_and_each_gets_its_own_answer() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double)
+        answers = await asyncio.gather(*(dispatcher.submit([n]) for n in range(5)))
+        assert answers == [[2 * n] for n in range(5)]
+        assert double.batches == [[[0], [1], [2], [3], [4]]]
+
+    run(scenario)
+
+
+def test_a_batch_never_holds_more_rows_than_its_size() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double, size=3)
+        await asyncio.gather(*(dispatcher.submit([n]) for n in range(7)))
+        assert [len(batch) for batch in double.batches] == [3, 3, 1]
+
+    run(scenario)
+
+
+def test_a_request_larger_than_a_batch_is_cut_and_its_answer_joined_in_order() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double, size=4)
+        answers = await asyncio.gather(dispatcher.submit(list(range(10))), dispatcher.submit([100, 101]))
+        assert answers == [[2 * n for n in range(10)], [200, 202]]
+        assert all(sum(len(value) for value in batch) <= 4 for batch in double.batches)
+
+    run(scenario)
+
+
+def test_what_waits_while_a_batch_runs_is_the_next_batch() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double)
+        first = asyncio.ensure_future(dispatcher.submit([0]))
+        while not double.batches:
+            await asyncio.sleep(0)
+        rest = [asyncio.ensure_future(dispatcher.submit([n])) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        assert len(double.batches) == 1
+        double.gate.set()
+        await asyncio.gather(first, *rest)
+        assert double.batches[1] == [[1], [2], [3]]
+
+    run(scenario)
+
+
+def test_a_window_holds_a_batch_open_until_it_is_full() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double, size=3, window_ms=60_000)
+        waiting = [asyncio.ensure_future(dispatcher.submit([n])) for n in range(2)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert double.batches == []
+        await asyncio.gather(dispatcher.submit([2]), *waiting)
+        assert double.batches == [[[0], [1], [2]]]
+
+    run(scenario)
+
+
+def test_a_smaller_window_set_while_requests_wait_releases_them() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double, size=8, window_ms=60_000)
+        waiting = asyncio.ensure_future(dispatcher.submit([1]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        dispatcher.configure(Batching(8, 0.0))
+        assert await waiting == [2]
+
+    run(scenario)
+
+
+def test_a_request_that_has_gone_is_not_computed() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double)
+        first = asyncio.ensure_future(dispatcher.submit([0]))
+        while not double.batches:
+            await asyncio.sleep(0)
+        gone, stays = (asyncio.ensure_future(dispatcher.submit([n])) for n in (1, 2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        double.gate.set()
+        await asyncio.gather(first, stays)
+        assert double.batches[1:] == [[[2]]]
+
+    run(scenario)
+
+
+def test_a_request_that_waited_too_long_fails_and_is_not_computed() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double, max_latency_ms=0.0)
+        dispatcher._max_latency_ns = 10**15
+        first = asyncio.ensure_future(dispatcher.submit([0]))
+        while not double.batches:
+            await asyncio.sleep(0)
+        late = asyncio.ensure_future(dispatcher.submit([1]))
+        await asyncio.sleep(0)
+        dispatcher._max_latency_ns = 0
+        double.gate.set()
+        with pytest.raises(TimeoutError, match="overloaded"):
+            await late
+        assert await first == [0]
+        assert len(double.batches) == 1
+
+    run(scenario)
+
+
+def test_a_batch_that_raises_fails_its_requests_and_no_later_ones() -> None:
+    async def scenario() -> None:
+        calls = 0
+
+        async def fail_once(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise ValueError("bad batch")
+            return list(values)
+
+        dispatcher = make(fail_once)
+        results = await asyncio.gather(dispatcher.submit([1]), dispatcher.submit([2]), return_exceptions=True)
+        assert [str(result) for result in results] == ["bad batch", "bad batch"]
+        assert await dispatcher.submit([3]) == [3]
+
+    run(scenario)
+
+
+def test_too_few_answers_are_an_error_not_a_hang() -> None:
+    async def scenario() -> None:
+        async def lose_one(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            return list(values)[1:]
+
+        dispatcher = make(lose_one)
+        with pytest.raises(RuntimeError, match="0 answers to a batch of 1"):
+            await dispatcher.submit([1])
+
+    run(scenario)
+
+
+def test_every_batch_runs_in_a_context_of_its_own_requests_never_an_earlier_one() -> None:
+    who: ContextVar[str] = ContextVar("who")
+
+    async def scenario() -> None:
+        seen: list[str] = []
+
+        async def note(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            seen.append(who.get())
+            assert current_ledger.get() is None
+            assert current_batch.get() is not None
+            return list(values)
+
+        dispatcher = make(note)
+
+        async def request(name: str) -> None:
+            who.set(name)
+            current_ledger.set(new_ledger())
+            await dispatcher.submit([1])
+
+        for name in ("a", "b", "c"):
+            await asyncio.create_task(request(name))
+        assert seen == ["a", "b", "c"]
+
+    run(scenario)
+
+
+def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
+    async def scenario() -> None:
+        done: list[BatchRecord] = []
+        dispatcher = make(Doubler(), batch_done=done.append)
+        ledgers = [new_ledger() for _ in range(3)]
+
+        async def request(ledger: Ledger) -> None:
+            current_ledger.set(ledger)
+            await dispatcher.submit([1, 2])
+
+        await asyncio.gather(*(asyncio.create_task(request(ledger)) for ledger in ledgers))
+        (record,) = done
+        assert record.members == tuple(ledgers)
+        assert record.rows == 6
+        assert [ledger.batch_position for ledger in ledgers] == [0, 1, 2]
+        for ledger in ledgers:
+            assert ledger.batch is record
+            assert 0 < ledger.queued_ns <= ledger.started_ns <= ledger.ended_ns == record.ended_ns
+
+    run(scenario)

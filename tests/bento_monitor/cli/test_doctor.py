@@ -1,0 +1,100 @@
+"""`bento-monitor doctor`: facts for people and programs, and an exit code that says if something must be mended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bento_monitor import installation
+from bento_monitor.bentoml_hooks import HookStatus
+from bento_monitor.cli import main
+from bento_monitor.installation import Extra, describe_telemetry, read_extras, read_home, read_installation
+from bento_monitor.settings import read_telemetry_environment
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENTO_MONITOR_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_json_names_the_machine_the_packages_and_the_hooks(home: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--json"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert shown["machine"]["usable_cpus"] >= 1
+    assert shown["packages"]["torch"]
+    assert "CPUExecutionProvider" in shown["onnxruntime_providers"]
+    assert shown["home"]["path"] == str(home)
+    assert shown["problems"] == []
+    assert {"name", "holds", "reason"} == set(shown["hooks"][0])
+
+
+def test_the_tables_name_every_package_and_every_hook() -> None:
+    result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    facts = read_installation()
+    for name in (*facts.packages, *(hook.name for hook in facts.hooks), *(f"[{extra.name}]" for extra in facts.extras)):
+        assert name in result.stdout
+    assert "No problem found." in result.stdout
+
+
+def test_an_unknown_setting_is_a_problem_and_exit_code_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_TYPO", "1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "Problem: Unknown setting BENTO_MONITOR_TYPO" in result.stdout
+
+
+def test_a_hook_that_does_not_hold_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (HookStatus("dispatcher", holds=False, reason="AttributeError: gone"),)
+    monkeypatch.setattr("bento_monitor.bentoml_hooks.check_hooks", lambda: broken)
+    result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
+    assert "does not hold, so it is not used: AttributeError: gone" in result.stdout
+
+
+def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = installation._version
+    monkeypatch.setattr(installation, "_version", lambda name: None if name == "openvino" else installed(name))
+    found = {extra.name: extra for extra in read_extras()}
+    assert found["openvino"] == Extra("openvino", missing=("openvino",))
+    assert found["openvino"].install_command == 'pip install "bento-monitor[openvino]"'
+    result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
+    assert 'without openvino: pip install "bento-monitor[openvino]"' in result.stdout
+
+
+def test_what_only_contributors_need_is_no_extra_of_users() -> None:
+    assert {"demo", "openvino", "sklearn"} == {extra.name for extra in read_extras()}
+
+
+def test_a_home_folder_that_is_not_there_yet_is_tried_and_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    found = read_home(folder)
+    assert (found.path, found.is_writable) == (str(folder), True)
+    assert found.free_bytes > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(installation.tempfile, "TemporaryFile", refuse)
+    assert any("cannot be written: set BENTO_MONITOR_HOME" in problem for problem in read_installation().problems)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "embedded store"),
+        ({"OTEL_SDK_DISABLED": "true"}, "nowhere: OTEL_SDK_DISABLED"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, "nowhere: OTEL_TRACES_EXPORTER"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, "OTLP (http/protobuf)"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTLP (grpc)"),
+    ],
+)
+def test_where_traces_go_follows_the_standard_variables(environment: dict[str, str], expected: str) -> None:
+    assert describe_telemetry(read_telemetry_environment(environment), None).startswith(expected)

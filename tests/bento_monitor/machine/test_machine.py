@@ -1,0 +1,121 @@
+"""The machine's facts, read from what Linux writes; nothing that is missing is an error."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from bento_monitor.machine import Gpu, read_machine
+from bento_monitor.machine.cgroup import CgroupLimits, read_cgroup_limits
+from bento_monitor.machine.cpu import read_cpu_flags, read_cpu_model
+from bento_monitor.machine.gpu import read_gpus
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def limits(tmp_path: Path) -> CgroupLimits:
+    return read_cgroup_limits(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc")
+
+
+def test_the_tightest_limit_of_a_group_and_its_ancestors_counts(tmp_path: Path) -> None:
+    write(tmp_path / "proc/self/cgroup", "0::/machine/service\n")
+    write(tmp_path / "cgroup/machine/cpu.max", "150000 100000\n")
+    write(tmp_path / "cgroup/machine/service/cpu.max", "400000 100000\n")
+    write(tmp_path / "cgroup/machine/memory.max", "max\n")
+    write(tmp_path / "cgroup/machine/service/memory.max", "1073741824\n")
+    assert limits(tmp_path) == CgroupLimits(cpu_quota=1.5, memory_bytes=2**30)
+
+
+def test_in_a_container_the_limits_at_the_mounted_root_are_found(tmp_path: Path) -> None:
+    write(tmp_path / "proc/self/cgroup", "0::/not/mounted/here\n")
+    write(tmp_path / "cgroup/cpu.max", "50000 100000\n")
+    assert limits(tmp_path).cpu_quota == 0.5
+
+
+def test_version_one_groups_are_read_and_their_no_limit_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "proc/self/cgroup", "4:memory:/job\n1:cpu,cpuacct:/job\n")
+    write(tmp_path / "cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "200000\n")
+    write(tmp_path / "cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000\n")
+    write(tmp_path / "cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n")
+    write(tmp_path / "cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
+    write(tmp_path / "cgroup/memory/job/memory.limit_in_bytes", "9223372036854771712\n")
+    assert limits(tmp_path) == CgroupLimits(cpu_quota=2.0, memory_bytes=None)
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
+    assert limits(tmp_path) == CgroupLimits(cpu_quota=None, memory_bytes=None)
+
+
+def test_the_instructions_that_matter_are_picked_from_the_processors_flags(tmp_path: Path) -> None:
+    write(tmp_path / "x86", "model name\t: Some CPU @ 3 GHz\nflags\t\t: fpu amx_int8 sse avx2 avx512_vnni avx2x\n\n")
+    write(tmp_path / "arm", "Features\t: fp asimd asimddp i8mm\n")
+    assert read_cpu_flags(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
+    assert read_cpu_model(tmp_path / "x86") == "Some CPU @ 3 GHz"
+    assert read_cpu_flags(tmp_path / "arm") == ("asimddp", "i8mm")
+
+
+def test_flags_that_the_system_does_not_tell_are_unknown_rather_than_none(tmp_path: Path) -> None:
+    assert read_cpu_flags(tmp_path / "absent") is None
+    assert read_cpu_model(tmp_path / "absent")
+
+
+class DriverDouble(types.ModuleType):
+    """NVML as its Python binding shows it, with one GPU or a fault."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *, has_driver: bool = True, is_lost: bool = False) -> None:
+        super().__init__("pynvml")
+        self.has_driver, self.is_lost, self.shut_down = has_driver, is_lost, 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        if not self.has_driver:
+            raise self.NVMLError
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.shut_down += 1
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        if self.is_lost:
+            raise self.NVMLError
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
+        return b"Test GPU"
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle: int) -> tuple[int, int]:  # noqa: N802
+        return 9, 0
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> types.SimpleNamespace:  # noqa: N802
+        return types.SimpleNamespace(total=2**37)
+
+
+def test_gpus_are_named_as_the_driver_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = DriverDouble()
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    assert read_gpus() == (Gpu("Test GPU", memory_bytes=2**37, compute_capability="9.0"),)
+    assert driver.shut_down == 1
+
+
+@pytest.mark.parametrize("driver", [DriverDouble(has_driver=False), DriverDouble(is_lost=True)])
+def test_a_driver_that_is_missing_or_does_not_answer_means_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, driver: DriverDouble
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    assert read_gpus() == ()
+
+
+def test_this_machine_can_be_read() -> None:
+    machine = read_machine()
+    assert 1 <= machine.usable_cpus <= machine.logical_cpus
+    assert machine.memory_bytes > 2**28

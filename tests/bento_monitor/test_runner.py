@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from bento_monitor.errors import ReleaseError, ServiceError
+from bento_monitor.files import sha256_of
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.runner import MonitoredRunner, PreparedModel, runners
+from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+
+WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+class Linear(torch.nn.Module):
+    """`(batch, 3)` -> `(batch, 2)`, with an input that is seldom given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = {"size": 3}
+        self.weight = torch.nn.Parameter(torch.from_numpy(WEIGHT.copy()))
+
+    def forward(self, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        answer = x @ self.weight
+        return answer if bias is None else answer + bias
+
+
+@pytest.fixture
+def onnx_file(tmp_path: Path) -> Path:
+    """The same as `Linear`, as an ONNX file."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["output"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(WEIGHT, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    path = tmp_path / "linear.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def release(onnx_file: Path) -> Release:
+    return Release(
+        name="r1",
+        service="S",
+        api="predict",
+        runner="model",
+        execution=Execution("onnxruntime", "fp32", 1),
+        batching=None,
+        workers=None,
+        artifact_file=onnx_file.name,
+        artifact_sha256=sha256_of(onnx_file),
+        inputs=(TensorSpec("x", "float32", (None, 3), (4, 3)),),
+        outputs=(TensorSpec("output", "float32", (None, 2), (4, 2)),),
+    )
+
+
+X = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]])
+EXPECTED = X.numpy() @ WEIGHT
+
+
+def test_a_call_is_the_models_own_call() -> None:
+    module = Linear()
+    runner = MonitoredRunner(module)
+    assert torch.equal(runner(X), module(X))
+    assert torch.equal(runner(x=X, bias=X[:, :2]), module(X, X[:, :2]))
+    assert runner(X).requires_grad
+
+
+def test_a_released_backend_takes_the_same_arguments_and_gives_the_same_output(
+    release: Release, onnx_file: Path
+) -> None:
+    runner = MonitoredRunner(Linear())
+    runner.take_over(runner.prepare(release, onnx_file.parent))
+    assert runner.release == "r1"
+    for answer in (runner(X), runner(x=X), runner(X, None), runner(X.double())):
+        assert isinstance(answer, torch.Tensor)
+        assert answer.dtype == torch.float32
+        np.testing.assert_allclose(answer.numpy(), EXPECTED, rtol=1e-6)
+    runner.reset()
+    assert runner.release is None
+    assert runner(X).requires_grad
+
+
+def test_a_call_that_the_release_was_not_made_for_is_run_by_the_model_itself(release: Release, onnx_file: Path) -> None:
+    runner = MonitoredRunner(Linear())
+    runner.take_over(runner.prepare(release, onnx_file.parent))
+    bias = torch.ones(2, 2)
+    np.testing.assert_allclose(runner(X, bias).detach().numpy(), EXPECTED + 1, rtol=1e-6)
+    with pytest.raises(TypeError):
+        runner(X, bias, bias)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_torch_backend_gives_the_models_own_element_type(release: Release, precision: Any) -> None:
+    execution = Execution("torch", precision, 1)
+    threads = torch.get_num_threads()
+    runner = MonitoredRunner(Linear())
+    runner.take_over(
+        runner.prepare(replace(release, execution=execution, artifact_file=None, artifact_sha256=None), Path())
+    )
+    answer = runner(X)
+    assert answer.dtype == torch.float32
+    np.testing.assert_allclose(answer.numpy(), EXPECTED, rtol=0.02)
+    assert torch.get_num_threads() == threads
+
+
+def test_an_onnx_file_is_called_with_numpy_or_torch_and_answers_in_kind(release: Release, onnx_file: Path) -> None:
+    runner = MonitoredRunner(onnx_file)
+    released = replace(release, output_form=OutputForm("array", "inputs"))
+    for prepared in (None, runner.prepare(released, onnx_file.parent)):
+        if prepared is not None:
+            runner.take_over(prepared)
+        np.testing.assert_allclose(runner(X.numpy()), EXPECTED, rtol=1e-6)
+        np.testing.assert_allclose(runner(x=X).numpy(), EXPECTED, rtol=1e-6)
+        assert type(runner(X.numpy())) is np.ndarray
+    assert runner.get_inputs()[0].name == "x"
+
+
+def test_an_artifact_that_was_tampered_with_is_refused(release: Release, onnx_file: Path) -> None:
+    runner = MonitoredRunner(Linear())
+    onnx_file.write_bytes(onnx_file.read_bytes() + b"\0")
+    with pytest.raises(ReleaseError, match="SHA-256"):
+        runner.prepare(release, onnx_file.parent)
+    assert runner.release is None
+
+
+@pytest.mark.parametrize("name", ["../linear.onnx", "missing.onnx", None])
+def test_an_artifact_outside_the_releases_folder_or_missing_is_refused(
+    release: Release, onnx_file: Path, name: str | None
+) -> None:
+    with pytest.raises(ReleaseError, match="artifact"):
+        MonitoredRunner(Linear()).prepare(replace(release, artifact_file=name), onnx_file.parent)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"runner": "other"},
+        {"execution": Execution("torch", "int8-dynamic-per-channel", 1)},
+        {"execution": Execution("onnxruntime", "fp32", 1, sub_batch_size=4, mask_input="mask")},
+        {"inputs": (TensorSpec("y", "float32", (None, 3), (4, 3)),)},
+        {"inputs": (TensorSpec("x", "float32", (None, 4), (4, 4)),)},
+        {"output_form": OutputForm("mapping", "torch", "os:remove")},
+    ],
+)
+def test_a_release_that_does_not_fit_is_refused_before_it_takes_over(
+    release: Release, onnx_file: Path, change: dict[str, Any]
+) -> None:
+    runner = MonitoredRunner(Linear())
+    with pytest.raises(ReleaseError):
+        runner.prepare(replace(release, **change), onnx_file.parent)
+
+
+def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        backend, precision = "torch", "fp32"
+
+        def run(self, *_: Any) -> str:
+            started.set()
+            go_on.wait(10)
+            return "old"
+
+    runner = MonitoredRunner(Linear())
+    old = Slow()
+    reference = weakref.ref(old)
+    runner.take_over(PreparedModel(old, None))
+    del old
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(runner(X)))
+    thread.start()
+    assert started.wait(10)
+    runner.reset()
+    assert isinstance(runner(X), torch.Tensor)
+    assert reference() is not None
+    go_on.set()
+    thread.join(10)
+    assert answers == ["old"]
+    assert reference() is None
+
+
+def test_a_call_is_recorded_on_the_batch_if_there_is_one_else_on_the_request(release: Release, onnx_file: Path) -> None:
+    runner = MonitoredRunner(Linear())
+    runner.take_over(runner.prepare(release, onnx_file.parent))
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    batch = BatchRecord("predict", (ledger,), 2, 1)
+    ledger_token = current_ledger.set(ledger)
+    runner(X)
+    batch_token = current_batch.set(batch)
+    runner(x=X[:1])
+    current_batch.reset(batch_token)
+    current_ledger.reset(ledger_token)
+    runner(X)
+    (of_request,) = ledger.model_calls
+    (of_batch,) = batch.model_calls
+    assert (of_request.rows, of_batch.rows) == (2, 1)
+    assert (of_batch.runner, of_batch.backend, of_batch.precision, of_batch.release) == (
+        "model",
+        "onnxruntime",
+        "fp32",
+        "r1",
+    )
+    assert 0 < of_batch.started_ns <= of_batch.ended_ns
+
+
+def test_a_record_that_cannot_be_made_does_not_fail_the_call() -> None:
+    token = current_ledger.set("no ledger")  # type: ignore[arg-type]
+    try:
+        assert MonitoredRunner(Linear())(X).shape == (2, 2)
+    finally:
+        current_ledger.reset(token)
+
+
+def test_the_models_own_error_is_raised_unchanged() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        MonitoredRunner(Linear())(torch.ones(2, 5))
+
+
+def test_attributes_are_the_models_and_methods_that_return_it_return_the_runner() -> None:
+    module = Linear()
+    runner = MonitoredRunner(module)
+    assert runner.config == {"size": 3}
+    assert runner.eval() is runner
+    assert not module.training
+    assert runner.to(torch.float32) is runner
+    assert set(runner.state_dict()) == {"weight"}
+    with pytest.raises(AttributeError):
+        _ = runner.nonsense
+
+
+def test_two_runners_of_one_name_are_refused_and_a_dead_one_frees_its_name() -> None:
+    first = MonitoredRunner(Linear(), name="encoder")
+    assert runners()["encoder"] is first
+    with pytest.raises(ServiceError, match="'encoder'"):
+        MonitoredRunner(Linear(), name="encoder")
+    cycle: dict[str, Any] = {"runner": first}
+    cycle["self"] = cycle
+    del first, cycle
+    MonitoredRunner(Linear(), name="encoder")
+    gc.collect()
+    assert "encoder" not in runners()
+
+
+@pytest.mark.parametrize("name", [None, "missing.onnx", "bad.onnx"])
+def test_what_is_no_model_is_refused(tmp_path: Path, name: str | None) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no graph")
+    with pytest.raises(ServiceError, match="MonitoredRunner"):
+        MonitoredRunner(3 if name is None else tmp_path / name)

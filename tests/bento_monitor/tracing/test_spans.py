@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import SpanKind, StatusCode
+
+from bento_monitor import conventions as names
+from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.tracing.spans import SpanBuilder
+
+MS = 1_000_000
+OFFSET_NS = 1_700_000_000 * 10**9
+STAMPS = (
+    "parsed_ns",
+    "queued_ns",
+    "started_ns",
+    "ended_ns",
+    "serialize_started_ns",
+    "serialized_ns",
+    "first_byte_ns",
+    "sent_ns",
+)
+
+
+@pytest.fixture
+def builder() -> SpanBuilder:
+    return SpanBuilder(Resource({"service.name": "demo"}), lambda monotonic_ns: monotonic_ns + OFFSET_NS)
+
+
+def by_name(spans):
+    return {span.name: span for span in spans}
+
+
+def assert_laws(spans) -> None:
+    """Children lie within their parents, and what they do not cover is the server span's unaccounted time."""
+    of_id = {span.context.span_id: span for span in spans}
+    for span in spans:
+        assert span.end_time >= span.start_time
+        if span.parent is not None and not span.parent.is_remote:
+            parent = of_id[span.parent.span_id]
+            assert span.context.trace_id == parent.context.trace_id
+            assert parent.start_time <= span.start_time <= span.end_time <= parent.end_time
+    server = spans[0]
+    moments = set()
+    for child in spans[1:]:
+        if child.parent.span_id == server.context.span_id:
+            moments.update(range(child.start_time, child.end_time))
+    assert server.attributes[names.UNACCOUNTED_NS] == server.end_time - server.start_time - len(moments)
+
+
+def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_ledger, model_call) -> None:
+    ledger = finished_ledger()
+    ledger.model_calls.append(model_call(ledger.started_ns + MS, ledger.ended_ns - MS, 1))
+    spans = builder.request(ledger)
+    assert [span.name for span in spans] == ["POST /encode", "parse", "queue", "infer", "serialize", "model"]
+    named = by_name(spans)
+    start = ledger.received_ns + OFFSET_NS
+    at = {name: ((s.start_time - start) // MS, (s.end_time - start) // MS) for name, s in named.items()}
+    assert at["POST /encode"] == (0, 12)
+    assert (at["parse"], at["queue"], at["infer"], at["serialize"]) == ((0, 1), (2, 5), (5, 9), (9, 10))
+    assert at["model"] == (6, 8)
+    assert named["model"].parent.span_id == ledger.infer_span_id
+    assert named["model"].attributes[names.RUNNER_RELEASE] == "release-1"
+    assert named["POST /encode"].attributes[names.UNACCOUNTED_NS] == 3 * MS
+    assert {span.kind for span in spans[1:]} == {SpanKind.INTERNAL}
+    assert spans[0].kind is SpanKind.SERVER
+
+
+def test_children_lie_within_their_parents_whatever_the_stamps(builder, finished_ledger, model_call) -> None:
+    chance = random.Random(3)
+    for _ in range(300):
+        ledger = finished_ledger(1000)
+        for stamp in STAMPS:
+            setattr(ledger, stamp, chance.choice([0, 1000 + chance.randrange(-50, 200)]))
+        ledger.model_calls.append(model_call(900 + chance.randrange(200), 1000 + chance.randrange(300), 1))
+        assert_laws(builder.request(ledger))
+
+
+def test_a_caller_is_the_parent_of_the_server_span(builder) -> None:
+    ledger = Ledger(trace_id=5, parent_span_id=6, sampled=True, received_ns=1)
+    ledger.method, ledger.trace_state, ledger.sent_ns = "GET", "a=1", 9
+    (server,) = builder.request(ledger)
+    assert (server.name, server.parent.span_id, server.parent.is_remote) == ("GET", 6, True)
+    assert server.context.trace_state == {"a": "1"}
+    assert names.HTTP_ROUTE not in server.attributes
+
+
+def test_a_method_that_is_the_clients_free_text_names_no_span(builder, finished_ledger) -> None:
+    ledger = finished_ledger()
+    ledger.method = "SECRET"
+    server = builder.request(ledger)[0]
+    assert (server.name, server.attributes[names.HTTP_REQUEST_METHOD]) == ("HTTP /encode", "_OTHER")
+
+
+def test_a_request_that_ended_in_the_queue_has_its_queue_span_closed_and_no_infer(builder, finished_ledger) -> None:
+    ledger = finished_ledger()
+    ledger.started_ns = ledger.ended_ns = ledger.serialize_started_ns = ledger.serialized_ns = 0
+    ledger.status, ledger.error_type = 0, "CancelledError"
+    spans = builder.request(ledger)
+    assert [span.name for span in spans] == ["POST /encode", "parse", "queue"]
+    assert spans[2].end_time == spans[0].end_time
+    assert spans[0].status.status_code is StatusCode.ERROR
+    assert names.HTTP_RESPONSE_STATUS_CODE not in spans[0].attributes
+
+
+@pytest.mark.parametrize(("status", "is_error"), [(200, False), (404, False), (429, False), (500, True), (504, True)])
+def test_only_a_servers_failure_is_an_error(builder, finished_ledger, status: int, is_error: bool) -> None:
+    ledger = finished_ledger()
+    ledger.status = status
+    server = builder.request(ledger)[0]
+    assert (server.status.status_code is StatusCode.ERROR) == is_error
+    assert server.attributes.get(names.ERROR_TYPE) == (str(status) if is_error else None)
+
+
+def test_batch_and_requests_link_to_each_other_and_only_sampled_ones_are_built(builder, finished_batch) -> None:
+    record = finished_batch(200, sampled=lambda index: index % 2 == 0)
+    batch, model = builder.batch(record)
+    linked = {(link.context.trace_id, link.context.span_id) for link in batch.links}
+    assert len(batch.links) == 100
+    assert batch.parent is None
+    assert batch.attributes[names.BATCH_SIZE] == 200
+    assert batch.attributes[names.BATCH_LINKED] == 100
+    assert model.parent == batch.context
+    for member in record.members:
+        spans = builder.request(member)
+        assert bool(spans) == member.sampled
+        if spans:
+            infer = by_name(spans)["infer"]
+            assert (infer.context.trace_id, infer.context.span_id) in linked
+            assert [link.context for link in infer.links] == [batch.context]
+            assert infer.attributes[names.BATCH_POSITION] == member.batch_position
+            assert (infer.start_time, infer.end_time) == (batch.start_time, batch.end_time)
+            assert "model" not in by_name(spans)
+
+
+def test_the_shares_of_a_batchs_requests_add_up_to_its_model_time(builder, finished_batch) -> None:
+    record = finished_batch(4)
+    shares = [by_name(builder.request(member))["infer"].attributes[names.MODEL_SHARE_NS] for member in record.members]
+    assert sum(shares) == 2 * MS
+
+
+def test_a_batch_without_a_sampled_request_is_not_exported(builder, finished_batch) -> None:
+    assert builder.batch(finished_batch(3, sampled=lambda index: False)) == []
+
+
+def test_a_batch_that_failed_is_an_error_in_its_own_span_and_in_its_requests(builder, finished_batch) -> None:
+    record = finished_batch(1)
+    record.error_type = "ValueError"
+    infer = by_name(builder.request(record.members[0]))["infer"]
+    assert {builder.batch(record)[0].status.status_code, infer.status.status_code} == {StatusCode.ERROR}
+
+
+def test_nothing_leaves_that_is_not_on_the_allow_list(builder, finished_batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = finished_batch(1)
+    spans = [*builder.batch(record), *builder.request(record.members[0])]
+    assert all(set(span.attributes) <= names.ALLOWED_ATTRIBUTES for span in spans)
+    monkeypatch.setattr("bento_monitor.tracing.privacy.ALLOWED_ATTRIBUTES", frozenset({names.HTTP_ROUTE}))
+    assert {key for span in builder.request(record.members[0]) for key in span.attributes} == {names.HTTP_ROUTE}

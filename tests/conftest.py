@@ -1,0 +1,34 @@
+"""What every test may use, and what none may inherit from the shell it is started in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _environment_of_its_own() -> Iterator[None]:
+    """Neither a person's telemetry settings nor BentoML's usage reports reach a test, or a process that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("OTEL_", "BENTO_MONITOR_"))]:
+            patch.delenv(name)
+        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+        yield
+
+
+def require_means(reason: str) -> NoReturn:
+    """End a test whose means are missing: skipped with its reason, or failed where `REQUIRE=all` says they are here.
+
+    A test that needs a GPU skips by itself: that alone may be missing everywhere.
+    """
+    if os.environ.get("REQUIRE") == "all":
+        pytest.fail(f"{reason} (REQUIRE=all: only a GPU may be missing)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(name="require_means", scope="session")
+def require_means_fixture() -> Callable[[str], NoReturn]:
+    return require_means

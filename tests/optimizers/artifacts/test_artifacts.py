@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bento_monitor.errors import BentoMonitorError
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.records import ModelInterface, Parity
+from bento_monitor.releases.record import OutputForm
+from optimizers.artifacts.build import build_artifact
+from optimizers.artifacts.cache import ArtifactCache
+from optimizers.artifacts.quantise import quantise
+from optimizers.artifacts.spec import ArtifactSpec
+from optimizers.errors import ArtifactError
+
+INTERFACE = ModelInterface("model", "torch", (), (), OutputForm(), None, "fingerprint")
+FP32 = ArtifactSpec("onnxruntime", "fp32")
+INT8 = ArtifactSpec("onnxruntime", "int8-dynamic-per-channel")
+WEIGHT = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
+
+
+def write_graph(path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["output"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 32])],
+        [numpy_helper.from_array(WEIGHT, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+
+class FakeHost:
+    """A host that exports a real graph; the exporters that it is told to fail, and the parity of the others."""
+
+    def __init__(self, failing: tuple[str, ...] = (), differences: tuple[float, ...] = ()) -> None:
+        self.exports: list[str] = []
+        self._failing = failing
+        self._differences = list(differences)
+
+    def export(self, path: Path, exporter: str, *, opset: int) -> None:
+        assert opset == 17
+        self.exports.append(exporter)
+        path.write_bytes(b"half")
+        if exporter in self._failing:
+            raise BentoMonitorError(f"{exporter} fails")
+        write_graph(path)
+
+    def parity(self, path: Path) -> Parity:
+        onnx.checker.check_model(str(path))
+        return Parity(self._differences.pop(0) if self._differences else 1e-7, 1.0)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ArtifactCache:
+    return ArtifactCache(tmp_path / "cache")
+
+
+def build(host: FakeHost, spec: ArtifactSpec, cache: ArtifactCache) -> Any:
+    return build_artifact(host, INTERFACE, spec, cache)  # type: ignore[arg-type]
+
+
+def test_an_artifact_is_built_once_and_found_again(cache: ArtifactCache) -> None:
+    host = FakeHost()
+    first, again = build(host, FP32, cache), build(host, FP32, cache)
+    assert host.exports == ["torchscript"]
+    assert first == again
+    assert first.sha256 == sha256_of(first.path)
+
+
+def test_quantised_weights_are_smaller_and_close(cache: ArtifactCache) -> None:
+    host = FakeHost()
+    artifact = build(host, INT8, cache)
+    types = {tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
+    assert TensorProto.INT8 in types
+    x = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
+    (found,) = ort.InferenceSession(artifact.path, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    assert np.abs(found - x @ WEIGHT).max() < 0.05 * np.abs(x @ WEIGHT).max()
+    assert build(host, INT8, cache).sha256 == artifact.sha256
+    assert host.exports == ["torchscript"]
+
+
+def test_torch_needs_no_file(cache: ArtifactCache) -> None:
+    host = FakeHost()
+    artifact = build(host, ArtifactSpec("torch", "bf16"), cache)
+    assert (artifact.path, artifact.sha256, host.exports) == (None, None, [])
+
+
+def test_the_other_exporter_is_tried_and_named_where_the_first_fails(cache: ArtifactCache) -> None:
+    host = FakeHost(failing=("torchscript",))
+    assert build(host, FP32, cache).spec.exporter == "dynamo"
+    assert host.exports == ["torchscript", "dynamo"]
+
+
+def test_a_graph_that_is_not_the_model_is_refused_and_forgotten(cache: ArtifactCache, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="not the same model"):
+        build(FakeHost(differences=(0.1, 0.1)), FP32, cache)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cached_graph_that_is_the_model_no_more_is_built_anew(cache: ArtifactCache) -> None:
+    build(FakeHost(), FP32, cache)
+    host = FakeHost(differences=(0.1,))
+    assert build(host, FP32, cache).spec.exporter == "torchscript"
+    assert host.exports == ["torchscript"]
+
+
+def test_a_failed_or_killed_build_leaves_nothing_half_written(cache: ArtifactCache, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="dynamo fails"):
+        build(FakeHost(failing=("torchscript", "dynamo")), FP32, cache)
+    folder = tmp_path / "cache"
+    assert list(folder.iterdir()) == []
+    dead = folder / "building-999999999-x"
+    dead.mkdir()
+    (dead / "half.onnx").write_bytes(b"half")
+    ArtifactCache(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_the_key_changes_with_the_model_and_with_each_part_of_the_spec() -> None:
+    specs = [FP32, INT8, ArtifactSpec("onnxruntime", "fp32", "dynamo"), ArtifactSpec("onnxruntime", "fp32", opset=18)]
+    keys = {spec.key(source) for spec in specs for source in ("a", "b")}
+    assert len(keys) == 8
+
+
+def test_quantising_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
+    write_graph(tmp_path / "in.onnx")
+    with pytest.raises(ArtifactError, match="per-tensor failed"):
+        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
+    with pytest.raises(ArtifactError, match="longer than"):
+        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
+    assert not (tmp_path / "out.onnx").exists()

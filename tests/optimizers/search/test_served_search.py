@@ -1,0 +1,88 @@
+"""The served search: finds the best of a known table, never measures what is cut, and goes on after a kill."""
+
+from pathlib import Path
+
+import pytest
+
+from bento_monitor.releases.record import Batching, Execution
+from optimizers.candidate import Candidate
+from optimizers.search.served import ServedSearch, TrialOutcome
+from optimizers.search.space import ServedSpace, candidate_parameters, seeds
+
+EXECUTIONS = tuple(
+    Execution("onnxruntime", precision, threads, sub_batch_size=size, mask_input="mask" if size else None)
+    for precision, threads, size in (
+        ("fp32", 1, None),
+        ("fp32", 2, 4),
+        ("int8-dynamic-per-channel", 2, None),
+        ("int8-dynamic-per-channel", 2, 4),
+    )
+)
+SPACE = ServedSpace(EXECUTIONS, batch_sizes=(8, 32), windows_ms=(0.0, 5.0), workers=(1,))
+
+
+def speed_of(candidate: Candidate) -> float:
+    run = candidate.execution
+    speed = 200.0 if run.precision.startswith("int8") else 100.0
+    speed *= 2.5 if run.sub_batch_size else 1.0
+    return speed * (1.1 if candidate.batching.max_batch_size == 32 else 1.0)
+
+
+def measure(candidate: Candidate) -> TrialOutcome:
+    return TrialOutcome(rps=speed_of(candidate), p99_ms=10.0, failed=0, violation=-1.0)
+
+
+def test_the_best_of_a_known_table_is_found_and_only_survivors_are_measured(tmp_path: Path) -> None:
+    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    measured: list[Candidate] = []
+    search.run(12, measure, lambda candidate, outcome: measured.append(candidate))
+    assert len(measured) == 12
+    assert {candidate.execution for candidate in measured} <= set(EXECUTIONS)
+    best = search.ranking()[0].candidate
+    assert best.execution == EXECUTIONS[3]
+    assert best.batching.max_batch_size == 32
+
+
+def test_seeds_are_measured_first(tmp_path: Path) -> None:
+    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    first = seeds(SPACE, [EXECUTIONS[3], EXECUTIONS[1]], Batching(100, 0.0))
+    search.enqueue(first)
+    measured: list[Candidate] = []
+    search.run(len(first), measure, lambda candidate, outcome: measured.append(candidate))
+    assert measured == first
+
+
+def test_an_infeasible_candidate_never_wins_however_fast(tmp_path: Path) -> None:
+    def too_slow_when_sorted(candidate: Candidate) -> TrialOutcome:
+        violation = 5.0 if candidate.execution.sub_batch_size else -1.0
+        return TrialOutcome(speed_of(candidate), 99.0, 0, violation)
+
+    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    search.run(10, too_slow_when_sorted)
+    assert all(entry.candidate.execution.sub_batch_size is None for entry in search.ranking())
+
+
+def test_a_study_killed_in_a_trial_measures_that_candidate_again(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    begun: list[Candidate] = []
+
+    def killed(candidate: Candidate) -> TrialOutcome:
+        begun.append(candidate)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return measure(candidate)
+
+    with pytest.raises(KeyboardInterrupt):
+        ServedSearch(journal, SPACE, seed=1).run(6, killed)
+    resumed = ServedSearch(journal, SPACE, seed=1)
+    assert resumed.finished == 2
+    again: list[Candidate] = []
+    resumed.run(6, measure, lambda candidate, outcome: again.append(candidate))
+    assert resumed.finished == 6
+    assert again[0] == begun[2]
+
+
+def test_a_point_of_the_space_and_its_candidate_are_the_same_thing() -> None:
+    candidate = Candidate(EXECUTIONS[1], Batching(8, 5.0), 1)
+    assert SPACE.candidate(candidate_parameters(candidate)) == candidate
+    assert candidate.name != Candidate(EXECUTIONS[1], Batching(8, 0.0), 1).name
