@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
 from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
 from bento_monitor.tracing.store_file import store_path
@@ -32,38 +35,62 @@ def trace_ids() -> list[str]:
 
 @contextmanager
 def served(home: Path, **environment: str) -> Iterator[ServerProcess]:
+    (home / "gate").mkdir()
     spec = ServerSpec(
         target="batched:Batched",
         working_dir=SERVICES,
-        env={"BENTO_MONITOR_HOME": str(home / "monitor"), **environment},
+        env={"BENTO_MONITOR_HOME": str(home / "monitor"), "BATCHED_GATE": str(home / "gate"), **environment},
         home=home / "bentoml",
     )
     with start_server(spec) as server:
         yield server
 
 
-def send(server: ServerProcess, trace_ids: list[str]) -> LoadResult:
-    """200 requests at once, each the child of a caller's span in a trace of its own."""
-    return run_load(
-        LoadSpec(
-            port=server.port,
-            path="/score",
-            bodies=tuple(json.dumps({"rows": [float(row)]}).encode() for row in range(REQUESTS)),
-            mode="closed",
-            connections=REQUESTS,
-            request_count=REQUESTS,
-            traceparents=tuple(f"00-{trace_id}-{secrets.token_hex(8)}-01" for trace_id in trace_ids),
-            keep_every=1,
-        )
+def send(server: ServerProcess, gate: Path, trace_ids: list[str]) -> LoadResult:
+    """One request that holds the function, then 200 at once, each the child of a caller's span in its own trace.
+
+    The function goes on when the server counts all of them as begun.
+    """
+    load = LoadSpec(
+        port=server.port,
+        path="/score",
+        bodies=tuple(json.dumps({"rows": [float(row)]}).encode() for row in range(REQUESTS)),
+        mode="closed",
+        connections=REQUESTS,
+        request_count=REQUESTS,
+        traceparents=tuple(f"00-{trace_id}-{secrets.token_hex(8)}-01" for trace_id in trace_ids),
+        keep_every=1,
     )
+    with start_load(replace(load, connections=1, request_count=1, traceparents=())) as first:
+        wait_until((gate / "entered").exists)
+        with start_load(load) as burst:
+            wait_until(lambda: requests_in_progress(server) == REQUESTS + 1)
+            (gate / "open").touch()
+            result = burst.wait()
+        assert (first.wait().status == 200).all()
+    assert (result.status == 200).all()
+    return result
+
+
+def requests_in_progress(server: ServerProcess) -> int:
+    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    found = re.search(r'^bentoml_service_request_in_progress\{[^}]*endpoint="/score"[^}]*\} (\S+)$', text, re.MULTILINE)
+    return int(float(found[1])) if found is not None else 0
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not come to that in time"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, trace_ids: list[str]) -> dict[str, Trace]:
     home = tmp_path_factory.mktemp("stored")
     with served(home) as server:
-        result = send(server, trace_ids)
-    assert (result.status == 200).all()
+        send(server, home / "gate", trace_ids)
     reader = StoreReader(store_path(home / "monitor"))
     return {trace_id: reader.trace(trace_id) for trace_id in trace_ids}
 
@@ -109,8 +136,7 @@ def test_the_stages_of_a_request_lie_in_it_and_follow_each_other(stored: dict[st
 
 def test_jaeger_answers_with_each_requests_own_trace(jaeger: Any, tmp_path: Path, trace_ids: list[str]) -> None:
     with served(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=jaeger.otlp_http_endpoint) as server:
-        result = send(server, trace_ids)
-    assert (result.status == 200).all()
+        send(server, tmp_path / "gate", trace_ids)
     assert not store_path(tmp_path / "monitor").exists()
     for trace_id in trace_ids:
         spans = wait_for_trace(jaeger.query_url, trace_id)

@@ -1,11 +1,15 @@
-"""A service of the tests: a batchable API whose batches take so long that all of a burst gathers meanwhile."""
+"""A service of the tests: a batchable API that holds its batch until the test opens a gate, so that a burst gathers."""
 
+import os
 import time
+from pathlib import Path
 
 import bentoml
 import torch
 
 from bento_monitor import MonitoredRunner, monitored
+
+GATE = Path(os.environ["BATCHED_GATE"])
 
 
 @monitored
@@ -16,6 +20,8 @@ class Batched:
 
     @bentoml.api(batchable=True, max_batch_size=256)
     def score(self, rows: list[float]) -> list[float]:
-        time.sleep(0.5)
+        (GATE / "entered").touch()
+        while not (GATE / "open").exists():
+            time.sleep(0.01)
         with torch.inference_mode():
             return self.model(torch.tensor(rows).unsqueeze(1)).squeeze(1).tolist()
