@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 # Folders of scripts that import each other by name; each is checked by itself.
 SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
 
+# Some containers set it: every process would then compile all that it imports anew, for seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install test lint types imports pytest packaging demo jaeger bench-demo clean

@@ -51,4 +51,4 @@ class StudyProgress:
 
     def note(self, text: str) -> None:
         """Say what was found."""
-        self._console.print("  " + text, markup=False, highlight=False)
+        self._console.print("  " + text, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)

@@ -22,7 +22,7 @@ from .workbench import Workbench
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
 # BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
-_WARMUP_BATCHES = 15
+_WARMUP_BATCHES = 12
 
 
 @dataclass(frozen=True, slots=True)
