@@ -44,7 +44,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     from .settings import load_settings
     from .worker import WorkerMonitor
 
-    worker = WorkerMonitor(service.name, load_settings())
+    settings = load_settings()
+    worker = WorkerMonitor(service.name, settings)
     factory = make_factory(service, is_main, worker.enter_batch, worker.batch_done)
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
@@ -53,4 +54,34 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         if not status.holds:
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
     prefix = (service.path_prefix or "").rstrip("/")
-    return Entry(application, worker, {prefix + method.route: name for name, method in service.apis.items()})
+    routes = {prefix + method.route: name for name, method in service.apis.items()}
+    return Entry(
+        application,
+        worker,
+        routes,
+        set_request_id=_request_id_hook(),
+        shortcut=_shortcut(factory, is_open=settings.fast_path),
+    )
+
+
+def _request_id_hook() -> Callable[[int], None] | None:
+    from .bentoml_hooks import holds
+
+    if not holds("request_id"):
+        return None
+    from .bentoml_hooks.app_factory import set_request_id
+
+    return set_request_id
+
+
+def _shortcut(factory: Any, *, is_open: bool) -> Any:
+    from .fast_path.entry import Shortcut
+
+    if factory is None or factory.taken_over is None:
+        return None
+    return Shortcut(
+        traffic=factory.taken_over.traffic,
+        records=factory.taken_over.records,
+        open=factory.open_fast_path if is_open else list,
+        direct=lambda: factory.direct_fast_path,
+    )

@@ -32,6 +32,7 @@ class MonitorSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
     enabled: bool = Field(default=True, description="False: the service runs as if it were not wrapped.")
+    fast_path: bool = Field(default=True, description="False: every request takes BentoML's own path.")
     home: Path = Field(default_factory=_default_home, description="Where traces, pointers and worker states are kept.")
     trace_store_max_bytes: int = Field(default=64 * 2**20, ge=2**20, description="Size of the embedded trace store.")
     trace_queue_size: int = Field(default=8192, ge=1, description="Ledgers that may wait to be built into spans.")

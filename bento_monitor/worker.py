@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from .batching import BatchDispatcher
+from .collector import Collector
 from .errors import ReleaseError
 from .releases.agent import ReleaseAgent
 from .releases.pointer import Pointer
@@ -22,6 +23,8 @@ class WorkerMonitor:
     def __init__(self, service: str, settings: MonitorSettings) -> None:
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
+        self.in_flight = 0
+        self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
         self._agent = ReleaseAgent(
@@ -64,12 +67,18 @@ class WorkerMonitor:
             for runner in runners().values():
                 runner.reset()
             self._configure(self._defaults)
+            self._renew_heap()
             return
         runner = self._runner_of(release)
         prepared = runner.prepare(release, folder)
         runner.take_over(prepared)
         if release.batching is not None:
             self._configure({release.api: release.batching})
+        self._renew_heap()
+
+    def _renew_heap(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.collector.renew_when_idle)
 
     def _runner_of(self, release: Release) -> MonitoredRunner:
         try:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
 from bentoml._internal.context import server_context, trace_context
 from bentoml._internal.runner.container import AutoContainer
 from bentoml._internal.utils import is_async_callable
 from bentoml.exceptions import ServiceUnavailable
+from starlette.middleware import Middleware
 
 from ..batching import BatchDispatcher
 from ..batching.job import RowCodec
+from ..fast_path.path import FastPath, FastPathMiddleware
+from ..fast_path.plan import PathChoice
 from ..releases.record import Batching
 from ..tracing.ledger import BatchRecord, current_ledger
 from .io_stamps import stamp_descriptors
 from .status import holds
+
+if TYPE_CHECKING:
+    from .traffic import TakenOver
 
 BatchHook = Callable[[BatchRecord], None]
 
@@ -29,6 +35,9 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def __init__(self, service: Any, *, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> None:
         super().__init__(service, is_main=is_main)
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
+        self.taken_over: TakenOver | None = None
+        self.fast_path: FastPath | None = None
+        self._find_endpoint: Callable[[str], str] | None = None
         for name, method in service.apis.items():
             if holds("io_stamps"):
                 stamp_descriptors(method)
@@ -105,15 +114,69 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
         return await super()._to_thread(call)
 
+    def __call__(self) -> Any:
+        """Build the application."""
+        self.application = super().__call__()
+        return self.application
+
+    @property
+    def service_instance(self) -> Any:
+        """The instance of the user's class; there once the application has started."""
+        return self._service_instance
+
+    async def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a function of the user's in one of the service's threads."""
+        return await self._to_thread(func, *args, **kwargs)
+
     @property
     def middlewares(self) -> list[Any]:
-        """BentoML's middlewares less its tracing, whose spans nobody gets and under which a user's would be orphans."""
+        """BentoML's middlewares less its tracing, whose spans nobody gets and under which a user's would be orphans.
+
+        Where the hook `traffic` holds, ours takes the place of four more for HTTP, and the fast path lies inside the
+        user's own middlewares.
+        """
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
         kept: list[Any] = super().middlewares
-        if not holds("request_id"):
+        if holds("request_id"):
+            kept = [middleware for middleware in kept if middleware.cls is not OpenTelemetryMiddleware]
+        if not holds("traffic"):
             return kept
-        return [middleware for middleware in kept if middleware.cls is not OpenTelemetryMiddleware]
+        from .traffic import TakenOver
+
+        self.taken_over = TakenOver(kept, self._endpoint_of)
+        innermost = Middleware(FastPathMiddleware, find=lambda: self.fast_path)
+        return [*self.taken_over.middlewares[:-1], innermost, self.taken_over.middlewares[-1]]
+
+    def open_fast_path(self) -> list[PathChoice]:
+        """Choose every API's path, and open the fast one. Call it when the service is up."""
+        missing = [name for name in _FAST_PATH_HOOKS if not holds(name)]
+        if missing:
+            reason = f"the hook {missing[0]} does not hold"
+            return [PathChoice(name, method.route, None, reason) for name, method in self.service.apis.items()]
+        from .plans import choose_paths
+        from .request import RequestFrame
+
+        choices = choose_paths(self, self.application)
+        plans = {choice.route: choice.plan for choice in choices if choice.plan is not None}
+        self.fast_path = FastPath(plans, RequestFrame(self.service.name)) if plans else None
+        return choices
+
+    @property
+    def direct_fast_path(self) -> FastPath | None:
+        """The fast path where nothing of the user's must be around it."""
+        is_bare = not self.service.middlewares and not self.enable_access_control
+        return self.fast_path if is_bare else None
+
+    def _endpoint_of(self, path: str) -> str:
+        if self._find_endpoint is None:
+            from .traffic import endpoint_finder
+
+            self._find_endpoint = endpoint_finder(self.application)
+        return self._find_endpoint(path)
+
+
+_FAST_PATH_HOOKS = ("service_app", "traffic", "answers", "request_id", "dispatcher")
 
 
 def set_request_id(span_id: int) -> None:

@@ -8,15 +8,21 @@ from typing import Any
 
 from ..tracing.ledger import current_ledger
 
-_MARK = "__bento_monitor_stamped__"
+_STAMPED = "__bento_monitor_unstamped__"
 
 
 def stamp_descriptors(method: Any) -> None:
     """Make an `APIMethod` stamp `parsed_ns`, `serialize_started_ns` and `serialized_ns` on the current ledger."""
-    if _MARK not in vars(method.input_spec):
+    if _STAMPED not in vars(method.input_spec.from_http_request.__func__):
         _stamp_input(method.input_spec)
-    if _MARK not in vars(method.output_spec):
+    if _STAMPED not in vars(method.output_spec.to_http_response.__func__):
         _stamp_output(method.output_spec)
+
+
+def unstamped(spec: Any, name: str) -> Any:
+    """The function of a descriptor's class method, without our stamps around it."""
+    function = getattr(spec, name).__func__
+    return getattr(function, _STAMPED, function)
 
 
 def _stamp_input(spec: Any) -> None:
@@ -29,8 +35,8 @@ def _stamp_input(spec: Any) -> None:
             ledger.parsed_ns = time.monotonic_ns()
         return parsed
 
+    setattr(from_http_request, _STAMPED, parse.__func__)
     spec.from_http_request = classmethod(from_http_request)
-    setattr(spec, _MARK, True)
 
 
 def _stamp_output(spec: Any) -> None:
@@ -46,5 +52,5 @@ def _stamp_output(spec: Any) -> None:
         ledger.serialized_ns = time.monotonic_ns()
         return response
 
+    setattr(to_http_response, _STAMPED, serialize.__func__)
     spec.to_http_response = classmethod(to_http_response)
-    setattr(spec, _MARK, True)

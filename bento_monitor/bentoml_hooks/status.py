@@ -66,12 +66,31 @@ def _check_request_id() -> None:
     _expect("trace_context.request_id", isinstance(type(trace_context).request_id, property), True)
 
 
+def _check_traffic() -> None:
+    from .sources import TRAFFIC, changed
+
+    _expect_unchanged(changed(TRAFFIC))
+
+
+def _check_answers() -> None:
+    from .sources import ANSWERS, changed
+
+    _expect_unchanged(changed(ANSWERS))
+
+
+def _expect_unchanged(names: list[str]) -> None:
+    if names:
+        raise LookupError(f"the source has changed of {', '.join(names)}")
+
+
 _CHECKS: dict[str, Callable[[], None]] = {
     "service_app": _check_service_app,
     "dispatcher": _check_dispatcher,
     "thread_stamps": _check_thread_stamps,
     "io_stamps": _check_io_stamps,
     "request_id": _check_request_id,
+    "traffic": _check_traffic,
+    "answers": _check_answers,
 }
 
 

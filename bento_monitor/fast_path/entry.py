@@ -2,47 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from ..bentoml_hooks.status import holds
 from ..guard import Guard
 from ..tracing.ledger import Ledger, current_ledger
 from ..worker import WorkerMonitor
+from .path import FastPath
+from .plan import PathChoice
+from .records import ExchangeRecords
+from .traffic import Application, Message, Receive, Scope, Send, Traffic
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+_METRICS_PATH = "/metrics"
+_HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", _METRICS_PATH})
+_LOGGER = logging.getLogger("bento_monitor")
 
-_HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """What serves requests past BentoML's middlewares.
+
+    Args:
+        traffic: does their work.
+        records: where it writes; started and stopped with the application.
+        open: chooses every API's path, once the service is up.
+        direct: then gives the fast path, unless something of the user's must be around it.
+    """
+
+    traffic: Traffic
+    records: ExchangeRecords
+    open: Callable[[], list[PathChoice]]
+    direct: Callable[[], FastPath | None]
 
 
 class Entry:
     """Wraps BentoML's application. What fails in here is counted, and never reaches the request."""
 
-    def __init__(self, application: Application, worker: WorkerMonitor, routes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        application: Application,
+        worker: WorkerMonitor,
+        routes: Mapping[str, str],
+        *,
+        set_request_id: Callable[[int], None] | None = None,
+        shortcut: Shortcut | None = None,
+    ) -> None:
         """Wrap an application.
 
         Args:
             application: what BentoML built.
             worker: where finished ledgers go; started and stopped with the application's lifespan.
             routes: path of each API -> its name; other paths are traced without a route.
+            set_request_id: makes BentoML's id of a request that of our server span.
+            shortcut: what does the work of BentoML's middlewares, and the way past them; None leaves them to BentoML.
         """
         self._application = application
         self._worker = worker
         self._routes = routes
         self._guard = Guard("Tracing of requests")
-        self._set_request_id = _request_id_hook()
+        self._set_request_id = set_request_id
+        self._shortcut = shortcut
+        self._fast_path: FastPath | None = None
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
             await self._application(scope, receive, self._lifespan_send(send))
             return
-        if scope["type"] != "http" or scope["path"] in _HEALTH_PATHS or self._guard.is_open:
+        if scope["type"] != "http" or self._guard.is_open:
             await self._application(scope, receive, send)
+            return
+        if scope["path"] in _HEALTH_PATHS:
+            await self._show_health(scope, receive, send)
             return
         try:
             ledger = self._begin(scope)
@@ -53,7 +87,13 @@ class Entry:
             return
         await self._serve(ledger, leave, scope, receive, send)
 
-    def _begin(self, scope: MutableMapping[str, Any]) -> Ledger:
+    async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._shortcut is not None and scope["path"] == _METRICS_PATH:
+            # Here, so that a scrape counts every request that was answered before it.
+            await asyncio.to_thread(self._shortcut.records.flush)
+        await self._application(scope, receive, send)
+
+    def _begin(self, scope: Scope) -> Ledger:
         ledger = self._worker.telemetry.start_ledger(scope["headers"], time.monotonic_ns())
         ledger.method = scope["method"]
         ledger.scheme = scope.get("scheme", "http")
@@ -79,10 +119,15 @@ class Entry:
         self,
         ledger: Ledger,
         leave: Callable[[], None],
-        scope: MutableMapping[str, Any],
+        scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
+        fast_path = self._fast_path
+        if fast_path is not None and fast_path.plan_for(scope) is not None:
+            await self._serve_fast(fast_path, ledger, leave, scope, receive, send)
+            return
+
         async def stamped_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ledger.status = message["status"]
@@ -93,12 +138,44 @@ class Entry:
                 if not message.get("more_body", False):
                     ledger.sent_ns = now_ns
 
+        self._worker.in_flight += 1
         try:
             await self._application(scope, receive, stamped_send)
         except BaseException as error:
             ledger.error_type = type(error).__qualname__
             raise
         finally:
+            self._worker.in_flight -= 1
+            leave()
+            self._finish(ledger)
+
+    async def _serve_fast(
+        self,
+        fast_path: FastPath,
+        ledger: Ledger,
+        leave: Callable[[], None],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Serve a request with nothing around it but its traffic.
+
+        What is raised out of it is answered as Starlette's outermost middleware does, which lies outside BentoML's.
+        """
+        assert self._shortcut is not None
+        self._worker.in_flight += 1
+        try:
+            await self._shortcut.traffic.run(fast_path.serve, scope, receive, send, ledger)
+        except BaseException as error:
+            ledger.error_type = type(error).__qualname__
+            if isinstance(error, Exception) and not ledger.status:
+                from starlette.responses import PlainTextResponse
+
+                ledger.status = 500
+                await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
+            raise
+        finally:
+            self._worker.in_flight -= 1
             leave()
             self._finish(ledger)
 
@@ -113,25 +190,30 @@ class Entry:
         async def lifespan_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 await self._guarded(self._worker.start)
+                await self._guarded(self._open_shortcut)
+                self._worker.collector.freeze()
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self._guarded(self._worker.stop)
+                if self._shortcut is not None:
+                    await asyncio.to_thread(self._shortcut.records.stop)
             await send(message)
 
         return lifespan_send
+
+    async def _open_shortcut(self) -> None:
+        if self._shortcut is None:
+            return
+        self._shortcut.records.start()
+        for choice in self._shortcut.open():
+            if choice.plan is None:
+                _LOGGER.info("%s takes BentoML's path: %s.", choice.route, choice.reason)
+        self._fast_path = self._shortcut.direct()
 
     async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except Exception as error:
             self._guard.record(error)
-
-
-def _request_id_hook() -> Callable[[int], None] | None:
-    if not holds("request_id"):
-        return None
-    from ..bentoml_hooks.app_factory import set_request_id
-
-    return set_request_id
 
 
 def close_ledger(ledger: Ledger, now_ns: int) -> None:

@@ -1,0 +1,80 @@
+"""BentoML's own log format, written without a log record a line, where nobody has changed how its log is written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import _ServiceTraceContext
+from bentoml._internal.log import DATE_FORMAT, TRACED_LOG_FORMAT, TraceRecordFilter, _component_name
+
+from ..fast_path.access_log import AccessLog, AccessLogRules, describe
+from ..fast_path.exchange import Exchange
+
+
+class PlainAccessLog:
+    """Writes lines as BentoML's handler would, byte for byte; through records where the handler is another."""
+
+    def __init__(self, rules: AccessLogRules) -> None:
+        self._rules = rules
+        self._records = AccessLog(rules)
+        self._logger = logging.getLogger("bentoml.access")
+        formats = BentoMLContainer.logging_formatting.get()
+        self._trace_format, self._span_format = formats["trace_id"], formats["span_id"]
+        self._second = 0
+        self._asctime = ""
+
+    def write(self, exchanges: Sequence[Exchange]) -> None:
+        """Write the lines of exchanges."""
+        handler = _plain_handler(self._logger)
+        if handler is None or any(exchange.ledger is None for exchange in exchanges):
+            self._records.write(exchanges)
+            return
+        lines = "".join([self._line(exchange) for exchange in exchanges if self._rules.are_for(exchange)])
+        if lines:
+            with handler.lock:
+                handler.stream.write(lines)
+                handler.flush()
+
+    def _line(self, exchange: Exchange) -> str:
+        second = int(exchange.ended_wall_s)
+        if second != self._second:
+            self._second, self._asctime = second, time.strftime(DATE_FORMAT, time.localtime(second))
+        ledger = exchange.ledger
+        assert ledger is not None
+        assert exchange.context is not None
+        ids = f"trace={ledger.trace_id:{self._trace_format}},span={ledger.span_id:{self._span_format}}"
+        name = exchange.context.get(_ServiceTraceContext._service_name_var)
+        trace = f" ({ids},sampled={int(ledger.sampled)},service.name={name})"
+        message = "{} ({}) ({}) {:.3f}ms".format(*describe(exchange, self._rules))
+        return f"{self._asctime} [INFO] [{_component_name()}] {message}{trace}\n"
+
+
+def _plain_handler(logger: logging.Logger) -> Any | None:
+    """The one handler of the access log if it is as BentoML configures it; None where a person has changed anything."""
+    has_own_records = logging.getLogRecordFactory() is not logging.LogRecord
+    if has_own_records or logger.filters or not logger.isEnabledFor(logging.INFO):
+        return None
+    handlers: list[logging.Handler] = []
+    current: logging.Logger | None = logger
+    while current is not None:
+        handlers += current.handlers
+        current = current.parent if current.propagate else None
+    if len(handlers) != 1:
+        return None
+    handler: Any = handlers[0]
+    formatter = handler.formatter
+    filters: list[Any] = handler.filters
+    is_plain = (
+        type(handler) is logging.StreamHandler
+        and type(formatter) is logging.Formatter
+        and (formatter._fmt, formatter.datefmt) == (TRACED_LOG_FORMAT, DATE_FORMAT)
+        and len(filters) == 1
+        and type(filters[0]) is TraceRecordFilter
+        and handler.level <= logging.INFO
+        and handler.terminator == "\n"
+    )
+    return handler if is_plain else None

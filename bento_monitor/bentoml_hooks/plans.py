@@ -1,0 +1,189 @@
+"""From BentoML's description of an API to the plan by which the fast path serves it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import types
+import typing
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from _bentoml_impl.serde import JSONSerde
+from _bentoml_sdk.io_models import ARGS, KWARGS, IOMixin, IORootModel, is_file_type
+from bentoml._internal.utils import get_original_func
+from bentoml._internal.utils.uri import join_paths
+from starlette.responses import Response
+
+from ..fast_path.plan import Answer, Arguments, CallKind, PathChoice, Plan
+from .io_stamps import unstamped
+
+if TYPE_CHECKING:
+    from .app_factory import MonitoredAppFactory
+
+_TEXT_SCHEMAS = ("string", "file")
+
+
+class _StepAside(Exception):  # noqa: N818 - not an error: the API takes BentoML's own path
+    """An API that has no plan; the message says why."""
+
+
+def choose_paths(factory: MonitoredAppFactory, application: Any) -> list[PathChoice]:
+    """A plan for every API of the service that can have one. Call it when the service's instance is there."""
+    return [_choose(factory, application, name, method) for name, method in factory.service.apis.items()]
+
+
+def _choose(factory: MonitoredAppFactory, application: Any, name: str, method: Any) -> PathChoice:
+    path = join_paths(factory.service.path_prefix, method.route)
+    try:
+        route = _route_of(application, path, name)
+        plan = Plan(
+            api=name,
+            kind=_kind_of(method),
+            parse=_parser(method, factory.service.context),
+            call=_caller(factory, name, method),
+            render=_renderer(method.output_spec),
+            render_otherwise=lambda output: method.output_spec.to_http_response(output, JSONSerde()),
+            context_parameter=method.ctx_param,
+            scope={
+                "app": application,
+                "router": application.router,
+                "endpoint": route.endpoint,
+                "path_params": {},
+            },
+        )
+    except _StepAside as reason:
+        return PathChoice(name, path, None, str(reason))
+    except Exception as error:  # a spec of the user's own can fail in any way
+        return PathChoice(name, path, None, f"no plan can be made of it ({type(error).__name__}: {error})")
+    return PathChoice(name, path, plan, "")
+
+
+def _route_of(application: Any, path: str, name: str) -> Any:
+    """The route that BentoML's router finds for a request to this path."""
+    from starlette.routing import Match, Route
+
+    if "{" in path:
+        raise _StepAside("its route has parameters")
+    scope = {"type": "http", "path": path, "root_path": "", "method": "POST"}
+    for route in application.router.routes:
+        if route.matches(scope)[0] is Match.FULL:
+            if isinstance(route, Route) and route.name == name:
+                return route
+            break
+    raise _StepAside("another route of the service comes before it")
+
+
+def _kind_of(method: Any) -> CallKind:
+    function = get_original_func(method.func)
+    if method.is_task:
+        raise _StepAside("it is a task")
+    if method.is_stream or inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise _StepAside("it is a stream")
+    if method.batchable:
+        return "batch"
+    return "coroutine" if inspect.iscoroutinefunction(function) else "thread"
+
+
+def _caller(
+    factory: MonitoredAppFactory, name: str, method: Any
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
+    if method.batchable:
+        return functools.partial(factory.batch_infer, name)
+    function = getattr(factory.service_instance, name).local
+    if inspect.iscoroutinefunction(get_original_func(function)):
+        return lambda args, kwargs: function(*args, **kwargs)
+    return lambda args, kwargs: factory.run_in_thread(function, *args, **kwargs)
+
+
+def _parser(method: Any, context: Any) -> Callable[[bytes], Arguments]:
+    spec = method.input_spec
+    if unstamped(spec, "from_http_request") is not IOMixin.from_http_request.__func__:
+        raise _StepAside("its input is read by code of its own")
+    if spec.multipart_fields:
+        raise _StepAside("it takes files")
+    read = _reader(spec)
+    context_argument = {} if method.ctx_param is None else {method.ctx_param: context}
+    if getattr(spec, "__root_input__", False):
+        if issubclass(spec, IORootModel):
+            return lambda body: ((read(body).root,), dict(context_argument))
+        return lambda body: ((read(body),), dict(context_argument))
+    names = tuple(spec.model_fields)
+    has_args, has_kwargs = ARGS in names, KWARGS in names
+
+    def parse(body: bytes) -> Arguments:
+        data = read(body)
+        kwargs = {name: getattr(data, name) for name in names}
+        kwargs.update(context_argument)
+        args = (kwargs.pop(ARGS),) if has_args else ()
+        if has_kwargs:
+            kwargs.update(kwargs.pop(KWARGS))
+        return args, kwargs
+
+    return parse
+
+
+def _reader(spec: Any) -> Callable[[bytes], Any]:
+    """`spec.model_validate_json`; for a root model without building its JSON schema each time."""
+    if not issubclass(spec, IORootModel):
+        return lambda body: spec.model_validate_json(body or b"{}")
+    if spec.model_validate_json.__func__ is not IORootModel.model_validate_json.__func__:
+        raise _StepAside("its input is read by code of its own")
+    if spec.model_json_schema().get("type") in _TEXT_SCHEMAS:
+        return lambda body: spec.model_validate(body or b"{}")
+    return lambda body: spec.model_validate(json.loads(body or b"{}"))
+
+
+def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
+    if unstamped(spec, "to_http_response") is not IOMixin.to_http_response.__func__:
+        raise _StepAside("its output is written by code of its own")
+    content_type = _content_type(spec.mime_type())
+    if not issubclass(spec, IORootModel):
+        if spec.multipart_fields:
+            raise _StepAside("it returns files")
+        return lambda obj: None if _is_left_to_bentoml(obj) else _answer(_to_json(obj), content_type)
+
+    is_never_text = _is_never_text(spec.model_fields["root"].annotation)
+
+    def render(obj: Any) -> Answer | None:
+        if _is_left_to_bentoml(obj) or is_file_type(type(obj)):
+            return None
+        model = obj if isinstance(obj, IORootModel) else spec(obj)
+        if is_never_text and model is not obj:
+            return _answer(_to_json(model), content_type)
+        rendered = model.model_dump()
+        if isinstance(rendered, str):
+            return _answer(rendered.encode(), content_type)
+        return _answer(rendered if isinstance(rendered, bytes) else _to_json(model), content_type)
+
+    return render
+
+
+def _is_never_text(annotation: Any) -> bool:
+    """Whether a value that was validated against `annotation` is never dumped as text or bytes.
+
+    BentoML dumps every value twice, to see whether it is; what is a number or a container never is.
+    """
+    kind = typing.get_origin(annotation) or annotation
+    names = {"numpy.ndarray", "torch.Tensor", "pandas.DataFrame"}
+    return kind in (int, float, bool, list, dict, tuple, set) or f"{kind.__module__}.{kind.__qualname__}" in names
+
+
+def _is_left_to_bentoml(obj: Any) -> bool:
+    return isinstance(obj, Response | types.GeneratorType | types.AsyncGeneratorType)
+
+
+def _to_json(model: Any) -> bytes:
+    text: str = model.model_dump_json(exclude=set(getattr(model, "multipart_fields", ())))
+    return text.encode()
+
+
+def _answer(body: bytes, content_type: tuple[bytes, bytes]) -> Answer:
+    return Answer(body, (b"content-length", b"%d" % len(body)), content_type)
+
+
+def _content_type(mime_type: str) -> tuple[bytes, bytes]:
+    if mime_type.startswith("text/") and "charset=" not in mime_type.lower():
+        mime_type += "; charset=utf-8"
+    return b"content-type", mime_type.encode("latin-1")

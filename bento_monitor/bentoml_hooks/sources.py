@@ -1,0 +1,69 @@
+"""Whether BentoML's functions are still the ones that ours stand for: the hash of their source.
+
+A signature says how a function is called; only its source says what it does. `python -m
+bento_monitor.bentoml_hooks.sources` prints the hashes of the BentoML that is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from importlib import import_module
+from typing import Any
+
+# What the fast path does in place of: from the body to the answer, and what is around it in a request.
+ANSWERS = {
+    "_bentoml_impl.server.app:ContextMiddleware.__call__": "4d965396cb88eacd",
+    "_bentoml_impl.server.app:ServiceAppFactory._add_response_headers": "5c3537e5a178f156",
+    "_bentoml_impl.server.app:ServiceAppFactory._to_thread": "6177357a1e2d1852",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint": "e7721288fa866de6",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "18842e99e6086c0f",
+    "_bentoml_impl.serde:JSONSerde.deserialize_model": "e2e0b56831e5da0c",
+    "_bentoml_impl.serde:JSONSerde.parse_request": "3ea0d77b4084d1be",
+    "_bentoml_impl.serde:JSONSerde.serialize_model": "a596013c040eb39c",
+    "_bentoml_impl.serde:Payload": "12f2154564cd5119",
+    "_bentoml_sdk.io_models:IOMixin.from_http_request": "c059b9cfda27ee1d",
+    "_bentoml_sdk.io_models:IOMixin.mime_type": "babaa4832e83deb7",
+    "_bentoml_sdk.io_models:IOMixin.to_http_response": "c02e0a159e2f94ca",
+    "_bentoml_sdk.io_models:IORootModel": "f642a3ad0cc6d5a3",
+    "_bentoml_sdk.io_models:IterableResponse": "57a5cacf9f426ca5",
+    "_bentoml_sdk.method:APIMethod._local_call": "72c85cd5fadd8a7c",
+    "bentoml._internal.context:ServiceContext": "65d9d272d9a1a633",
+    "bentoml._internal.server.http_app:log_exception": "8e37ab2b4433dff1",
+    "bentoml._internal.utils.http:set_cookies": "ec97638e7fd9b331",
+}
+# What our entry does in place of, for every request on either path.
+TRAFFIC = {
+    "_bentoml_impl.server.app:ServiceAppFactory.middlewares": "bce0377ff45b69be",
+    "bentoml._internal.log:TraceRecordFilter": "69a1cd2ebfcbf176",
+    "bentoml._internal.log:_component_name": "3a953cc97cc2ef18",
+    "bentoml._internal.server.base_app:BaseAppFactory.middlewares": "a9e13313f2deae3f",
+    "bentoml._internal.server.http.access:AccessLogMiddleware.__call__": "ca056cf1b06859a9",
+    "bentoml._internal.server.http.instruments:RunnerTrafficMetricsMiddleware": "9f02a90731b1fea0",
+    "bentoml._internal.server.http.traffic:MaxConcurrencyMiddleware": "7ecd0746c32b85d9",
+    "bentoml._internal.server.http.traffic:TimeoutMiddleware": "4dab3e6bdd06efc5",
+}
+
+
+def changed(expected: dict[str, str]) -> list[str]:
+    """The names of those whose source is not the expected one; empty where all of them are."""
+    return [name for name, known in expected.items() if source_hash(name) != known]
+
+
+def source_hash(name: str) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of the source of `module:qualified.name`."""
+    module, _, path = name.partition(":")
+    found: Any = import_module(module)
+    for part in path.split("."):
+        found = inspect.getattr_static(found, part)
+    if isinstance(found, property):
+        found = found.fget
+    if isinstance(found, classmethod | staticmethod):
+        found = found.__func__
+    return hashlib.sha256(inspect.getsource(inspect.unwrap(found)).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    for each in (*ANSWERS, *TRAFFIC):
+        sys.stdout.write(f'    "{each}": "{source_hash(each)}",\n')

@@ -1,0 +1,83 @@
+"""The lines of BentoML's access log, in its format, written from exchanges that have ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextvars import Context
+from dataclasses import dataclass
+
+from .exchange import Exchange, Headers
+
+_FORMAT = "%s (%s) (%s) %.3fms"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLogRules:
+    """What BentoML's configuration says of its access log."""
+
+    request_content_length: bool
+    request_content_type: bool
+    response_content_length: bool
+    response_content_type: bool
+    skip_paths: tuple[str, ...]
+
+    def are_for(self, exchange: Exchange) -> bool:
+        """Whether an exchange gets a line."""
+        return not exchange.scope["path"].startswith(self.skip_paths)
+
+
+class AccessLog:
+    """Writes a record an exchange to the logger `bentoml.access`, through the process's own handlers and filters."""
+
+    def __init__(self, rules: AccessLogRules) -> None:
+        self._rules = rules
+        self._logger = logging.getLogger("bentoml.access")
+
+    def write(self, exchanges: Sequence[Exchange]) -> None:
+        """Write the records."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        for exchange in exchanges:
+            if self._rules.are_for(exchange):
+                # In the request's own context, where filters find its ids.
+                (exchange.context or Context()).run(self._logger.handle, self._record(exchange))
+
+    def _record(self, exchange: Exchange) -> logging.LogRecord:
+        arguments = describe(exchange, self._rules)
+        record = self._logger.makeRecord(
+            self._logger.name, logging.INFO, "bentoml/access", 0, _FORMAT, arguments, None, "wrapped_send"
+        )
+        late_s = time.time() - exchange.ended_wall_s
+        record.created -= late_s
+        record.msecs = int((record.created - int(record.created)) * 1000) + 0.0
+        record.relativeCreated -= late_s * 1e3
+        return record
+
+
+def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, float]:
+    """What a line says: the client's address, the request, the response, and the milliseconds in between."""
+    scope = exchange.scope
+    client = scope.get("client")
+    address = f"{client[0]}:{client[1]}" if client else "_"
+    request = f"scheme={scope['scheme']},method={scope['method']},path={scope['path']}"
+    if rules.request_content_type:
+        request += f",type={_header(scope['headers'], b'content-type')}"
+    if rules.request_content_length:
+        request += f",length={_header(scope['headers'], b'content-length')}"
+    response = f"status={exchange.status}"
+    if rules.response_content_type:
+        response += f",type={_header(exchange.response_headers, b'content-type')}"
+    if rules.response_content_length:
+        response += f",length={_header(exchange.response_headers, b'content-length')}"
+    return address, request, response, max(exchange.ended_s - exchange.begun_s, 0.0) * 1e3
+
+
+def _header(headers: Headers, wanted: bytes) -> str:
+    """The last header of that name, as BentoML takes it."""
+    value = b""
+    for name, found in headers:
+        if name == wanted:
+            value = found
+    return value.decode()

@@ -1,0 +1,107 @@
+"""Access-log lines and BentoML's metrics of ended exchanges, written by a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ..guard import Guard
+from .exchange import Exchange
+
+_INTERVAL_S = 0.05
+# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
+_STEP = 64
+_YIELD_S = 0.0002
+# More may wait only for as long as a request takes to write them itself: no line is lost, and memory is bounded.
+_MAX_WAITING = 20_000
+
+
+class ExchangeWriter(Protocol):
+    """Takes ended exchanges, some at a time and in the order in which they ended."""
+
+    def write(self, exchanges: Sequence[Exchange]) -> None:
+        """Write them."""
+        ...
+
+
+class SeriesWriter(ExchangeWriter, Protocol):
+    """A writer that also shows how many exchanges are in progress."""
+
+    def show_in_progress(self, counts: Mapping[str, int]) -> None:
+        """Show the number of each endpoint."""
+        ...
+
+
+class ExchangeRecords:
+    """Collects exchanges on the event loop; its thread hands them to the writers 20 times a second."""
+
+    def __init__(self, series: SeriesWriter | None, access_log: ExchangeWriter | None) -> None:
+        self._series = series
+        self._writers: list[tuple[ExchangeWriter, Guard]] = []
+        if series is not None:
+            self._writers.append((series, Guard("Writing metrics")))
+        if access_log is not None:
+            self._writers.append((access_log, Guard("Writing the access log")))
+        self._in_progress: Counter[str] = Counter()
+        self._shown: dict[str, int] = {}
+        self._ended: deque[Exchange] = deque()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; nothing is lost before that."""
+        self._thread = threading.Thread(target=self._run, name="bento-monitor-records", daemon=True)
+        self._thread.start()
+
+    def begin(self, exchange: Exchange) -> None:
+        """An exchange has begun."""
+        self._in_progress[exchange.endpoint] += 1
+
+    def end(self, exchange: Exchange) -> None:
+        """An exchange has ended; one that was not answered leaves no record, as in BentoML."""
+        self._in_progress[exchange.endpoint] -= 1
+        if exchange.is_answered:
+            self._ended.append(exchange)
+            if len(self._ended) > _MAX_WAITING:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write everything that has ended until now."""
+        with self._lock:
+            left = len(self._ended)
+            while left > 0:
+                ended = [self._ended.popleft() for _ in range(min(left, _STEP))]
+                left -= len(ended)
+                self._write(ended)
+                if left > 0:
+                    time.sleep(_YIELD_S)
+            if self._series is not None:
+                self._shown = dict(self._in_progress)
+                self._series.show_in_progress(self._shown)
+
+    def _write(self, ended: Sequence[Exchange]) -> None:
+        for writer, guard in self._writers:
+            try:
+                if not guard.is_open:
+                    writer.write(ended)
+            except Exception as error:
+                guard.record(error)
+        for exchange in ended:
+            # The request's context leads to its `send`, and that to the exchange: a cycle, for the collector to find.
+            exchange.context = None
+
+    def stop(self) -> None:
+        """Write what is left, and end the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_INTERVAL_S):
+            if self._ended or dict(self._in_progress) != self._shown:
+                self.flush()
