@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest packaging demo jaeger bench-demo clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ imports: $(STAMP) ## Check the import contracts with import-linter
 pytest: $(STAMP) ## Run the tests
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest
+
+differential: $(STAMP) ## Ask stock BentoML and both of our paths the same 10,000 requests
+	@DIFFERENTIAL_REQUESTS=10000 $(BIN)/python -m pytest tests/differential
 
 packaging: $(STAMP) ## Build the wheel and test it away from the checkout
 	@$(BIN)/python -m pytest tests/packaging

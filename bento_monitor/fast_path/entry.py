@@ -18,7 +18,8 @@ from .traffic import Application, Message, Receive, Scope, Send, Traffic
 
 _METRICS_PATH = "/metrics"
 _HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", _METRICS_PATH})
-_LOGGER = logging.getLogger("bento_monitor")
+# A child of BentoML's logger: its level and handler show what a service says of itself at its start.
+_SERVICE_LOGGER = logging.getLogger("bentoml.bento_monitor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +205,10 @@ class Entry:
         if self._shortcut is None:
             return
         self._shortcut.records.start()
-        for choice in self._shortcut.open():
-            if choice.plan is None:
-                _LOGGER.info("%s takes BentoML's path: %s.", choice.route, choice.reason)
+        choices = self._shortcut.open()
+        aside = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
+        fast = sum(choice.plan is not None for choice in choices)
+        _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), aside)
         self._fast_path = self._shortcut.direct()
 
     async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:

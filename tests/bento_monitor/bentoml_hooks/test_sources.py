@@ -1,0 +1,28 @@
+"""The hashes of BentoML's sources: what we stand for is what is installed, and a change is seen."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bento_monitor.bentoml_hooks import sources
+
+
+def test_the_sources_that_we_stand_for_are_those_of_the_bentoml_that_is_installed() -> None:
+    command = [sys.executable, "-P", "-m", "bento_monitor.bentoml_hooks.sources"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    known = sources.ANSWERS | sources.TRAFFIC
+    assert printed.splitlines() == [f'    "{name}": "{value}",' for name, value in known.items()]
+
+
+def test_every_hook_holds_on_the_bentoml_that_is_installed() -> None:
+    command = [str(Path(sys.executable).with_name("bento-monitor")), "doctor", "--json"]
+    hooks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["hooks"]
+    assert {"answers", "traffic"} <= {hook["name"] for hook in hooks}
+    assert [hook for hook in hooks if not hook["holds"]] == []
+
+
+def test_a_function_a_method_or_a_property_that_has_changed_is_named() -> None:
+    names = ["json:dumps", "json.encoder:JSONEncoder.encode", "pathlib:PurePath.parent", "pathlib:Path.cwd"]
+    assert sources.changed(dict.fromkeys(names, "another source")) == names
+    assert sources.changed({name: sources.source_hash(name) for name in names}) == []

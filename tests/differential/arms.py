@@ -1,0 +1,115 @@
+"""A server of stock BentoML and two of ours, asked the same, and what each of them answered, logged and counted."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from requests_of_kinds import Asked
+
+from bento_monitor.serving.process import ServerProcess, start_servers
+from bento_monitor.serving.spec import ServerSpec
+
+STOCK, FAST, BENTOML_PATH = "stock", "fast path", "BentoML's path"
+SERVICES = Path(__file__).parent / "services"
+# Ids and times are of each server's own.
+_LEFT_OUT = {"date", "x-bentoml-request-id"}
+_ACCESS = re.compile(r"\] \d+\.\d+\.\d+\.\d+:\d+ (\(scheme=.*\) \(status=.*\)) [\d.]+ms( \(trace=\w+,span=\w+,)?")
+_RECORD = re.compile(r"\[(\w+)\] \[\S+\] ((?:user record: |Exception on ).*?)( \(trace=\w+,span=\w+,.*)?$")
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass
+class Arm:
+    """One server, on one keep-alive connection."""
+
+    name: str
+    server: ServerProcess
+    connection: http.client.HTTPConnection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+
+    def ask(self, asked: Asked) -> Answered:
+        self.connection.putrequest(asked.method, asked.path, skip_host=True, skip_accept_encoding=True)
+        self.connection.putheader("Host", "service.example")  # of each server's own else, and so in redirects
+        for name, value in asked.headers:
+            self.connection.putheader(name, value)
+        self.connection.putheader("Content-Length", str(len(asked.body)))
+        self.connection.endheaders(asked.body)
+        response = self.connection.getresponse()
+        body = response.read()
+        headers = tuple((name.lower(), value) for name, value in response.getheaders())
+        return Answered(response.status, tuple(pair for pair in headers if pair[0] not in _LEFT_OUT), body)
+
+    def access_lines(self) -> list[str]:
+        """The access log less addresses, times and ids, but with whether there were ids."""
+        found = [_ACCESS.search(line) for line in self._log_lines()]
+        return [f"{match[1]} {bool(match[2])}" for match in found if match is not None]
+
+    def records(self) -> Counter[str]:
+        """What the user's code and failing requests logged; a background task's may come after the next request's."""
+        found = [_RECORD.search(line) for line in self._log_lines()]
+        return Counter(f"{match[1]} {match[2]} {bool(match[3])}" for match in found if match is not None)
+
+    def series(self, paths: tuple[str, ...]) -> Counter[str]:
+        """BentoML's counters and numbers of observations, of the given endpoints."""
+        with urllib.request.urlopen(f"{self.server.base_url}/metrics", timeout=10) as response:
+            text = response.read().decode()
+        counts: Counter[str] = Counter()
+        for line in text.splitlines():
+            name, _, value = line.rpartition(" ")
+            is_count = re.match(r"bentoml_service_(request_total|request_duration_seconds_count|request_in_prog)", name)
+            # Stock counts a batch of a value that has no rows; our dispatcher refuses that before there is a batch.
+            is_batch = name.startswith("bentoml_service_adaptive_batch_size") and 'method_name="batched"' in name
+            if (is_count and any(f'endpoint="{path}"' in name for path in paths)) or is_batch:
+                counts[name] = int(float(value))
+        return counts
+
+    def wait_for_log(self, lines: int) -> None:
+        """Wait until the access log has that many lines: ours are written up to 50 ms after the answer."""
+        deadline_s = time.monotonic() + 10
+        while len(self.access_lines()) < lines:
+            assert time.monotonic() < deadline_s, f"{self.name}: {len(self.access_lines())} of {lines} lines"
+            time.sleep(0.05)
+
+    def _log_lines(self) -> list[str]:
+        return self.server.log.read_text(errors="replace").splitlines()
+
+
+@contextmanager
+def served(home: Path) -> Iterator[list[Arm]]:
+    """The three arms. In the workers of the first nothing of ours is imported."""
+    specs = []
+    for name in (STOCK, FAST, BENTOML_PATH):
+        folder = home / name.replace(" ", "-").replace("'", "")
+        specs.append(
+            ServerSpec(
+                target="kinds:Kinds",
+                working_dir=SERVICES,
+                as_="stock" if name == STOCK else "monitored",
+                env={} if name == STOCK else {"BENTO_MONITOR_FAST_PATH": str(name == FAST).lower()},
+                home=folder,
+                log=home / f"{folder.name}.log",
+            )
+        )
+    with start_servers(specs) as servers:
+        arms = [Arm(name, server) for name, server in zip((STOCK, FAST, BENTOML_PATH), servers, strict=True)]
+        try:
+            yield arms
+        finally:
+            for arm in arms:
+                arm.connection.close()

@@ -1,0 +1,67 @@
+"""The same request gets the same answer from stock BentoML and from both of our paths, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, which no package holds
+
+from arms import Arm, served
+from requests_of_kinds import PATHS, Asked, requests
+
+REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "1000"))
+
+
+@pytest.fixture(scope="module")
+def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Arm]]:
+    with served(tmp_path_factory.mktemp("differential")) as found:
+        yield found
+
+
+def compare(arms: list[Arm], asked: Asked) -> None:
+    stock, *ours = arms
+    expected = stock.ask(asked)
+    answers = {arm.name: arm.ask(asked) for arm in ours}
+    for name, answer in answers.items():
+        assert answer == expected, f"{name}: {asked}"
+
+
+def test_every_api_but_the_stream_has_a_plan(arms: list[Arm]) -> None:
+    _, fast, _ = arms
+    (line,) = [line for line in fast.server.log.read_text().splitlines() if "take the fast path" in line]
+    assert line.endswith("25 of 26 APIs take the fast path; /stream: it is a stream")
+
+
+def test_nothing_of_ours_is_loaded_in_the_stock_server(arms: list[Arm]) -> None:
+    question = Asked("POST", "/loaded", (), b"")
+    assert [arm.ask(question).body for arm in arms] == [b"0", b"1", b"1"]
+
+
+@settings(
+    max_examples=REQUESTS,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(asked=requests())
+def test_generated_requests_get_the_same_answers(arms: list[Arm], asked: Asked) -> None:
+    compare(arms, asked)
+
+
+def test_the_logs_and_the_counters_are_the_same(arms: list[Arm]) -> None:
+    stock, *ours = arms
+    expected = stock.access_lines()
+    assert len(expected) >= REQUESTS * 0.9
+    for arm in ours:
+        arm.wait_for_log(len(expected))
+        assert arm.access_lines() == expected
+        assert arm.records() == stock.records()
+        assert arm.series(PATHS) == stock.series(PATHS)

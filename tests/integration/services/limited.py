@@ -1,0 +1,19 @@
+"""A service with a short time limit and little concurrency."""
+
+import asyncio
+import time
+
+import bentoml
+
+
+@bentoml.service(traffic={"timeout": 1, "max_concurrency": 2}, threads=2)
+class Limited:
+    @bentoml.api
+    async def wait(self, seconds: float = 0.0) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    @bentoml.api
+    def wait_in_thread(self, seconds: float = 0.0) -> float:
+        time.sleep(seconds)
+        return seconds
