@@ -6,14 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Folders of scripts that import each other by name; each is checked by itself.
-SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
+SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py benchmarks/*/*.py))))
 
 # Some containers set it: every process would then compile all that it imports anew, for seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 
 bench-demo: $(STAMP) ## Measure the demo's figures into benchmarks/results/demo.json
 	@$(BIN)/python benchmarks/bench_demo.py
+
+bench-served: $(STAMP) ## Measure requests per second against stock BentoML and FastAPI (needs wrk)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/bench_served.py
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

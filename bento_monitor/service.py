@@ -38,8 +38,9 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
-    from .bentoml_hooks import check_hooks
+    from .bentoml_hooks import check_hooks, holds
     from .bentoml_hooks.service_class import make_factory
+    from .bentoml_hooks.uvicorn_protocol import stamp_reads
     from .fast_path.entry import Entry
     from .settings import load_settings
     from .worker import WorkerMonitor
@@ -53,6 +54,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     for status in check_hooks():
         if not status.holds:
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
+    if holds("read_stamp"):
+        stamp_reads()
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(

@@ -24,7 +24,8 @@ class BatchDispatcher:
     """Gathers single requests into batches and gives each its own answer.
 
     A batch starts when none is running and either `max_batch_size` rows wait or the oldest request has waited
-    `window_ms`. With a window of 0 whatever waits is run as soon as the function is free.
+    `window_ms`. With a window of 0 whatever waits is run as soon as the function is free. A request whose client has
+    gone, or that has waited too long, is not computed.
     """
 
     def __init__(
@@ -127,6 +128,9 @@ class BatchDispatcher:
         for job in self._queue:
             if job.future.done():
                 self._queued_rows -= job.rows
+            elif job.ledger is not None and job.ledger.is_client_gone:
+                self._queued_rows -= job.rows
+                job.future.cancel()
             elif job.queued_ns < oldest_allowed_ns:
                 self._queued_rows -= job.rows
                 job.future.set_exception(self._overloaded())
@@ -194,7 +198,7 @@ class BatchDispatcher:
             if job.future.done():
                 continue
             if error is None:
-                job.future.set_result(outputs[index])
+                _settle(job.future, outputs[index])
             elif isinstance(error, Exception):
                 job.future.set_exception(error)
             else:
@@ -203,3 +207,12 @@ class BatchDispatcher:
         self._running = None
         if self._queue:
             self._schedule_pump(asyncio.get_running_loop())
+
+
+def _settle(future: asyncio.Future[Any], output: Any) -> None:
+    """Answer one request. Where the function gave an exception for one of its rows, it alone fails."""
+    failure = next((row for row in output if isinstance(row, Exception)), None) if isinstance(output, list) else None
+    if failure is None:
+        future.set_result(output)
+    else:
+        future.set_exception(failure)

@@ -8,7 +8,7 @@ import json
 import types
 import typing
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from _bentoml_impl.serde import JSONSerde
 from _bentoml_sdk.io_models import ARGS, KWARGS, IOMixin, IORootModel, is_file_type
@@ -19,22 +19,35 @@ from starlette.responses import Response
 from ..fast_path.plan import Answer, Arguments, CallKind, PathChoice, Plan
 from .io_stamps import unstamped
 
-if TYPE_CHECKING:
-    from .app_factory import MonitoredAppFactory
-
 _TEXT_SCHEMAS = ("string", "file")
+
+
+class ApiCaller(Protocol):
+    """What calls the functions of a service: BentoML's application factory with our dispatcher in it."""
+
+    service: Any
+
+    @property
+    def service_instance(self) -> Any:
+        """The instance of the user's class."""
+
+    async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
+        """Wait for the answer to one request in a batch."""
+
+    async def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a function in one of the service's threads."""
 
 
 class _StepAside(Exception):  # noqa: N818 - not an error: the API takes BentoML's own path
     """An API that has no plan; the message says why."""
 
 
-def choose_paths(factory: MonitoredAppFactory, application: Any) -> list[PathChoice]:
-    """A plan for every API of the service that can have one. Call it when the service's instance is there."""
+def choose_paths(factory: ApiCaller, application: Any) -> list[PathChoice]:
+    """A plan for every API of the service that can have one."""
     return [_choose(factory, application, name, method) for name, method in factory.service.apis.items()]
 
 
-def _choose(factory: MonitoredAppFactory, application: Any, name: str, method: Any) -> PathChoice:
+def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> PathChoice:
     path = join_paths(factory.service.path_prefix, method.route)
     try:
         route = _route_of(application, path, name)
@@ -86,15 +99,17 @@ def _kind_of(method: Any) -> CallKind:
     return "coroutine" if inspect.iscoroutinefunction(function) else "thread"
 
 
-def _caller(
-    factory: MonitoredAppFactory, name: str, method: Any
-) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
+def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
     if method.batchable:
         return functools.partial(factory.batch_infer, name)
-    function = getattr(factory.service_instance, name).local
-    if inspect.iscoroutinefunction(get_original_func(function)):
-        return lambda args, kwargs: function(*args, **kwargs)
-    return lambda args, kwargs: factory.run_in_thread(function, *args, **kwargs)
+
+    @functools.cache
+    def function() -> Any:  # found once the service has its instance
+        return getattr(factory.service_instance, name).local
+
+    if inspect.iscoroutinefunction(get_original_func(method.func)):
+        return lambda args, kwargs: function()(*args, **kwargs)
+    return lambda args, kwargs: factory.run_in_thread(function(), *args, **kwargs)
 
 
 def _parser(method: Any, context: Any) -> Callable[[bytes], Arguments]:

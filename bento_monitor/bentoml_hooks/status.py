@@ -66,6 +66,14 @@ def _check_request_id() -> None:
     _expect("trace_context.request_id", isinstance(type(trace_context).request_id, property), True)
 
 
+def _check_read_stamp() -> None:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    protocol: Any = AutoHTTPProtocol
+    _expect("data_received", _parameters(protocol.data_received), ["self", "data"])
+    _expect("on_message_begin", _parameters(protocol.on_message_begin), ["self"])
+
+
 def _check_traffic() -> None:
     from .sources import TRAFFIC, changed
 
@@ -89,6 +97,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "thread_stamps": _check_thread_stamps,
     "io_stamps": _check_io_stamps,
     "request_id": _check_request_id,
+    "read_stamp": _check_read_stamp,
     "traffic": _check_traffic,
     "answers": _check_answers,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 
     from ..installation import Installation
     from ..machine import Machine
+    from ..serving.paths import ApiPath
 
 _GIB = 2**30
 
 
 @click.command()
+@click.argument("target", metavar="[MODULE:SERVICE]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
-def doctor(*, as_json: bool) -> None:
+def doctor(target: str | None, *, as_json: bool) -> None:
     """Say what is installed, which CPU features and devices are here, and which hooks hold on this BentoML.
+
+    With MODULE:SERVICE, imported from this folder, also which path each of its APIs takes, and why.
 
     Exits with 1 where something must be mended before a service can be monitored.
     """
@@ -29,34 +34,37 @@ def doctor(*, as_json: bool) -> None:
 
     from ..installation import read_installation
     from ..machine import read_machine
+    from ..serving.paths import read_paths
 
-    if as_json:
+    # Importing BentoML and ONNX Runtime takes seconds.
+    with Console(stderr=True, quiet=as_json).status("Looking at this machine and what is installed"):
         machine, installation = read_machine(), read_installation()
-        click.echo(json.dumps(_as_json(machine, installation), indent=2))
+        paths = None if target is None else read_paths(target, Path.cwd())
+    if as_json:
+        click.echo(json.dumps(_as_json(machine, installation, paths), indent=2))
     else:
-        # Importing BentoML and ONNX Runtime takes seconds.
-        with Console(stderr=True).status("Looking at this machine and what is installed"):
-            machine, installation = read_machine(), read_installation()
-        _print(machine, installation)
+        _print(machine, installation, paths)
     if installation.problems:
         raise click.exceptions.Exit(1)
 
 
-def _as_json(machine: Machine, installation: Installation) -> dict[str, object]:
+def _as_json(machine: Machine, installation: Installation, paths: list[ApiPath] | None) -> dict[str, object]:
     extras = [{**asdict(extra), "install_command": extra.install_command} for extra in installation.extras]
     return {
         "python": platform.python_version(),
         "machine": asdict(machine),
         **asdict(installation),
         "extras": extras,
+        "paths": None if paths is None else [asdict(path) for path in paths],
     }
 
 
-def _print(machine: Machine, installation: Installation) -> None:
+def _print(machine: Machine, installation: Installation, paths: list[ApiPath] | None) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    for table in (_machine_table(machine), _installation_table(installation), _hook_table(installation)):
+    tables = [_machine_table(machine), _installation_table(installation), _hook_table(installation)]
+    for table in [*tables, *([] if paths is None else [_path_table(paths)])]:
         console.print(table)
     for problem in installation.problems:
         console.print(f"Problem: {problem}", soft_wrap=True)
@@ -101,6 +109,13 @@ def _hook_table(installation: Installation) -> Table:
     table = _table(f"Hooks on BentoML {installation.packages['bentoml'] or '(not installed)'}")
     for hook in installation.hooks:
         table.add_row(hook.name, "holds" if hook.holds else f"does not hold, so it is not used: {hook.reason}")
+    return table
+
+
+def _path_table(paths: list[ApiPath]) -> Table:
+    table = _table("Path of each API")
+    for path in paths:
+        table.add_row(path.route, "fast" if path.is_fast else f"BentoML's: {path.reason}")
     return table
 
 

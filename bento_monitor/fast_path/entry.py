@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from ..guard import Guard
-from ..tracing.ledger import Ledger, current_ledger
+from ..tracing.ledger import Connection, Ledger, current_ledger
 from ..worker import WorkerMonitor
 from .path import FastPath
 from .plan import PathChoice
+from .read_stamp import READ_STAMP
 from .records import ExchangeRecords
 from .traffic import Application, Message, Receive, Scope, Send, Traffic
 
@@ -80,7 +81,7 @@ class Entry:
             await self._show_health(scope, receive, send)
             return
         try:
-            ledger = self._begin(scope)
+            ledger = self._begin(scope, receive)
             leave = self._enter(ledger)
         except Exception as error:
             self._guard.record(error)
@@ -94,9 +95,11 @@ class Entry:
             await asyncio.to_thread(self._shortcut.records.flush)
         await self._application(scope, receive, send)
 
-    def _begin(self, scope: Scope) -> Ledger:
-        ledger = self._worker.telemetry.start_ledger(scope["headers"], time.monotonic_ns())
+    def _begin(self, scope: Scope, receive: Receive) -> Ledger:
+        received_ns = scope.get(READ_STAMP) or time.monotonic_ns()
+        ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns)
         ledger.method = scope["method"]
+        ledger.connection = _connection_of(receive)
         ledger.scheme = scope.get("scheme", "http")
         api = self._routes.get(scope["path"])
         if api is not None:
@@ -117,18 +120,26 @@ class Entry:
         return leave
 
     async def _serve(
-        self,
-        ledger: Ledger,
-        leave: Callable[[], None],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, ledger: Ledger, leave: Callable[[], None], scope: Scope, receive: Receive, send: Send
     ) -> None:
         fast_path = self._fast_path
-        if fast_path is not None and fast_path.plan_for(scope) is not None:
-            await self._serve_fast(fast_path, ledger, leave, scope, receive, send)
-            return
+        self._worker.in_flight += 1
+        try:
+            if fast_path is not None and fast_path.plan_for(scope) is not None:
+                await self._serve_fast(fast_path, ledger, scope, receive, send)
+            else:
+                await self._serve_by_bentoml(ledger, scope, receive, send)
+        except BaseException as error:
+            ledger.error_type = type(error).__qualname__
+            if not _was_left(ledger, error):
+                raise
+            ledger.error_type = "ClientDisconnect"
+        finally:
+            self._worker.in_flight -= 1
+            leave()
+            self._finish(ledger)
 
+    async def _serve_by_bentoml(self, ledger: Ledger, scope: Scope, receive: Receive, send: Send) -> None:
         async def stamped_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ledger.status = message["status"]
@@ -139,46 +150,25 @@ class Entry:
                 if not message.get("more_body", False):
                     ledger.sent_ns = now_ns
 
-        self._worker.in_flight += 1
-        try:
-            await self._application(scope, receive, stamped_send)
-        except BaseException as error:
-            ledger.error_type = type(error).__qualname__
-            raise
-        finally:
-            self._worker.in_flight -= 1
-            leave()
-            self._finish(ledger)
+        await self._application(scope, receive, stamped_send)
 
     async def _serve_fast(
-        self,
-        fast_path: FastPath,
-        ledger: Ledger,
-        leave: Callable[[], None],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, fast_path: FastPath, ledger: Ledger, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a request with nothing around it but its traffic.
 
         What is raised out of it is answered as Starlette's outermost middleware does, which lies outside BentoML's.
         """
         assert self._shortcut is not None
-        self._worker.in_flight += 1
         try:
             await self._shortcut.traffic.run(fast_path.serve, scope, receive, send, ledger)
-        except BaseException as error:
-            ledger.error_type = type(error).__qualname__
-            if isinstance(error, Exception) and not ledger.status:
+        except Exception:
+            if not ledger.status:
                 from starlette.responses import PlainTextResponse
 
                 ledger.status = 500
                 await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
             raise
-        finally:
-            self._worker.in_flight -= 1
-            leave()
-            self._finish(ledger)
 
     def _finish(self, ledger: Ledger) -> None:
         try:
@@ -216,6 +206,19 @@ class Entry:
             await step()
         except Exception as error:
             self._guard.record(error)
+
+
+def _was_left(ledger: Ledger, error: BaseException) -> bool:
+    """Whether a request was given up because its client had gone, and not because the server stops."""
+    task = asyncio.current_task()
+    is_stopped = task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and ledger.is_client_gone and not is_stopped
+
+
+def _connection_of(receive: Receive) -> Connection | None:
+    """What uvicorn knows of the client's connection; None under another server."""
+    cycle = getattr(receive, "__self__", None)
+    return cycle if isinstance(getattr(cycle, "disconnected", None), bool) else None
 
 
 def close_ledger(ledger: Ledger, now_ns: int) -> None:

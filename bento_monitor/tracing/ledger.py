@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ class BatchRecord:
         self.model_calls: list[ModelCall] = []
 
 
+class Connection(Protocol):
+    """What the server knows of the connection that a request came on."""
+
+    disconnected: bool
+
+
 class Ledger:
     """What is known of one request. A stamp that is 0 was not reached.
 
@@ -58,6 +65,7 @@ class Ledger:
         "api",
         "batch",
         "batch_position",
+        "connection",
         "ended_ns",
         "error_type",
         "first_byte_ns",
@@ -99,6 +107,7 @@ class Ledger:
         self.batch: BatchRecord | None = None
         self.batch_position = 0
         self.model_calls: list[ModelCall] = []
+        self.connection: Connection | None = None
         self.received_ns = received_ns
         self.parsed_ns = 0
         self.queued_ns = 0
@@ -108,6 +117,11 @@ class Ledger:
         self.serialized_ns = 0
         self.first_byte_ns = 0
         self.sent_ns = 0
+
+    @property
+    def is_client_gone(self) -> bool:
+        """Whether the client has closed its connection, so that nobody waits for the answer."""
+        return self.connection is not None and self.connection.disconnected
 
 
 current_ledger: ContextVar[Ledger | None] = ContextVar("bento_monitor_ledger", default=None)

@@ -8,10 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from random import getrandbits
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler
+from opentelemetry.sdk.trace.sampling import (
+    Decision,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -24,6 +31,10 @@ from .ledger import BatchRecord, Ledger
 from .trace_state import clean_trace_state, parse_trace_state
 
 _TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_PARENT_BASED = re.compile(
+    r"ParentBased\{root:(AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{([\d.e-]+)\}),"
+    r"remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,.*\}"
+)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
@@ -59,10 +70,13 @@ def start_ledger(headers: Iterable[tuple[bytes, bytes]], received_ns: int, sampl
     """
     parent, trace_state = _read_headers(headers)
     trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
-    if sampler is DEFAULT_ON:
-        sampled = parent is None or parent.sampled
-    else:
+    bound = _root_bound(sampler)
+    if bound is None:
         sampled = _ask(sampler, trace_id, parent, trace_state)
+    elif parent is not None:
+        sampled = parent.sampled
+    else:
+        sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < bound
     parent_span_id = parent.span_id if parent is not None else 0
     ledger = Ledger(trace_id=trace_id, parent_span_id=parent_span_id, sampled=sampled, received_ns=received_ns)
     ledger.trace_state = trace_state
@@ -82,6 +96,20 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent 
     if parent is None or is_repeated:
         return None, None
     return parent, clean_trace_state(b",".join(states).decode("latin-1")) if states else None
+
+
+@cache
+def _root_bound(sampler: Sampler) -> int | None:
+    """The value that the low 64 bits of a root's trace id must be below to be sampled.
+
+    None for a sampler that must be asked: one that is not the SDK's own, or that does not leave it to a remote parent.
+    """
+    is_known = type(sampler) in (ParentBased, ParentBasedTraceIdRatio)
+    match = _PARENT_BASED.fullmatch(sampler.get_description()) if is_known else None
+    if match is None:
+        return None
+    rate = {"AlwaysOnSampler": 1.0, "AlwaysOffSampler": 0.0}.get(match[1])
+    return TraceIdRatioBased.get_bound_for_rate(float(match[2]) if rate is None else rate)
 
 
 def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None) -> bool:

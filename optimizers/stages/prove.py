@@ -46,7 +46,8 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_block: Callab
     done = _BlockLog(bench.folder.path / f"blocks-{winner.name}.json")
     orders = interleave([BASELINE, AGAIN, WINNER], spec.blocks, spec.seed)
     missing = orders[len(done.blocks) :]
-    reference = bench.baseline_answers()
+    references = dict.fromkeys((BASELINE, AGAIN), bench.baseline_answers())
+    references[WINNER] = bench.answers_in(winner.execution)
     if missing:
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
@@ -55,7 +56,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_block: Callab
                 block = {}
                 for name in order:
                     port = servers[name].port
-                    block[name] = block_rate_rps(measure(load, port, reference, spec.block_s))
+                    block[name] = block_rate_rps(measure(load, port, references[name], spec.block_s))
                     on_block()
                 done.add(block)
     rates = {name: [block[name] for block in done.blocks] for name in (BASELINE, AGAIN, WINNER)}

@@ -62,7 +62,7 @@ def accepted_drops(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> dict[Kind
 
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
     try:
-        answers = bench.answers(_key(execution).replace(" ", "-"), bench.contender(execution))
+        answers = bench.answers_in(execution)
         result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.data.labels, bench.subject.metric)
     except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
         on_step(f"{_key(execution)}: {error}")

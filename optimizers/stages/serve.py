@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bento_monitor.errors import BentoMonitorError, MeasurementError
 from bento_monitor.loadgen import summarize
@@ -42,7 +41,6 @@ class ServedStage:
         self._folder = bench.folder.path
         self._stack = ExitStack()
         self._servers: dict[int, TrialServer] = {}
-        self._reference: NDArray[np.float32] = bench.baseline_answers()
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +96,8 @@ class ServedStage:
             artifact = self._bench.artifact(candidate.execution)
             release = make_release(f"trial:{candidate.name}", self._bench.subject.subject, candidate, artifact)
             server.take(release, artifact.path)
-            result = measure(self._load, server.port, self._reference, _MEASURE_S, _WARMUP_S)
+            reference = self._bench.answers_in(candidate.execution)
+            result = measure(self._load, server.port, reference, _MEASURE_S, _WARMUP_S)
             summary = summarize(result)
         except BentoMonitorError as error:
             return TrialOutcome(rps=0.0, p99_ms=0.0, failed=1, violation=1.0, error=str(error))

@@ -42,6 +42,7 @@ class Workbench:
         self._cache = ArtifactCache(folder.path / "artifacts")
         self._artifacts: dict[Kind, Artifact] = {}
         self._baseline: NDArray[np.float32] | None = None
+        self._answers_in: dict[Kind, NDArray[np.float32]] = {}
 
     def artifact(self, execution: Execution) -> Artifact:
         """What an execution runs, built or found in the cache.
@@ -80,6 +81,17 @@ class Workbench:
     def answers(self, name: str, contender: Contender) -> NDArray[np.float32]:
         """Answers to all samples, in random company of as many as the load has connections."""
         return self._answers(name, contender, self.subject.data.source, self.spec.connections)
+
+    def answers_in(self, execution: Execution) -> NDArray[np.float32]:
+        """Answers to all samples in an execution's precision, however its batches are run; computed once a precision.
+
+        By them a served answer is known to be right: a precision may answer otherwise than the baseline, and still be
+        accurate enough over all samples.
+        """
+        kind = (execution.backend, execution.precision)
+        if kind not in self._answers_in:
+            self._answers_in[kind] = self.answers("-".join(kind), self.contender(execution))
+        return self._answers_in[kind]
 
     def answers_alone(self, name: str, contender: Contender) -> NDArray[np.float32]:
         """Answers to the samples of `alone_samples`, each in a batch of its own."""

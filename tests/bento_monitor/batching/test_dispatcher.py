@@ -251,3 +251,47 @@ def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
             assert 0 < ledger.queued_ns <= ledger.started_ns <= ledger.ended_ns == record.ended_ns
 
     run(scenario)
+
+
+def test_a_row_that_is_an_exception_fails_its_own_request_and_no_other() -> None:
+    async def scenario() -> None:
+        async def refuse_13(values: Sequence[list[int]], rows: int) -> list[list[Any]]:
+            return [[ValueError(f"not {row}") if row == 13 else row for row in value] for value in values]
+
+        dispatcher = make(refuse_13)
+        answers = await asyncio.gather(*(dispatcher.submit([n]) for n in (1, 13, 2)), return_exceptions=True)
+        assert [answers[0], answers[2]] == [[1], [2]]
+        assert isinstance(answers[1], ValueError)
+
+    run(scenario)
+
+
+def test_a_request_whose_client_has_gone_is_not_computed() -> None:
+    class Connection:
+        disconnected = False
+
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double)
+        first = asyncio.create_task(dispatcher.submit([1]))
+        await asyncio.sleep(0)
+        ledger = new_ledger()
+        ledger.connection = connection = Connection()
+
+        async def submit_left() -> Any:
+            current_ledger.set(ledger)
+            return await dispatcher.submit([2])
+
+        left = asyncio.create_task(submit_left())
+        stays = asyncio.create_task(dispatcher.submit([3]))
+        await asyncio.sleep(0.01)
+        connection.disconnected = True
+        double.gate.set()
+        assert await first == [2]
+        assert await stays == [6]
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        assert double.batches == [[[1]], [[3]]]
+
+    run(scenario)

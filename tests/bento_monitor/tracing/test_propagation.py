@@ -4,7 +4,8 @@ import logging
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBasedTraceIdRatio
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, ParentBasedTraceIdRatio
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bento_monitor.tracing.propagation import (
@@ -110,3 +111,13 @@ def test_a_batch_has_its_own_context_sampled_if_a_member_is(finished_batch) -> N
     assert context.trace_flags.sampled
     unsampled = trace.get_current_span(context_with_batch(finished_batch(2, sampled=lambda index: False)))
     assert not unsampled.get_span_context().trace_flags.sampled
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-07, 0.01, 0.5, 1.0])
+def test_a_ratio_decides_by_the_trace_id_as_the_sdk_does(rate: float) -> None:
+    sampler = ParentBasedTraceIdRatio(rate)
+    assert not start_ledger([(b"traceparent", VALID[:-2].encode() + b"00")], 0, sampler).sampled
+    for _ in range(300):
+        ledger = start_ledger([], 0, sampler)
+        asked = sampler.should_sample(Context(), ledger.trace_id, "", trace.SpanKind.SERVER)
+        assert ledger.sampled == (asked.decision is Decision.RECORD_AND_SAMPLE)

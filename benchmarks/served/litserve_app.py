@@ -1,0 +1,27 @@
+"""The no-op in LitServe: `python litserve_app.py PORT`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import litserve
+
+
+class NoOp(litserve.LitAPI):
+    def setup(self, device: str) -> None:
+        """Nothing is loaded."""
+
+    def decode_request(self, request: dict[str, Any]) -> int:
+        return int(request["x"])
+
+    def predict(self, x: int) -> int:
+        return x
+
+    def encode_response(self, output: int) -> int:
+        return output
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(NoOp(api_path="/noop"), accelerator="cpu", healthcheck_path="/readyz")
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="info")

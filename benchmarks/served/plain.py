@@ -1,0 +1,34 @@
+"""The benchmark's workloads as a BentoML service that knows nothing of us."""
+
+from __future__ import annotations
+
+import bentoml
+import numpy as np
+from work import EMBEDDING, compute
+
+
+@bentoml.service(threads=1)
+class Served:
+    @bentoml.api
+    async def noop(self, x: int) -> int:
+        return x
+
+    @bentoml.api
+    async def embedding(self, text: str) -> list[float]:
+        return EMBEDDING
+
+    @bentoml.api
+    async def array(self, a: np.ndarray) -> np.ndarray:
+        return a
+
+    @bentoml.api(batchable=True)
+    def batched(self, xs: list[int]) -> list[int]:
+        return xs
+
+    @bentoml.api
+    def model_1ms(self, x: int) -> int:
+        return compute(x, 0.001)
+
+    @bentoml.api
+    def model_5ms(self, x: int) -> int:
+        return compute(x, 0.005)
