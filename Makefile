@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Folders of scripts that import each other by name; each is checked by itself.
-SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py benchmarks/*/*.py))))
+SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
 
 # Some containers set it: every process would then compile all that it imports anew, for seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,7 +41,7 @@ types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in ex
 	@echo "==> mypy"
 	@$(BIN)/mypy
 	@for folder in $(SCRIPT_FOLDERS); do \
-		MYPYPATH=$$folder $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --no-warn-return-any \
+		MYPYPATH=$$folder $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
 			$$folder || exit 1; \
 	done
 

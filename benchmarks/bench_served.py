@@ -28,11 +28,11 @@ from bento_monitor.serving.spec import ServerSpec
 from bento_monitor.statistics.blocks import interleave
 from bento_monitor.statistics.paired import compare_paired
 
-SERVICES = Path(__file__).parent / "served"
+SERVICES = Path(__file__).parent
 STOCK, AGAIN, OURS = "stock", "stock again", "ours"
 OTHERS = {
-    "fastapi": ["-m", "uvicorn", "fastapi_app:app", "--port"],
-    "litserve": ["litserve_app.py"],
+    "fastapi": ["-m", "uvicorn", "served_fastapi:app", "--port"],
+    "litserve": ["served_litserve.py"],
 }
 ARRAY = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32).round(3).tolist()
 BODIES = {
@@ -87,7 +87,7 @@ def arms() -> Iterator[dict[str, Arm]]:
         sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
         specs = [
             ServerSpec(
-                target="plain:Served",
+                target="served_plain:Served",
                 working_dir=SERVICES,
                 as_="monitored" if name == OURS else "stock",
                 env=sampler if name == OURS else {},

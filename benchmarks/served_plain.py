@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bentoml
 import numpy as np
-from work import EMBEDDING, compute
+from served_work import EMBEDDING, compute
 
 
 @bentoml.service(threads=1)
