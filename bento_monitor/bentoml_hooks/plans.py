@@ -16,10 +16,15 @@ from bentoml._internal.utils import get_original_func
 from bentoml._internal.utils.uri import join_paths
 from starlette.responses import Response
 
+from ..fast_path.numbers import dump_numbers
 from ..fast_path.plan import Answer, Arguments, CallKind, PathChoice, Plan
 from .io_stamps import unstamped
 
 _TEXT_SCHEMAS = ("string", "file")
+# Values that were validated against these are dumped as lists, or at any rate never as text or bytes. BentoML dumps every
+# value twice, to see.
+_LISTS = {"builtins.list", "numpy.ndarray", "torch.Tensor"}
+_NEVER_TEXT = {*_LISTS, "builtins.int", "builtins.float", "builtins.bool", "builtins.dict", "pandas.DataFrame"}
 
 
 class ApiCaller(Protocol):
@@ -159,14 +164,16 @@ def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
             raise _StepAside("it returns files")
         return lambda obj: None if _is_left_to_bentoml(obj) else _answer(_to_json(obj), content_type)
 
-    is_never_text = _is_never_text(spec.model_fields["root"].annotation)
+    kind = _kind_of_value(spec.model_fields["root"].annotation)
+    is_plain = spec.model_dump_json is IORootModel.model_dump_json
+    dump = _list_to_json if is_plain and kind in _LISTS else _to_json
 
     def render(obj: Any) -> Answer | None:
         if _is_left_to_bentoml(obj) or is_file_type(type(obj)):
             return None
         model = obj if isinstance(obj, IORootModel) else spec(obj)
-        if is_never_text and model is not obj:
-            return _answer(_to_json(model), content_type)
+        if kind in _NEVER_TEXT and model is not obj:
+            return _answer(dump(model), content_type)
         rendered = model.model_dump()
         if isinstance(rendered, str):
             return _answer(rendered.encode(), content_type)
@@ -175,14 +182,9 @@ def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
     return render
 
 
-def _is_never_text(annotation: Any) -> bool:
-    """Whether a value that was validated against `annotation` is never dumped as text or bytes.
-
-    BentoML dumps every value twice, to see whether it is; what is a number or a container never is.
-    """
+def _kind_of_value(annotation: Any) -> str:
     kind = typing.get_origin(annotation) or annotation
-    names = {"numpy.ndarray", "torch.Tensor", "pandas.DataFrame"}
-    return kind in (int, float, bool, list, dict, tuple, set) or f"{kind.__module__}.{kind.__qualname__}" in names
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _is_left_to_bentoml(obj: Any) -> bool:
@@ -192,6 +194,12 @@ def _is_left_to_bentoml(obj: Any) -> bool:
 def _to_json(model: Any) -> bytes:
     text: str = model.model_dump_json(exclude=set(getattr(model, "multipart_fields", ())))
     return text.encode()
+
+
+def _list_to_json(model: Any) -> bytes:
+    values = model.model_dump(mode="json", exclude=set())
+    numbers = dump_numbers(values)
+    return json.dumps(values).encode() if numbers is None else numbers
 
 
 def _answer(body: bytes, content_type: tuple[bytes, bytes]) -> Answer:

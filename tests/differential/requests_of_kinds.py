@@ -17,7 +17,7 @@ anything = st.recursive(
 )
 items = st.fixed_dictionaries({"name": text}, optional={"price": floats, "tags": st.lists(text, max_size=3)})
 orders = st.fixed_dictionaries({"item": items}, optional={"count": st.integers(-1, 5), "note": st.none() | text})
-rows = st.lists(st.lists(floats, min_size=2, max_size=2), max_size=4)
+rows = st.lists(st.lists(floats, min_size=2, max_size=2), max_size=14)
 records = st.lists(st.fixed_dictionaries({"a": st.integers(-5, 5), "b": text}), max_size=4)
 kinds = st.sampled_from(["runtime", "value", "bentoml", "invalid", "missing", "refused", "conflict", "key", "other"])
 

@@ -1,0 +1,33 @@
+"""Lists of numbers as `json.dumps` writes them, several times faster.
+
+`json.dumps` writes a float by `repr`, at half a microsecond each. pydantic's serialiser writes the same shortest digits,
+and differs in three things alone: no space after a comma, exponents written in another way, and where exponents begin
+(`repr`: below 1e-4 and from 1e16 on). So it serves where no number needs an exponent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic_core import to_json
+
+_LEAST_NUMBERS = 16
+_SMALLEST, _LARGEST = 1e-4, 1e16
+
+
+def dump_numbers(values: Any) -> bytes | None:
+    """What `json.dumps` writes for a list of numbers, or of such lists; None for anything that could differ."""
+    if type(values) is not list:
+        return None
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of unequal lengths
+        return None
+    if array.size < _LEAST_NUMBERS or array.dtype != np.float64:
+        return None
+    sizes = np.abs(array)
+    # A NaN is neither below nor above anything, so it ends here, too.
+    if not (((sizes >= _SMALLEST) & (sizes < _LARGEST)) | (sizes == 0)).all():
+        return None
+    return to_json(values).replace(b",", b", ")

@@ -1,0 +1,45 @@
+"""Numbers as bytes: what is written is what `json.dumps` writes, or nothing is."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bento_monitor.fast_path.numbers import dump_numbers
+
+floats = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-1e3, 1e3, width=32)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.lists(floats, min_size=16, max_size=40) | st.lists(st.lists(floats, min_size=4, max_size=4), min_size=4))
+def test_any_list_of_floats_is_written_as_json_dumps_does_or_left_to_it(values: list[object]) -> None:
+    written = dump_numbers(values)
+    assert written is None or written == json.dumps(values).encode()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_a_hundred_thousand_numbers_of_every_size_are_written_alike(dtype: type) -> None:
+    generator = np.random.default_rng(0)
+    signs = generator.choice([-1.0, 1.0], 100_000)
+    exponents = generator.uniform(-3.9, 4.5 if dtype is np.float16 else 15.9, 100_000)
+    values = (signs * 10**exponents).astype(dtype).tolist()
+    assert dump_numbers(values) == json.dumps(values).encode()
+
+
+@pytest.mark.parametrize("edge", [1e-4, math.nextafter(1e16, 0), 0.0, -0.0, 1.0, 5e-324])
+def test_the_edges_are_written_alike(edge: float) -> None:
+    values = [edge, -edge] * 8
+    assert dump_numbers(values) in (None, json.dumps(values).encode())
+    assert (dump_numbers(values) is None) == (edge == 5e-324)
+
+
+REPEATED = (1e-5, 1e16, math.nan, math.inf, 1, "1", None, True)
+LEFT = ([1.0] * 15, [[1.0], []] * 8, 1.5, *([value] * 16 for value in REPEATED))
+
+
+@pytest.mark.parametrize("values", LEFT)
+def test_what_could_differ_is_left_to_json_dumps(values: object) -> None:
+    assert dump_numbers(values) is None
