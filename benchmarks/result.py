@@ -54,7 +54,9 @@ def _commit() -> str:
 
 
 def _print(figures: Mapping[str, Figure]) -> None:
-    table = Table("figure", "value", "95 % interval", "unit", "goal", "met")
+    table = Table(box=None, pad_edge=False)
+    for name in ("figure", "value", "95 % interval", "unit", "goal", "met"):
+        table.add_column(name, no_wrap=True)
     for key, figure in figures.items():
         interval = f"[{figure.ci95[0]:.4g}, {figure.ci95[1]:.4g}]" if figure.ci95 else "-"
         met = {True: "yes", False: "NO", None: "-"}[figure.met]

@@ -21,6 +21,7 @@ from ..fast_path.plan import PathChoice
 from ..releases.record import Batching
 from ..tracing.ledger import BatchRecord, current_ledger
 from .io_stamps import stamp_descriptors
+from .schema_memory import remember_schemas
 from .status import holds
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         for name, method in service.apis.items():
             if holds("io_stamps"):
                 stamp_descriptors(method)
+            if holds("schema"):
+                remember_schemas(method)
             if method.batchable and holds("dispatcher"):
                 self.batch_dispatchers[name] = self._make_dispatcher(name, method, enter_batch, batch_done)
 
@@ -148,8 +151,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         innermost = Middleware(FastPathMiddleware, find=lambda: self.fast_path)
         return [*self.taken_over.middlewares[:-1], innermost, self.taken_over.middlewares[-1]]
 
-    def open_fast_path(self) -> list[PathChoice]:
-        """Choose every API's path, and open the fast one. Call it when the service is up."""
+    async def open_fast_path(self) -> list[PathChoice]:
+        """Choose every API's path, check each plan against BentoML's own code, and open the fast path."""
         missing = [name for name in _FAST_PATH_HOOKS if not holds(name)]
         if missing:
             reason = f"the hook {missing[0]} does not hold"
@@ -157,7 +160,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         from .plans import choose_paths
         from .request import RequestFrame
 
-        choices = choose_paths(self, self.application)
+        choices = await choose_paths(self, self.application)
         plans = {choice.route: choice.plan for choice in choices if choice.plan is not None}
         self.fast_path = FastPath(plans, RequestFrame(self.service.name)) if plans else None
         return choices

@@ -19,10 +19,11 @@ from starlette.responses import Response
 from ..fast_path.numbers import dump_numbers
 from ..fast_path.plan import Answer, Arguments, CallKind, PathChoice, Plan
 from .io_stamps import unstamped
+from .plan_check import find_difference
 
 _TEXT_SCHEMAS = ("string", "file")
-# Values that were validated against these are dumped as lists, or at any rate never as text or bytes. BentoML dumps every
-# value twice, to see.
+# Values that were validated against these are dumped as lists, or at any rate never as text or bytes. BentoML dumps
+# every value twice, to see.
 _LISTS = {"builtins.list", "numpy.ndarray", "torch.Tensor"}
 _NEVER_TEXT = {*_LISTS, "builtins.int", "builtins.float", "builtins.bool", "builtins.dict", "pandas.DataFrame"}
 
@@ -47,9 +48,20 @@ class _StepAside(Exception):  # noqa: N818 - not an error: the API takes BentoML
     """An API that has no plan; the message says why."""
 
 
-def choose_paths(factory: ApiCaller, application: Any) -> list[PathChoice]:
-    """A plan for every API of the service that can have one."""
-    return [_choose(factory, application, name, method) for name, method in factory.service.apis.items()]
+async def choose_paths(factory: ApiCaller, application: Any) -> list[PathChoice]:
+    """A plan for every API of the service that can have one, and that reads and writes as BentoML does."""
+    return [await _choose_checked(factory, application, *api) for api in factory.service.apis.items()]
+
+
+async def _choose_checked(factory: ApiCaller, application: Any, name: str, method: Any) -> PathChoice:
+    choice = _choose(factory, application, name, method)
+    if choice.plan is None:
+        return choice
+    try:
+        reason = await find_difference(choice.plan, method, factory.service.context)
+    except Exception as error:
+        reason = f"its plan cannot be checked ({type(error).__name__}: {error})"
+    return choice if reason is None else PathChoice(name, choice.route, None, reason)
 
 
 def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> PathChoice:

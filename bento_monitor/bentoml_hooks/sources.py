@@ -33,6 +33,10 @@ ANSWERS = {
     "bentoml._internal.server.http_app:log_exception": "8e37ab2b4433dff1",
     "bentoml._internal.utils.http:set_cookies": "ec97638e7fd9b331",
 }
+# What asks for a JSON schema, and of it no more than its type and format.
+SCHEMA = {
+    name: ANSWERS[name] for name in ("_bentoml_sdk.io_models:IOMixin.mime_type", "_bentoml_sdk.io_models:IORootModel")
+}
 # What our entry does in place of, for every request on either path.
 TRAFFIC = {
     "_bentoml_impl.server.app:ServiceAppFactory.middlewares": "bce0377ff45b69be",

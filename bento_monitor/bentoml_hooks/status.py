@@ -80,6 +80,12 @@ def _check_traffic() -> None:
     _expect_unchanged(changed(TRAFFIC))
 
 
+def _check_schema() -> None:
+    from .sources import SCHEMA, changed
+
+    _expect_unchanged(changed(SCHEMA))
+
+
 def _check_answers() -> None:
     from .sources import ANSWERS, changed
 
@@ -99,6 +105,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "request_id": _check_request_id,
     "read_stamp": _check_read_stamp,
     "traffic": _check_traffic,
+    "schema": _check_schema,
     "answers": _check_answers,
 }
 

@@ -36,7 +36,7 @@ class Shortcut:
 
     traffic: Traffic
     records: ExchangeRecords
-    open: Callable[[], list[PathChoice]]
+    open: Callable[[], Awaitable[list[PathChoice]]]
     direct: Callable[[], FastPath | None]
 
 
@@ -195,7 +195,7 @@ class Entry:
         if self._shortcut is None:
             return
         self._shortcut.records.start()
-        choices = self._shortcut.open()
+        choices = await self._shortcut.open()
         aside = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
         fast = sum(choice.plan is not None for choice in choices)
         _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), aside)

@@ -1,8 +1,8 @@
 """Lists of numbers as `json.dumps` writes them, several times faster.
 
-`json.dumps` writes a float by `repr`, at half a microsecond each. pydantic's serialiser writes the same shortest digits,
-and differs in three things alone: no space after a comma, exponents written in another way, and where exponents begin
-(`repr`: below 1e-4 and from 1e16 on). So it serves where no number needs an exponent.
+`json.dumps` writes a float by `repr`, at half a microsecond each. pydantic's serialiser writes the same shortest
+digits, and differs in three things alone: no space after a comma, exponents written in another way, and where exponents
+begin (`repr`: below 1e-4 and from 1e16 on). So it serves where no number needs an exponent.
 """
 
 from __future__ import annotations

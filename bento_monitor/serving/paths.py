@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def main(target: str) -> int:
         found = [ApiPath(name, method.route, False, why_not) for name, method in service.apis.items()]
     else:
         factory()
-        choices = factory.open_fast_path()
+        choices = asyncio.run(factory.open_fast_path())
         found = [ApiPath(choice.api, choice.route, choice.plan is not None, choice.reason) for choice in choices]
     sys.stdout.write("\n" + json.dumps([asdict(path) for path in found]) + "\n")
     return 0
