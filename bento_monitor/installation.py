@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .bentoml_hooks import HookStatus
 
 DISTRIBUTION = "bento-monitor"
+_CONTRIBUTORS = frozenset({"bench", "dev"})  # extras that no user needs
 STACK = (
     "bento-monitor",
     "bentoml",
@@ -111,7 +112,7 @@ def read_extras() -> tuple[Extra, ...]:
     members: dict[str, list[str]] = {}
     for requirement in metadata.requires(DISTRIBUTION) or ():
         found = _EXTRA_OF_REQUIREMENT.match(requirement)
-        if found and found["extra"] != "dev":
+        if found and found["extra"] not in _CONTRIBUTORS:
             members.setdefault(found["extra"], []).append(found["name"])
     return tuple(
         Extra(name, missing=tuple(each for each in distributions if _version(each) is None))
