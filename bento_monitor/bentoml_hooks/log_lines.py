@@ -11,7 +11,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import _ServiceTraceContext
 from bentoml._internal.log import DATE_FORMAT, TRACED_LOG_FORMAT, TraceRecordFilter, _component_name
 
-from ..fast_path.access_log import AccessLog, AccessLogRules, describe
+from ..fast_path.access_log import LINE_FORMAT, LOGGER_NAME, AccessLog, AccessLogRules, describe
 from ..fast_path.exchange import Exchange
 
 
@@ -21,7 +21,7 @@ class PlainAccessLog:
     def __init__(self, rules: AccessLogRules) -> None:
         self._rules = rules
         self._records = AccessLog(rules)
-        self._logger = logging.getLogger("bentoml.access")
+        self._logger = logging.getLogger(LOGGER_NAME)
         formats = BentoMLContainer.logging_formatting.get()
         self._trace_format, self._span_format = formats["trace_id"], formats["span_id"]
         self._second = 0
@@ -49,7 +49,7 @@ class PlainAccessLog:
         ids = f"trace={ledger.trace_id:{self._trace_format}},span={ledger.span_id:{self._span_format}}"
         name = exchange.context.get(_ServiceTraceContext._service_name_var)
         trace = f" ({ids},sampled={int(ledger.sampled)},service.name={name})"
-        message = "{} ({}) ({}) {:.3f}ms".format(*describe(exchange, self._rules))
+        message = LINE_FORMAT % describe(exchange, self._rules)
         return f"{self._asctime} [INFO] [{_component_name()}] {message}{trace}\n"
 
 

@@ -17,7 +17,7 @@ from bentoml._internal.utils.uri import join_paths
 from starlette.responses import Response
 
 from ..fast_path.numbers import dump_numbers
-from ..fast_path.plan import Answer, Arguments, CallKind, PathChoice, Plan
+from ..fast_path.plan import Answer, Arguments, PathChoice, Plan
 from .io_stamps import unstamped
 from .plan_check import find_difference
 
@@ -70,9 +70,8 @@ def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> Pat
         route = _route_of(application, path, name)
         plan = Plan(
             api=name,
-            kind=_kind_of(method),
-            parse=_parser(method, factory.service.context),
             call=_caller(factory, name, method),
+            parse=_parser(method, factory.service.context),
             render=_renderer(method.output_spec),
             render_otherwise=lambda output: method.output_spec.to_http_response(output, JSONSerde()),
             context_parameter=method.ctx_param,
@@ -105,18 +104,12 @@ def _route_of(application: Any, path: str, name: str) -> Any:
     raise _StepAside("another route of the service comes before it")
 
 
-def _kind_of(method: Any) -> CallKind:
-    function = get_original_func(method.func)
+def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
+    original = get_original_func(method.func)
     if method.is_task:
         raise _StepAside("it is a task")
-    if method.is_stream or inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if method.is_stream or inspect.isasyncgenfunction(original) or inspect.isgeneratorfunction(original):
         raise _StepAside("it is a stream")
-    if method.batchable:
-        return "batch"
-    return "coroutine" if inspect.iscoroutinefunction(function) else "thread"
-
-
-def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
     if method.batchable:
         return functools.partial(factory.batch_infer, name)
 
@@ -124,7 +117,7 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
     def function() -> Any:  # found once the service has its instance
         return getattr(factory.service_instance, name).local
 
-    if inspect.iscoroutinefunction(get_original_func(method.func)):
+    if inspect.iscoroutinefunction(original):
         return lambda args, kwargs: function()(*args, **kwargs)
     return lambda args, kwargs: factory.run_in_thread(function(), *args, **kwargs)
 

@@ -10,9 +10,7 @@ from typing import Any
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
-from ..fast_path.exchange import Exchange
-
-_METRICS_PATH = "/metrics"
+from ..fast_path.exchange import METRICS_PATH, Exchange
 
 
 class BentoSeries:
@@ -30,7 +28,7 @@ class BentoSeries:
         latest_s = 0.0
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
         for exchange in exchanges:
-            if exchange.endpoint == _METRICS_PATH:
+            if exchange.endpoint == METRICS_PATH:
                 continue
             duration_s = max(exchange.ended_s - exchange.begun_s, 0.0)
             durations[exchange.endpoint, exchange.status].append(duration_s)
@@ -47,7 +45,7 @@ class BentoSeries:
         if not self._middleware._is_setup:
             self._middleware._setup()
         for endpoint, count in counts.items():
-            if endpoint != _METRICS_PATH:
+            if endpoint != METRICS_PATH:
                 self._child("request_in_progress", endpoint).set(count)
 
     def _child(self, name: str, endpoint: str, status: int | None = None) -> Any:

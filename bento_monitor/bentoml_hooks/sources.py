@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -55,6 +56,7 @@ def changed(expected: dict[str, str]) -> list[str]:
     return [name for name, known in expected.items() if source_hash(name) != known]
 
 
+@cache
 def source_hash(name: str) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of the source of `module:qualified.name`."""
     module, _, path = name.partition(":")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from .exchange import Exchange, Headers
 
-_FORMAT = "%s (%s) (%s) %.3fms"
+LOGGER_NAME = "bentoml.access"
+LINE_FORMAT = "%s (%s) (%s) %.3fms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class AccessLog:
 
     def __init__(self, rules: AccessLogRules) -> None:
         self._rules = rules
-        self._logger = logging.getLogger("bentoml.access")
+        self._logger = logging.getLogger(LOGGER_NAME)
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
         """Write the records."""
@@ -47,7 +48,7 @@ class AccessLog:
     def _record(self, exchange: Exchange) -> logging.LogRecord:
         arguments = describe(exchange, self._rules)
         record = self._logger.makeRecord(
-            self._logger.name, logging.INFO, "bentoml/access", 0, _FORMAT, arguments, None, "wrapped_send"
+            self._logger.name, logging.INFO, "bentoml/access", 0, LINE_FORMAT, arguments, None, "wrapped_send"
         )
         late_s = time.time() - exchange.ended_wall_s
         record.created -= late_s

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from ..guard import Guard
 from ..tracing.ledger import Connection, Ledger, current_ledger
 from ..worker import WorkerMonitor
+from .exchange import METRICS_PATH
 from .path import FastPath
 from .plan import PathChoice
 from .read_stamp import READ_STAMP
 from .records import ExchangeRecords
 from .traffic import Application, Message, Receive, Scope, Send, Traffic
 
-_METRICS_PATH = "/metrics"
-_HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", _METRICS_PATH})
+_HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", METRICS_PATH})
 # A child of BentoML's logger: its level and handler show what a service says of itself at its start.
 _SERVICE_LOGGER = logging.getLogger("bentoml.bento_monitor")
 
@@ -90,7 +90,7 @@ class Entry:
         await self._serve(ledger, leave, scope, receive, send)
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._shortcut is not None and scope["path"] == _METRICS_PATH:
+        if self._shortcut is not None and scope["path"] == METRICS_PATH:
             # Here, so that a scrape counts every request that was answered before it.
             await asyncio.to_thread(self._shortcut.records.flush)
         await self._application(scope, receive, send)
@@ -145,10 +145,7 @@ class Entry:
                 ledger.status = message["status"]
             await send(message)
             if message["type"] == "http.response.body":
-                now_ns = time.monotonic_ns()
-                ledger.first_byte_ns = ledger.first_byte_ns or now_ns
-                if not message.get("more_body", False):
-                    ledger.sent_ns = now_ns
+                ledger.stamp_sent(is_last=not message.get("more_body", False))
 
         await self._application(scope, receive, stamped_send)
 

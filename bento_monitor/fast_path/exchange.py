@@ -9,6 +9,8 @@ from typing import Any
 
 from ..tracing.ledger import Ledger
 
+# Its requests are counted by nobody, and what is counted is written before each.
+METRICS_PATH = "/metrics"
 Headers = Sequence[tuple[bytes, bytes]]
 
 

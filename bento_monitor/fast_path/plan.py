@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-CallKind = Literal["coroutine", "thread", "batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,8 @@ class Plan:
 
     Args:
         api: name of the API.
-        kind: a coroutine is awaited, "thread" and "batch" are what `call` itself waits for.
         parse: the request's body to the arguments of the function; raises what BentoML's parsing raises.
-        call: calls the user's function on arguments.
+        call: calls the user's function on arguments, on the loop, in a thread or in a batch.
         render: what the function returned to an `Answer`; None where BentoML's own code must write it.
         render_otherwise: BentoML's own code, which gives a response of Starlette's.
         context_parameter: name of the parameter that is given the service's context.
@@ -35,7 +33,6 @@ class Plan:
     """
 
     api: str
-    kind: CallKind
     parse: Callable[[bytes], Arguments]
     call: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]
     render: Callable[[Any], Answer | None]

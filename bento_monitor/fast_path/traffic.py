@@ -73,10 +73,7 @@ class Traffic:
                 exchange.is_answered = True
             await send(message)
             if ledger is not None:
-                now_ns = time.monotonic_ns()
-                ledger.first_byte_ns = ledger.first_byte_ns or now_ns
-                if is_last:
-                    ledger.sent_ns = now_ns
+                ledger.stamp_sent(is_last=is_last)
 
         async def timed_send(message: Message) -> None:
             nonlocal key
@@ -93,10 +90,11 @@ class Traffic:
             exchange.task = asyncio.current_task()
         self._records.begin(exchange)
         try:
-            if self._limits.max_concurrency is None:
+            limit = self._limits.max_concurrency
+            if limit is None or scope["path"] in self._limits.unlimited_paths:
                 await application(scope, receive, timed_send)
             else:
-                await self._admit(application, scope, receive, timed_send)
+                await self._admit(limit, application, scope, receive, timed_send)
         except BaseException:
             if exchange.late_answer is None:
                 raise
@@ -117,11 +115,7 @@ class Traffic:
         exchange.late_answer = asyncio.ensure_future(_respond(504, body, exchange.scope, receive, send))
         exchange.task.cancel()
 
-    async def _admit(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = self._limits.max_concurrency
-        if limit is None or scope["path"] in self._limits.unlimited_paths:
-            await application(scope, receive, send)
-            return
+    async def _admit(self, limit: int, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if self._running >= limit:
             await _respond(429, {"error": "Too many requests"}, scope, receive, send)
             return

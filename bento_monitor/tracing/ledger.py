@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
@@ -117,6 +118,13 @@ class Ledger:
         self.serialized_ns = 0
         self.first_byte_ns = 0
         self.sent_ns = 0
+
+    def stamp_sent(self, *, is_last: bool) -> None:
+        """A part of the answer's body has been sent."""
+        now_ns = time.monotonic_ns()
+        self.first_byte_ns = self.first_byte_ns or now_ns
+        if is_last:
+            self.sent_ns = now_ns
 
     @property
     def is_client_gone(self) -> bool:
