@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from .fast_path.plan import PathChoice
+from typing import Any, TypeVar
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -88,10 +85,6 @@ def _shortcut(factory: Any, *, is_open: bool) -> Any:
     return Shortcut(
         traffic=factory.taken_over.traffic,
         records=factory.taken_over.records,
-        open=factory.open_fast_path if is_open else _stay_on_bentomls_path,
+        open=factory.open_fast_path if is_open else None,
         direct=lambda: factory.direct_fast_path,
     )
-
-
-async def _stay_on_bentomls_path() -> list[PathChoice]:
-    return []

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..fast_path.plan import Answer, Plan
-from ..tracing.ledger import current_ledger
+from ..fast_path.scope_keys import LEDGER
 
 
 class _MetadataRequest(Request):
@@ -108,7 +108,7 @@ class RequestFrame:
 
     def open(self, scope: Any, receive: Any, send: Any) -> OpenRequest:
         """Begin to serve a request."""
-        ledger = current_ledger.get()
+        ledger = scope.get(LEDGER)
         scope["request_id"] = trace_context.request_id
         scope["trace_id"] = trace_context.trace_id if ledger is None else ledger.trace_id
         return OpenRequest(scope, receive, send)

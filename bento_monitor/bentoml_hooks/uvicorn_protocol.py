@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..fast_path.read_stamp import READ_STAMP
+from ..fast_path.scope_keys import READ_STAMP
 
 
 def stamp_reads() -> None:

@@ -14,8 +14,8 @@ from ..worker import WorkerMonitor
 from .exchange import METRICS_PATH
 from .path import FastPath
 from .plan import PathChoice
-from .read_stamp import READ_STAMP
 from .records import ExchangeRecords
+from .scope_keys import LEDGER, READ_STAMP
 from .traffic import Application, Message, Receive, Scope, Send, Traffic
 
 _HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", METRICS_PATH})
@@ -30,13 +30,13 @@ class Shortcut:
     Args:
         traffic: does their work.
         records: where it writes; started and stopped with the application.
-        open: chooses every API's path, once the service is up.
+        open: chooses every API's path, once the service is up; None where the fast path is off.
         direct: then gives the fast path, unless something of the user's must be around it.
     """
 
     traffic: Traffic
     records: ExchangeRecords
-    open: Callable[[], Awaitable[list[PathChoice]]]
+    open: Callable[[], Awaitable[list[PathChoice]]] | None
     direct: Callable[[], FastPath | None]
 
 
@@ -100,6 +100,7 @@ class Entry:
         ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns)
         ledger.method = scope["method"]
         ledger.connection = _connection_of(receive)
+        scope[LEDGER] = ledger
         ledger.scheme = scope.get("scheme", "http")
         api = self._routes.get(scope["path"])
         if api is not None:
@@ -158,7 +159,7 @@ class Entry:
         """
         assert self._shortcut is not None
         try:
-            await self._shortcut.traffic.run(fast_path.serve, scope, receive, send, ledger)
+            await self._shortcut.traffic.run(fast_path.serve, scope, receive, send)
         except Exception:
             if not ledger.status:
                 from starlette.responses import PlainTextResponse
@@ -192,6 +193,9 @@ class Entry:
         if self._shortcut is None:
             return
         self._shortcut.records.start()
+        if self._shortcut.open is None:
+            _SERVICE_LOGGER.info("The fast path is off")
+            return
         choices = await self._shortcut.open()
         aside = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
         fast = sum(choice.plan is not None for choice in choices)

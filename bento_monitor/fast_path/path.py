@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..tracing.ledger import Ledger, current_ledger
+from ..tracing.ledger import Ledger
 from .errors import error_response
 from .frame import Frame, OpenedRequest
 from .plan import Answer, Plan
+from .scope_keys import LEDGER
 from .traffic import Application, Receive, Scope, Send
 
 # BentoML reads these content types by other code than JSON's; every other, known or not, is read as JSON.
@@ -39,7 +40,7 @@ class FastPath:
         plan = self._plans[scope["path"]]
         scope.update(plan.scope)
         frame = self._frame
-        ledger = current_ledger.get()
+        ledger: Ledger | None = scope.get(LEDGER)
         opened = frame.open(scope, receive, send)
         answer: Any
         try:

@@ -13,10 +13,11 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from ..tracing.ledger import Ledger, current_ledger
+from ..tracing.ledger import Ledger
 from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
+from .scope_keys import LEDGER
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -45,15 +46,14 @@ class Traffic:
         self._deadlines = None if limits.timeout_s is None else Deadlines(limits.timeout_s)
         self._running = 0
 
-    async def run(
-        self, application: Application, scope: Scope, receive: Receive, send: Send, ledger: Ledger | None = None
-    ) -> None:
-        """Serve one HTTP request; its status and sending are stamped on `ledger`, if there is one.
+    async def run(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; its status and sending are stamped on its ledger, if it has one.
 
         A request that has not begun to answer when its time is over gets a 504 and is cancelled. A thread that runs for
         it cannot be: the 504 does not wait for that.
         """
-        exchange = Exchange(scope, self._endpoint_of(scope["path"]), time.perf_counter(), current_ledger.get())
+        ledger: Ledger | None = scope.get(LEDGER)
+        exchange = Exchange(scope, self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
         deadlines = self._deadlines
         key = 0
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bento_monitor.bentoml_hooks.uvicorn_protocol import _stamped
-from bento_monitor.fast_path.read_stamp import READ_STAMP
+from bento_monitor.fast_path.scope_keys import READ_STAMP
 
 
 class LineProtocol:
