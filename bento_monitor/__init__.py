@@ -9,15 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .batching.isolation import isolate_failures
     from .runner import MonitoredRunner
     from .service import monitored
     from .settings import MonitorSettings
 
 __version__ = "0.1.0"
 
-__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "monitored"]
+__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "isolate_failures", "monitored"]
 
-_MODULE_OF = {"MonitorSettings": ".settings", "MonitoredRunner": ".runner", "monitored": ".service"}
+_MODULE_OF = {
+    "MonitorSettings": ".settings",
+    "MonitoredRunner": ".runner",
+    "isolate_failures": ".batching.isolation",
+    "monitored": ".service",
+}
 
 
 def __getattr__(name: str) -> object:

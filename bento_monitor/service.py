@@ -38,6 +38,7 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
+    from .batching import BatchHooks
     from .bentoml_hooks import check_hooks, holds
     from .bentoml_hooks.service_class import make_factory
     from .bentoml_hooks.uvicorn_protocol import stamp_reads
@@ -47,7 +48,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
-    factory = make_factory(service, is_main, worker.enter_batch, worker.batch_done)
+    factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done))
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()

@@ -1,5 +1,6 @@
 """Gathering requests into batches."""
 
-from .dispatcher import BatchDispatcher
+from .dispatcher import BatchDispatcher, BatchHooks
+from .isolation import isolate_failures, isolates_failures
 
-__all__ = ["BatchDispatcher"]
+__all__ = ["BatchDispatcher", "BatchHooks", "isolate_failures", "isolates_failures"]

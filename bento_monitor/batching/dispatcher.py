@@ -8,24 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass
 from typing import Any
 
 from ..releases.record import Batching
 from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
-from .job import Job, RowCodec, split_job
+from .job import Job, RowCodec
+from .patience import Patience
+from .queue import JobQueue
 
 RunBatch = Callable[[Sequence[Any], int], Awaitable[Sequence[Any]]]
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHooks:
+    """What is done around a batch.
+
+    Args:
+        enter: called inside the batch's own context before it runs, to put its span's context in place.
+        done: called with the finished record.
+        share: gives what the function left in the context of the batch's first request to that of another.
+    """
+
+    enter: Callable[[BatchRecord], None] = _do_nothing
+    done: Callable[[BatchRecord], None] = _do_nothing
+    share: Callable[[Context, Context], None] | None = None
 
 
 class BatchDispatcher:
     """Gathers single requests into batches and gives each its own answer.
 
-    A batch starts when none is running and either `max_batch_size` rows wait or the oldest request has waited
-    `window_ms`. With a window of 0 whatever waits is run as soon as the function is free. A request whose client has
-    gone, or that has waited too long, is not computed.
+    A batch starts when the function is free and either `max_batch_size` rows wait or the oldest request has waited
+    `window_ms`. With a window of 0 whatever waits is run as soon as the function is free. Where the function may run
+    several times at once, a further batch starts only with as many rows as the smallest that runs: requests that come
+    back one by one would else be cut into ever smaller batches.
+
+    A request whose client has gone, or whose time is over, is not computed.
     """
 
     def __init__(
@@ -37,8 +61,9 @@ class BatchDispatcher:
         *,
         max_latency_ms: float,
         overloaded: Callable[[], Exception],
-        enter_batch: Callable[[BatchRecord], None] = lambda record: None,
-        batch_done: Callable[[BatchRecord], None] = lambda record: None,
+        max_in_flight: int = 1,
+        isolate_failures: bool = False,
+        hooks: BatchHooks | None = None,
     ) -> None:
         """Make a dispatcher for one API.
 
@@ -47,22 +72,23 @@ class BatchDispatcher:
             run: runs the function on the values of a batch and the number of rows in them; one output a value.
             codec: counts, cuts and joins rows.
             batching: batch size in rows, and window.
-            max_latency_ms: a request that has waited longer than this is not run, but fails.
+            max_latency_ms: a request that cannot be answered within this any more is not run, but fails.
             overloaded: makes the error that such a request gets.
-            enter_batch: called inside the batch's own context before it runs, to put its span's context in place.
-            batch_done: called with the finished record.
+            max_in_flight: batches that may run at once.
+            isolate_failures: a batch that fails is run again in halves, so that the request at fault fails alone.
+            hooks: what is done around a batch.
         """
         self._api = api
         self._run = run
         self._codec = codec
         self._batching = batching
-        self._max_latency_ns = int(max_latency_ms * 1e6)
-        self._overloaded = overloaded
-        self._enter_batch = enter_batch
-        self._batch_done = batch_done
-        self._queue: deque[Job] = deque()
-        self._queued_rows = 0
-        self._running: asyncio.Task[None] | None = None
+        self._max_in_flight = max_in_flight
+        self._isolates = isolate_failures
+        self._hooks = hooks or BatchHooks()
+        self._patience = Patience(max_latency_ms)
+        self._queue = JobQueue(codec, self._patience, overloaded)
+        self._rows_in_flight: list[int] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._is_pump_scheduled = False
         self._window_timer: asyncio.TimerHandle | None = None
 
@@ -77,8 +103,8 @@ class BatchDispatcher:
         if self._queue:
             self._schedule_pump(asyncio.get_running_loop())
 
-    async def submit(self, value: Any) -> Any:
-        """Wait for the answer to `value`.
+    async def submit(self, value: Any, kin: Hashable = None) -> Any:
+        """Wait for the answer to `value`, which shares a batch with requests of the same `kin` alone.
 
         Raises:
             Exception: what the function raised, or what `overloaded` makes.
@@ -90,9 +116,8 @@ class BatchDispatcher:
         if ledger is not None:
             ledger.queued_ns = now_ns
             ledger.rows = rows
-        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future())
+        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), kin)
         self._queue.append(job)
-        self._queued_rows += rows
         self._schedule_pump(loop)
         try:
             return await job.future
@@ -101,7 +126,7 @@ class BatchDispatcher:
 
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not at once: requests that arrived in the same turn of the loop belong to the same batch.
-        if not self._is_pump_scheduled and self._running is None:
+        if not self._is_pump_scheduled and len(self._rows_in_flight) < self._max_in_flight:
             self._is_pump_scheduled = True
             loop.call_soon(self._pump, loop)
 
@@ -110,63 +135,50 @@ class BatchDispatcher:
         if self._window_timer is not None:
             self._window_timer.cancel()
             self._window_timer = None
-        if self._running is not None:
-            return
-        self._drop_abandoned_and_late()
-        if not self._queue:
-            return
-        waited_s = (time.monotonic_ns() - self._queue[0].queued_ns) / 1e9
-        remaining_s = self._batching.window_ms / 1e3 - waited_s
-        if self._queued_rows < self._batching.max_batch_size and remaining_s > 0:
-            self._window_timer = loop.call_later(remaining_s, self._pump, loop)
-            return
-        self._start_batch(loop)
-
-    def _drop_abandoned_and_late(self) -> None:
-        oldest_allowed_ns = time.monotonic_ns() - self._max_latency_ns
-        kept: deque[Job] = deque()
-        for job in self._queue:
-            if job.future.done():
-                self._queued_rows -= job.rows
-            elif job.ledger is not None and job.ledger.is_client_gone:
-                self._queued_rows -= job.rows
-                job.future.cancel()
-            elif job.queued_ns < oldest_allowed_ns:
-                self._queued_rows -= job.rows
-                job.future.set_exception(self._overloaded())
-            else:
-                kept.append(job)
-        self._queue = kept
-
-    def _take_batch(self) -> list[Job]:
-        room = self._batching.max_batch_size
-        taken: list[Job] = []
-        while self._queue and room > 0:
-            job = self._queue.popleft()
-            if job.rows > room:
-                if taken and job.rows <= self._batching.max_batch_size:
-                    self._queue.appendleft(job)
-                    break
-                job, rest = split_job(job, room, self._codec)
-                self._queue.appendleft(rest)
-            self._queued_rows -= job.rows
-            room -= job.rows
-            taken.append(job)
-        return taken
+        while len(self._rows_in_flight) < self._max_in_flight:
+            oldest = self._queue.oldest()
+            if oldest is None:
+                return
+            if self._queue.rows < self._batching.max_batch_size:
+                waited_s = (time.monotonic_ns() - oldest.queued_ns) / 1e9
+                remaining_s = self._batching.window_ms / 1e3 - waited_s
+                if remaining_s > 0:
+                    self._window_timer = loop.call_later(remaining_s, self._pump, loop)
+                    return
+                if self._rows_in_flight and self._queue.rows < min(self._rows_in_flight):
+                    return
+            self._start_batch(loop)
 
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
-        jobs = self._take_batch()
+        jobs = self._queue.take(self._batching.max_batch_size)
+        record, context = self._enter(jobs)
+        self._rows_in_flight.append(record.rows)
+        task = loop.create_task(self._run_to_end(jobs, record), context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_to_end(self, jobs: list[Job], record: BatchRecord) -> None:
+        try:
+            await self._run_jobs(jobs, record)
+        finally:
+            for job in jobs:
+                job.future.cancel()
+            self._rows_in_flight.remove(record.rows)
+            if self._queue:
+                self._schedule_pump(asyncio.get_running_loop())
+
+    def _enter(self, jobs: list[Job]) -> tuple[BatchRecord, Context]:
         # Only the first request's context can be the function's; what must not leak from it is replaced.
         context = jobs[0].context.copy()
         members: tuple[Ledger, ...] = tuple(job.ledger for job in jobs if job.ledger is not None)
         record = BatchRecord(self._api, members, sum(job.rows for job in jobs), time.monotonic_ns())
         context.run(self._enter_context, record)
-        self._running = loop.create_task(self._run_jobs(jobs, record), context=context)
+        return record, context
 
     def _enter_context(self, record: BatchRecord) -> None:
         current_ledger.set(None)
         current_batch.set(record)
-        self._enter_batch(record)
+        self._hooks.enter(record)
 
     async def _run_jobs(self, jobs: list[Job], record: BatchRecord) -> None:
         for position, ledger in enumerate(record.members):
@@ -185,28 +197,41 @@ class BatchDispatcher:
             error = raised
             raise
         finally:
-            self._finish(jobs, outputs, record, error)
+            self._close(record, error)
+        if error is None:
+            self._answer(jobs, outputs)
+        elif self._isolates and len(jobs) > 1:
+            await self._run_halves(jobs)
+        else:
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(error)
 
-    def _finish(
-        self, jobs: list[Job], outputs: Sequence[Any], record: BatchRecord, error: BaseException | None
-    ) -> None:
+    async def _run_halves(self, jobs: list[Job]) -> None:
+        middle = len(jobs) // 2
+        for half in (jobs[:middle], jobs[middle:]):
+            waiting = [job for job in half if not job.is_given_up]
+            if waiting:
+                record, context = self._enter(waiting)
+                await asyncio.get_running_loop().create_task(self._run_jobs(waiting, record), context=context)
+
+    def _close(self, record: BatchRecord, error: BaseException | None) -> None:
         record.ended_ns = time.monotonic_ns()
         record.error_type = type(error).__qualname__ if error is not None else None
         for ledger in record.members:
             ledger.ended_ns = record.ended_ns
-        for index, job in enumerate(jobs):
+        if error is None:
+            self._patience.note(record.ended_ns - record.started_ns)
+        self._hooks.done(record)
+
+    def _answer(self, jobs: list[Job], outputs: Sequence[Any]) -> None:
+        share = self._hooks.share
+        for job, output in zip(jobs, outputs, strict=True):
             if job.future.done():
                 continue
-            if error is None:
-                _settle(job.future, outputs[index])
-            elif isinstance(error, Exception):
-                job.future.set_exception(error)
-            else:
-                job.future.cancel()
-        self._batch_done(record)
-        self._running = None
-        if self._queue:
-            self._schedule_pump(asyncio.get_running_loop())
+            if share is not None and job is not jobs[0]:
+                share(jobs[0].context, job.context)
+            _settle(job.future, output)
 
 
 def _settle(future: asyncio.Future[Any], output: Any) -> None:

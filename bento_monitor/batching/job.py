@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,10 @@ class RowCodec:
 
 @dataclass(slots=True)
 class Job:
-    """One waiting request, or the part of it that is left when it is larger than a batch."""
+    """One waiting request, or the part of it that is left when it is larger than a batch.
+
+    Requests share a batch only where their `kin` is the same.
+    """
 
     value: Any
     rows: int
@@ -31,6 +34,12 @@ class Job:
     context: Context
     ledger: Ledger | None
     future: asyncio.Future[Any]
+    kin: Hashable = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for the answer: its time is over, or its client has gone."""
+        return self.future.done() or (self.ledger is not None and self.ledger.is_client_gone)
 
 
 def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
@@ -39,7 +48,7 @@ def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
     values = codec.split(job.value, [0, first_rows, job.rows])
     sizes = (first_rows, job.rows - first_rows)
     parts = [
-        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future())
+        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future(), job.kin)
         for value, rows in zip(values, sizes, strict=True)
     ]
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
 from bentoml._internal.context import server_context, trace_context
 from bentoml._internal.runner.container import AutoContainer
-from bentoml._internal.utils import is_async_callable
+from bentoml._internal.utils import get_original_func, is_async_callable
 from bentoml.exceptions import ServiceUnavailable
 from starlette.middleware import Middleware
 
-from ..batching import BatchDispatcher
+from ..batching import BatchDispatcher, BatchHooks, isolates_failures
 from ..batching.job import RowCodec
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..releases.record import Batching
-from ..tracing.ledger import BatchRecord, current_ledger
+from ..tracing.ledger import current_ledger
+from .batch_context import kin_of_request, share_response, writes_files
 from .io_stamps import stamp_descriptors
 from .schema_memory import remember_schemas
 from .status import holds
@@ -27,13 +29,11 @@ from .status import holds
 if TYPE_CHECKING:
     from .traffic import TakenOver
 
-BatchHook = Callable[[BatchRecord], None]
-
 
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     """Builds the same application, with each hook that holds."""
 
-    def __init__(self, service: Any, *, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> None:
+    def __init__(self, service: Any, *, is_main: bool, batch_hooks: BatchHooks) -> None:
         super().__init__(service, is_main=is_main)
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
         self.taken_over: TakenOver | None = None
@@ -45,9 +45,9 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             if holds("schema"):
                 remember_schemas(method)
             if method.batchable and holds("dispatcher"):
-                self.batch_dispatchers[name] = self._make_dispatcher(name, method, enter_batch, batch_done)
+                self.batch_dispatchers[name] = self._make_dispatcher(name, method, batch_hooks)
 
-    def _make_dispatcher(self, name: str, method: Any, enter: BatchHook, done: BatchHook) -> BatchDispatcher:
+    def _make_dispatcher(self, name: str, method: Any, hooks: BatchHooks) -> BatchDispatcher:
         into, out = method.batch_dim
 
         def join_outputs(parts: Sequence[Any]) -> Any:
@@ -64,8 +64,10 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             Batching(max_batch_size=method.max_batch_size, window_ms=0.0),
             max_latency_ms=method.max_latency_ms,
             overloaded=lambda: ServiceUnavailable("process is overloaded"),
-            enter_batch=enter,
-            batch_done=done,
+            # One that is async runs on the loop, one at a time as in BentoML.
+            max_in_flight=1 if is_async_callable(method.func) else self.service.config.get("threads", 1),
+            isolate_failures=isolates_failures(get_original_func(method.func)),
+            hooks=hooks if method.ctx_param is None else dataclasses.replace(hooks, share=share_response),
         )
 
     async def _run_batch(self, name: str, values: Sequence[Any], rows: int) -> Sequence[Any]:
@@ -99,7 +101,10 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         values = [*input_args, *(value for key, value in input_kwargs.items() if key != method.ctx_param)]
         if len(values) != 1:
             raise TypeError("Batch inference function only accept one argument")
-        return await self.batch_dispatchers[name].submit(values[0])
+        kin: Hashable = None
+        if method.ctx_param is not None:
+            kin = object() if writes_files(method) else kin_of_request()
+        return await self.batch_dispatchers[name].submit(values[0], kin)
 
     async def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         ledger = current_ledger.get()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .status import holds
 
 if TYPE_CHECKING:
-    from .app_factory import BatchHook
+    from ..batching import BatchHooks
 
 Build = Callable[[Any, Callable[[bool], Any], bool], Any]
 
@@ -38,7 +38,7 @@ def give_application(service: Any, build: Build) -> None:
             member.__class__ = _monitored_class(type(member), build)
 
 
-def make_factory(service: Any, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> Any | None:
+def make_factory(service: Any, is_main: bool, batch_hooks: BatchHooks) -> Any | None:
     """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
     from _bentoml_sdk.service import Service
 
@@ -49,7 +49,7 @@ def make_factory(service: Any, is_main: bool, enter_batch: BatchHook, batch_done
     from .app_factory import MonitoredAppFactory
 
     service.inject_config()
-    return MonitoredAppFactory(service, is_main=is_main, enter_batch=enter_batch, batch_done=batch_done)
+    return MonitoredAppFactory(service, is_main=is_main, batch_hooks=batch_hooks)
 
 
 def _monitored_class(own: Any, build: Build) -> type:

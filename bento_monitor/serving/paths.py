@@ -47,6 +47,7 @@ def read_paths(target: str, working_dir: Path) -> list[ApiPath]:
 
 def main(target: str) -> int:
     """Build the service's application as a worker does, and print the paths of its APIs."""
+    from ..batching import BatchHooks
     from ..bentoml_hooks.service_class import give_application, make_factory
     from ..bentoml_hooks.services import load_service
     from ..settings import load_settings
@@ -58,7 +59,7 @@ def main(target: str) -> int:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
     give_application(service, lambda each, build_stock, is_main: build_stock(is_main))
-    factory = make_factory(service, True, lambda record: None, lambda record: None)
+    factory = make_factory(service, True, BatchHooks())
     why_not = "the service builds its application in its own way" if factory is None else _OFF
     if factory is None or not is_on:
         found = [ApiPath(name, method.route, False, why_not) for name, method in service.apis.items()]

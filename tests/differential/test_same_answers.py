@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-
-sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, which no package holds
-
 from arms import Arm, served
+from hypothesis import HealthCheck, Phase, given, settings
 from requests_of_kinds import PATHS, Asked, requests
 
 REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "1000"))

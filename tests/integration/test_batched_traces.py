@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import requests_in_progress, wait_until
 
 from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
 from bento_monitor.serving.process import ServerProcess, start_server
@@ -64,26 +64,12 @@ def send(server: ServerProcess, gate: Path, trace_ids: list[str]) -> LoadResult:
     with start_load(replace(load, connections=1, request_count=1, traceparents=())) as first:
         wait_until((gate / "entered").exists)
         with start_load(load) as burst:
-            wait_until(lambda: requests_in_progress(server) == REQUESTS + 1)
+            wait_until(lambda: requests_in_progress(server, "/score") == REQUESTS + 1)
             (gate / "open").touch()
             result = burst.wait()
         assert (first.wait().status == 200).all()
     assert (result.status == 200).all()
     return result
-
-
-def requests_in_progress(server: ServerProcess) -> int:
-    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=10) as response:
-        text = response.read().decode()
-    found = re.search(r'^bentoml_service_request_in_progress\{[^}]*endpoint="/score"[^}]*\} (\S+)$', text, re.MULTILINE)
-    return int(float(found[1])) if found is not None else 0
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not come to that in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from waiting import wait_until
 
 from bento_monitor.serving.ports import free_port
 
@@ -28,13 +27,6 @@ def processes_with(name: str, value: str) -> list[psutil.Process]:
         for process in psutil.process_iter(["environ"])
         if process.pid != os.getpid() and (process.info["environ"] or {}).get(name, "").startswith(value)
     ]
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not come to that in time"
-        time.sleep(0.05)
 
 
 def is_serving(folder: Path) -> bool:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from bento_monitor.batching import BatchDispatcher
+from bento_monitor.batching import BatchDispatcher, BatchHooks
 from bento_monitor.batching.job import RowCodec
 from bento_monitor.releases.record import Batching
 from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
@@ -36,7 +36,7 @@ class Doubler:
 
 
 def make(
-    run: Any, size: int = 8, window_ms: float = 0.0, max_latency_ms: float = 60_000, **hooks: Any
+    run: Any, size: int = 8, window_ms: float = 0.0, max_latency_ms: float = 60_000, **options: Any
 ) -> BatchDispatcher:
     return BatchDispatcher(
         "double",
@@ -45,7 +45,7 @@ def make(
         Batching(size, window_ms),
         max_latency_ms=max_latency_ms,
         overloaded=lambda: TimeoutError("overloaded"),
-        **hooks,
+        **options,
     )
 
 
@@ -157,14 +157,12 @@ def test_a_request_that_waited_too_long_fails_and_is_not_computed() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
-        dispatcher = make(double, max_latency_ms=0.0)
-        dispatcher._max_latency_ns = 10**15
+        dispatcher = make(double, max_latency_ms=20.0)
         first = asyncio.ensure_future(dispatcher.submit([0]))
         while not double.batches:
             await asyncio.sleep(0)
         late = asyncio.ensure_future(dispatcher.submit([1]))
-        await asyncio.sleep(0)
-        dispatcher._max_latency_ns = 0
+        await asyncio.sleep(0.03)
         double.gate.set()
         with pytest.raises(TimeoutError, match="overloaded"):
             await late
@@ -234,7 +232,7 @@ def test_every_batch_runs_in_a_context_of_its_own_requests_never_an_earlier_one(
 def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
     async def scenario() -> None:
         done: list[BatchRecord] = []
-        dispatcher = make(Doubler(), batch_done=done.append)
+        dispatcher = make(Doubler(), hooks=BatchHooks(done=done.append))
         ledgers = [new_ledger() for _ in range(3)]
 
         async def request(ledger: Ledger) -> None:
@@ -293,5 +291,138 @@ def test_a_request_whose_client_has_gone_is_not_computed() -> None:
         with pytest.raises(asyncio.CancelledError):
             await left
         assert double.batches == [[[1]], [[3]]]
+
+    run(scenario)
+
+
+def test_several_batches_run_at_once_each_as_large_as_the_smallest_that_runs() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double, max_in_flight=2)
+        submitted = [asyncio.create_task(dispatcher.submit([n])) for n in range(3)]
+        await asyncio.sleep(0.01)
+        for n in range(3, 8):
+            submitted.append(asyncio.create_task(dispatcher.submit([n])))
+            await asyncio.sleep(0.01)
+        assert double.batches == [[[0], [1], [2]], [[3], [4], [5]]]
+        double.gate.set()
+        assert await asyncio.gather(*submitted) == [[2 * n] for n in range(8)]
+        assert double.batches[2:] == [[[6], [7]]]
+
+    run(scenario)
+
+
+def test_a_full_batch_starts_beside_a_larger_one() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double, size=8, max_in_flight=2)
+        submitted = [asyncio.create_task(dispatcher.submit([n])) for n in range(8)]
+        await asyncio.sleep(0.01)
+        dispatcher.configure(Batching(2, 0.0))
+        submitted += [asyncio.create_task(dispatcher.submit([n])) for n in (8, 9)]
+        await asyncio.sleep(0.01)
+        assert double.batches[1:] == [[[8], [9]]]
+        double.gate.set()
+        await asyncio.gather(*submitted)
+
+    run(scenario)
+
+
+class RefuseThirteen(Doubler):
+    """Fails as a whole where one of its rows is 13."""
+
+    async def __call__(self, values: Sequence[list[int]], rows: int) -> list[list[int]]:
+        answers = await super().__call__(values, rows)
+        if any(13 in value for value in values):
+            raise ValueError("13")
+        return answers
+
+
+def test_a_failing_batch_is_run_again_in_halves_where_failures_are_isolated() -> None:
+    async def scenario() -> None:
+        refuse = RefuseThirteen()
+        done: list[BatchRecord] = []
+        dispatcher = make(refuse, isolate_failures=True, hooks=BatchHooks(done=done.append))
+        rows = (1, 2, 3, 13, 5)
+        answers = await asyncio.gather(*(dispatcher.submit([n]) for n in rows), return_exceptions=True)
+        assert [answers[index] for index in (0, 1, 2, 4)] == [[2], [4], [6], [10]]
+        assert isinstance(answers[3], ValueError)
+        assert [len(batch) for batch in refuse.batches] == [5, 2, 3, 1, 2, 1, 1]
+        assert [record.error_type for record in done] == [
+            *("ValueError", None, "ValueError", None),
+            *("ValueError", "ValueError", None),
+        ]
+        assert await dispatcher.submit([7]) == [14]
+
+    run(scenario)
+
+
+def test_the_half_of_a_failed_batch_that_nobody_waits_for_is_not_run() -> None:
+    async def scenario() -> None:
+        refuse = RefuseThirteen()
+        refuse.gate.clear()
+        dispatcher = make(refuse, isolate_failures=True)
+        waiting = [asyncio.create_task(dispatcher.submit([n])) for n in (13, 14)]
+        await asyncio.sleep(0.01)
+        waiting[1].cancel()
+        refuse.gate.set()
+        with pytest.raises(ValueError, match="13"):
+            await waiting[0]
+        await asyncio.sleep(0.01)
+        assert refuse.batches == [[[13], [14]], [[13]]]
+
+    run(scenario)
+
+
+def test_requests_that_are_not_alike_share_no_batch_and_keep_their_order() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        dispatcher = make(double, size=2)
+        asked = [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "a")]
+        answers = await asyncio.gather(*(dispatcher.submit([n], kin) for n, kin in asked))
+        assert answers == [[2 * n] for n, _ in asked]
+        assert double.batches == [[[1], [3]], [[2], [4]], [[5]]]
+
+    run(scenario)
+
+
+def test_what_the_function_left_in_its_context_is_shared_with_the_others_in_its_batch() -> None:
+    status: ContextVar[list[int]] = ContextVar("status")
+
+    async def scenario() -> None:
+        async def set_status(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            status.get()[0] = 201
+            return list(values)
+
+        def share(first: Context, other: Context) -> None:
+            other[status][0] = first[status][0]
+
+        dispatcher = make(set_status, hooks=BatchHooks(share=share))
+
+        async def request() -> int:
+            status.set([200])
+            await dispatcher.submit([1])
+            return status.get()[0]
+
+        assert await asyncio.gather(request(), request(), request()) == [201, 201, 201]
+
+    run(scenario)
+
+
+def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double)
+        waiting = asyncio.create_task(dispatcher.submit([1]))
+        await asyncio.sleep(0.01)
+        for task in dispatcher._tasks:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        double.gate.set()
+        assert await dispatcher.submit([2]) == [4]
 
     run(scenario)

@@ -14,12 +14,13 @@ import asyncio, dataclasses, json, sys
 from pathlib import Path
 from bento_monitor.bentoml_hooks.plan_check import find_difference
 from bento_monitor.bentoml_hooks.plans import _choose
+from bento_monitor.batching import BatchHooks
 from bento_monitor.bentoml_hooks.service_class import give_application, make_factory
 from bento_monitor.bentoml_hooks.services import load_service
 
 service = load_service("kinds:Kinds", Path.cwd())
 give_application(service, lambda each, build_stock, is_main: build_stock(is_main))
-factory = make_factory(service, True, lambda record: None, lambda record: None)
+factory = make_factory(service, True, BatchHooks())
 application = factory()
 CHANGES = {
     "none": lambda plan: {},
