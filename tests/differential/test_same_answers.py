@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 from arms import Arm, served
 from hypothesis import HealthCheck, Phase, given, settings
 from requests_of_kinds import PATHS, Asked, requests
+from waiting import wait_until
 
 REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "1000"))
 
@@ -30,7 +32,7 @@ def compare(arms: list[Arm], asked: Asked) -> None:
 def test_every_api_but_the_stream_has_a_plan(arms: list[Arm]) -> None:
     _, fast, _ = arms
     (line,) = [line for line in fast.server.log.read_text().splitlines() if "take the fast path" in line]
-    assert line.endswith("25 of 26 APIs take the fast path; /stream: it is a stream")
+    assert line.endswith("27 of 28 APIs take the fast path; /stream: it is a stream")
 
 
 def test_nothing_of_ours_is_loaded_in_the_stock_server(arms: list[Arm]) -> None:
@@ -60,3 +62,11 @@ def test_the_logs_and_the_counters_are_the_same(arms: list[Arm]) -> None:
         assert arm.access_lines() == expected
         assert arm.records() == stock.records()
         assert arm.series(PATHS) == stock.series(PATHS)
+
+
+def test_what_requests_wrote_in_their_folders_is_gone_after_their_answers(arms: list[Arm]) -> None:
+    for arm in arms:
+        for x in range(3):
+            arm.ask(Asked("POST", "/context", (("content-type", "application/json"),), b'{"x": %d}' % x))
+        wait_until(lambda arm=arm: json.loads(arm.ask(Asked("POST", "/scratch_files", (), b"")).body)[1] == 0)
+        assert json.loads(arm.ask(Asked("POST", "/scratch_files", (), b"")).body)[0] > 0

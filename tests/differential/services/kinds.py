@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from pydantic import BaseModel, Field, field_validator
 from starlette.responses import JSONResponse, Response
 
 LOGGER = logging.getLogger("bentoml.user")
+SCRATCH: set[Path] = set()  # folders that requests were given
 
 
 class Item(BaseModel):
@@ -133,7 +135,9 @@ class Kinds:
         ctx.response.headers.append("X-Twice", "2")
         ctx.response.set_cookie("flavour", str(x % 3), httponly=True)
         ctx.response.background.add_task(note, f"background of {x}")
-        (Path(ctx.temp_dir) / "scratch").write_text("given back after the answer")
+        scratch = Path(ctx.temp_dir)
+        SCRATCH.add(scratch)
+        (scratch / "scratch").write_text("given back after the answer")
         note(f"{ctx.request.method} {ctx.request.url.path} {dict(ctx.request.metadata).get('content-type')}")
         return x
 
@@ -174,6 +178,16 @@ class Kinds:
     @bentoml.api
     async def loaded(self) -> int:
         return int("bento_monitor" in sys.modules)
+
+    @bentoml.api
+    async def scratch_files(self) -> list[int]:
+        return [len(SCRATCH), sum((folder / "scratch").exists() for folder in SCRATCH)]
+
+    @bentoml.api(batchable=True)
+    async def batched_with_context(self, xs: list[int], ctx: bentoml.Context) -> list[str]:
+        ctx.response.status_code = 201
+        await asyncio.sleep(0.05)  # so that others gather
+        return [ctx.request.headers["x-given"] for _ in xs]
 
     @bentoml.api
     async def stream(self, x: int = 2) -> Any:

@@ -1,0 +1,77 @@
+"""Where our answers differ from stock BentoML's on purpose: each case with its reason, and with what is right.
+
+Where stock is wrong, what is right is its answer to the same request sent alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+from arms import STOCK, Answered, Arm, served
+from requests_of_kinds import Asked
+
+BATCHED = "/batched_with_context"
+
+
+@pytest.fixture(scope="module")
+def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Arm]]:
+    with served(tmp_path_factory.mktemp("intended")) as found:
+        yield {arm.name: arm for arm in found}
+
+
+def ask_at_once(arm: Arm, asked: list[Asked]) -> list[Answered]:
+    """Each on a connection of its own, so that they gather in batches."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda each: ask_once(arm, each), asked))
+
+
+def ask_once(arm: Arm, asked: Asked) -> Answered:
+    own = Arm(arm.name, arm.server)
+    try:
+        return own.ask(asked)
+    finally:
+        own.connection.close()
+
+
+def greeting(given: str) -> Asked:
+    return Asked("POST", BATCHED, (("content-type", "application/json"), ("x-given", given)), b'{"xs": [1]}')
+
+
+def test_ctx_in_a_batch_is_that_of_each_request_and_not_of_the_first_that_the_worker_ever_batched(
+    arms: dict[str, Arm],
+) -> None:
+    asked = [greeting(f"caller {number % 3}") for number in range(12)]
+    alone = [(201, f'["{dict(each.headers)["x-given"]}"]'.encode()) for each in asked]
+    answers = {name: [(answer.status, answer.body) for answer in ask_at_once(arm, asked)] for name, arm in arms.items()}
+    stock = answers.pop(STOCK)
+    assert all(found == alone for found in answers.values())
+    assert stock != alone, "BentoML has mended it: move the API to the generated requests"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A path, and the endpoint under which its requests are counted."""
+
+    path: str
+    stock: str
+    ours: str
+    reason: str
+
+
+LABELS = (
+    Label("/nowhere/12345", "/nowhere/12345", "unmatched", "a scan of paths would make a series of each"),
+    Label("/static_content/x.css", "/static_content/x.css", "/static_content", "the template of the mount is bounded"),
+)
+
+
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: label.reason)
+def test_metrics_are_labelled_by_the_template_of_a_route(arms: dict[str, Arm], label: Label) -> None:
+    for name, arm in arms.items():
+        arm.ask(Asked("GET", label.path, (), b""))
+        expected = label.stock if name == STOCK else label.ours
+        assert sum(arm.series((expected,)).values()) > 0, name
+        if name != STOCK:
+            assert not arm.series((label.stock,)), name
