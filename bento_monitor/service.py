@@ -57,6 +57,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
     if holds("read_stamp"):
         stamp_reads()
+    _ready_connections(service, spread=settings.spread_connections)
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(
@@ -66,6 +67,19 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         set_request_id=_request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
+
+
+def _ready_connections(service: Any, *, spread: bool) -> None:
+    from .bentoml_hooks import holds
+
+    if holds("sessions"):
+        from .bentoml_hooks.sessions import keep_sessions
+
+        keep_sessions()
+    if spread and holds("connections"):
+        from .bentoml_hooks.uvicorn_server import spread_connections
+
+        spread_connections(service)
 
 
 def _request_id_hook() -> Callable[[int], None] | None:

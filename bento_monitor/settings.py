@@ -33,6 +33,9 @@ class MonitorSettings(BaseSettings):
 
     enabled: bool = Field(default=True, description="False: the service runs as if it were not wrapped.")
     fast_path: bool = Field(default=True, description="False: every request takes BentoML's own path.")
+    spread_connections: bool = Field(
+        default=True, description="False: whichever worker is first accepts a connection, as in BentoML."
+    )
     home: Path = Field(default_factory=_default_home, description="Where traces, pointers and worker states are kept.")
     trace_store_max_bytes: int = Field(default=64 * 2**20, ge=2**20, description="Size of the embedded trace store.")
     trace_queue_size: int = Field(default=8192, ge=1, description="Ledgers that may wait to be built into spans.")

@@ -49,6 +49,16 @@ TRAFFIC = {
     "bentoml._internal.server.http.traffic:MaxConcurrencyMiddleware": "7ecd0746c32b85d9",
     "bentoml._internal.server.http.traffic:TimeoutMiddleware": "4dab3e6bdd06efc5",
 }
+# Where the sessions between services are renewed.
+SESSIONS = {
+    "_bentoml_impl.client.proxy2:SessionManager": "a76ebebf3a7b067f",
+}
+# What starts and stops the listening of a worker.
+CONNECTIONS = {
+    "uvicorn.server:Server.startup": "2aa1d70a244bfcf2",
+    "uvicorn.server:Server.shutdown": "9b33c50562992b1e",
+    "uvicorn.server:ServerState": "f2260fbf10154746",
+}
 
 
 def changed(expected: dict[str, str]) -> list[str]:
@@ -71,5 +81,5 @@ def source_hash(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for each in (*ANSWERS, *TRAFFIC):
+    for each in (*ANSWERS, *TRAFFIC, *SESSIONS, *CONNECTIONS):
         sys.stdout.write(f'    "{each}": "{source_hash(each)}",\n')

@@ -92,6 +92,18 @@ def _check_answers() -> None:
     _expect_unchanged(changed(ANSWERS))
 
 
+def _check_sessions() -> None:
+    from .sources import SESSIONS, changed
+
+    _expect_unchanged(changed(SESSIONS))
+
+
+def _check_connections() -> None:
+    from .sources import CONNECTIONS, changed
+
+    _expect_unchanged(changed(CONNECTIONS))
+
+
 def _expect_unchanged(names: list[str]) -> None:
     if names:
         raise LookupError(f"the source has changed of {', '.join(names)}")
@@ -107,6 +119,8 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "traffic": _check_traffic,
     "schema": _check_schema,
     "answers": _check_answers,
+    "sessions": _check_sessions,
+    "connections": _check_connections,
 }
 
 

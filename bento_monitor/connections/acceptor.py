@@ -1,0 +1,191 @@
+"""Accepting from a socket that other workers accept from too, in turn with them."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .counts import ConnectionCounts
+from .turn import Turn
+
+_LOOK_AGAIN_S = 0.001
+# Between the parts that one worker takes of a burst.
+_SETTLE_S = 0.005
+_BURST = 8
+# As asyncio does: out of file descriptors, say, trying again at once would spin.
+_AFTER_ERROR_S = 1.0
+# Requests are served in between.
+_ACCEPTS_AT_ONCE = 64
+# `tcpi_unacked` of Linux's `tcp_info`: of a listening socket, the connections that wait to be accepted.
+_WAITING_OFFSET, _TCP_INFO_BYTES = 24, 28
+
+
+class ConnectionSet(set[Any]):
+    """A set of connections that says when it changes."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def add(self, connection: Any) -> None:
+        """Add a connection."""
+        super().add(connection)
+        self._changed()
+
+    def discard(self, connection: Any) -> None:
+        """Remove a connection if it is there."""
+        super().discard(connection)
+        self._changed()
+
+    def remove(self, connection: Any) -> None:
+        """Remove a connection that is there."""
+        super().remove(connection)
+        self._changed()
+
+
+class Acceptor:
+    """In place of an `asyncio.Server`: there is no timer and no polling while no connection waits."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        make_protocol: Callable[[], asyncio.BaseProtocol],
+        counts: ConnectionCounts,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare for a socket that listens; `start` accepts. `counts` is closed with the acceptor."""
+        self.connections = ConnectionSet(self._publish)
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._counts = counts
+        self._turn = Turn(counts)
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._is_listening = False
+        self._timer: asyncio.TimerHandle | None = None
+        # Sockets, then protocols, of connections that are accepted and not among `connections` yet.
+        self._opening: set[Any] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count_waiting = _waiting_counter(listener)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The socket that it accepts from."""
+        return (self._listener,)
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._listener.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Accept no more; the socket itself stays open, for this process and for the others."""
+        self._rest()
+        self._counts.close()
+
+    async def wait_closed(self) -> None:
+        """Nothing is left to wait for: the connections are the server's."""
+
+    def _look(self) -> None:
+        self._timer = None
+        pause_s = self._take()
+        if pause_s is None:
+            self._listen()
+        else:
+            self._rest()
+            self._timer = self._loop.call_later(pause_s, self._look)
+
+    def _take(self) -> float | None:
+        """Take what is ours of what waits; how long to look away then, None where the loop is to tell."""
+        waiting = self._count_waiting()
+        if not waiting:
+            self._turn.rest()
+            return None
+        ours = self._turn.how_many(self._held(), waiting)
+        if not ours:
+            return _LOOK_AGAIN_S
+        for _ in range(min(ours, _ACCEPTS_AT_ONCE)):
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return None
+            except OSError as error:
+                self._report("A connection cannot be accepted; the next attempt is in 1 s", error)
+                return _AFTER_ERROR_S
+            self._open(accepted)
+        # What is left is the others', or is looked at in the loop's next round.
+        return _SETTLE_S if waiting >= _BURST else None
+
+    def _open(self, accepted: socket.socket) -> None:
+        self._counts.note_accepted()
+        accepted.setblocking(False)
+        self._opening.add(accepted)
+        self._publish()
+        task = self._loop.create_task(self._connect(accepted))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        key: Any = accepted
+
+        def make_protocol() -> asyncio.BaseProtocol:
+            nonlocal key
+            self._opening.discard(key)
+            key = self._make_protocol()
+            self._opening.add(key)
+            return key  # type: ignore[no-any-return]
+
+        try:
+            await self._loop.connect_accepted_socket(make_protocol, accepted, ssl=self._tls)
+        except OSError:
+            # A client that left, or a handshake that failed: neither is ours to speak of.
+            accepted.close()
+        except Exception as error:
+            accepted.close()
+            self._report("A connection cannot be opened", error)
+        finally:
+            self._opening.discard(key)
+            self._publish()
+
+    def _held(self) -> int:
+        return len(self.connections) + sum(1 for each in self._opening if each not in self.connections)
+
+    def _publish(self) -> None:
+        self._counts.publish(self._held())
+
+    def _listen(self) -> None:
+        if not self._is_listening:
+            self._is_listening = True
+            self._loop.add_reader(self._listener.fileno(), self._look)
+
+    def _rest(self) -> None:
+        if self._is_listening:
+            self._is_listening = False
+            self._loop.remove_reader(self._listener.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _report(self, message: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": message, "exception": error, "socket": self._listener})
+
+
+def _waiting_counter(listener: socket.socket) -> Callable[[], int]:
+    """What counts the connections that wait; where the kernel does not tell how many, it is one at a time."""
+    if sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6):
+
+        def count_waiting() -> int:
+            info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            return int(struct.unpack_from("I", info, _WAITING_OFFSET)[0])
+
+        return count_waiting
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return lambda: len(poll.poll(0))

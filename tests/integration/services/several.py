@@ -1,0 +1,24 @@
+"""A service of two workers that say who they are."""
+
+import asyncio
+import os
+import time
+
+import bentoml
+
+
+@bentoml.service(workers=2)
+class Several:
+    @bentoml.api
+    async def pid(self) -> int:
+        return os.getpid()
+
+    @bentoml.api
+    async def wait(self, seconds: float = 0.0) -> int:
+        await asyncio.sleep(seconds)
+        return os.getpid()
+
+    @bentoml.api
+    async def block(self, seconds: float = 0.0) -> int:
+        time.sleep(seconds)  # noqa: ASYNC251 - as a model does that is called on the loop
+        return os.getpid()
