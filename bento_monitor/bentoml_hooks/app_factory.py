@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 
 from ..batching import BatchDispatcher
 from ..batching.job import RowCodec
+from ..fast_path.body_limits import BodyLimits
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..releases.record import Batching
@@ -33,8 +34,17 @@ BatchHook = Callable[[BatchRecord], None]
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     """Builds the same application, with each hook that holds."""
 
-    def __init__(self, service: Any, *, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> None:
+    def __init__(
+        self,
+        service: Any,
+        *,
+        is_main: bool,
+        enter_batch: BatchHook,
+        batch_done: BatchHook,
+        body_limits: BodyLimits | None,
+    ) -> None:
         super().__init__(service, is_main=is_main)
+        self._body_limits = body_limits
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
         self.taken_over: TakenOver | None = None
         self.fast_path: FastPath | None = None
@@ -147,7 +157,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             return kept
         from .traffic import TakenOver
 
-        self.taken_over = TakenOver(kept, self._endpoint_of)
+        self.taken_over = TakenOver(kept, self._endpoint_of, self._body_limits)
         innermost = Middleware(FastPathMiddleware, find=lambda: self.fast_path)
         return [*self.taken_over.middlewares[:-1], innermost, self.taken_over.middlewares[-1]]
 

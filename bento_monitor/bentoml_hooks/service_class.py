@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .status import holds
 
 if TYPE_CHECKING:
+    from ..fast_path.body_limits import BodyLimits
     from .app_factory import BatchHook
 
 Build = Callable[[Any, Callable[[bool], Any], bool], Any]
@@ -38,7 +39,9 @@ def give_application(service: Any, build: Build) -> None:
             member.__class__ = _monitored_class(type(member), build)
 
 
-def make_factory(service: Any, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook) -> Any | None:
+def make_factory(
+    service: Any, is_main: bool, enter_batch: BatchHook, batch_done: BatchHook, body_limits: BodyLimits | None = None
+) -> Any | None:
     """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
     from _bentoml_sdk.service import Service
 
@@ -49,7 +52,9 @@ def make_factory(service: Any, is_main: bool, enter_batch: BatchHook, batch_done
     from .app_factory import MonitoredAppFactory
 
     service.inject_config()
-    return MonitoredAppFactory(service, is_main=is_main, enter_batch=enter_batch, batch_done=batch_done)
+    return MonitoredAppFactory(
+        service, is_main=is_main, enter_batch=enter_batch, batch_done=batch_done, body_limits=body_limits
+    )
 
 
 def _monitored_class(own: Any, build: Build) -> type:
