@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from .fast_path.head_limits import HeadLimits
     from .fast_path.plan import PathChoice
+    from .settings import MonitorSettings
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -43,14 +45,17 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .bentoml_hooks import check_hooks, holds
     from .bentoml_hooks.service_class import make_factory
+    from .bentoml_hooks.uvicorn_limits import limit_heads
     from .bentoml_hooks.uvicorn_protocol import stamp_reads
+    from .fast_path.body_limits import BodyLimits
     from .fast_path.entry import Entry
     from .settings import load_settings
     from .worker import WorkerMonitor
 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
-    factory = make_factory(service, is_main, worker.enter_batch, worker.batch_done)
+    body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
+    factory = make_factory(service, is_main, worker.enter_batch, worker.batch_done, body_limits)
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
@@ -59,6 +64,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
     if holds("read_stamp"):
         stamp_reads()
+    if holds("head_limits"):
+        limit_heads(_head_limits(settings))
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(
@@ -67,6 +74,17 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         routes,
         set_request_id=_request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
+    )
+
+
+def _head_limits(settings: MonitorSettings) -> HeadLimits:
+    from .fast_path.head_limits import HeadLimits
+
+    return HeadLimits(
+        max_count=settings.max_header_count,
+        max_bytes=settings.max_header_bytes,
+        timeout_s=settings.head_timeout_s,
+        max_waiting=settings.max_waiting_connections,
     )
 
 
