@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from .settings import MonitorSettings
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -39,25 +42,24 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
-    from .bentoml_hooks import check_hooks, holds
+    from .bentoml_hooks import check_hooks
     from .bentoml_hooks.service_class import make_factory
-    from .bentoml_hooks.uvicorn_protocol import stamp_reads
+    from .fast_path.body_limits import BodyLimits
     from .fast_path.entry import Entry
     from .settings import load_settings
     from .worker import WorkerMonitor
 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
-    factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done))
+    body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
+    factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done), body_limits)
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
     for status in check_hooks():
         if not status.holds:
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
-    if holds("read_stamp"):
-        stamp_reads()
-    _ready_connections(service, spread=settings.spread_connections)
+    _ready_server(service, settings)
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(
@@ -69,14 +71,30 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     )
 
 
-def _ready_connections(service: Any, *, spread: bool) -> None:
+def _ready_server(service: Any, settings: MonitorSettings) -> None:
+    """Ready the server and the clients of this worker, before the server starts."""
     from .bentoml_hooks import holds
 
+    if holds("read_stamp"):
+        from .bentoml_hooks.uvicorn_protocol import stamp_reads
+
+        stamp_reads()
+    if holds("head_limits"):
+        from .bentoml_hooks.uvicorn_limits import limit_heads
+        from .fast_path.head_limits import HeadLimits
+
+        limits = HeadLimits(
+            max_count=settings.max_header_count,
+            max_bytes=settings.max_header_bytes,
+            timeout_s=settings.head_timeout_s,
+            max_waiting=settings.max_waiting_connections,
+        )
+        limit_heads(limits)
     if holds("sessions"):
         from .bentoml_hooks.sessions import keep_sessions
 
         keep_sessions()
-    if spread and holds("connections"):
+    if settings.spread_connections and holds("connections"):
         from .bentoml_hooks.uvicorn_server import spread_connections
 
         spread_connections(service)

@@ -44,6 +44,20 @@ class MonitorSettings(BaseSettings):
     release_probation_s: float = Field(
         default=20.0, ge=0, description="Time that a new release is watched for failures."
     )
+    max_body_bytes: int = Field(default=2**30, ge=1, description="A request with a larger body is answered 413.")
+    body_idle_timeout_s: float = Field(
+        default=30.0, gt=0, description="Time without a byte of a request's body; it is then answered 408."
+    )
+    max_header_count: int = Field(default=1000, ge=1, description="A request with more headers is answered 431.")
+    max_header_bytes: int = Field(
+        default=2**16, ge=1, description="A request whose headers and URL are larger is answered 431."
+    )
+    head_timeout_s: float = Field(
+        default=30.0, gt=0, description="Time for a connection's first request, and for the headers of any, to come."
+    )
+    max_waiting_connections: int = Field(
+        default=4096, ge=1, description="Connections of a worker without a whole request yet; the oldest is closed."
+    )
     target: str | None = Field(default=None, description="Service that the wrapper serves: module:Service.")
     workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")
 

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 
 from ..batching import BatchDispatcher, BatchHooks, isolates_failures
 from ..batching.job import RowCodec
+from ..fast_path.body_limits import BodyLimits
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..releases.record import Batching
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     """Builds the same application, with each hook that holds."""
 
-    def __init__(self, service: Any, *, is_main: bool, batch_hooks: BatchHooks) -> None:
+    def __init__(self, service: Any, *, is_main: bool, batch_hooks: BatchHooks, body_limits: BodyLimits | None) -> None:
         super().__init__(service, is_main=is_main)
+        self._body_limits = body_limits
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
         self.taken_over: TakenOver | None = None
         self.fast_path: FastPath | None = None
@@ -152,7 +154,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             return kept
         from .traffic import TakenOver
 
-        self.taken_over = TakenOver(kept, self._endpoint_of)
+        self.taken_over = TakenOver(kept, self._endpoint_of, self._body_limits)
         innermost = Middleware(FastPathMiddleware, find=lambda: self.fast_path)
         return [*self.taken_over.middlewares[:-1], innermost, self.taken_over.middlewares[-1]]
 

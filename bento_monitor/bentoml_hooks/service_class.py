@@ -9,6 +9,7 @@ from .status import holds
 
 if TYPE_CHECKING:
     from ..batching import BatchHooks
+    from ..fast_path.body_limits import BodyLimits
 
 Build = Callable[[Any, Callable[[bool], Any], bool], Any]
 
@@ -38,7 +39,9 @@ def give_application(service: Any, build: Build) -> None:
             member.__class__ = _monitored_class(type(member), build)
 
 
-def make_factory(service: Any, is_main: bool, batch_hooks: BatchHooks) -> Any | None:
+def make_factory(
+    service: Any, is_main: bool, batch_hooks: BatchHooks, body_limits: BodyLimits | None = None
+) -> Any | None:
     """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
     from _bentoml_sdk.service import Service
 
@@ -49,7 +52,7 @@ def make_factory(service: Any, is_main: bool, batch_hooks: BatchHooks) -> Any | 
     from .app_factory import MonitoredAppFactory
 
     service.inject_config()
-    return MonitoredAppFactory(service, is_main=is_main, batch_hooks=batch_hooks)
+    return MonitoredAppFactory(service, is_main=is_main, batch_hooks=batch_hooks, body_limits=body_limits)
 
 
 def _monitored_class(own: Any, build: Build) -> type:

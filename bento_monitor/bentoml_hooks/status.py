@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 
@@ -74,6 +75,25 @@ def _check_read_stamp() -> None:
     _expect("on_message_begin", _parameters(protocol.on_message_begin), ["self"])
 
 
+def _check_head_limits() -> None:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    protocol: Any = AutoHTTPProtocol
+    _expect("connection_made", _parameters(protocol.connection_made), ["self", "transport"])
+    _expect("connection_lost", _parameters(protocol.connection_lost), ["self", "exc"])
+    _expect("data_received", _parameters(protocol.data_received), ["self", "data"])
+    kept = {"transport", "connections", "cycle", "headers", "app", "ws_protocol_class"}
+    _expect("the protocol's parts", kept & set(protocol.__init__.__code__.co_names), kept)
+    cycle = import_module(protocol.__module__).RequestResponseCycle
+    kept = {"more_body", "response_complete"}
+    _expect("the cycle's parts", kept & set(cycle.__init__.__code__.co_names), kept)
+    if hasattr(protocol, "on_headers_complete"):
+        _expect("on_headers_complete", _parameters(protocol.on_headers_complete), ["self"])
+        _expect("on_body", _parameters(protocol.on_body), ["self", "body"])
+        _expect("on_chunk_header", hasattr(protocol, "on_chunk_header"), False)
+        _expect("url", "url" in protocol.on_message_begin.__code__.co_names, True)
+
+
 def _check_traffic() -> None:
     from .sources import TRAFFIC, changed
 
@@ -116,6 +136,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "io_stamps": _check_io_stamps,
     "request_id": _check_request_id,
     "read_stamp": _check_read_stamp,
+    "head_limits": _check_head_limits,
     "traffic": _check_traffic,
     "schema": _check_schema,
     "answers": _check_answers,

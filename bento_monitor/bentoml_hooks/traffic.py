@@ -11,6 +11,7 @@ from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware, Time
 from starlette.middleware import Middleware
 
 from ..fast_path.access_log import AccessLogRules
+from ..fast_path.body_limits import BodyLimits
 from ..fast_path.records import ExchangeRecords
 from ..fast_path.traffic import Traffic, TrafficLimits, TrafficMiddleware
 from .log_lines import PlainAccessLog
@@ -23,7 +24,7 @@ _TAKEN_OVER = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddl
 class TakenOver:
     """What BentoML's middlewares were told, as ours take it; `middlewares` are what stays of all of them."""
 
-    def __init__(self, middlewares: list[Any], endpoint_of: Callable[[str], str]) -> None:
+    def __init__(self, middlewares: list[Any], endpoint_of: Callable[[str], str], body: BodyLimits | None) -> None:
         told = {middleware.cls: middleware.kwargs for middleware in middlewares if middleware.cls in _TAKEN_OVER}
         metrics, access = told.get(RunnerTrafficMetricsMiddleware), told.get(AccessLogMiddleware)
         make_counter: Any = RunnerTrafficMetricsMiddleware
@@ -32,7 +33,7 @@ class TakenOver:
             None if counter is None else BentoSeries(counter),
             None if access is None else PlainAccessLog(_rules(access)),
         )
-        self.traffic = Traffic(_limits(told), self.records, endpoint_of)
+        self.traffic = Traffic(_limits(told, body), self.records, endpoint_of)
         self.middlewares: list[Any] = [_for_web_sockets(middleware, counter) for middleware in middlewares]
         last = max((i for i, middleware in enumerate(middlewares) if middleware.cls in _TAKEN_OVER), default=-1)
         self.middlewares.insert(last + 1, Middleware(TrafficMiddleware, traffic=self.traffic))
@@ -69,7 +70,7 @@ def _for_web_sockets(middleware: Any, counter: Any) -> Any:
     return Middleware(WebSocketsOnly, middleware=own)
 
 
-def _limits(told: dict[Any, Any]) -> TrafficLimits:
+def _limits(told: dict[Any, Any], body: BodyLimits | None) -> TrafficLimits:
     timeout, concurrency = told.get(TimeoutMiddleware), told.get(MaxConcurrencyMiddleware)
     unlimited: frozenset[str] = frozenset()
     if concurrency is not None:
@@ -78,6 +79,7 @@ def _limits(told: dict[Any, Any]) -> TrafficLimits:
         timeout_s=None if timeout is None else timeout["timeout"],
         max_concurrency=None if concurrency is None else concurrency["max_concurrency"],
         unlimited_paths=unlimited,
+        body=body,
     )
 
 

@@ -26,10 +26,10 @@ def _stamped(protocol: Any) -> Any:
 
         def data_received(self, data: bytes) -> None:
             self.last_read_ns = time.monotonic_ns()
-            super().data_received(data)
+            protocol.data_received(self, data)
 
         def on_message_begin(self) -> None:
-            super().on_message_begin()
+            protocol.on_message_begin(self)
             self.scope[READ_STAMP] = self.last_read_ns
 
     return StampedProtocol

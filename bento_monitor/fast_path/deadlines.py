@@ -31,6 +31,15 @@ class Deadlines:
         """Watch a request no longer; nothing is done where it has expired. The timer stays: it finds nothing due."""
         self._watched.pop(key, None)
 
+    def __len__(self) -> int:
+        """How many are watched."""
+        return len(self._watched)
+
+    def expire_oldest(self) -> None:
+        """Call back for the one that was watched first, as if its time were over."""
+        _, on_expired = self._watched.pop(next(iter(self._watched)))
+        on_expired()
+
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now_s = loop.time()

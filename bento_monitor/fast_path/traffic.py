@@ -1,7 +1,8 @@
-"""What is around every request, on either path: its time limit, the limit of concurrency, metrics and the access log.
+"""What is around every request, on either path: its limits, that of concurrency, metrics and the access log.
 
 It does what BentoML's `RunnerTrafficMetricsMiddleware`, `AccessLogMiddleware`, `TimeoutMiddleware` and
 `MaxConcurrencyMiddleware` do, in that order from the outside, for HTTP; WebSockets keep BentoML's own.
+The limits of a request's body are ours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tracing.ledger import Ledger
+from .body_limits import BodyLimits, BodyReader
 from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
@@ -28,11 +30,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class TrafficLimits:
-    """The limits that the service's configuration sets for one worker; None where it sets none."""
+    """The limits that the service's configuration and our settings set for one worker; None where they set none."""
 
     timeout_s: float | None
     max_concurrency: int | None
     unlimited_paths: frozenset[str]
+    body: BodyLimits | None = None
 
 
 class Traffic:
@@ -44,13 +47,15 @@ class Traffic:
         self._records = records
         self._endpoint_of = endpoint_of
         self._deadlines = None if limits.timeout_s is None else Deadlines(limits.timeout_s)
+        self._idle_bodies = None if limits.body is None else Deadlines(limits.body.idle_timeout_s)
         self._running = 0
 
     async def run(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; its status and sending are stamped on its ledger, if it has one.
 
-        A request that has not begun to answer when its time is over gets a 504 and is cancelled. A thread that runs for
-        it cannot be: the 504 does not wait for that.
+        A request that has not begun to answer when its time is over gets a 504 and is cancelled; one whose
+        body is too large gets a 413, and one whose body does not come a 408. A thread that runs for it cannot be
+        cancelled: no answer waits for that.
         """
         ledger: Ledger | None = scope.get(LEDGER)
         exchange = Exchange(scope, self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
@@ -77,17 +82,20 @@ class Traffic:
 
         async def timed_send(message: Message) -> None:
             nonlocal key
+            if exchange.late_answer is not None:
+                return
             if key:
-                if exchange.late_answer is not None:
-                    return
                 assert deadlines is not None
                 deadlines.end(key)
                 key = 0
             await observed_send(message)
 
         if deadlines is not None:
-            key = deadlines.watch(lambda: self._expire(exchange, receive, observed_send))
+            key = deadlines.watch(lambda: self._expire(exchange, observed_send))
             exchange.task = asyncio.current_task()
+        body = self._limits.body
+        if body is not None and not body.hold_for(receive):
+            application, receive = self._limit_body(body, application, exchange, receive, observed_send)
         self._records.begin(exchange)
         try:
             limit = self._limits.max_concurrency
@@ -108,16 +116,29 @@ class Traffic:
             exchange.task = None
             self._records.end(exchange)
 
-    def _expire(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    def _expire(self, exchange: Exchange, send: Send) -> None:
         assert self._deadlines is not None
-        assert exchange.task is not None
-        body = {"error": f"Not able to process the request in {self._deadlines.timeout_s} seconds"}
-        exchange.late_answer = asyncio.ensure_future(_respond(504, body, exchange.scope, receive, send))
-        exchange.task.cancel()
+        text = f"Not able to process the request in {self._deadlines.timeout_s} seconds"
+        _answer_late(exchange, send, 504, text, must_close=False)
+
+    def _limit_body(
+        self, limits: BodyLimits, application: Application, exchange: Exchange, receive: Receive, send: Send
+    ) -> tuple[Application, Receive]:
+        """The application and its `receive` for a body that is still to come."""
+        if limits.are_exceeded_by(exchange.scope["headers"]):
+            return _refusal(413, limits.too_large), receive
+        assert self._idle_bodies is not None
+        exchange.task = asyncio.current_task()
+        context = copy_context()
+
+        def refuse(status: int, text: str) -> bool:
+            return context.run(_answer_late, exchange, send, status, text, must_close=True)
+
+        return application, BodyReader(limits, self._idle_bodies, receive, refuse)
 
     async def _admit(self, limit: int, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if self._running >= limit:
-            await _respond(429, {"error": "Too many requests"}, scope, receive, send)
+            await _respond(429, "Too many requests", scope, send)
             return
         self._running += 1
         try:
@@ -126,10 +147,32 @@ class Traffic:
             self._running -= 1
 
 
-async def _respond(status: int, body: dict[str, str], scope: Any, receive: Any, send: Any) -> None:
+def _answer_late(exchange: Exchange, send: Send, status: int, text: str, *, must_close: bool) -> bool:
+    """Answer in place of the application, which is cancelled; False where the answer has begun or the request ended."""
+    if exchange.task is None or exchange.status or exchange.late_answer is not None:
+        return False
+    answer = _respond(status, text, exchange.scope, send, must_close=must_close)
+    exchange.late_answer = asyncio.ensure_future(answer)
+    exchange.task.cancel()
+    return True
+
+
+def _refusal(status: int, text: str) -> Application:
+    async def refuse(scope: Scope, _receive: Receive, send: Send) -> None:
+        await _respond(status, text, scope, send, must_close=True)
+
+    return refuse
+
+
+async def _respond(status: int, text: str, scope: Any, send: Any, *, must_close: bool = False) -> None:
     from starlette.responses import JSONResponse
 
-    await JSONResponse(body, status_code=status)(scope, receive, send)
+    headers = {"connection": "close"} if must_close else None
+    await JSONResponse({"error": text}, status_code=status, headers=headers)(scope, _nothing_to_receive, send)
+
+
+async def _nothing_to_receive() -> Message:
+    return {"type": "http.disconnect"}
 
 
 class TrafficMiddleware:

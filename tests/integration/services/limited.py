@@ -17,3 +17,12 @@ class Limited:
     def wait_in_thread(self, seconds: float = 0.0) -> float:
         time.sleep(seconds)
         return seconds
+
+
+@bentoml.service(traffic={"timeout": 20})
+class Guarded:
+    """One whose own limits do not come before those of the monitor."""
+
+    @bentoml.api
+    async def echo(self, text: str) -> str:
+        return text

@@ -1,0 +1,62 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+class _NeverWaiting(selectors.DefaultSelector):
+    def select(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "Nothing is left that could go on."
+        assert timeout <= 0, f"Nothing goes on before {timeout} s have passed: advance the clock."
+        return super().select(timeout)
+
+
+class _StoppedLoop(asyncio.SelectorEventLoop):
+    now_s = 1000.0
+
+    def __init__(self) -> None:
+        super().__init__(_NeverWaiting())
+
+    def time(self) -> float:
+        return self.now_s
+
+
+class Clock:
+    """An event loop with its own time."""
+
+    def __init__(self) -> None:
+        self._loop = _StoppedLoop()
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(main)
+
+    async def advance(self, seconds: float) -> None:
+        """Let what has begun come to rest, time pass, and whatever is due then happen."""
+        for passed_s in (0.0, seconds):
+            self._loop.now_s += passed_s
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(_cancel_others())
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    made = Clock()
+    yield made
+    made.close()
