@@ -68,7 +68,7 @@ jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 bench-demo: $(STAMP) ## Measure the demo's figures into benchmarks/results/demo.json
 	@$(BIN)/python benchmarks/bench_demo.py
 
-bench-served: $(STAMP) ## Measure requests per second against stock BentoML and FastAPI (needs wrk)
+bench-served: $(STAMP) ## Measure serving against stock BentoML, FastAPI and LitServe (needs wrk; about 40 minutes)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/bench_served.py
 

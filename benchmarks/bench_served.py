@@ -1,201 +1,149 @@
-"""`make bench-served`: a service served by stock BentoML and by us, and a no-op by others, interleaved in one run."""
+"""`make bench-served`: services served by stock BentoML, by us and by others, interleaved in one run.
+
+The sections are in `served_sections.py`, `served_memory.py` and `served_failures.py`; what they serve is in
+`served_plain.py`, `served_search.py`, `served_dependency.py`, `served_fastapi.py` and `served_litserve.py`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-import numpy as np
-import psutil
-from result import Figure, write_result
-from wrk import Block, require_wrk, run_block
+from result import Figure, read_commit, read_result, write_result
+from served_blocks import WARM_UP_S, Plan
+from served_failures import count_dependency_failures, count_differences
+from served_figures import total_figures
+from served_memory import measure_memory
+from served_over_bare import LONGEST_S
+from served_sections import (
+    SHARE_BLOCK_S,
+    Part,
+    measure_many,
+    measure_models,
+    measure_noop,
+    measure_plain,
+    measure_semantic,
+)
+from wrk import require_wrk
 
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.serving.ports import free_port
-from bento_monitor.serving.process import start_servers
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.statistics.blocks import interleave
-from bento_monitor.statistics.paired import compare_paired
-
-SERVICES = Path(__file__).parent
-STOCK, AGAIN, OURS = "stock", "stock again", "ours"
-OTHERS = {
-    "fastapi": ["-m", "uvicorn", "served_fastapi:app", "--port"],
-    "litserve": ["served_litserve.py"],
-}
-ARRAY = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32).round(3).tolist()
-BODIES = {
-    "noop": {"x": 3},
-    "embedding": {"text": "what the service is asked"},
-    "array": {"a": ARRAY},
-    "batched": {"xs": [3]},
-    "model_1ms": {"x": 3},
-    "model_5ms": {"x": 3},
-}
-GOALS = {"noop": 4.0, "embedding": 3.0, "array": 3.0, "batched": 3.0}
-CHECKED = 100
+RESULT = "served"
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """A server that runs; `processes` are those whose CPU time is its own."""
+class Section:
+    """A part of the benchmark that can be run by itself. Those that measure no time run beside each other."""
 
-    port: int
-    processes: tuple[psutil.Process, ...]
+    run: Callable[[], Part]
+    estimate_s: float
+    is_timed: bool = True
 
-    def cpu_seconds(self) -> float:
-        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+def sections(plan: Plan, requests: int) -> dict[str, Section]:
+    """All sections, in the order in which they run."""
+
+    def of_blocks(arms: int, *, check_s: float = 0.6, beside_s: float = 0.0, seconds: int = plan.seconds) -> float:
+        return arms * (WARM_UP_S + plan.blocks * (seconds + check_s)) + plan.blocks * beside_s
+
+    start_s, checks = 10.0, max(requests // 100, 1)
+    bare_s = min(plan.seconds, LONGEST_S)
+    found = {"noop": Section(partial(measure_noop, plan), start_s + of_blocks(7))}
+    for name in ("embedding", "numpy", "batched"):
+        found[name] = Section(partial(measure_plain, name, plan), start_s + of_blocks(2))
+    return found | {
+        "models": Section(partial(measure_models, plan), start_s + 2 * of_blocks(2, check_s=1.0, beside_s=bare_s)),
+        "semantic": Section(
+            partial(measure_semantic, plan), 3 * start_s + of_blocks(2, check_s=3.0, beside_s=plan.seconds)
+        ),
+        "many": Section(
+            partial(measure_many, plan), 2 * start_s + 2 * of_blocks(2) + of_blocks(2, seconds=SHARE_BLOCK_S)
+        ),
+        "memory": Section(partial(measure_memory, requests), start_s + requests / 1500, is_timed=False),
+        "dependency": Section(partial(count_dependency_failures, checks), start_s + checks / 100, is_timed=False),
+        "differences": Section(partial(count_differences, checks), 3 * start_s + checks / 25, is_timed=False),
+    }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", default=",".join(BODIES), help="some of %(default)s")
-    parser.add_argument("--blocks", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=5, help="length of a block")
-    parser.add_argument("--connections", type=int, default=16)
-    options = parser.parse_args()
+    """Run what is asked for; 0 if every goal was met. Whatever fails, the rest is written."""
+    options = read_options()
     require_wrk()
-    workloads = options.workloads.split(",")
-    raw: dict[str, dict[str, list[dict[str, float]]]] = {}
-    figures: dict[str, Figure] = {}
-    with arms() as running:
-        for workload in workloads:
-            names = [STOCK, AGAIN, OURS, *(OTHERS if workload == "noop" else [])]
-            blocks = measure({name: running[name] for name in names}, workload, options)
-            raw[workload] = {name: [asdict(block) for block in found] for name, found in blocks.items()}
-            figures |= figures_of(workload, blocks)
-    write_result("served", figures, raw)
+    every = sections(Plan(options.blocks, options.seconds), options.requests)
+    chosen = options.only.split(",") if options.only else list(every)
+    if unknown := set(chosen) - set(every):
+        raise SystemExit(f"No section is named {', '.join(sorted(unknown))}: there are {', '.join(every)}.")
+    started_s = time.monotonic()
+    figures, raw = run_all({name: every[name] for name in every if name in chosen})
+    if options.merge:
+        figures, raw = merge(figures, raw)
+    figures |= total_figures(raw)
+    write_result(RESULT, figures, raw)
+    print(f"{(time.monotonic() - started_s) / 60:.1f} minutes in all.")
     return 0 if all(figure.met is not False for figure in figures.values()) else 1
 
 
-@contextmanager
-def arms() -> Iterator[dict[str, Arm]]:
-    """Every server, up at once: those that are not asked take no time from the one that is."""
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-served-")))
-        sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
-        specs = [
-            ServerSpec(
-                target="served_plain:Served",
-                working_dir=SERVICES,
-                as_="monitored" if name == OURS else "stock",
-                env=sampler if name == OURS else {},
-                home=home / name.replace(" ", "-"),
-                log=home / f"{name.replace(' ', '-')}.log",
-            )
-            for name in (STOCK, AGAIN, OURS)
-        ]
-        servers = stack.enter_context(start_servers(specs))
-        found = {
-            name: Arm(server.port, tuple(psutil.Process(pid) for pid in server.worker_pids()))
-            for name, server in zip((STOCK, AGAIN, OURS), servers, strict=True)
-        }
-        for name, arguments in OTHERS.items():
-            found[name] = stack.enter_context(other(arguments, home / f"{name}.log"))
-        yield found
-
-
-@contextmanager
-def other(arguments: Sequence[str], log: Path) -> Iterator[Arm]:
-    """Another framework's server in its default configuration, its access log on as BentoML's is."""
-    port = free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, *arguments, str(port)], cwd=SERVICES, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            wait_until_ready(port, log)
-            parent = psutil.Process(process.pid)
-            yield Arm(port, (parent, *parent.children(recursive=True)))
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_until_ready(port: int, log: Path) -> None:
-    deadline_s = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline_s:
-                raise SystemExit(f"A server was not ready in time:\n{log.read_text()[-2000:]}") from None
-            time.sleep(0.1)
-
-
-def measure(running: Mapping[str, Arm], workload: str, options: argparse.Namespace) -> dict[str, list[Block]]:
-    """Blocks of every arm, in random order within each round; a block beside a wrong answer counts as failed."""
-    body = json.dumps(BODIES[workload])
-    expected = answers(running[STOCK], workload)[0]
-    found: dict[str, list[Block]] = {name: [] for name in running}
-    for arm in running.values():  # stock's dispatcher is in training for its first 11 batches
-        run_block(f"http://127.0.0.1:{arm.port}/{workload}", body, options.connections, 2, arm.cpu_seconds)
-    for order in interleave(list(running), options.blocks, seed=0):
-        for name in order:
-            arm = running[name]
-            url = f"http://127.0.0.1:{arm.port}/{workload}"
-            before = answers(arm, workload)
-            block = run_block(url, body, options.connections, options.seconds, arm.cpu_seconds)
-            wrong = sum(answer != expected for answer in (*before, *answers(arm, workload)))
-            if wrong or block.failed:
-                raise SystemExit(f"{name}, {workload}: {wrong} wrong answers, {block.failed} failed requests.")
-            found[name].append(block)
-            print(f"{workload:10} {name:12} {block.rps:9.0f} requests/s  p99 {block.p99_ms:8.2f} ms", flush=True)
-    return found
-
-
-def answers(arm: Arm, workload: str) -> list[bytes]:
-    spec = LoadSpec(
-        port=arm.port,
-        path=f"/{workload}",
-        bodies=(json.dumps(BODIES[workload]).encode(),),
-        mode="closed",
-        connections=4,
-        request_count=CHECKED,
-        keep_every=1,
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="some of the sections, by commas: those that an estimate is printed of")
+    parser.add_argument("--blocks", type=int, default=10, help="blocks of each arm (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a block (%(default)s)")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=1_000_000,
+        help="of the section memory; dependency and differences take a hundredth (%(default)s)",
     )
-    return list(run_load(spec).responses.values())
+    parser.add_argument("--merge", action="store_true", help="keep the other sections of the result that is there")
+    return parser.parse_args()
 
 
-def figures_of(workload: str, blocks: Mapping[str, Sequence[Block]]) -> dict[str, Figure]:
-    rates = {name: [block.rps for block in found] for name, found in blocks.items()}
-    ours, itself = compare_paired(rates[OURS], rates[STOCK]), compare_paired(rates[AGAIN], rates[STOCK])
-    goal = GOALS.get(workload)
-    cpu = {name: float(np.median([block.cpu_us for block in found])) for name, found in blocks.items()}
-    wanted, is_met = (None, None) if goal is None else (f"lower end >= {goal:g}", ours.low >= goal)
-    figures = {
-        f"throughput_vs_stock_{workload}": Figure(ours.ratio, "ratio", ours.ci95, wanted, is_met),
-        f"aa_ratio_{workload}": Figure(itself.ratio, "ratio", itself.ci95, "holds 1", itself.low <= 1 <= itself.high),
-        f"cpu_us_stock_{workload}": Figure(cpu[STOCK], "us/request"),
-        f"cpu_us_ours_{workload}": Figure(cpu[OURS], "us/request"),
-    }
-    if workload.startswith("model_"):
-        work_us = float(workload.removeprefix("model_").removesuffix("ms")) * 1e3
-        least = {"model_1ms": 0.80, "model_5ms": 0.90}[workload]
-        share = work_us / cpu[OURS]
-        name = f"served_over_bare_{workload.removeprefix('model_')}"
-        figures[name] = Figure(share, "ratio", None, f">= {least:g}", share >= least)
-    if workload == "noop":
-        tails = {name: [block.p99_ms for block in found] for name, found in blocks.items()}
-        tail = compare_paired(tails[OURS], tails[STOCK])
-        figures["p99_vs_stock_noop"] = Figure(tail.ratio, "ratio", tail.ci95, "<= 0.10", tail.ratio <= 0.10)
-        fastapi, litserve = (compare_paired(rates[OURS], rates[name]) for name in OTHERS)
-        is_met = fastapi.low >= 1.0
-        figures["throughput_vs_fastapi_noop"] = Figure(fastapi.ratio, "ratio", fastapi.ci95, ">= 1.0", is_met)
-        figures["throughput_vs_litserve_noop"] = Figure(litserve.ratio, "ratio", litserve.ci95)
-    return figures
+def merge(figures: dict[str, Figure], raw: dict[str, Any]) -> tuple[dict[str, Figure], dict[str, Any]]:
+    """What was found now, and what the result that is there has of the other sections."""
+    earlier = read_result(RESULT) or {"figures": {}, "raw": {}}
+    kept = {name: section for name, section in earlier["raw"].items() if name not in raw and "figures" in section}
+    names = [name for section in kept.values() for name in section["figures"]]
+    return {name: Figure(**earlier["figures"][name]) for name in names} | figures, kept | raw
+
+
+def run_all(chosen: Mapping[str, Section]) -> tuple[dict[str, Figure], dict[str, Any]]:
+    """The timed sections one by one, then the others at once."""
+    print_estimate(chosen)
+    parts = {name: run(name, section) for name, section in chosen.items() if section.is_timed}
+    beside = [name for name, section in chosen.items() if not section.is_timed]
+    if beside:
+        with ThreadPoolExecutor(len(beside)) as pool:
+            parts |= zip(beside, pool.map(lambda name: run(name, chosen[name]), beside), strict=True)
+    figures = {key: figure for part in parts.values() for key, figure in part.figures.items()}
+    return figures, {name: dict(part.raw) for name, part in parts.items()}
+
+
+def run(name: str, section: Section) -> Part:
+    """Run one section; its failure is not the others'."""
+    started_s = time.monotonic()
+    try:
+        part = section.run()
+    except Exception as error:  # it is counted in the figures
+        traceback.print_exc()
+        part = Part({}, {"error": f"{type(error).__name__}: {error}"})
+    took_s = time.monotonic() - started_s
+    print(f"{name}: {took_s:.0f} s", flush=True)
+    made = {"figures": list(part.figures), "took_s": took_s, "commit": read_commit(), "arguments": sys.argv[1:]}
+    return Part(part.figures, {**part.raw, **made})
+
+
+def print_estimate(chosen: Mapping[str, Section]) -> None:
+    """Say how long it will take, by section."""
+    timed_s = sum(section.estimate_s for section in chosen.values() if section.is_timed)
+    beside_s = max((section.estimate_s for section in chosen.values() if not section.is_timed), default=0.0)
+    for name, section in chosen.items():
+        print(f"{name:12} about {section.estimate_s:4.0f} s{'' if section.is_timed else ', beside each other'}")
+    print(f"about {(timed_s + beside_s) / 60:.0f} minutes in all", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from bento_monitor.installation import STACK, read_versions
 from bento_monitor.machine import read_machine
 
 RESULTS = Path(__file__).parent / "results"
+_LEAST_COLUMNS = 130  # of a log, where no terminal says how wide it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def write_result(name: str, figures: Mapping[str, Figure], raw: Any) -> Path:
     payload = {
         "name": name,
         "command": " ".join(["python", *sys.argv]),
-        "commit": _commit(),
+        "commit": read_commit(),
         "machine": asdict(read_machine()),
         "versions": read_versions(STACK),
         "figures": {key: asdict(figure) for key, figure in figures.items()},
@@ -48,7 +49,17 @@ def write_result(name: str, figures: Mapping[str, Figure], raw: Any) -> Path:
     return path
 
 
-def _commit() -> str:
+def read_result(name: str) -> dict[str, Any] | None:
+    """What `write_result` last wrote under this name; None where it has not."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def read_commit() -> str:
+    """The commit that is checked out."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
@@ -61,4 +72,4 @@ def _print(figures: Mapping[str, Figure]) -> None:
         interval = f"[{figure.ci95[0]:.4g}, {figure.ci95[1]:.4g}]" if figure.ci95 else "-"
         met = {True: "yes", False: "NO", None: "-"}[figure.met]
         table.add_row(key, f"{figure.value:.4g}", interval, figure.unit, figure.goal or "-", met)
-    Console().print(table)
+    Console(width=max(Console().width, _LEAST_COLUMNS)).print(table)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import bentoml
 import numpy as np
+from served_pauses import note_pauses
 from served_work import EMBEDDING, compute
 
 
 @bentoml.service(threads=1)
 class Served:
+    def __init__(self) -> None:
+        note_pauses()
+
     @bentoml.api
     async def noop(self, x: int) -> int:
         return x
@@ -18,7 +22,7 @@ class Served:
         return EMBEDDING
 
     @bentoml.api
-    async def array(self, a: np.ndarray) -> np.ndarray:
+    async def numpy(self, a: np.ndarray) -> np.ndarray:
         return a
 
     @bentoml.api(batchable=True)

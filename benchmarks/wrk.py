@@ -6,13 +6,26 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _SCRIPT = """wrk.method = "POST"
-wrk.body = [==[{body}]==]
 wrk.headers["Content-Type"] = "application/json"
+local bodies = {BODIES}
+if #bodies == 1 then
+  wrk.body = bodies[1]
+else
+  local requests, last = {}, 0
+  init = function(args)
+    for index, body in ipairs(bodies) do requests[index] = wrk.format(nil, nil, nil, body) end
+  end
+  request = function()
+    last = last % #requests + 1
+    return requests[last]
+  end
+end
 done = function(summary, latency)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
@@ -25,8 +38,9 @@ _RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: requests per second, latencies, failures, and CPU microseconds of the server a request."""
+    """One block: requests answered and their rate, latencies, failures, and the server's CPU time for a request."""
 
+    requests: int
     rps: float
     p50_ms: float
     p99_ms: float
@@ -40,20 +54,33 @@ def require_wrk() -> None:
         raise SystemExit("This benchmark's client is wrk: apt-get install wrk.")
 
 
-def run_block(url: str, body: str, connections: int, seconds: int, cpu_seconds: Callable[[], float]) -> Block:
-    """Load a server for some seconds."""
+def run_block(
+    url: str,
+    bodies: Sequence[bytes],
+    connections: int,
+    seconds: int,
+    *,
+    cpu_seconds: Callable[[], float],
+    halfway: Callable[[], None] = lambda: None,
+) -> Block:
+    """Load a server for some seconds with bodies in turn; `halfway` is called while all connections are held."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
-        script.write_text(_SCRIPT.replace("{body}", body))
+        literals = ", ".join(f"[==[{body.decode()}]==]" for body in bodies)
+        script.write_text(_SCRIPT.replace("{BODIES}", f"{{{literals}}}"))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script), url]
         before_s = cpu_seconds()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            time.sleep(seconds / 2)
+            halfway()
+            output, _ = client.communicate()
         took_s = cpu_seconds() - before_s
-    match = _RESULT.search(done.stdout)
+    match = _RESULT.search(output)
     if match is None:
-        raise RuntimeError(f"wrk gave no result:\n{done.stdout}")
+        raise RuntimeError(f"wrk gave no result, and exit code {client.returncode}:\n{output}")
     requests, duration_us, failed, p50_us, p99_us = (int(group) for group in match.groups())
     return Block(
+        requests=requests,
         rps=(requests - failed) * 1e6 / duration_us,
         p50_ms=p50_us / 1e3,
         p99_ms=p99_us / 1e3,

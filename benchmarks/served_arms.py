@@ -1,0 +1,155 @@
+"""The servers that are compared, each in a state of its own, up at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from served_installed import InstalledSpec, python_as_installed
+from served_pauses import PAUSES_FOLDER
+
+from bento_monitor.serving.ports import free_port
+from bento_monitor.serving.process import ServerProcess, start_servers
+from bento_monitor.serving.spec import ServerSpec
+
+SERVICES = Path(__file__).resolve().parent
+STOCK, AGAIN, INSTALLED = "stock", "stock again", "stock as installed"
+OURS, OFF, BENTOML_PATH = "ours", "ours off", "ours, BentoML's path"
+FASTAPI, LITSERVE = "fastapi", "litserve"
+_OTHERS = {
+    FASTAPI: ["-m", "uvicorn", "served_fastapi:app", "--port"],
+    LITSERVE: ["served_litserve.py"],
+}
+_SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+_OURS = {
+    OURS: _SAMPLER,
+    OFF: {"BENTO_MONITOR_ENABLED": "false"},
+    BENTOML_PATH: _SAMPLER | {"BENTO_MONITOR_FAST_PATH": "false"},
+}
+_READY_TIMEOUT_S = 60
+_PLAIN = "served_plain:Served"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A server that runs: all its processes, those of them that hold connections, and where these note pauses."""
+
+    name: str
+    port: int
+    processes: tuple[psutil.Process, ...]
+    workers: tuple[psutil.Process, ...] = ()
+    pauses: Path | None = None
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its processes have taken."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+    def rss_mib(self) -> float:
+        """Memory that its workers hold."""
+        return sum(worker.memory_info().rss for worker in self.workers) / 2**20
+
+    def largest_connection_share(self) -> float:
+        """The share of the established connections that the worker with the most of them holds."""
+        held = [self._connections_of(worker) for worker in self.workers]
+        return max(held) / max(sum(held), 1)
+
+    def _connections_of(self, worker: psutil.Process) -> int:
+        found = worker.net_connections("tcp")
+        return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self.port for each in found)
+
+
+@contextmanager
+def start_arms(
+    names: Sequence[str], *, targets: Mapping[str, str] | None = None, workers: int | None = None
+) -> Iterator[dict[str, Arm]]:
+    """Every server that is named; those that are not asked take no time from the one that is.
+
+    Args:
+        names: which arms, of the constants above.
+        targets: the service of an arm that is not `served_plain:Served`.
+        workers: worker processes of that service, where not one.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-served-")))
+        bentoml = [name for name in names if name not in _OTHERS]
+        specs = [
+            _spec(name, home / f"arm-{n}", (targets or {}).get(name, _PLAIN), workers) for n, name in enumerate(bentoml)
+        ]
+        servers = stack.enter_context(start_servers(specs))
+        arms = {
+            name: _arm(name, server, Path(spec.env[PAUSES_FOLDER]))
+            for name, server, spec in zip(bentoml, servers, specs, strict=True)
+        }
+        for name in names:
+            if name in _OTHERS:
+                arms[name] = stack.enter_context(_other(name, home / f"{name}.log"))
+        yield {name: arms[name] for name in names}
+
+
+def _spec(name: str, folder: Path, target: str, workers: int | None) -> ServerSpec:
+    pauses = folder / "pauses"
+    pauses.mkdir(parents=True)
+    spec = ServerSpec(
+        target=target,
+        working_dir=SERVICES,
+        as_="monitored" if name in _OURS else "stock",
+        workers=workers,
+        service_name=None if workers is None else target.partition(":")[2],
+        env={**_OURS.get(name, {}), PAUSES_FOLDER: str(pauses)},
+        home=folder / "home",
+        log=folder / "log",
+    )
+    if name != INSTALLED:
+        return spec
+    return InstalledSpec(
+        target=spec.target,
+        working_dir=spec.working_dir,
+        env=spec.env,
+        home=spec.home,
+        log=spec.log,
+        python=python_as_installed(),
+    )
+
+
+def _arm(name: str, server: ServerProcess, pauses: Path) -> Arm:
+    supervisor = psutil.Process(server.pid)
+    workers = tuple(psutil.Process(pid) for pid in server.worker_pids())
+    return Arm(name, server.port, (supervisor, *supervisor.children(recursive=True)), workers, pauses)
+
+
+@contextmanager
+def _other(name: str, log: Path) -> Iterator[Arm]:
+    """Another framework's server in its default configuration, its access log on as BentoML's is."""
+    port = free_port()
+    command = [sys.executable, *_OTHERS[name], str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=SERVICES, stdout=output, stderr=output, start_new_session=True)
+        try:
+            _wait_until_ready(port, log)
+            parent = psutil.Process(process.pid)
+            yield Arm(name, port, (parent, *parent.children(recursive=True)))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_ready(port: int, log: Path) -> None:
+    deadline_s = time.monotonic() + _READY_TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"A server was not ready in time:\n{log.read_text()[-2000:]}") from None
+            time.sleep(0.1)

@@ -1,0 +1,104 @@
+"""Blocks of several arms in turn, each between two checks of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from served_arms import Arm
+from served_check import Workload
+from served_pauses import forget_pauses, longest_pause_ms
+from wrk import Block, run_block
+
+from bento_monitor.statistics.blocks import interleave
+
+WARM_UP_S = 2
+Samples = dict[str, list["Sample"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One block of an arm, and what was seen beside it; None where that was not looked at.
+
+    `wrong` counts of the 200 answers around it, `bare_ratio` is CPU time of the bare function over that of the server.
+    """
+
+    block: Block
+    wrong: int
+    longest_pause_ms: float | None
+    largest_share: float | None
+    bare_ratio: float | None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether an answer was wrong, or a request failed: the block then counts for no comparison."""
+        return self.wrong > 0 or self.block.failed > 0
+
+
+class Beside(Protocol):
+    """What is measured around a block of one arm: called just before it, and just after."""
+
+    def before(self, arm: Arm) -> None: ...
+
+    def after(self, arm: Arm, block: Block) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    blocks: int
+    seconds: int
+    connections: int = 16
+
+
+def measure(arms: Mapping[str, Arm], workload: Workload, plan: Plan, beside: Beside | None = None) -> Samples:
+    """Blocks of every arm, in an order of its own within each round; the first arm's answers are what is expected."""
+    expected = workload.expect(next(iter(arms.values())).port)
+    for arm in arms.values():  # stock's dispatcher is in training for its first 11 batches
+        _load(arm, workload, plan, WARM_UP_S)
+    found: Samples = {name: [] for name in arms}
+    for order in interleave(list(arms), plan.blocks, seed=0):
+        for name in order:
+            sample = _measure_one(arms[name], workload, plan, expected, beside)
+            found[name].append(sample)
+            _print(name, workload, plan, sample)
+    return found
+
+
+def _measure_one(arm: Arm, workload: Workload, plan: Plan, expected: Sequence[bytes], beside: Beside | None) -> Sample:
+    wrong = workload.count_wrong(arm.port, expected)
+    shares: list[float] = []
+    if beside is not None:
+        beside.before(arm)
+    if arm.pauses is not None:
+        forget_pauses(arm.pauses)
+    block = _load(arm, workload, plan, plan.seconds, shares)
+    pause_ms = None if arm.pauses is None else longest_pause_ms(arm.pauses, [worker.pid for worker in arm.workers])
+    bare_ratio = None if beside is None else beside.after(arm, block)
+    wrong += workload.count_wrong(arm.port, expected)
+    return Sample(block, wrong, pause_ms, shares[0] if shares else None, bare_ratio)
+
+
+def _load(arm: Arm, workload: Workload, plan: Plan, seconds: int, shares: list[float] | None = None) -> Block:
+    def halfway() -> None:
+        if shares is not None and len(arm.workers) > 1:
+            shares.append(arm.largest_connection_share())
+
+    url = f"http://127.0.0.1:{arm.port}{workload.path}"
+    return run_block(url, workload.bodies, plan.connections, seconds, cpu_seconds=arm.cpu_seconds, halfway=halfway)
+
+
+def _print(name: str, workload: Workload, plan: Plan, sample: Sample) -> None:
+    block = sample.block
+    line = f"{workload.path:11} {plan.connections:2} {name:18} {block.rps:8.0f} requests/s  p99 {block.p99_ms:7.2f} ms"
+    if sample.longest_pause_ms is not None:
+        line += f"  collector {sample.longest_pause_ms:6.2f} ms"
+    if sample.largest_share is not None:
+        line += f"  largest share {sample.largest_share:.2f}"
+    if sample.bare_ratio is not None:
+        line += f"  bare/served {sample.bare_ratio:.2f}"
+    if sample.is_failed:
+        line += f"  FAILED: {sample.wrong} wrong, {block.failed} failed"
+    print(line, flush=True)

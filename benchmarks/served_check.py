@@ -1,0 +1,92 @@
+"""What each workload is asked, and a client that compares answers before and after a block."""
+
+from __future__ import annotations
+
+import http.client
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+from served_search_noted import EXAMPLE
+
+CHECKED = 100
+_CONNECTIONS = 4
+_ARRAY = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32).round(3).tolist()
+_TEXTS = 400
+# The same weights on the same kernels: in another batch only the order of sums differs.
+_TOLERANCE = 1e-3
+
+
+def are_close(answer: bytes, expected: bytes) -> bool:
+    """Whether two answers hold the same numbers."""
+    try:
+        numbers, wanted = np.asarray(json.loads(answer)), np.asarray(json.loads(expected))
+        return numbers.shape == wanted.shape and bool(np.allclose(numbers, wanted, rtol=0, atol=_TOLERANCE))
+    except (ValueError, TypeError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A path, the bodies that it is sent in turn, and when two answers are the same."""
+
+    path: str
+    bodies: tuple[bytes, ...]
+    is_same: Callable[[bytes, bytes], bool] = field(default=bytes.__eq__)
+
+    def count_wrong(self, port: int, expected: Sequence[bytes]) -> int:
+        """How many of 100 answers are not as expected; one that did not come is not."""
+        pairs = zip(self.ask(port), expected, strict=True)
+        return sum(answer is None or not self.is_same(answer, wanted) for answer, wanted in pairs)
+
+    def expect(self, port: int) -> list[bytes]:
+        """The 100 answers of a server to single requests, which all others are compared with."""
+        answers = self.ask(port, connections=1)
+        found = [answer for answer in answers if answer is not None]
+        if len(found) < len(answers):
+            raise RuntimeError(f"{self.path}: {len(answers) - len(found)} of {len(answers)} answers did not come.")
+        return found
+
+    def ask(self, port: int, connections: int = _CONNECTIONS) -> list[bytes | None]:
+        """The answers to 100 requests, None where there was none or no 2xx."""
+        bodies = [self.bodies[index % len(self.bodies)] for index in range(CHECKED)]
+        size = CHECKED // connections
+        parts = [bodies[start : start + size] for start in range(0, CHECKED, size)]
+        with ThreadPoolExecutor(connections) as pool:
+            return list(chain.from_iterable(pool.map(lambda part: _ask_each(port, self.path, part), parts)))
+
+
+def _ask_each(port: int, path: str, bodies: Sequence[bytes]) -> list[bytes | None]:
+    answers: list[bytes | None] = []
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for body in bodies:
+        try:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            content = response.read()
+            answers.append(content if response.status // 100 == 2 else None)
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            answers.append(None)
+    connection.close()
+    return answers
+
+
+def plain_workload(name: str) -> Workload:
+    """A workload of `served_plain`, by its name."""
+    bodies = {"embedding": {"text": "what the service is asked"}, "numpy": {"a": _ARRAY}, "batched": {"xs": [3]}}
+    return Workload(f"/{name}", (json.dumps(bodies.get(name, {"x": 3})).encode(),))
+
+
+def search_workload() -> Workload:
+    """The semantic-search service, asked with one sentence at a time, of several hundred."""
+    sys.path.insert(0, str(EXAMPLE))
+    every, _ = importlib.import_module("sentences").load_sentences()
+    sentences = np.random.default_rng(3).choice(every, _TEXTS, replace=False).tolist()
+    bodies = tuple(json.dumps({"sentences": [sentence]}).encode() for sentence in sentences)
+    return Workload("/embed", bodies, are_close)

@@ -1,0 +1,117 @@
+"""Figures of blocks that were measured in turn; a pair with a failed block in it is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from result import Figure
+from served_arms import AGAIN, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
+from served_blocks import Sample, Samples
+
+from bento_monitor.statistics.paired import Comparison
+
+THROUGHPUT_GOALS = {"noop": 4.0, "embedding": 3.0, "numpy": 3.0, "batched": 3.0}
+BARE_GOALS = {"1ms": 0.80, "5ms": 0.90, "semantic_search": 0.90}
+LONGEST_PAUSE_MS = 5.0
+LARGEST_SHARE = 0.60
+_LEAST_PAIRS = 3
+
+
+def rate(sample: Sample) -> float:
+    """Requests per second."""
+    return sample.block.rps
+
+
+def p99(sample: Sample) -> float:
+    """The 99th percentile of the latency, in ms."""
+    return sample.block.p99_ms
+
+
+def throughput(samples: Samples, baseline: str, goal: float | None = None, *, candidate: str = OURS) -> Figure:
+    """The ratio of two arms' rates; a goal is for the lower end of its interval."""
+    figure = _ratio(_log_ratios(samples, candidate, baseline, rate))
+    if goal is None:
+        return figure
+    is_met = figure.ci95 is not None and figure.ci95[0] >= goal
+    return Figure(figure.value, figure.unit, figure.ci95, f"lower end >= {goal:g}", is_met)
+
+
+def noop_figures(samples: Samples) -> dict[str, Figure]:
+    """Every other arm against ours, and stock against itself."""
+    itself = throughput(samples, STOCK, candidate=AGAIN)
+    holds = itself.ci95 is not None and itself.ci95[0] <= 1 <= itself.ci95[1]
+    tail = _ratio(_log_ratios(samples, OURS, STOCK, p99))
+    return {
+        "throughput_vs_stock_noop": throughput(samples, STOCK, THROUGHPUT_GOALS["noop"]),
+        "throughput_vs_stock_as_installed_noop": throughput(samples, INSTALLED),
+        "throughput_vs_fastapi_noop": throughput(samples, FASTAPI, 1.0),
+        "throughput_vs_litserve_noop": throughput(samples, LITSERVE),
+        "throughput_vs_ours_off_noop": throughput(samples, OFF),
+        "p99_vs_stock_noop": Figure(tail.value, tail.unit, tail.ci95, "<= 0.10", tail.value <= 0.10),
+        "aa_ratio_noop": Figure(itself.value, itself.unit, itself.ci95, "holds 1", holds),
+    } | cpu_figures(samples, "noop")
+
+
+def cpu_figures(samples: Samples, name: str) -> dict[str, Figure]:
+    """CPU time of all processes of stock's server and of ours, for a request."""
+    return {
+        f"cpu_us_{arm}_{name}": Figure(median(sample.block.cpu_us for sample in samples[arm]), "us/request")
+        for arm in (STOCK, OURS)
+    }
+
+
+def bare_figure(samples: Sequence[Sample], goal: float) -> Figure:
+    """CPU time of the bare function over the server's."""
+    ratios = [sample.bare_ratio for sample in samples if sample.bare_ratio is not None and not sample.is_failed]
+    figure = _ratio([math.log(ratio) for ratio in ratios])
+    return Figure(figure.value, figure.unit, figure.ci95, f">= {goal:g}", figure.value >= goal)
+
+
+def share_figures(samples: Sequence[Samples]) -> dict[str, Figure]:
+    """The largest share of connections that one of the workers held in any block."""
+    ours, stock = (
+        max(sample.largest_share or 0.0 for found in samples for sample in found[arm]) for arm in (OURS, STOCK)
+    )
+    return {
+        "largest_connection_share_2_workers": Figure(
+            ours, "ratio", None, f"<= {LARGEST_SHARE:.2f}", 0 < ours <= LARGEST_SHARE
+        ),
+        "largest_connection_share_2_workers_stock": Figure(stock, "ratio"),
+    }
+
+
+def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
+    """What is counted over all sections, from what they have left in the result."""
+    failed = sum(section.get("failed_blocks", 0) for section in sections.values())
+    broken = sum("error" in section for section in sections.values())
+    figures = {
+        "failed_blocks": Figure(failed, "blocks", None, "0", failed == 0),
+        "failed_sections": Figure(broken, "sections", None, "0", broken == 0),
+    }
+    longest = [section["longest_gc_pause_ms"] for section in sections.values() if "longest_gc_pause_ms" in section]
+    # With everything off a service is served as if it were not wrapped: its collector is stock's.
+    for suffix, arms in (("", (OURS, BENTOML_PATH)), ("_stock", (STOCK,)), ("_ours_off", (OFF,))):
+        found = [pauses[arm] for pauses in longest for arm in arms if arm in pauses]
+        if found and not suffix:
+            goal, is_met = f"<= {LONGEST_PAUSE_MS:g}", max(found) <= LONGEST_PAUSE_MS
+            figures["longest_gc_pause_ms"] = Figure(max(found), "ms", None, goal, is_met)
+        elif found:
+            figures[f"longest_gc_pause_ms{suffix}"] = Figure(max(found), "ms")
+    return figures
+
+
+def _log_ratios(samples: Samples, candidate: str, baseline: str, value: Callable[[Sample], float]) -> list[float]:
+    pairs = zip(samples[candidate], samples[baseline], strict=True)
+    return [math.log(value(left) / value(right)) for left, right in pairs if not (left.is_failed or right.is_failed)]
+
+
+def _ratio(log_ratios: Sequence[float]) -> Figure:
+    if not log_ratios:
+        raise RuntimeError("No pair of blocks is without a failure: there is nothing to compare.")
+    if len(log_ratios) < _LEAST_PAIRS:
+        return Figure(math.exp(fmean(log_ratios)), "ratio")
+    comparison = Comparison.from_log_ratios(log_ratios)
+    return Figure(comparison.ratio, "ratio", comparison.ci95)

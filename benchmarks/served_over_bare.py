@@ -1,0 +1,101 @@
+"""CPU time of a bare loop of the service's own function, over that of the server's processes for the same calls."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from served_arms import OURS, SERVICES, Arm
+from wrk import Block
+
+LONGEST_S = 2.0
+
+
+class BareLoop:
+    """A process that calls the function when it is told to, and sleeps else."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, job: dict[str, Any]) -> dict[str, float]:
+        """Run one job of `served_bare.py`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The bare loop ended with exit code {self._process.wait()}.")
+        answer: dict[str, float] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def start_bare() -> Iterator[BareLoop]:
+    """Start it; it ends with the block."""
+    command = [sys.executable, "served_bare.py"]
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    with subprocess.Popen(
+        command, cwd=SERVICES, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield BareLoop(process)
+        finally:
+            process.kill()
+
+
+class BareModel:
+    """After each of our blocks: the model alone, for up to 2 s, per call."""
+
+    def __init__(self, bare: BareLoop, name: str, seconds: float) -> None:
+        self._bare = bare
+        self._job = {"model": name, "seconds": min(seconds, LONGEST_S)}
+
+    def before(self, arm: Arm) -> None:
+        """Nothing is kept: every call is the same."""
+
+    def after(self, arm: Arm, block: Block) -> float | None:
+        """CPU time of a call over the server's for a request."""
+        if arm.name != OURS:
+            return None
+        answer = self._bare.run(self._job)
+        return answer["cpu_s"] * 1e6 / answer["calls"] / block.cpu_us
+
+
+class BareBatches:
+    """After each of our blocks: the very batches that the server was called with."""
+
+    def __init__(self, bare: BareLoop, texts: Sequence[str]) -> None:
+        self._bare = bare
+        # As the server's warm-up does: the kernels of a shape are made when it is first seen.
+        bare.run({"batches": [list(texts[start : start + 16]) for start in range(0, len(texts), 16)]})
+        self._before_s = 0.0
+
+    def before(self, arm: Arm) -> None:
+        """Forget the batches of the check."""
+        _take_batches(arm.port)
+        self._before_s = arm.cpu_seconds()
+
+    def after(self, arm: Arm, block: Block) -> float | None:
+        """CPU time of the batches, over the server's for them."""
+        batches = _take_batches(arm.port)
+        served_s = arm.cpu_seconds() - self._before_s
+        if arm.name != OURS:
+            return None
+        answer = self._bare.run({"batches": batches})
+        print(f"{len(batches)} batches of {sum(map(len, batches)) / max(len(batches), 1):.1f} texts", flush=True)
+        return answer["cpu_s"] / served_s
+
+
+def _take_batches(port: int) -> list[list[str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with closing(connection):
+        connection.request("POST", "/batches", b"{}", {"Content-Type": "application/json"})
+        batches: list[list[str]] = json.load(connection.getresponse())
+    return batches

@@ -1,0 +1,109 @@
+"""The sections in which speed is measured, one after the other: each starts its servers, and measures their blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from result import Figure
+from served_arms import AGAIN, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
+from served_blocks import Plan, Samples, measure
+from served_check import plain_workload, search_workload
+from served_figures import (
+    BARE_GOALS,
+    THROUGHPUT_GOALS,
+    bare_figure,
+    cpu_figures,
+    noop_figures,
+    share_figures,
+    throughput,
+)
+from served_over_bare import BareBatches, BareModel, start_bare
+
+SHARE_BLOCK_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a section found: its figures, and for the result what they were made of."""
+
+    figures: Mapping[str, Figure]
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+def measure_noop(plan: Plan) -> Part:
+    """All arms on the no-op."""
+    with start_arms([STOCK, AGAIN, INSTALLED, OURS, OFF, FASTAPI, LITSERVE]) as arms:
+        samples = measure(arms, plain_workload("noop"), plan)
+    return Part(noop_figures(samples), _raw({"noop": samples}))
+
+
+def measure_plain(name: str, plan: Plan) -> Part:
+    """Stock with uvloop and ours on another of the small workloads."""
+    with start_arms([STOCK, OURS]) as arms:
+        samples = measure(arms, plain_workload(name), plan)
+    figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, THROUGHPUT_GOALS[name])}
+    return Part(figures | cpu_figures(samples, name), _raw({name: samples}))
+
+
+def measure_models(plan: Plan) -> Part:
+    """Models of 1 and 5 ms of CPU time in a thread, and the same calls with no server."""
+    figures: dict[str, Figure] = {}
+    found: dict[str, Samples] = {}
+    with start_arms([STOCK, OURS]) as arms, start_bare() as bare:
+        for length in ("1ms", "5ms"):
+            name = f"model_{length}"
+            samples = found[name] = measure(arms, plain_workload(name), plan, BareModel(bare, name, plan.seconds))
+            figures[f"served_over_bare_{length}"] = bare_figure(samples[OURS], BARE_GOALS[length])
+            figures[f"throughput_vs_stock_{name}"] = throughput(samples, STOCK)
+            figures |= cpu_figures(samples, name)
+    return Part(figures, _raw(found))
+
+
+def measure_semantic(plan: Plan) -> Part:
+    """The semantic-search example, and the batches that it was called with, with no server."""
+    name = "semantic_search"
+    targets = {STOCK: "served_search_plain:SemanticSearch", OURS: "served_search:SemanticSearch"}
+    with start_arms([STOCK, OURS], targets=targets) as arms, start_bare() as bare:
+        workload = search_workload()
+        texts = [json.loads(body)["sentences"][0] for body in workload.bodies]
+        samples = measure(arms, workload, plan, BareBatches(bare, texts))
+    figures = {
+        f"served_over_bare_{name}": bare_figure(samples[OURS], BARE_GOALS[name]),
+        f"throughput_vs_stock_{name}": throughput(samples, STOCK),
+    }
+    return Part(figures | cpu_figures(samples, name), _raw({name: samples}))
+
+
+def measure_many(plan: Plan) -> Part:
+    """The no-op at 64 connections, and with two workers; with these also who holds the connections."""
+    workload, at_64 = plain_workload("noop"), replace(plan, connections=64)
+    with start_arms([STOCK, OURS]) as arms:
+        one_worker = measure(arms, workload, at_64)
+    with start_arms([STOCK, OURS], workers=2) as arms:
+        two_workers = measure(arms, workload, at_64)
+        few = measure(arms, workload, replace(plan, seconds=min(plan.seconds, SHARE_BLOCK_S)))
+    figures = {
+        "throughput_vs_stock_noop_64": throughput(one_worker, STOCK),
+        "throughput_vs_stock_noop_2_workers": throughput(two_workers, STOCK),
+    }
+    raw = {"noop_64": one_worker, "noop_2_workers_64": two_workers, "noop_2_workers_16": few}
+    return Part(figures | share_figures([two_workers, few]), _raw(raw))
+
+
+def _raw(found: Mapping[str, Samples]) -> dict[str, Any]:
+    every = [(arm, sample) for samples in found.values() for arm, own in samples.items() for sample in own]
+    pauses: dict[str, float] = {}
+    for arm, sample in every:
+        if sample.longest_pause_ms is not None:
+            pauses[arm] = max(pauses.get(arm, 0.0), sample.longest_pause_ms)
+    return {
+        "samples": {
+            name: {arm: [asdict(sample) for sample in own] for arm, own in samples.items()}
+            for name, samples in found.items()
+        },
+        "failed_blocks": sum(sample.is_failed for _, sample in every),
+        "longest_gc_pause_ms": pauses,
+    }
