@@ -170,8 +170,7 @@ class BatchDispatcher:
     def _enter(self, jobs: list[Job]) -> tuple[BatchRecord, Context]:
         # Only the first request's context can be the function's; what must not leak from it is replaced.
         context = jobs[0].context.copy()
-        members: tuple[Ledger, ...] = tuple(job.ledger for job in jobs if job.ledger is not None)
-        record = BatchRecord(self._api, members, sum(job.rows for job in jobs), time.monotonic_ns())
+        record = BatchRecord(self._api, _ledgers_of(jobs), sum(job.rows for job in jobs), time.monotonic_ns())
         context.run(self._enter_context, record)
         return record, context
 
@@ -181,7 +180,8 @@ class BatchDispatcher:
         self._hooks.enter(record)
 
     async def _run_jobs(self, jobs: list[Job], record: BatchRecord) -> None:
-        for position, ledger in enumerate(record.members):
+        ledgers = _ledgers_of(jobs)
+        for position, ledger in enumerate(ledgers):
             ledger.batch = record
             ledger.batch_position = position
             ledger.started_ns = ledger.started_ns or record.started_ns
@@ -197,7 +197,7 @@ class BatchDispatcher:
             error = raised
             raise
         finally:
-            self._close(record, error)
+            self._close(record, ledgers, error)
         if error is None:
             self._answer(jobs, outputs)
         elif self._isolates and len(jobs) > 1:
@@ -215,10 +215,10 @@ class BatchDispatcher:
                 record, context = self._enter(waiting)
                 await asyncio.get_running_loop().create_task(self._run_jobs(waiting, record), context=context)
 
-    def _close(self, record: BatchRecord, error: BaseException | None) -> None:
+    def _close(self, record: BatchRecord, ledgers: list[Ledger], error: BaseException | None) -> None:
         record.ended_ns = time.monotonic_ns()
         record.error_type = type(error).__qualname__ if error is not None else None
-        for ledger in record.members:
+        for ledger in ledgers:
             ledger.ended_ns = record.ended_ns
         if error is None:
             self._patience.note(record.ended_ns - record.started_ns)
@@ -232,6 +232,10 @@ class BatchDispatcher:
             if share is not None and job is not jobs[0]:
                 share(jobs[0].context, job.context)
             _settle(job.future, output)
+
+
+def _ledgers_of(jobs: Sequence[Job]) -> list[Ledger]:
+    return [job.ledger for job in jobs if job.ledger is not None]
 
 
 def _settle(future: asyncio.Future[Any], output: Any) -> None:

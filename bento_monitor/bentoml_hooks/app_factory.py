@@ -20,6 +20,7 @@ from ..batching.job import RowCodec
 from ..fast_path.body_limits import BodyLimits
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
+from ..fast_path.threads import FunctionThreads
 from ..releases.record import Batching
 from ..tracing.ledger import current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
@@ -37,6 +38,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def __init__(self, service: Any, *, is_main: bool, batch_hooks: BatchHooks, body_limits: BodyLimits | None) -> None:
         super().__init__(service, is_main=is_main)
         self._body_limits = body_limits
+        self._threads = FunctionThreads(service.config.get("threads", 1))
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
         self.taken_over: TakenOver | None = None
         self.fast_path: FastPath | None = None
@@ -82,7 +84,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         if is_async_callable(function):
             result = await function(batch, **extra)
         else:
-            result = await super()._to_thread(function, batch, **extra)
+            result = await self._to_thread(function, batch, **extra)
         outputs: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, method.batch_dim[1])
         return outputs
 
@@ -109,10 +111,12 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         return await self.batch_dispatchers[name].submit(values[0], kin)
 
     async def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not holds("threads"):
+            return await super()._to_thread(func, *args, **kwargs)
         ledger = current_ledger.get()
         # `next` is a step of a stream, whose time lies between its first and its last byte.
-        if ledger is None or func is next or not holds("thread_stamps"):
-            return await super()._to_thread(func, *args, **kwargs)
+        if ledger is None or func is next:
+            return await self._threads.run(func, *args, **kwargs)
         ledger.queued_ns = time.monotonic_ns()
 
         def call() -> Any:
@@ -122,7 +126,12 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             finally:
                 ledger.ended_ns = time.monotonic_ns()
 
-        return await super()._to_thread(call)
+        return await self._threads.run(call)
+
+    async def destroy_instance(self, _: Any) -> None:
+        """Do what the service asks for at its end, then let the threads go."""
+        await super().destroy_instance(_)
+        self._threads.stop()
 
     def __call__(self) -> Any:
         """Build the application."""

@@ -48,10 +48,11 @@ def _check_dispatcher() -> None:
     _expect("batch_to_batches", AutoContainer.batch_to_batches(joined, indices, 0), [["a"], ["b", "c"]])
 
 
-def _check_thread_stamps() -> None:
+def _check_threads() -> None:
     from _bentoml_impl.server.app import ServiceAppFactory
 
     _expect("_to_thread", _parameters(ServiceAppFactory._to_thread), ["self", "func", "args", "kwargs"])
+    _expect("destroy_instance", _parameters(ServiceAppFactory.destroy_instance), ["self", "_"])
 
 
 def _check_io_stamps() -> None:
@@ -132,7 +133,7 @@ def _expect_unchanged(names: list[str]) -> None:
 _CHECKS: dict[str, Callable[[], None]] = {
     "service_app": _check_service_app,
     "dispatcher": _check_dispatcher,
-    "thread_stamps": _check_thread_stamps,
+    "threads": _check_threads,
     "io_stamps": _check_io_stamps,
     "request_id": _check_request_id,
     "read_stamp": _check_read_stamp,

@@ -169,6 +169,7 @@ class Entry:
             raise
 
     def _finish(self, ledger: Ledger) -> None:
+        ledger.connection = None  # it leads back to the ledger by its scope: a cycle, for the collector to find
         try:
             close_ledger(ledger, time.monotonic_ns())
             self._worker.finish(ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
@@ -23,25 +24,31 @@ class ModelCall:
 
 
 class BatchRecord:
-    """One batch: what ran it, when, and the ledgers of the requests in it. All times in monotonic nanoseconds."""
+    """One batch: what ran it, and when, in monotonic nanoseconds; `size` requests are in it.
+
+    `linked` has the trace and the infer span of each that is sampled. The ledgers themselves would make a cycle with
+    their `batch`, which only the garbage collector could free.
+    """
 
     __slots__ = (
         "api",
         "ended_ns",
         "error_type",
-        "members",
+        "linked",
         "model_calls",
         "rows",
+        "size",
         "span_id",
         "started_ns",
         "trace_id",
     )
 
-    def __init__(self, api: str, members: tuple[Ledger, ...], rows: int, started_ns: int) -> None:
+    def __init__(self, api: str, members: Sequence[Ledger], rows: int, started_ns: int) -> None:
         self.trace_id = getrandbits(128) or 1
         self.span_id = getrandbits(64) or 1
         self.api = api
-        self.members = members
+        self.size = len(members)
+        self.linked = tuple((member.trace_id, member.infer_span_id) for member in members if member.sampled)
         self.rows = rows
         self.started_ns = started_ns
         self.ended_ns = 0

@@ -82,7 +82,7 @@ class Pipeline:
 
     def submit_batch(self, record: BatchRecord) -> None:
         """Take a finished batch. It never blocks or raises; one without a sampled request is left out."""
-        if self._lanes and any(member.sampled for member in record.members):
+        if record.linked and self._lanes:
             self._put(record)
 
     def _put(self, record: Ledger | BatchRecord) -> None:

@@ -135,8 +135,7 @@ def context_with(ledger: Ledger) -> Context:
 
 def batch_span_context_of(record: BatchRecord) -> SpanContext:
     """The span of a batch; sampled if any request in it is."""
-    is_sampled = any(member.sampled for member in record.members)
-    return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if is_sampled else _NOT_SAMPLED)
+    return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if record.linked else _NOT_SAMPLED)
 
 
 def context_with_batch(record: BatchRecord) -> Context:

@@ -55,8 +55,7 @@ class SpanBuilder:
 
     def batch(self, record: BatchRecord) -> list[ReadableSpan]:
         """The span of one finished batch, a root linked to every sampled request in it, and its model's spans."""
-        linked = [member for member in record.members if member.sampled]
-        if not linked:
+        if not record.linked:
             return []
         context = batch_span_context_of(record)
         last_call_ns = max((call.ended_ns for call in record.model_calls), default=0)
@@ -67,12 +66,12 @@ class SpanBuilder:
             whole,
             attributes={
                 names.API_NAME: record.api,
-                names.BATCH_SIZE: len(record.members),
+                names.BATCH_SIZE: record.size,
                 names.BATCH_ROWS: record.rows,
-                names.BATCH_LINKED: len(linked),
+                names.BATCH_LINKED: len(record.linked),
                 names.ERROR_TYPE: record.error_type,
             },
-            links=tuple(Link(_infer_context(member)) for member in linked),
+            links=tuple(Link(SpanContext(*ids, False, _SAMPLED)) for ids in record.linked),
         )
         return [span, *self._model_spans(record.model_calls, context, whole)]
 
@@ -107,7 +106,7 @@ class SpanBuilder:
             parent=server,
             attributes={
                 names.API_NAME: ledger.api,
-                names.BATCH_SIZE: len(batch.members) if batch is not None else None,
+                names.BATCH_SIZE: batch.size if batch is not None else None,
                 names.BATCH_ROWS: batch.rows if batch is not None else None,
                 names.BATCH_POSITION: ledger.batch_position if batch is not None else None,
                 names.MODEL_SHARE_NS: model_share_ns(ledger),
@@ -169,10 +168,6 @@ def _sibling(context: SpanContext, span_id: int) -> SpanContext:
 
 def _child_of(parent: SpanContext) -> SpanContext:
     return _sibling(parent, getrandbits(64) or 1)
-
-
-def _infer_context(member: Ledger) -> SpanContext:
-    return SpanContext(member.trace_id, member.infer_span_id, False, _SAMPLED)
 
 
 def _remote_parent_of(ledger: Ledger, server: SpanContext) -> SpanContext | None:

@@ -1,6 +1,8 @@
 """The dispatcher: right answers, own contexts, sizes and windows that can be changed while it runs."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar
 from itertools import pairwise
@@ -241,7 +243,8 @@ def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
 
         await asyncio.gather(*(asyncio.create_task(request(ledger)) for ledger in ledgers))
         (record,) = done
-        assert record.members == tuple(ledgers)
+        assert record.linked == tuple((ledger.trace_id, ledger.infer_span_id) for ledger in ledgers)
+        assert record.size == 3
         assert record.rows == 6
         assert [ledger.batch_position for ledger in ledgers] == [0, 1, 2]
         for ledger in ledgers:
@@ -426,3 +429,29 @@ def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
         assert await dispatcher.submit([2]) == [4]
 
     run(scenario)
+
+
+class WatchedLedger(Ledger):
+    __slots__ = ("__weakref__",)
+
+
+def test_what_a_batch_leaves_behind_needs_no_collector_to_be_freed() -> None:
+    async def scenario() -> list[Any]:
+        dispatcher = make(Doubler())
+        seen = []
+
+        async def request() -> None:
+            ledger = WatchedLedger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+            seen.append(weakref.ref(ledger))
+            current_ledger.set(ledger)
+            await dispatcher.submit([1])
+
+        await asyncio.gather(*(asyncio.create_task(request()) for _ in range(3)))
+        await asyncio.sleep(0)
+        return [ref() for ref in seen]
+
+    gc.disable()
+    try:
+        assert run(scenario) == [None] * 3
+    finally:
+        gc.enable()

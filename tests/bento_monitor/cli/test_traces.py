@@ -23,7 +23,7 @@ MS = 1_000_000
 BUILDER = SpanBuilder(Resource({"service.name": "demo"}), lambda monotonic_ns: monotonic_ns + 10**18)
 
 
-def batch_of(size: int) -> BatchRecord:
+def batch_of(size: int) -> tuple[BatchRecord, list[Ledger]]:
     members = []
     for index in range(size):
         ledger = Ledger(trace_id=(index + 1) << 96, parent_span_id=0, sampled=True, received_ns=MS)
@@ -31,12 +31,12 @@ def batch_of(size: int) -> BatchRecord:
         ledger.parsed_ns, ledger.queued_ns, ledger.started_ns, ledger.ended_ns = 3 * MS, 3 * MS, 11 * MS, 19 * MS
         ledger.serialize_started_ns, ledger.serialized_ns, ledger.sent_ns = 19 * MS, 20 * MS, (21 + index) * MS
         members.append(ledger)
-    record = BatchRecord("encode", tuple(members), size, 11 * MS)
+    record = BatchRecord("encode", members, size, 11 * MS)
     record.ended_ns = 19 * MS
     record.model_calls.append(ModelCall(12 * MS, 18 * MS, "encoder", "onnxruntime", "int8", "fast-1", size))
     for position, ledger in enumerate(members):
         ledger.batch, ledger.batch_position = record, position
-    return record
+    return record, members
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def filled(home: Path) -> Path:
-    record = batch_of(24)
+    record, members = batch_of(24)
     exporter = StoreSpanExporter(store_path(home), 2**20)
-    exporter.export([*BUILDER.batch(record), *(span for member in record.members for span in BUILDER.request(member))])
+    exporter.export([*BUILDER.batch(record), *(span for member in members for span in BUILDER.request(member))])
     exporter.shutdown()
     return home
 

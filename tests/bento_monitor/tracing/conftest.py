@@ -28,10 +28,17 @@ def model_call(started_ns: int, ended_ns: int, rows: int) -> ModelCall:
     return ModelCall(started_ns, ended_ns, "encoder", "onnxruntime", "fp32", "release-1", rows)
 
 
+class BatchOfLedgers(BatchRecord):
+    """A batch that knows its requests, for the tests."""
+
+    members: tuple[Ledger, ...]
+
+
 def finished_batch(size: int, received_ns: int = 10 * MS, *, sampled: Callable[[int], bool] = lambda i: True):
     members = tuple(finished_ledger(received_ns + index, sampled=sampled(index)) for index in range(size))
     started_ns = received_ns + 5 * MS
-    record = BatchRecord("encode", members, size, started_ns)
+    record = BatchOfLedgers("encode", members, size, started_ns)
+    record.members = members
     record.ended_ns = received_ns + 9 * MS
     record.model_calls.append(model_call(started_ns + MS, record.ended_ns - MS, size))
     for position, member in enumerate(members):

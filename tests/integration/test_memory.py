@@ -1,0 +1,140 @@
+"""A worker's memory: bounded whatever requests leave behind, and flat over many swaps of a release."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from waiting import wait_until
+
+from bento_monitor.files import sha256_of
+from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.releases.pointer import Pointer
+from bento_monitor.releases.promotion import promote
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.store import write_release
+from bento_monitor.serving.process import ServerProcess, start_server
+from bento_monitor.serving.spec import ServerSpec
+
+SERVICES = Path(__file__).parent / "services"
+CYCLES = 100_000
+SWAPS = 50
+WEIGHTS_MIB = 16
+
+
+@dataclass
+class Memory:
+    server: ServerProcess
+    home: Path
+
+    def ask(self, api: str) -> Any:
+        request = urllib.request.Request(
+            f"{self.server.base_url}/{api}", data=b"{}", headers={"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read() or b"null")
+
+    def resident_mib(self) -> float:
+        return float(self.ask("resident_mib"))
+
+    def load(self, api: str, count: int) -> Any:
+        body = b'{"xs": [1]}' if api == "batched" else b"{}"
+        return run_load(
+            LoadSpec(
+                port=self.server.port,
+                path=f"/{api}",
+                bodies=(body,),
+                mode="closed",
+                connections=8,
+                request_count=count,
+            )
+        )
+
+
+@pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "BentoML's path"])
+def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+    home = tmp_path_factory.mktemp("memory")
+    env = {
+        "BENTO_MONITOR_HOME": str(home / "monitor"),
+        "BENTO_MONITOR_FAST_PATH": request.param,
+        "BENTO_MONITOR_RELEASE_POLL_INTERVAL_S": "0.02",
+        "BENTO_MONITOR_RELEASE_PROBATION_S": "0",
+    }
+    spec = ServerSpec(target="memory:Memory", working_dir=SERVICES, env=env, home=home / "bentoml")
+    with start_server(spec) as server:
+        yield Memory(server, home)
+
+
+@pytest.mark.parametrize("api", ["noop", "in_thread", "batched", "fails"])
+def test_a_request_leaves_nothing_that_only_the_collector_could_free(memory: Memory, api: str) -> None:
+    memory.load(api, 200)
+    memory.ask("stop_collecting")
+    memory.load(api, 500)
+    time.sleep(0.3)  # records are written by a thread, 20 times a second
+    found = memory.ask("collect")
+    assert sum(found.values()) < 500, found
+
+
+def test_cycles_of_100_kb_left_by_each_of_100_000_requests_stay_within_200_mib(memory: Memory) -> None:
+    before_mib = memory.resident_mib()
+    highest_mib = 0.0
+    for _ in range(5):
+        assert (memory.load("leave_cycle", CYCLES // 5).status == 200).all()
+        highest_mib = max(highest_mib, memory.resident_mib())
+    assert highest_mib - before_mib < 200
+
+
+def released(name: str, folder: Path) -> tuple[Release, Path]:
+    """A release whose weights are large beside everything else that a swap needs."""
+    hidden = WEIGHTS_MIB * 2**20 // 4 // 4 // 2
+    weights = [np.ones((4, hidden), np.float32), np.ones((hidden, 4), np.float32)]
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("MatMul", ["input", "into"], ["hidden"]),
+            onnx.helper.make_node("MatMul", ["hidden", "out"], ["y"]),
+        ],
+        "wide",
+        [onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, [None, 4])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, 4])],
+        [onnx.numpy_helper.from_array(each, of) for each, of in zip(weights, ("into", "out"), strict=True)],
+    )
+    artifact = folder / f"{name}.onnx"
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), artifact)
+    release = Release(
+        name=f"memory-release:{name}",
+        service="Memory",
+        api="tie",
+        runner="model",
+        execution=Execution("onnxruntime", "fp32", 1),
+        batching=None,
+        workers=None,
+        artifact_file="model.onnx",
+        artifact_sha256=sha256_of(artifact),
+        inputs=(TensorSpec("input", "float32", (None, 4), (1, 4)),),
+        outputs=(TensorSpec("y", "float32", (None, 4), (1, 4)),),
+        output_form=OutputForm(),
+    )
+    return release, write_release(release, artifact, folder / name)
+
+
+def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: Memory, tmp_path: Path) -> None:
+    pointer = Pointer(memory.home / "monitor", "Memory")
+    releases = [released(name, tmp_path) for name in ("a", "b")]
+    after_ten_mib = 0.0
+    for swap in range(SWAPS):
+        release, folder = releases[swap % 2]
+        promote(pointer, release, folder)
+        assert memory.ask("tie") == {"release": release.name}
+        if swap == 9:
+            after_ten_mib = memory.resident_mib()
+    # Each of the 40 swaps since then has left its weights behind, until the collector comes in an idle moment.
+    wait_until(lambda: memory.resident_mib() - after_ten_mib < 4 * WEIGHTS_MIB)
