@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-demo: $(STAMP) ## Measure the demo's figures into benchmarks/results/demo.
 bench-served: $(STAMP) ## Measure serving against stock BentoML, FastAPI and LitServe (needs wrk; about 40 minutes)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/bench_served.py
+
+bench-loads: $(STAMP) ## Measure batches at every load, from one client to overload, into the same result
+	@$(BIN)/python benchmarks/bench_served.py --only loads --merge
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

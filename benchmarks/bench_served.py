@@ -20,6 +20,7 @@ from result import Figure, read_commit, read_result, write_result
 from served_blocks import WARM_UP_S, Plan
 from served_failures import count_dependency_failures, count_differences
 from served_figures import total_figures
+from served_loads import LOADS, measure_loads
 from served_memory import measure_memory
 from served_over_bare import LONGEST_S
 from served_sections import (
@@ -43,6 +44,7 @@ class Section:
     run: Callable[[], Part]
     estimate_s: float
     is_timed: bool = True
+    is_default: bool = True
 
 
 def sections(plan: Plan, requests: int) -> dict[str, Section]:
@@ -64,6 +66,7 @@ def sections(plan: Plan, requests: int) -> dict[str, Section]:
         "many": Section(
             partial(measure_many, plan), 2 * start_s + 2 * of_blocks(2) + of_blocks(2, seconds=SHARE_BLOCK_S)
         ),
+        "loads": Section(partial(measure_loads, plan), start_s + (len(LOADS) + 1) * of_blocks(2), is_default=False),
         "memory": Section(partial(measure_memory, requests), start_s + requests / 1500, is_timed=False),
         "dependency": Section(partial(count_dependency_failures, checks), start_s + checks / 100, is_timed=False),
         "differences": Section(partial(count_differences, checks), 3 * start_s + checks / 25, is_timed=False),
@@ -75,7 +78,9 @@ def main() -> int:
     options = read_options()
     require_wrk()
     every = sections(Plan(options.blocks, options.seconds), options.requests)
-    chosen = options.only.split(",") if options.only else list(every)
+    chosen = (
+        options.only.split(",") if options.only else [name for name, section in every.items() if section.is_default]
+    )
     if unknown := set(chosen) - set(every):
         raise SystemExit(f"No section is named {', '.join(sorted(unknown))}: there are {', '.join(every)}.")
     started_s = time.monotonic()

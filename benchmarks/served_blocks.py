@@ -8,7 +8,7 @@ from typing import Protocol
 
 from served_arms import Arm
 from served_check import Workload
-from served_pauses import forget_pauses, longest_pause_ms
+from served_pauses import forget_pauses, longest_pauses_ms
 from wrk import Block, run_block
 
 from bento_monitor.statistics.blocks import interleave
@@ -27,6 +27,7 @@ class Sample:
     block: Block
     wrong: int
     longest_pause_ms: float | None
+    longest_pause_cpu_ms: float | None
     largest_share: float | None
     bare_ratio: float | None
 
@@ -75,10 +76,12 @@ def _measure_one(arm: Arm, workload: Workload, plan: Plan, expected: Sequence[by
     if arm.pauses is not None:
         forget_pauses(arm.pauses)
     block = _load(arm, workload, plan, plan.seconds, shares)
-    pause_ms = None if arm.pauses is None else longest_pause_ms(arm.pauses, [worker.pid for worker in arm.workers])
+    pauses_ms: tuple[float | None, float | None] = (None, None)
+    if arm.pauses is not None:
+        pauses_ms = longest_pauses_ms(arm.pauses, [worker.pid for worker in arm.workers])
     bare_ratio = None if beside is None else beside.after(arm, block)
     wrong += workload.count_wrong(arm.port, expected)
-    return Sample(block, wrong, pause_ms, shares[0] if shares else None, bare_ratio)
+    return Sample(block, wrong, *pauses_ms, shares[0] if shares else None, bare_ratio)
 
 
 def _load(arm: Arm, workload: Workload, plan: Plan, seconds: int, shares: list[float] | None = None) -> Block:
@@ -94,7 +97,7 @@ def _print(name: str, workload: Workload, plan: Plan, sample: Sample) -> None:
     block = sample.block
     line = f"{workload.path:11} {plan.connections:2} {name:18} {block.rps:8.0f} requests/s  p99 {block.p99_ms:7.2f} ms"
     if sample.longest_pause_ms is not None:
-        line += f"  collector {sample.longest_pause_ms:6.2f} ms"
+        line += f"  collector {sample.longest_pause_ms:6.2f} ms, {sample.longest_pause_cpu_ms:5.2f} ms of CPU"
     if sample.largest_share is not None:
         line += f"  largest share {sample.largest_share:.2f}"
     if sample.bare_ratio is not None:

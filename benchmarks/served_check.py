@@ -15,6 +15,7 @@ import numpy as np
 from served_search_noted import EXAMPLE
 
 CHECKED = 100
+_BATCHED = ("batched", "batch_model", "shedding_model")
 _CONNECTIONS = 4
 _ARRAY = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32).round(3).tolist()
 _TEXTS = 400
@@ -79,7 +80,11 @@ def _ask_each(port: int, path: str, bodies: Sequence[bytes]) -> list[bytes | Non
 
 def plain_workload(name: str) -> Workload:
     """A workload of `served_plain`, by its name."""
-    bodies = {"embedding": {"text": "what the service is asked"}, "numpy": {"a": _ARRAY}, "batched": {"xs": [3]}}
+    bodies = {
+        "embedding": {"text": "what the service is asked"},
+        "numpy": {"a": _ARRAY},
+        **{key: {"xs": [3]} for key in _BATCHED},
+    }
     return Workload(f"/{name}", (json.dumps(bodies.get(name, {"x": 3})).encode(),))
 
 

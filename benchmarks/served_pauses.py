@@ -14,28 +14,32 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PAUSES_FOLDER = "SERVED_PAUSES"
-_DOUBLE = struct.Struct("=d")
+_PAUSES = struct.Struct("=dd")
 
 
 def note_pauses() -> None:
-    """From now on keep this process's longest pause, in ms, in a file of the folder that `SERVED_PAUSES` names."""
+    """From now on keep this process's longest pause in a file of the folder that `SERVED_PAUSES` names.
+
+    In ms of the wall clock, and in ms of the collecting thread's CPU time: on a busy machine a pause may be one of the
+    thread, and not of the collector.
+    """
     folder = os.environ.get(PAUSES_FOLDER)
     if folder is None:
         return
     file = Path(folder) / str(os.getpid())
-    file.write_bytes(bytes(_DOUBLE.size))
+    file.write_bytes(bytes(_PAUSES.size))
     with file.open("r+b") as opened:
-        longest_ms = memoryview(mmap.mmap(opened.fileno(), _DOUBLE.size)).cast("d")
-    started_ns = 0
+        longest_ms = memoryview(mmap.mmap(opened.fileno(), _PAUSES.size)).cast("d")
+    started_ns = (0, 0)
 
     def note(phase: str, _info: dict[str, int]) -> None:
         nonlocal started_ns
+        now_ns = (time.perf_counter_ns(), time.thread_time_ns())
         if phase == "start":
-            started_ns = time.perf_counter_ns()
+            started_ns = now_ns
             return
-        took_ms = (time.perf_counter_ns() - started_ns) / 1e6
-        if took_ms > longest_ms[0]:
-            longest_ms[0] = took_ms
+        for index in range(2):
+            longest_ms[index] = max(longest_ms[index], (now_ns[index] - started_ns[index]) / 1e6)
 
     gc.callbacks.append(note)
 
@@ -44,9 +48,10 @@ def forget_pauses(folder: Path) -> None:
     """Begin anew in every worker that notes its pauses in `folder`."""
     for file in folder.iterdir():
         with file.open("r+b") as opened:
-            opened.write(bytes(_DOUBLE.size))
+            opened.write(bytes(_PAUSES.size))
 
 
-def longest_pause_ms(folder: Path, pids: Iterable[int]) -> float:
-    """The longest of these workers' pauses since they were forgotten."""
-    return max(float(_DOUBLE.unpack((folder / str(pid)).read_bytes())[0]) for pid in pids)
+def longest_pauses_ms(folder: Path, pids: Iterable[int]) -> tuple[float, float]:
+    """The longest of these workers' pauses since they were forgotten: by the wall clock, and in CPU time."""
+    pauses = [_PAUSES.unpack((folder / str(pid)).read_bytes()) for pid in pids]
+    return max(wall for wall, _ in pauses), max(cpu for _, cpu in pauses)

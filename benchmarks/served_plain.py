@@ -36,3 +36,13 @@ class Served:
     @bentoml.api
     def model_5ms(self, x: int) -> int:
         return compute(x, 0.005)
+
+    @bentoml.api(batchable=True)
+    def batch_model(self, xs: list[int]) -> list[int]:
+        compute(0, 0.001 + 0.0001 * len(xs))
+        return xs
+
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=100)
+    def shedding_model(self, xs: list[int]) -> list[int]:
+        compute(0, 0.001 + 0.0001 * len(xs))
+        return xs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ def measure_noop(plan: Plan) -> Part:
     """All arms on the no-op."""
     with start_arms([STOCK, AGAIN, INSTALLED, OURS, OFF, FASTAPI, LITSERVE]) as arms:
         samples = measure(arms, plain_workload("noop"), plan)
-    return Part(noop_figures(samples), _raw({"noop": samples}))
+    return Part(noop_figures(samples), raw_of({"noop": samples}))
 
 
 def measure_plain(name: str, plan: Plan) -> Part:
@@ -45,7 +45,7 @@ def measure_plain(name: str, plan: Plan) -> Part:
     with start_arms([STOCK, OURS]) as arms:
         samples = measure(arms, plain_workload(name), plan)
     figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, THROUGHPUT_GOALS[name])}
-    return Part(figures | cpu_figures(samples, name), _raw({name: samples}))
+    return Part(figures | cpu_figures(samples, name), raw_of({name: samples}))
 
 
 def measure_models(plan: Plan) -> Part:
@@ -59,7 +59,7 @@ def measure_models(plan: Plan) -> Part:
             figures[f"served_over_bare_{length}"] = bare_figure(samples[OURS], BARE_GOALS[length])
             figures[f"throughput_vs_stock_{name}"] = throughput(samples, STOCK)
             figures |= cpu_figures(samples, name)
-    return Part(figures, _raw(found))
+    return Part(figures, raw_of(found))
 
 
 def measure_semantic(plan: Plan) -> Part:
@@ -74,7 +74,7 @@ def measure_semantic(plan: Plan) -> Part:
         f"served_over_bare_{name}": bare_figure(samples[OURS], BARE_GOALS[name]),
         f"throughput_vs_stock_{name}": throughput(samples, STOCK),
     }
-    return Part(figures | cpu_figures(samples, name), _raw({name: samples}))
+    return Part(figures | cpu_figures(samples, name), raw_of({name: samples}))
 
 
 def measure_many(plan: Plan) -> Part:
@@ -90,20 +90,26 @@ def measure_many(plan: Plan) -> Part:
         "throughput_vs_stock_noop_2_workers": throughput(two_workers, STOCK),
     }
     raw = {"noop_64": one_worker, "noop_2_workers_64": two_workers, "noop_2_workers_16": few}
-    return Part(figures | share_figures([two_workers, few]), _raw(raw))
+    return Part(figures | share_figures([two_workers, few]), raw_of(raw))
 
 
-def _raw(found: Mapping[str, Samples]) -> dict[str, Any]:
+def raw_of(found: Mapping[str, Samples]) -> dict[str, Any]:
+    """What the result has of samples, and what is counted over all sections."""
     every = [(arm, sample) for samples in found.values() for arm, own in samples.items() for sample in own]
-    pauses: dict[str, float] = {}
-    for arm, sample in every:
-        if sample.longest_pause_ms is not None:
-            pauses[arm] = max(pauses.get(arm, 0.0), sample.longest_pause_ms)
     return {
         "samples": {
             name: {arm: [asdict(sample) for sample in own] for arm, own in samples.items()}
             for name, samples in found.items()
         },
         "failed_blocks": sum(sample.is_failed for _, sample in every),
-        "longest_gc_pause_ms": pauses,
+        "longest_gc_pause_ms": _longest((arm, sample.longest_pause_ms) for arm, sample in every),
+        "longest_gc_cpu_ms": _longest((arm, sample.longest_pause_cpu_ms) for arm, sample in every),
     }
+
+
+def _longest(pauses: Iterable[tuple[str, float | None]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for arm, pause_ms in pauses:
+        if pause_ms is not None:
+            found[arm] = max(found.get(arm, 0.0), pause_ms)
+    return found

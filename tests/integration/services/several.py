@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 
 import bentoml
 
@@ -16,9 +15,4 @@ class Several:
     @bentoml.api
     async def wait(self, seconds: float = 0.0) -> int:
         await asyncio.sleep(seconds)
-        return os.getpid()
-
-    @bentoml.api
-    async def block(self, seconds: float = 0.0) -> int:
-        time.sleep(seconds)  # noqa: ASYNC251 - as a model does that is called on the loop
         return os.getpid()

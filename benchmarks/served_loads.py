@@ -1,0 +1,53 @@
+"""The section of a batched model at every load, from one client to more than can be served in time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from result import Figure
+from served_arms import OURS, STOCK, Arm, start_arms
+from served_blocks import Plan, measure
+from served_check import Workload, plain_workload
+from served_figures import throughput
+from served_sections import Part, raw_of
+from wrk import Block, run_block
+
+from bento_monitor.statistics.blocks import interleave
+from bento_monitor.statistics.paired import compare_paired
+
+LOADS = (1, 4, 16, 64, 256)
+# With 8 rows a batch and 1.8 ms of CPU time each: more than are answered within the API's 100 ms.
+OVERLOAD = 1024
+GOAL = 1.0
+
+
+def measure_loads(plan: Plan) -> Part:
+    """Answers per second of ours over stock's at each load; under overload both refuse what comes too late."""
+    with start_arms([STOCK, OURS]) as arms:
+        found = {
+            f"load_{connections}": measure(arms, plain_workload("batch_model"), replace(plan, connections=connections))
+            for connections in LOADS
+        }
+        refused = _overload(arms, plain_workload("shedding_model"), plan)
+    figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, GOAL) for name, samples in found.items()}
+    rates = {name: [block.rps for block in blocks] for name, blocks in refused.items()}
+    ratio = compare_paired(rates[OURS], rates[STOCK])
+    figures["throughput_vs_stock_overload"] = Figure(
+        ratio.ratio, "ratio", ratio.ci95, f"lower end >= {GOAL:g}", ratio.low >= GOAL
+    )
+    overload = {name: [asdict(block) for block in blocks] for name, blocks in refused.items()}
+    return Part(figures, {**raw_of(found), "overload": overload})
+
+
+def _overload(arms: dict[str, Arm], workload: Workload, plan: Plan) -> dict[str, list[Block]]:
+    """Blocks in which a refusal is no failure: only what was answered counts."""
+    found: dict[str, list[Block]] = {name: [] for name in arms}
+    for order in interleave(list(arms), plan.blocks, seed=1):
+        for name in order:
+            url = f"http://127.0.0.1:{arms[name].port}{workload.path}"
+            seconds, cpu_seconds = plan.seconds, arms[name].cpu_seconds
+            block = run_block(url, workload.bodies, OVERLOAD, seconds, cpu_seconds=cpu_seconds)
+            found[name].append(block)
+            line = f"{workload.path} {OVERLOAD} {name:18} {block.rps:8.0f} answers/s, {block.failed} refused"
+            print(line, flush=True)
+    return found
