@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from statistics import median
 
 from result import Figure
 from served_arms import OURS, STOCK, Arm, start_arms
@@ -16,8 +17,8 @@ from bento_monitor.statistics.blocks import interleave
 from bento_monitor.statistics.paired import compare_paired
 
 LOADS = (1, 4, 16, 64, 256)
-# With 8 rows a batch and 1.8 ms of CPU time each: more than are answered within the API's 100 ms.
-OVERLOAD = 1024
+# With 8 rows a batch and 18 ms of CPU time each, twice as many as are answered within the API's 250 ms.
+OVERLOAD = 256
 GOAL = 1.0
 
 
@@ -31,10 +32,11 @@ def measure_loads(plan: Plan) -> Part:
         refused = _overload(arms, plain_workload("shedding_model"), plan)
     figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, GOAL) for name, samples in found.items()}
     rates = {name: [block.rps for block in blocks] for name, blocks in refused.items()}
-    ratio = compare_paired(rates[OURS], rates[STOCK])
-    figures["throughput_vs_stock_overload"] = Figure(
-        ratio.ratio, "ratio", ratio.ci95, f"lower end >= {GOAL:g}", ratio.low >= GOAL
-    )
+    figures |= {f"answers_per_s_overload_{name}": Figure(median(each), "1/s") for name, each in rates.items()}
+    if min(rates[STOCK]) > 0:
+        ratio = compare_paired(rates[OURS], rates[STOCK])
+        goal, is_met = f"lower end >= {GOAL:g}", ratio.low >= GOAL
+        figures["throughput_vs_stock_overload"] = Figure(ratio.ratio, "ratio", ratio.ci95, goal, is_met)
     overload = {name: [asdict(block) for block in blocks] for name, blocks in refused.items()}
     return Part(figures, {**raw_of(found), "overload": overload})
 

@@ -42,7 +42,7 @@ class Served:
         compute(0, 0.001 + 0.0001 * len(xs))
         return xs
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=100)
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=250)
     def shedding_model(self, xs: list[int]) -> list[int]:
-        compute(0, 0.001 + 0.0001 * len(xs))
+        compute(0, 0.010 + 0.001 * len(xs))
         return xs

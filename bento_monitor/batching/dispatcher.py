@@ -47,7 +47,8 @@ class BatchDispatcher:
     A batch starts when the function is free and either `max_batch_size` rows wait or the oldest request has waited
     `window_ms`. With a window of 0 whatever waits is run as soon as the function is free. Where the function may run
     several times at once, a further batch starts only with as many rows as the smallest that runs: requests that come
-    back one by one would else be cut into ever smaller batches.
+    back one by one would else be cut into ever smaller batches. Under load the next full batch is handed over while its
+    threads are still busy, so that they need not wait for the loop.
 
     A request whose client has gone, or whose time is over, is not computed.
     """
@@ -62,6 +63,7 @@ class BatchDispatcher:
         max_latency_ms: float,
         overloaded: Callable[[], Exception],
         max_in_flight: int = 1,
+        hands_over_early: bool = False,
         isolate_failures: bool = False,
         hooks: BatchHooks | None = None,
     ) -> None:
@@ -75,6 +77,8 @@ class BatchDispatcher:
             max_latency_ms: a request that cannot be answered within this any more is not run, but fails.
             overloaded: makes the error that such a request gets.
             max_in_flight: batches that may run at once.
+            hands_over_early: `run` can be given one more, and runs it when another has ended; it then sets the
+                `started_ns` of its `current_batch`.
             isolate_failures: a batch that fails is run again in halves, so that the request at fault fails alone.
             hooks: what is done around a batch.
         """
@@ -83,6 +87,7 @@ class BatchDispatcher:
         self._codec = codec
         self._batching = batching
         self._max_in_flight = max_in_flight
+        self._hands_over_early = hands_over_early
         self._isolates = isolate_failures
         self._hooks = hooks or BatchHooks()
         self._patience = Patience(max_latency_ms)
@@ -126,16 +131,26 @@ class BatchDispatcher:
 
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not at once: requests that arrived in the same turn of the loop belong to the same batch.
-        if not self._is_pump_scheduled and len(self._rows_in_flight) < self._max_in_flight:
+        if not self._is_pump_scheduled and self._has_room():
             self._is_pump_scheduled = True
             loop.call_soon(self._pump, loop)
+
+    def _has_room(self) -> bool:
+        room = self._max_in_flight - len(self._rows_in_flight)
+        if room == 0 and self._hands_over_early:
+            return self._queue.rows >= self._batching.max_batch_size
+        return room > 0
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_pump_scheduled = False
         if self._window_timer is not None:
             self._window_timer.cancel()
             self._window_timer = None
-        while len(self._rows_in_flight) < self._max_in_flight:
+        self._start_batches(loop)
+        self._queue.refuse_late()
+
+    def _start_batches(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._has_room():
             oldest = self._queue.oldest()
             if oldest is None:
                 return
@@ -184,7 +199,6 @@ class BatchDispatcher:
         for position, ledger in enumerate(ledgers):
             ledger.batch = record
             ledger.batch_position = position
-            ledger.started_ns = ledger.started_ns or record.started_ns
         error: BaseException | None = None
         outputs: Sequence[Any] = ()
         try:
@@ -219,6 +233,7 @@ class BatchDispatcher:
         record.ended_ns = time.monotonic_ns()
         record.error_type = type(error).__qualname__ if error is not None else None
         for ledger in ledgers:
+            ledger.started_ns = ledger.started_ns or record.started_ns
             ledger.ended_ns = record.ended_ns
         if error is None:
             self._patience.note(record.ended_ns - record.started_ns)

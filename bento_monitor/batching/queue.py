@@ -19,6 +19,7 @@ class JobQueue:
         self._patience = patience
         self._overloaded = overloaded
         self._jobs: deque[Job] = deque()
+        self._late: list[Job] = []
         self.rows = 0
 
     def __bool__(self) -> bool:
@@ -58,6 +59,13 @@ class JobQueue:
             self._put_back(job)
         return taken
 
+    def refuse_late(self) -> None:
+        """Fail what was met on the way and came too late. Not at once: the batch that is to run goes first."""
+        late, self._late = self._late, []
+        for job in late:
+            if not job.future.done():
+                job.future.set_exception(self._overloaded())
+
     def _pop(self) -> Job | None:
         oldest_allowed_ns = time.monotonic_ns() - self._patience.longest_wait_ns
         while self._jobs:
@@ -66,7 +74,7 @@ class JobQueue:
             if job.is_given_up:
                 job.future.cancel()
             elif job.queued_ns < oldest_allowed_ns:
-                job.future.set_exception(self._overloaded())
+                self._late.append(job)
             else:
                 return job
         return None

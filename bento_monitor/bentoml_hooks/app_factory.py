@@ -12,7 +12,6 @@ from _bentoml_impl.server.app import ServiceAppFactory
 from bentoml._internal.context import server_context, trace_context
 from bentoml._internal.runner.container import AutoContainer
 from bentoml._internal.utils import get_original_func, is_async_callable
-from bentoml.exceptions import ServiceUnavailable
 from starlette.middleware import Middleware
 
 from ..batching import BatchDispatcher, BatchHooks, isolates_failures
@@ -22,9 +21,10 @@ from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..fast_path.threads import FunctionThreads
 from ..releases.record import Batching
-from ..tracing.ledger import current_ledger
+from ..tracing.ledger import current_batch, current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
 from .io_stamps import stamp_descriptors
+from .overload import Overloaded
 from .schema_memory import remember_schemas
 from .status import holds
 
@@ -53,6 +53,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
     def _make_dispatcher(self, name: str, method: Any, hooks: BatchHooks) -> BatchDispatcher:
         into, out = method.batch_dim
+        is_async = is_async_callable(method.func)
 
         def join_outputs(parts: Sequence[Any]) -> Any:
             return AutoContainer.batches_to_batch(parts, out)[0]
@@ -67,9 +68,10 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             ),
             Batching(max_batch_size=method.max_batch_size, window_ms=0.0),
             max_latency_ms=method.max_latency_ms,
-            overloaded=lambda: ServiceUnavailable("process is overloaded"),
+            overloaded=Overloaded,
             # One that is async runs on the loop, one at a time as in BentoML.
-            max_in_flight=1 if is_async_callable(method.func) else self.service.config.get("threads", 1),
+            max_in_flight=1 if is_async else self.service.config.get("threads", 1),
+            hands_over_early=not is_async,
             isolate_failures=isolates_failures(get_original_func(method.func)),
             hooks=hooks if method.ctx_param is None else dataclasses.replace(hooks, share=share_response),
         )
@@ -84,7 +86,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         if is_async_callable(function):
             result = await function(batch, **extra)
         else:
-            result = await self._to_thread(function, batch, **extra)
+            result = await self._to_thread(_stamp_start, function, batch, **extra)
         outputs: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, method.batch_dim[1])
         return outputs
 
@@ -193,6 +195,14 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
             self._find_endpoint = endpoint_finder(self.application)
         return self._find_endpoint(path)
+
+
+def _stamp_start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the function of a batch; its thread may have been busy with another until now."""
+    record = current_batch.get()
+    if record is not None:
+        record.started_ns = time.monotonic_ns()
+    return function(*args, **kwargs)
 
 
 _FAST_PATH_HOOKS = ("service_app", "traffic", "answers", "request_id", "dispatcher")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from bentoml._internal.context import (
@@ -18,6 +19,7 @@ from starlette.responses import Response
 
 from ..fast_path.plan import Answer, Plan
 from ..fast_path.scope_keys import LEDGER
+from .overload import Overloaded, refusals
 
 
 class _MetadataRequest(Request):
@@ -125,7 +127,10 @@ class RequestFrame:
 
     def log_exception(self, request: Any) -> None:
         """Log the exception that is being handled, as BentoML does."""
-        log_exception(request)
+        if isinstance(sys.exception(), Overloaded):
+            refusals.note(request.url.path)
+        else:
+            log_exception(request)
 
     async def respond(self, plan: Plan, output: Any, opened: OpenRequest) -> Response:
         """The response to what a function returned, with what it has set on `ctx.response`."""

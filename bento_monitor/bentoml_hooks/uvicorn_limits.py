@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from http import HTTPStatus
 from typing import Any
 
-from ..fast_path.head_limits import HeadLimits, RefusalLog, WaitingConnections
+from ..fast_path.head_limits import HeadLimits, WaitingConnections
+from ..sparse_log import SparseLog
 
+_LOGGER = logging.getLogger("bento_monitor")
 # A part that began in the read that is being parsed: of its bytes, those of that read are not counted.
 _NEW = -1
 
@@ -22,13 +25,14 @@ def limit_heads(limits: HeadLimits) -> None:
 
 def _limited(protocol: Any, limits: HeadLimits) -> Any:
     """h11 has limits of its own of what it parses, and is only timed; httptools has none."""
-    log = RefusalLog()
+    # A flood must not fill the log.
+    log = SparseLog(_LOGGER, "%d connections closed before a request, the last one: %s", 60.0)
     timed = _timed(protocol, limits, log)
     return _measured(timed, limits, log) if hasattr(protocol, "on_headers_complete") else timed
 
 
 # What is called for every request calls `protocol` by name: `super()` in each of them costs a microsecond more.
-def _timed(protocol: Any, limits: HeadLimits, log: RefusalLog) -> Any:
+def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
     waiting = WaitingConnections(limits)
 
     class TimedProtocol(protocol):  # type: ignore[misc]
@@ -94,7 +98,7 @@ def _timed(protocol: Any, limits: HeadLimits, log: RefusalLog) -> Any:
     return TimedProtocol
 
 
-def _measured(protocol: Any, limits: HeadLimits, log: RefusalLog) -> Any:
+def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
     class MeasuredProtocol(protocol):  # type: ignore[misc]
         open_bytes: int | None
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .deadlines import Deadlines
-
-_LOGGER = logging.getLogger("bento_monitor")
-_LOG_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +40,3 @@ class WaitingConnections:
     def end(self, key: int) -> None:
         """It waits no longer."""
         self._deadlines.end(key)
-
-
-class RefusalLog:
-    """A line for what was refused before it was a request, at most one a minute: a flood must not fill the log."""
-
-    def __init__(self) -> None:
-        self._refused = 0
-        self._logged_s: float | None = None
-
-    def note(self, reason: str) -> None:
-        """Count one refusal."""
-        self._refused += 1
-        now_s = time.monotonic()
-        if self._logged_s is None or now_s - self._logged_s >= _LOG_INTERVAL_S:
-            _LOGGER.warning("%d connections closed before a request, the last one: %s", self._refused, reason)
-            self._refused, self._logged_s = 0, now_s

@@ -333,6 +333,21 @@ def test_a_full_batch_starts_beside_a_larger_one() -> None:
     run(scenario)
 
 
+def test_a_full_batch_is_handed_over_before_the_function_is_free_and_a_smaller_one_is_not() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double, size=2, hands_over_early=True)
+        submitted = [asyncio.create_task(dispatcher.submit([n])) for n in range(7)]
+        await asyncio.sleep(0.01)
+        assert double.batches == [[[0], [1]], [[2], [3]]]
+        double.gate.set()
+        assert await asyncio.gather(*submitted) == [[2 * n] for n in range(7)]
+        assert double.batches[2:] == [[[4], [5]], [[6]]]
+
+    run(scenario)
+
+
 class RefuseThirteen(Doubler):
     """Fails as a whole where one of its rows is 13."""
 

@@ -1,11 +1,8 @@
 """Limits of heads: what is counted, and how little a flood writes."""
 
-import logging
-import time
-
 import pytest
 
-from bento_monitor.fast_path.head_limits import HeadLimits, RefusalLog
+from bento_monitor.fast_path.head_limits import HeadLimits
 
 LIMITS = HeadLimits(max_count=2, max_bytes=10, timeout_s=30.0, max_waiting=3)
 
@@ -22,14 +19,3 @@ def test_a_head_is_its_url_and_its_names_and_values(
     url: bytes, headers: list[tuple[bytes, bytes]], expected: bool
 ) -> None:
     assert LIMITS.hold_for(url, headers) is expected
-
-
-def test_refusals_are_logged_once_a_minute_with_their_number(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = RefusalLog()
-    with caplog.at_level(logging.WARNING, "bento_monitor"):
-        for now_s in (1000.0, 1001.0, 1059.0, 1061.0):
-            monkeypatch.setattr(time, "monotonic", lambda now_s=now_s: now_s)
-            log.note("why")
-    assert [record.args for record in caplog.records] == [(1, "why"), (3, "why")]
