@@ -24,13 +24,21 @@ class PlainAccessLog:
         self._logger = logging.getLogger(LOGGER_NAME)
         formats = BentoMLContainer.logging_formatting.get()
         self._trace_format, self._span_format = formats["trace_id"], formats["span_id"]
+        self._is_plain = False
         self._second = 0
         self._asctime = ""
+
+    def note(self, exchange: Exchange) -> None:
+        """Keep what the current context has of the request; the whole of it where filters may ask for more."""
+        exchange.service_name = _ServiceTraceContext._service_name_var.get()
+        if not self._is_plain:
+            self._records.note(exchange)
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
         """Write the lines of exchanges."""
         handler = _plain_handler(self._logger)
-        if handler is None or any(exchange.ledger is None for exchange in exchanges):
+        self._is_plain = handler is not None
+        if handler is None or not all(exchange.trace_id for exchange in exchanges):
             self._records.write(exchanges)
             return
         lines = "".join([self._line(exchange) for exchange in exchanges if self._rules.are_for(exchange)])
@@ -43,12 +51,8 @@ class PlainAccessLog:
         second = int(exchange.ended_wall_s)
         if second != self._second:
             self._second, self._asctime = second, time.strftime(DATE_FORMAT, time.localtime(second))
-        ledger = exchange.ledger
-        assert ledger is not None
-        assert exchange.context is not None
-        ids = f"trace={ledger.trace_id:{self._trace_format}},span={ledger.span_id:{self._span_format}}"
-        name = exchange.context.get(_ServiceTraceContext._service_name_var)
-        trace = f" ({ids},sampled={int(ledger.sampled)},service.name={name})"
+        ids = f"trace={exchange.trace_id:{self._trace_format}},span={exchange.span_id:{self._span_format}}"
+        trace = f" ({ids},sampled={int(exchange.is_sampled)},service.name={exchange.service_name})"
         message = LINE_FORMAT % describe(exchange, self._rules)
         return f"{self._asctime} [INFO] [{_component_name()}] {message}{trace}\n"
 

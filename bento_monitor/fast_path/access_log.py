@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 
-from .exchange import Exchange, Headers
+from .exchange import Exchange
 
 LOGGER_NAME = "bentoml.access"
 LINE_FORMAT = "%s (%s) (%s) %.3fms"
@@ -26,7 +26,7 @@ class AccessLogRules:
 
     def are_for(self, exchange: Exchange) -> bool:
         """Whether an exchange gets a line."""
-        return not exchange.scope["path"].startswith(self.skip_paths)
+        return not exchange.path.startswith(self.skip_paths)
 
 
 class AccessLog:
@@ -35,6 +35,10 @@ class AccessLog:
     def __init__(self, rules: AccessLogRules) -> None:
         self._rules = rules
         self._logger = logging.getLogger(LOGGER_NAME)
+
+    def note(self, exchange: Exchange) -> None:
+        """Keep the request's context, which is the current one."""
+        exchange.context = copy_context()
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
         """Write the records."""
@@ -59,26 +63,16 @@ class AccessLog:
 
 def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, float]:
     """What a line says: the client's address, the request, the response, and the milliseconds in between."""
-    scope = exchange.scope
-    client = scope.get("client")
+    client = exchange.client
     address = f"{client[0]}:{client[1]}" if client else "_"
-    request = f"scheme={scope['scheme']},method={scope['method']},path={scope['path']}"
+    request = f"scheme={exchange.scheme},method={exchange.method},path={exchange.path}"
     if rules.request_content_type:
-        request += f",type={_header(scope['headers'], b'content-type')}"
+        request += f",type={exchange.request_type.decode()}"
     if rules.request_content_length:
-        request += f",length={_header(scope['headers'], b'content-length')}"
+        request += f",length={exchange.request_length.decode()}"
     response = f"status={exchange.status}"
     if rules.response_content_type:
-        response += f",type={_header(exchange.response_headers, b'content-type')}"
+        response += f",type={exchange.response_type.decode()}"
     if rules.response_content_length:
-        response += f",length={_header(exchange.response_headers, b'content-length')}"
+        response += f",length={exchange.response_length.decode()}"
     return address, request, response, max(exchange.ended_s - exchange.begun_s, 0.0) * 1e3
-
-
-def _header(headers: Headers, wanted: bytes) -> str:
-    """The last header of that name, as BentoML takes it."""
-    value = b""
-    for name, found in headers:
-        if name == wanted:
-            value = found
-    return value.decode()

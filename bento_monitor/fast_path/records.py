@@ -27,6 +27,14 @@ class ExchangeWriter(Protocol):
         ...
 
 
+class LogWriter(ExchangeWriter, Protocol):
+    """A writer of the access log."""
+
+    def note(self, exchange: Exchange) -> None:
+        """Keep what is needed of the current context, which is that of the request; called at its last byte."""
+        ...
+
+
 class SeriesWriter(ExchangeWriter, Protocol):
     """A writer that also shows how many exchanges are in progress."""
 
@@ -38,8 +46,9 @@ class SeriesWriter(ExchangeWriter, Protocol):
 class ExchangeRecords:
     """Collects exchanges on the event loop; its thread hands them to the writers 20 times a second."""
 
-    def __init__(self, series: SeriesWriter | None, access_log: ExchangeWriter | None) -> None:
+    def __init__(self, series: SeriesWriter | None, access_log: LogWriter | None) -> None:
         self._series = series
+        self._access_log = access_log
         self._writers: list[tuple[ExchangeWriter, Guard]] = []
         if series is not None:
             self._writers.append((series, Guard("Writing metrics")))
@@ -61,9 +70,15 @@ class ExchangeRecords:
         """An exchange has begun."""
         self._in_progress[exchange.endpoint] += 1
 
+    def note(self, exchange: Exchange) -> None:
+        """The last byte of its answer is about to be sent, in the request's context."""
+        if self._access_log is not None:
+            self._access_log.note(exchange)
+
     def end(self, exchange: Exchange) -> None:
         """An exchange has ended; one that was not answered leaves no record, as in BentoML."""
         self._in_progress[exchange.endpoint] -= 1
+        exchange.close()
         if exchange.is_answered:
             self._ended.append(exchange)
             if len(self._ended) > _MAX_WAITING:

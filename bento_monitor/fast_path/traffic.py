@@ -74,7 +74,7 @@ class Traffic:
             if is_last:
                 exchange.ended_s = time.perf_counter()
                 exchange.ended_wall_s = time.time()
-                exchange.context = copy_context()
+                self._records.note(exchange)
                 exchange.is_answered = True
             await send(message)
             if ledger is not None:
@@ -113,7 +113,6 @@ class Traffic:
                 deadlines.end(key)
             if exchange.late_answer is not None:
                 await exchange.late_answer
-            exchange.task = None
             self._records.end(exchange)
 
     def _expire(self, exchange: Exchange, send: Send) -> None:

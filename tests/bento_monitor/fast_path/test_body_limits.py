@@ -17,6 +17,8 @@ class Kept:
     def __init__(self) -> None:
         self.statuses: list[int] = []
 
+    def note(self, exchange: Any) -> None: ...
+
     def write(self, exchanges: Any) -> None:
         self.statuses += [exchange.status for exchange in exchanges]
 

@@ -23,6 +23,9 @@ class Kept:
         self.exchanges: list[Exchange] = []
         self.in_progress: Mapping[str, int] = {}
 
+    def note(self, exchange: Exchange) -> None:
+        assert not exchange.is_answered or exchange.ended_s
+
     def write(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges += exchanges
 
