@@ -1,7 +1,8 @@
 """`make bench-served`: services served by stock BentoML, by us and by others, interleaved in one run.
 
 The sections are in `served_sections.py`, `served_memory.py` and `served_failures.py`; what they serve is in
-`served_plain.py`, `served_search.py`, `served_dependency.py`, `served_fastapi.py` and `served_litserve.py`.
+`served_plain.py`, `served_search.py`, `served_dependency.py`, `served_fastapi.py`,
+`served_litserve.py` and `served_asgi.py`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def sections(plan: Plan, requests: int) -> dict[str, Section]:
     for name in ("embedding", "numpy", "batched"):
         found[name] = Section(partial(measure_plain, name, plan), start_s + of_blocks(2))
     return found | {
-        "models": Section(partial(measure_models, plan), start_s + 2 * of_blocks(2, check_s=1.0, beside_s=bare_s)),
+        "models": Section(partial(measure_models, plan), start_s + 2 * of_blocks(3, check_s=1.0, beside_s=2 * bare_s)),
         "semantic": Section(
             partial(measure_semantic, plan), 3 * start_s + of_blocks(2, check_s=3.0, beside_s=plan.seconds)
         ),

@@ -25,10 +25,11 @@ from bento_monitor.serving.spec import ServerSpec
 SERVICES = Path(__file__).resolve().parent
 STOCK, AGAIN, INSTALLED = "stock", "stock again", "stock as installed"
 OURS, OFF, BENTOML_PATH = "ours", "ours off", "ours, BentoML's path"
-FASTAPI, LITSERVE = "fastapi", "litserve"
+FASTAPI, LITSERVE, ASGI = "fastapi", "litserve", "uvicorn alone"
 _OTHERS = {
     FASTAPI: ["-m", "uvicorn", "served_fastapi:app", "--port"],
     LITSERVE: ["served_litserve.py"],
+    ASGI: ["-m", "uvicorn", "served_asgi:app", "--no-access-log", "--port"],
 }
 _SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
 _OURS = {

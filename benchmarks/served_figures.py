@@ -63,10 +63,12 @@ def cpu_figures(samples: Samples, name: str) -> dict[str, Figure]:
     }
 
 
-def bare_figure(samples: Sequence[Sample], goal: float) -> Figure:
+def bare_figure(samples: Sequence[Sample], goal: float | None = None) -> Figure:
     """CPU time of the bare function over the server's."""
     ratios = [sample.bare_ratio for sample in samples if sample.bare_ratio is not None and not sample.is_failed]
     figure = _ratio([math.log(ratio) for ratio in ratios])
+    if goal is None:
+        return figure
     return Figure(figure.value, figure.unit, figure.ci95, f">= {goal:g}", figure.value >= goal)
 
 

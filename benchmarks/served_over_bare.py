@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from served_arms import OURS, SERVICES, Arm
+from served_arms import ASGI, OURS, SERVICES, Arm
 from wrk import Block
 
 LONGEST_S = 2.0
@@ -51,7 +51,7 @@ def start_bare() -> Iterator[BareLoop]:
 
 
 class BareModel:
-    """After each of our blocks: the model alone, for up to 2 s, per call."""
+    """After each block of ours, and of uvicorn alone: the model alone, for up to 2 s, per call."""
 
     def __init__(self, bare: BareLoop, name: str, seconds: float) -> None:
         self._bare = bare
@@ -62,7 +62,7 @@ class BareModel:
 
     def after(self, arm: Arm, block: Block) -> float | None:
         """CPU time of a call over the server's for a request."""
-        if arm.name != OURS:
+        if arm.name not in (OURS, ASGI):
             return None
         answer = self._bare.run(self._job)
         return answer["cpu_s"] * 1e6 / answer["calls"] / block.cpu_us

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from result import Figure
-from served_arms import AGAIN, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
+from served_arms import AGAIN, ASGI, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
 from served_blocks import Plan, Samples, measure
 from served_check import plain_workload, search_workload
 from served_figures import (
@@ -49,14 +49,15 @@ def measure_plain(name: str, plan: Plan) -> Part:
 
 
 def measure_models(plan: Plan) -> Part:
-    """Models of 1 and 5 ms of CPU time in a thread, and the same calls with no server."""
+    """Models of 1 and 5 ms of CPU time in a thread, and the same calls with uvicorn alone and with no server."""
     figures: dict[str, Figure] = {}
     found: dict[str, Samples] = {}
-    with start_arms([STOCK, OURS]) as arms, start_bare() as bare:
+    with start_arms([STOCK, OURS, ASGI]) as arms, start_bare() as bare:
         for length in ("1ms", "5ms"):
             name = f"model_{length}"
             samples = found[name] = measure(arms, plain_workload(name), plan, BareModel(bare, name, plan.seconds))
             figures[f"served_over_bare_{length}"] = bare_figure(samples[OURS], BARE_GOALS[length])
+            figures[f"uvicorn_alone_over_bare_{length}"] = bare_figure(samples[ASGI])
             figures[f"throughput_vs_stock_{name}"] = throughput(samples, STOCK)
             figures |= cpu_figures(samples, name)
     return Part(figures, raw_of(found))
