@@ -33,7 +33,6 @@ class Exchange:
         "ended_s",
         "ended_wall_s",
         "endpoint",
-        "is_answered",
         "is_sampled",
         "late_answer",
         "ledger",
@@ -63,7 +62,6 @@ class Exchange:
         self.status = 0
         self.response_headers: Headers = ()
         self.context: Context | None = None
-        self.is_answered = False
         self.task: asyncio.Task[Any] | None = None
         self.late_answer: asyncio.Future[None] | None = None
         self.service_name: str | None = None
@@ -82,7 +80,7 @@ class Exchange:
         self.span_id = 0 if ledger is None else ledger.span_id
         self.is_sampled = ledger is not None and ledger.sampled
         self.scope, self.response_headers = {}, ()
-        self.task = self.ledger = None
+        self.ledger = None
 
 
 def _type_and_length(headers: Headers) -> tuple[bytes, bytes]:

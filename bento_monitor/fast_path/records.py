@@ -70,19 +70,18 @@ class ExchangeRecords:
         """An exchange has begun."""
         self._in_progress[exchange.endpoint] += 1
 
-    def note(self, exchange: Exchange) -> None:
-        """The last byte of its answer is about to be sent, in the request's context."""
+    def answer(self, exchange: Exchange) -> None:
+        """The last byte of its answer is about to be sent, in the request's context: it is written from now on."""
         if self._access_log is not None:
             self._access_log.note(exchange)
+        exchange.close()
+        self._ended.append(exchange)
+        if len(self._ended) > _MAX_WAITING:
+            self.flush()
 
     def end(self, exchange: Exchange) -> None:
         """An exchange has ended; one that was not answered leaves no record, as in BentoML."""
         self._in_progress[exchange.endpoint] -= 1
-        exchange.close()
-        if exchange.is_answered:
-            self._ended.append(exchange)
-            if len(self._ended) > _MAX_WAITING:
-                self.flush()
 
     def flush(self) -> None:
         """Write everything that has ended until now."""

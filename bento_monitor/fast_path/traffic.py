@@ -74,8 +74,7 @@ class Traffic:
             if is_last:
                 exchange.ended_s = time.perf_counter()
                 exchange.ended_wall_s = time.time()
-                self._records.note(exchange)
-                exchange.is_answered = True
+                self._records.answer(exchange)
             await send(message)
             if ledger is not None:
                 ledger.stamp_sent(is_last=is_last)
@@ -113,6 +112,7 @@ class Traffic:
                 deadlines.end(key)
             if exchange.late_answer is not None:
                 await exchange.late_answer
+            exchange.task = None
             self._records.end(exchange)
 
     def _expire(self, exchange: Exchange, send: Send) -> None:

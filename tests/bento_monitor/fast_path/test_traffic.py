@@ -24,7 +24,7 @@ class Kept:
         self.in_progress: Mapping[str, int] = {}
 
     def note(self, exchange: Exchange) -> None:
-        assert not exchange.is_answered or exchange.ended_s
+        assert exchange.ended_s
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges += exchanges
