@@ -80,7 +80,7 @@ class ExchangeRecords:
             self.flush()
 
     def end(self, exchange: Exchange) -> None:
-        """An exchange has ended; one that was not answered leaves no record, as in BentoML."""
+        """An exchange is in progress no more; one that was not answered has left no record, as in BentoML."""
         self._in_progress[exchange.endpoint] -= 1
 
     def flush(self) -> None:

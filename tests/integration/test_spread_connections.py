@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
@@ -41,19 +42,13 @@ def serve(folder: Path) -> Iterator[ServerProcess]:
 
 def wait_for_both(server: ServerProcess) -> None:
     """A worker says that it is up a little before it accepts."""
-    deadline = time.monotonic() + WAIT_S
-    while len(set(answering(server, 8))) < 2:
-        assert time.monotonic() < deadline, server.last_log_lines()
-        time.sleep(0.05)
+    wait_until(lambda: len(set(answering(server, 8))) == 2, WAIT_S)
     wait_until_left(server)
 
 
 def wait_until_left(server: ServerProcess) -> None:
     """Wait until the workers have seen that nobody is connected."""
-    deadline = time.monotonic() + WAIT_S
-    while any(held(server, pid) for pid in server.worker_pids()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not any(held(server, pid) for pid in server.worker_pids()), WAIT_S)
     time.sleep(0.05)
 
 
