@@ -6,7 +6,9 @@ Python's oldest generation is walked whole, and a service's imports alone are so
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
+import threading
 from collections.abc import Callable
 
 _IDLE_POLL_S = 0.2
@@ -45,3 +47,16 @@ class Collector:
         self._waiting = None
         gc.unfreeze()
         self.freeze()
+        # It lets go of the interpreter, and takes some 20 ms: a request that comes now does not wait for it.
+        threading.Thread(target=_trim, name="bento-monitor-trim", daemon=True).start()
+
+
+def _trim() -> None:
+    """Give freed memory back to the system. glibc keeps it: 230 MiB after 50 swaps of a model of 16 MiB.
+
+    Its allocator raises the size from which it maps memory by itself, at the first weights freed, to their size; the
+    next ones lie between other things in its arenas. Other allocators have no such call, and nothing is done.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

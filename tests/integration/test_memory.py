@@ -135,6 +135,7 @@ def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: M
         promote(pointer, release, folder)
         assert memory.ask("tie") == {"release": release.name}
         if swap == 9:
+            time.sleep(1)  # several of the moments at which an idle worker collects
             after_ten_mib = memory.resident_mib()
     # Each of the 40 swaps since then has left its weights behind, until the collector comes in an idle moment.
-    wait_until(lambda: memory.resident_mib() - after_ten_mib < 4 * WEIGHTS_MIB)
+    wait_until(lambda: memory.resident_mib() - after_ten_mib < 2 * WEIGHTS_MIB)
