@@ -90,6 +90,10 @@ def _ready_server(service: Any, settings: MonitorSettings) -> None:
             max_waiting=settings.max_waiting_connections,
         )
         limit_heads(limits)
+    if holds("joined_writes"):
+        from .bentoml_hooks.uvicorn_writes import join_writes
+
+        join_writes()
     if holds("sessions"):
         from .bentoml_hooks.sessions import keep_sessions
 

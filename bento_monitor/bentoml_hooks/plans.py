@@ -14,18 +14,30 @@ from _bentoml_impl.serde import JSONSerde
 from _bentoml_sdk.io_models import ARGS, KWARGS, IOMixin, IORootModel, is_file_type
 from bentoml._internal.utils import get_original_func
 from bentoml._internal.utils.uri import join_paths
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from ..fast_path.numbers import dump_numbers
+from ..fast_path.json_bytes import dump_json
 from ..fast_path.plan import Answer, Arguments, PathChoice, Plan
 from .io_stamps import unstamped
 from .plan_check import find_difference
 
 _TEXT_SCHEMAS = ("string", "file")
-# Values that were validated against these are dumped as lists, or at any rate never as text or bytes. BentoML dumps
-# every value twice, to see.
-_LISTS = {"builtins.list", "numpy.ndarray", "torch.Tensor"}
-_NEVER_TEXT = {*_LISTS, "builtins.int", "builtins.float", "builtins.bool", "builtins.dict", "pandas.DataFrame"}
+# Values that were validated against these are never dumped as text or bytes. BentoML dumps every value twice, to see.
+_NEVER_TEXT = {
+    "builtins.bool",
+    "builtins.dict",
+    "builtins.float",
+    "builtins.int",
+    "builtins.list",
+    "numpy.ndarray",
+    "pandas.DataFrame",
+    "torch.Tensor",
+}
+
+
+# BentoML asks for each value, and imports Pillow's place-holder to know.
+_is_file_type = functools.lru_cache(maxsize=256)(is_file_type)
 
 
 class ApiCaller(Protocol):
@@ -152,7 +164,10 @@ def _parser(method: Any, context: Any) -> Callable[[bytes], Arguments]:
 def _reader(spec: Any) -> Callable[[bytes], Any]:
     """`spec.model_validate_json`; for a root model without building its JSON schema each time."""
     if not issubclass(spec, IORootModel):
-        return lambda body: spec.model_validate_json(body or b"{}")
+        if spec.model_validate_json.__func__ is not BaseModel.model_validate_json.__func__:
+            return lambda body: spec.model_validate_json(body or b"{}")
+        validate_json = spec.__pydantic_validator__.validate_json
+        return lambda body: validate_json(body or b"{}")
     if spec.model_validate_json.__func__ is not IORootModel.model_validate_json.__func__:
         raise _StepAside("its input is read by code of its own")
     if spec.model_json_schema().get("type") in _TEXT_SCHEMAS:
@@ -170,19 +185,23 @@ def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
         return lambda obj: None if _is_left_to_bentoml(obj) else _answer(_to_json(obj), content_type)
 
     kind = _kind_of_value(spec.model_fields["root"].annotation)
-    is_plain = spec.model_dump_json is IORootModel.model_dump_json
-    dump = _list_to_json if is_plain and kind in _LISTS else _to_json
+    if spec.model_dump_json is not IORootModel.model_dump_json or spec.__init__ is not IORootModel.__init__:
+        raise _StepAside("its output is written by code of its own")
+    validate, dump = spec.__pydantic_validator__.validate_python, spec.__pydantic_serializer__.to_python
 
     def render(obj: Any) -> Answer | None:
-        if _is_left_to_bentoml(obj) or is_file_type(type(obj)):
+        if _is_left_to_bentoml(obj) or _is_file_type(type(obj)):
             return None
-        model = obj if isinstance(obj, IORootModel) else spec(obj)
-        if kind in _NEVER_TEXT and model is not obj:
-            return _answer(dump(model), content_type)
-        rendered = model.model_dump()
-        if isinstance(rendered, str):
-            return _answer(rendered.encode(), content_type)
-        return _answer(rendered if isinstance(rendered, bytes) else _to_json(model), content_type)
+        is_model = isinstance(obj, IORootModel)
+        model = obj
+        if not is_model:  # as `spec(obj)`, in one step
+            model = spec.__new__(spec)
+            validate({"root": obj}, self_instance=model)
+        if is_model or kind not in _NEVER_TEXT:
+            rendered = model.model_dump()
+            if isinstance(rendered, str | bytes):
+                return _answer(rendered if isinstance(rendered, bytes) else rendered.encode(), content_type)
+        return _answer(_to_json(model) if is_model else dump_json(dump(model, mode="json")["root"]), content_type)
 
     return render
 
@@ -199,12 +218,6 @@ def _is_left_to_bentoml(obj: Any) -> bool:
 def _to_json(model: Any) -> bytes:
     text: str = model.model_dump_json(exclude=set(getattr(model, "multipart_fields", ())))
     return text.encode()
-
-
-def _list_to_json(model: Any) -> bytes:
-    values = model.model_dump(mode="json", exclude=set())
-    numbers = dump_numbers(values)
-    return json.dumps(values).encode() if numbers is None else numbers
 
 
 def _answer(body: bytes, content_type: tuple[bytes, bytes]) -> Answer:

@@ -95,6 +95,15 @@ def _check_head_limits() -> None:
         _expect("url", "url" in protocol.on_message_begin.__code__.co_names, True)
 
 
+def _check_joined_writes() -> None:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    protocol: Any = AutoHTTPProtocol
+    _expect("connection_made", _parameters(protocol.connection_made), ["self", "transport"])
+    kept = {"access_log", "access_logger"}
+    _expect("the protocol's parts", kept & set(protocol.__init__.__code__.co_names), kept)
+
+
 def _check_traffic() -> None:
     from .sources import TRAFFIC, changed
 
@@ -138,6 +147,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "request_id": _check_request_id,
     "read_stamp": _check_read_stamp,
     "head_limits": _check_head_limits,
+    "joined_writes": _check_joined_writes,
     "traffic": _check_traffic,
     "schema": _check_schema,
     "answers": _check_answers,

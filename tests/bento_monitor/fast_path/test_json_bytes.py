@@ -1,4 +1,4 @@
-"""Numbers as bytes: what is written is what `json.dumps` writes, or nothing is."""
+"""JSON as bytes: what is written is what `json.dumps` writes."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bento_monitor.fast_path.numbers import dump_numbers
+from bento_monitor.fast_path.json_bytes import dump_json, dump_numbers
 
 floats = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-1e3, 1e3, width=32)
 
@@ -43,3 +43,8 @@ LEFT = ([1.0] * 15, [[1.0], []] * 8, 1.5, *([value] * 16 for value in REPEATED))
 @pytest.mark.parametrize("values", LEFT)
 def test_what_could_differ_is_left_to_json_dumps(values: object) -> None:
     assert dump_numbers(values) is None
+
+
+@pytest.mark.parametrize("value", [0, -(10**30), True, False, None, 1.5, math.nan, "\u00e9", {"a": [1]}, [2.5] * 20])
+def test_any_value_is_written_as_json_dumps_does(value: object) -> None:
+    assert dump_json(value) == json.dumps(value).encode()

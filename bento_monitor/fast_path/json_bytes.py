@@ -1,4 +1,4 @@
-"""Lists of numbers as `json.dumps` writes them, several times faster.
+"""What `json.dumps` writes, several times faster where values are of a few plain kinds.
 
 `json.dumps` writes a float by `repr`, at half a microsecond each. pydantic's serialiser writes the same shortest
 digits, and differs in three things alone: no space after a comma, exponents written in another way, and where exponents
@@ -7,6 +7,8 @@ begin (`repr`: below 1e-4 and from 1e16 on). So it serves where no number needs 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,24 @@ from pydantic_core import to_json
 
 _LEAST_NUMBERS = 16
 _SMALLEST, _LARGEST = 1e-4, 1e16
+_PLAIN: dict[type, Callable[[Any], str]] = {int: int.__repr__, bool: {False: "false", True: "true"}.__getitem__}
+
+
+def dump_json(value: Any) -> bytes:
+    """What `json.dumps` writes for a value, as bytes."""
+    plain = _PLAIN.get(type(value))
+    if plain is not None:
+        return plain(value).encode()
+    numbers = dump_numbers(value)
+    return json.dumps(value).encode() if numbers is None else numbers
 
 
 def dump_numbers(values: Any) -> bytes | None:
     """What `json.dumps` writes for a list of numbers, or of such lists; None for anything that could differ."""
-    if type(values) is not list:
+    first = values
+    while type(first) is list and first:
+        first = first[0]
+    if type(first) is not float or type(values) is not list:
         return None
     try:
         array = np.asarray(values)
