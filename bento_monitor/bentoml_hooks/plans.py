@@ -37,7 +37,7 @@ _NEVER_TEXT = {
 
 
 # BentoML asks for each value, and imports Pillow's place-holder to know.
-_is_file_type = functools.lru_cache(maxsize=256)(is_file_type)
+_is_file_type: Callable[[Any], bool] = functools.lru_cache(maxsize=256)(is_file_type)
 
 
 class ApiCaller(Protocol):
@@ -164,7 +164,8 @@ def _parser(method: Any, context: Any) -> Callable[[bytes], Arguments]:
 def _reader(spec: Any) -> Callable[[bytes], Any]:
     """`spec.model_validate_json`; for a root model without building its JSON schema each time."""
     if not issubclass(spec, IORootModel):
-        if spec.model_validate_json.__func__ is not BaseModel.model_validate_json.__func__:
+        stock: Any = BaseModel.model_validate_json
+        if spec.model_validate_json.__func__ is not stock.__func__:
             return lambda body: spec.model_validate_json(body or b"{}")
         validate_json = spec.__pydantic_validator__.validate_json
         return lambda body: validate_json(body or b"{}")

@@ -59,6 +59,10 @@ CONNECTIONS = {
     "uvicorn.server:Server.shutdown": "9b33c50562992b1e",
     "uvicorn.server:ServerState": "f2260fbf10154746",
 }
+# What sends an answer.
+WRITTEN_ANSWERS = {
+    "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "e67d470d435dcc1c",
+}
 
 
 def changed(expected: dict[str, str]) -> list[str]:
@@ -81,5 +85,5 @@ def source_hash(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for each in (*ANSWERS, *TRAFFIC, *SESSIONS, *CONNECTIONS):
+    for each in (*ANSWERS, *TRAFFIC, *SESSIONS, *CONNECTIONS, *WRITTEN_ANSWERS):
         sys.stdout.write(f'    "{each}": "{source_hash(each)}",\n')

@@ -134,6 +134,12 @@ def _check_connections() -> None:
     _expect_unchanged(changed(CONNECTIONS))
 
 
+def _check_written_answers() -> None:
+    from .sources import WRITTEN_ANSWERS, changed
+
+    _expect_unchanged(changed(WRITTEN_ANSWERS))
+
+
 def _expect_unchanged(names: list[str]) -> None:
     if names:
         raise LookupError(f"the source has changed of {', '.join(names)}")
@@ -148,6 +154,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "read_stamp": _check_read_stamp,
     "head_limits": _check_head_limits,
     "joined_writes": _check_joined_writes,
+    "written_answers": _check_written_answers,
     "traffic": _check_traffic,
     "schema": _check_schema,
     "answers": _check_answers,
@@ -170,6 +177,7 @@ def check_hooks() -> tuple[HookStatus, ...]:
     return tuple(_status(name, check) for name, check in _CHECKS.items())
 
 
+@cache
 def holds(name: str) -> bool:
     """Whether the hook of this name can be used."""
     return any(status.name == name and status.holds for status in check_hooks())

@@ -16,7 +16,8 @@ from .path import FastPath
 from .plan import PathChoice
 from .records import ExchangeRecords
 from .scope_keys import LEDGER, READ_STAMP
-from .traffic import Application, Message, Receive, Scope, Send, Traffic
+from .sending import Message
+from .traffic import Application, Receive, Scope, Send, Traffic
 
 _HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", METRICS_PATH})
 # A child of BentoML's logger: its level and handler show what a service says of itself at its start.
@@ -124,13 +125,18 @@ class Entry:
         self, ledger: Ledger, leave: Callable[[], None], scope: Scope, receive: Receive, send: Send
     ) -> None:
         fast_path = self._fast_path
+        is_fast = False
         self._worker.in_flight += 1
         try:
-            if fast_path is not None and fast_path.plan_for(scope) is not None:
-                await self._serve_fast(fast_path, ledger, scope, receive, send)
+            if fast_path is not None and self._shortcut is not None and fast_path.plan_for(scope) is not None:
+                is_fast = True
+                # Nothing is around it but its traffic.
+                await self._shortcut.traffic.run(fast_path.serve, scope, receive, send)
             else:
                 await self._serve_by_bentoml(ledger, scope, receive, send)
         except BaseException as error:
+            if is_fast and not ledger.status and isinstance(error, Exception):
+                await _answer_failed(ledger, scope, receive, send)
             ledger.error_type = type(error).__qualname__
             if not _was_left(ledger, error):
                 raise
@@ -149,24 +155,6 @@ class Entry:
                 ledger.stamp_sent(is_last=not message.get("more_body", False))
 
         await self._application(scope, receive, stamped_send)
-
-    async def _serve_fast(
-        self, fast_path: FastPath, ledger: Ledger, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Serve a request with nothing around it but its traffic.
-
-        What is raised out of it is answered as Starlette's outermost middleware does, which lies outside BentoML's.
-        """
-        assert self._shortcut is not None
-        try:
-            await self._shortcut.traffic.run(fast_path.serve, scope, receive, send)
-        except Exception:
-            if not ledger.status:
-                from starlette.responses import PlainTextResponse
-
-                ledger.status = 500
-                await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
-            raise
 
     def _finish(self, ledger: Ledger) -> None:
         ledger.connection = None  # it leads back to the ledger by its scope: a cycle, for the collector to find
@@ -215,6 +203,14 @@ def _was_left(ledger: Ledger, error: BaseException) -> bool:
     task = asyncio.current_task()
     is_stopped = task is not None and task.cancelling() > 0
     return isinstance(error, asyncio.CancelledError) and ledger.is_client_gone and not is_stopped
+
+
+async def _answer_failed(ledger: Ledger, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what was raised out of the fast path as Starlette's outermost middleware does, which is not around it."""
+    from starlette.responses import PlainTextResponse
+
+    ledger.status = 500
+    await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
 
 
 def _connection_of(receive: Receive) -> Connection | None:

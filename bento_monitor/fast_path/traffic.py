@@ -20,8 +20,8 @@ from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
 from .scope_keys import LEDGER
+from .sending import Message, Sending, WriteAnswer
 
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -41,13 +41,20 @@ class TrafficLimits:
 class Traffic:
     """Runs requests within the service's limits, and hands what they were to the records."""
 
-    def __init__(self, limits: TrafficLimits, records: ExchangeRecords, endpoint_of: Callable[[str], str]) -> None:
-        """`endpoint_of` gives the template of the route of a path."""
+    def __init__(
+        self,
+        limits: TrafficLimits,
+        records: ExchangeRecords,
+        endpoint_of: Callable[[str], str],
+        write_answer: WriteAnswer | None = None,
+    ) -> None:
+        """`endpoint_of` gives the template of the route of a path; `write_answer` is the server's, if it has it."""
         self._limits = limits
         self._records = records
         self._endpoint_of = endpoint_of
         self._deadlines = None if limits.timeout_s is None else Deadlines(limits.timeout_s)
         self._idle_bodies = None if limits.body is None else Deadlines(limits.body.idle_timeout_s)
+        self._write_answer = write_answer
         self._running = 0
 
     async def run(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,57 +66,27 @@ class Traffic:
         """
         ledger: Ledger | None = scope.get(LEDGER)
         exchange = Exchange(scope, self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
-        deadlines = self._deadlines
-        key = 0
-
-        async def observed_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                exchange.response_headers = message.get("headers", ())
-                if ledger is not None:
-                    ledger.status = exchange.status
-                await send(message)
-                return
-            is_last = not message.get("more_body", False)
-            if is_last:
-                exchange.ended_s = time.perf_counter()
-                exchange.ended_wall_s = time.time()
-                self._records.answer(exchange)
-            await send(message)
-            if ledger is not None:
-                ledger.stamp_sent(is_last=is_last)
-
-        async def timed_send(message: Message) -> None:
-            nonlocal key
-            if exchange.late_answer is not None:
-                return
-            if key:
-                assert deadlines is not None
-                deadlines.end(key)
-                key = 0
-            await observed_send(message)
-
-        if deadlines is not None:
-            key = deadlines.watch(lambda: self._expire(exchange, observed_send))
+        sending = Sending(exchange, ledger, self._records, receive, send, self._write_answer)
+        if self._deadlines is not None:
+            sending.limit_time(self._deadlines, lambda: self._expire(exchange, sending.observed))
             exchange.task = asyncio.current_task()
         body = self._limits.body
         if body is not None and not body.hold_for(receive):
-            application, receive = self._limit_body(body, application, exchange, receive, observed_send)
+            application, receive = self._limit_body(body, application, exchange, receive, sending.observed)
         self._records.begin(exchange)
         try:
             limit = self._limits.max_concurrency
             if limit is None or scope["path"] in self._limits.unlimited_paths:
-                await application(scope, receive, timed_send)
+                await application(scope, receive, sending)
             else:
-                await self._admit(limit, application, scope, receive, timed_send)
+                await self._admit(limit, application, scope, receive, sending)
         except BaseException:
             if exchange.late_answer is None:
                 raise
             assert exchange.task is not None
             exchange.task.uncancel()
         finally:
-            if key and deadlines is not None:
-                deadlines.end(key)
+            sending.end_time_limit()
             if exchange.late_answer is not None:
                 await exchange.late_answer
             exchange.task = None

@@ -5,10 +5,9 @@ import logging
 from typing import Any
 
 import pytest
-from uvicorn import Config
+from played_connection import Line, PlayedServer
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from bento_monitor.bentoml_hooks.uvicorn_limits import _limited
 from bento_monitor.fast_path.head_limits import HeadLimits
@@ -19,57 +18,11 @@ CHUNKED = b"POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
 BOTH = pytest.mark.parametrize("protocol", [HttpToolsProtocol, H11Protocol])
 
 
-class Line(asyncio.Transport):
-    """A connection to a server: what it was sent, and whether it was closed."""
-
-    def __init__(self, server: "Server") -> None:
-        super().__init__()
-        self.sent = b""
-        self.is_closed = False
-        self._server = server
-        self.protocol = server.protocol(server.config, server.state, {})
-        self.protocol.connection_made(self)
-
-    def feed(self, data: bytes) -> None:
-        self.protocol.data_received(data)
-
-    def write(self, data: Any) -> None:
-        self.sent += data
-
-    def close(self) -> None:
-        if not self.is_closed:
-            self.is_closed = True
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    @property
-    def statuses(self) -> list[int]:
-        return [int(part[:3]) for part in self.sent.split(b"HTTP/1.1 ")[1:]]
-
-
-class Server:
-    """One worker's."""
+class Server(PlayedServer):
+    """One worker's, with limits."""
 
     def __init__(self, protocol: Any = HttpToolsProtocol, application: Any = None, limits: HeadLimits = LIMITS) -> None:
-        self.served = 0
-        self.config = Config(app=application or self.answer, interface="asgi3", log_config=None, lifespan="off")
-        self.config.load()
-        self.state = ServerState()
-        self.protocol = _limited(protocol, limits)
-
-    async def answer(self, _scope: Any, _receive: Any, send: Any) -> None:
-        self.served += 1
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        super().__init__(_limited(protocol, limits), application)
 
 
 @pytest.mark.parametrize(

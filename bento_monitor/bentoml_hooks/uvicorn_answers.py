@@ -1,0 +1,46 @@
+"""A whole answer written on uvicorn's side of a request, without two messages on their way through its `send`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+
+from .uvicorn_writes import JoinedWrites
+
+_OK = STATUS_LINE[200]
+
+
+def write_answer(receive: Any, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a whole answer with status 200, as `RequestResponseCycle.send` does for its two messages.
+
+    Args:
+        receive: what uvicorn gave the application; another server's is left to that server.
+        headers: the body's length is among them, and names are valid and in lower case.
+        body: all of it.
+
+    Returns:
+        Whether it was written; what `send` treats in another way is left to it.
+    """
+    cycle: Any = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle:
+        return False
+    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or cycle.access_log:
+        return False
+    parts = [_OK]
+    for name, value in (*cycle.default_headers, *headers):
+        if name == b"connection" or HEADER_VALUE_RE.search(value):
+            return False
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = cycle.chunked_encoding = False
+    transport: Any = cycle.transport
+    write = transport.write_answer if type(transport) is JoinedWrites else transport.write
+    write(b"".join(parts))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        transport.close()
+    cycle.on_response()
+    return True

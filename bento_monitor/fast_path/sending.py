@@ -1,0 +1,106 @@
+"""`send` of one request: what is sent is noted on its exchange and its ledger, and ends its time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from ..tracing.ledger import Ledger
+from .deadlines import Deadlines
+from .exchange import Exchange
+from .records import ExchangeRecords
+
+Message = MutableMapping[str, Any]
+# Writes a whole answer with status 200 on the server's side of a request, its `receive`; False where that cannot be.
+WriteAnswer = Callable[[Any, Sequence[tuple[bytes, bytes]], bytes], bool]
+
+
+class Sending:
+    """What an application is given as its `send`."""
+
+    __slots__ = ("_deadlines", "_exchange", "_key", "_ledger", "_receive", "_records", "_send", "_write_answer")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        ledger: Ledger | None,
+        records: ExchangeRecords,
+        receive: Any,
+        send: Callable[[Message], Awaitable[None]],
+        write_answer: WriteAnswer | None,
+    ) -> None:
+        """`receive` and `send` are the server's."""
+        self._exchange = exchange
+        self._ledger = ledger
+        self._records = records
+        self._receive = receive
+        self._send = send
+        self._write_answer = write_answer
+        self._deadlines: Deadlines | None = None
+        self._key = 0
+
+    def limit_time(self, deadlines: Deadlines, on_expired: Callable[[], None]) -> None:
+        """Call `on_expired` where no answer has begun in time."""
+        self._deadlines = deadlines
+        self._key = deadlines.watch(on_expired)
+
+    def end_time_limit(self) -> None:
+        """The request has begun to answer, or has ended."""
+        if self._key:
+            assert self._deadlines is not None
+            self._deadlines.end(self._key)
+            self._key = 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send for the application; nothing, once it was answered in its place."""
+        if self._exchange.late_answer is None:
+            self.end_time_limit()
+            await self.observed(message)
+
+    async def observed(self, message: Message) -> None:
+        """Send, and note it."""
+        if message["type"] == "http.response.start":
+            self._note_start(message["status"], message.get("headers", ()))
+            await self._send(message)
+            return
+        is_last = not message.get("more_body", False)
+        if is_last:
+            self._note_end()
+        await self._send(message)
+        if self._ledger is not None:
+            self._ledger.stamp_sent(is_last=is_last)
+
+    async def answer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer with status 200 for the application, in one step where the server allows it."""
+        exchange = self._exchange
+        if exchange.late_answer is not None:
+            return
+        if self._write_answer is not None and self._write_answer(self._receive, headers, body):
+            self.end_time_limit()
+            self._note_start(200, headers)
+            self._note_end()
+            if self._ledger is not None:
+                self._ledger.stamp_sent(is_last=True)
+            return
+        await send_answer(self, headers, body)
+
+    def _note_start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._exchange.status = status
+        self._exchange.response_headers = headers
+        if self._ledger is not None:
+            self._ledger.status = status
+
+    def _note_end(self) -> None:
+        exchange = self._exchange
+        exchange.ended_s = time.perf_counter()
+        exchange.ended_wall_s = time.time()
+        self._records.answer(exchange)
+
+
+async def send_answer(
+    send: Callable[[Message], Awaitable[None]], headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send a whole answer with status 200 as ASGI has it."""
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

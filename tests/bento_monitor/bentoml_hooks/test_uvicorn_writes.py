@@ -1,0 +1,144 @@
+"""Answers in one write each: what uvicorn writes with ours around it, on a connection that a test plays."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from played_connection import Line, PlayedServer
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bento_monitor.bentoml_hooks import uvicorn_writes
+from bento_monitor.bentoml_hooks.uvicorn_answers import write_answer
+from bento_monitor.bentoml_hooks.uvicorn_writes import _joined
+
+REQUEST = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}"
+LAST_REQUEST = REQUEST.replace(b"host: h", b"host: h\r\nconnection: close")
+HEADERS = [(b"content-length", b"2"), (b"content-type", b"text/plain")]
+
+
+def start(length: int) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % length)]}
+
+
+def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def played(clock: Any, application: Any, data: bytes = REQUEST, protocol: Any = HttpToolsProtocol) -> Line:
+    """What a connection to an application came to."""
+
+    async def scenario() -> Line:
+        line = Line(PlayedServer(_joined(protocol), application))
+        line.feed(data)
+        await clock.advance(0)
+        return line
+
+    line: Line = clock.run(scenario())
+    return line
+
+
+@pytest.mark.parametrize("protocol", [HttpToolsProtocol, H11Protocol])
+@pytest.mark.parametrize("size", [2, 100_000])
+def test_a_head_and_its_body_are_written_at_once(clock: Any, protocol: Any, size: int) -> None:
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(start(size))
+        await send(body(b"x" * size))
+
+    line = played(clock, application, protocol=protocol)
+    assert len([each for each in line.writes if each]) == 1
+    assert line.sent.endswith(b"\r\n\r\n" + b"x" * size)
+
+
+def test_a_stream_s_head_and_parts_are_written_when_they_are_sent(clock: Any) -> None:
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(start(4))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await send(body(b"ab", more=True))
+        await send(body(b"cd"))
+
+    head, *parts = played(clock, application).writes
+    assert head.endswith(b"\r\n\r\n")
+    assert parts == [b"ab", b"cd"]
+
+
+def test_a_head_is_written_before_the_connection_is_closed(clock: Any) -> None:
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(start(4))
+        raise ValueError
+
+    line = played(clock, application)
+    assert (line.statuses, line.is_closed) == ([200], True)
+
+
+class Answering:
+    """An application that answers at once."""
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]] = HEADERS) -> None:
+        self.headers = headers
+        self.was_written: list[bool] = []
+
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+        self.was_written.append(write_answer(receive, self.headers, b"ok"))
+        if not self.was_written[-1]:
+            await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+            await send(body(b"ok"))
+
+
+async def uvicorn_own(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send(body(b"ok"))
+
+
+@pytest.mark.parametrize("data", [REQUEST, LAST_REQUEST, REQUEST * 3, REQUEST + LAST_REQUEST])
+def test_a_whole_answer_is_what_uvicorn_writes(clock: Any, data: bytes) -> None:
+    application = Answering()
+    ours, stock = played(clock, application, data), played(clock, uvicorn_own, data)
+    assert set(application.was_written) == {True}
+    assert (ours.sent, ours.is_closed) == (stock.sent, stock.is_closed)
+
+
+@pytest.mark.parametrize("header", [(b"connection", b"close"), (b"a", b"b\r\nc: d")])
+def test_what_uvicorn_treats_in_another_way_is_left_to_it(clock: Any, header: tuple[bytes, bytes]) -> None:
+    application = Answering([*HEADERS, header])
+    line = played(clock, application)
+    assert application.was_written == [False]
+    assert (line.statuses, line.is_closed) == ([] if b"\r" in header[1] else [200], True)
+
+
+def test_another_server_s_requests_are_left_to_it() -> None:
+    async def receive() -> None: ...
+
+    assert not write_answer(receive, HEADERS, b"ok")
+
+
+@pytest.mark.parametrize(("apart_s", "written"), [(0.0001, [0, 0, 0, 3]), (0.01, [0, 1, 2, 3])])
+def test_answers_are_held_for_the_turn_only_where_they_follow_closely(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, apart_s: float, written: list[int]
+) -> None:
+    """`written` has the answers on the wire before each of three that one turn brings, and at its end."""
+    now_s = 0.0
+    monkeypatch.setattr(uvicorn_writes.time, "monotonic", lambda: now_s)
+    seen: list[int] = []
+    lines: list[Line] = []
+
+    async def application(_scope: Any, receive: Any, _send: Any) -> None:
+        nonlocal now_s
+        seen.append(sum(len(line.writes) for line in lines))
+        now_s += apart_s
+        write_answer(receive, HEADERS, b"ok")
+
+    async def scenario() -> None:
+        server = PlayedServer(_joined(HttpToolsProtocol), application)
+        for count in (1, 3):
+            lines[:] = [Line(server) for _ in range(count)]
+            seen.clear()
+            for line in lines:
+                line.feed(REQUEST)
+            await clock.advance(0)
+        seen.append(sum(len(line.writes) for line in lines))
+
+    clock.run(scenario())
+    assert seen == written
