@@ -47,6 +47,7 @@ class WorkerMonitor:
 
     async def stop(self) -> None:
         """Hand over what is queued, within the time that the settings give."""
+        self.collector.stop()
         await asyncio.to_thread(self._agent.stop)
         await asyncio.to_thread(self.telemetry.shutdown, self._settings.flush_timeout_s)
 

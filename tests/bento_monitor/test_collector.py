@@ -12,10 +12,11 @@ from bento_monitor.collector import Collector
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    thresholds = gc.get_threshold()
+    thresholds, callbacks = gc.get_threshold(), list(gc.callbacks)
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
+    gc.callbacks[:] = callbacks
 
 
 class Model:
@@ -25,10 +26,68 @@ class Model:
         self.itself = self
 
 
+async def frozen(collector: Collector) -> None:
+    collector.freeze()
+
+
 def test_what_is_there_at_the_start_is_frozen_and_the_collector_stays_on() -> None:
-    Collector(lambda: True).freeze()
+    asyncio.run(frozen(Collector(lambda: True)))
     assert gc.get_freeze_count() > 1000
     assert gc.isenabled()
+
+
+class Process:
+    size_bytes = 100 * 2**20
+
+    def __call__(self) -> int:
+        return self.size_bytes
+
+
+def young_collections(count: int) -> None:
+    for _ in range(count):
+        gc.collect(0)
+
+
+def test_older_generations_are_walked_once_the_process_has_grown_and_not_before() -> None:
+    async def scenario() -> list[bool]:
+        process = Process()
+        collector = Collector(lambda: False, process)
+        collector.freeze()
+        old = Model()
+        seen = weakref.ref(old)
+        young_collections(2)  # it is old now
+        del old
+        found = []
+        for grown_mib in (0, 31, 33):
+            process.size_bytes = (100 + grown_mib) * 2**20
+            young_collections(100)
+            await asyncio.sleep(0)
+            found.append(seen() is None)
+        return found
+
+    assert asyncio.run(scenario()) == [False, False, True]
+
+
+@pytest.mark.parametrize(("garbage", "is_eager"), [(10, False), (200, True)])
+def test_they_are_walked_often_for_as_long_as_garbage_is_found(garbage: int, is_eager: bool) -> None:
+    asyncio.run(frozen(Collector(lambda: False)))
+    assert gc.get_threshold()[1] == 1_000_000
+    for _ in range(garbage):
+        Model()
+    gc.collect(1)
+    assert gc.get_threshold()[1] == (10 if is_eager else 1_000_000)
+    gc.collect(1)
+    assert gc.get_threshold()[1] == 1_000_000
+
+
+def test_one_that_is_stopped_watches_no_more() -> None:
+    collector = Collector(lambda: False)
+    before = list(gc.callbacks)
+    asyncio.run(frozen(collector))
+    asyncio.run(frozen(collector))
+    assert len(gc.callbacks) == len(before) + 1
+    collector.stop()
+    assert gc.callbacks == before
 
 
 def test_a_model_in_a_cycle_that_was_swapped_out_is_freed_in_an_idle_moment_and_not_before() -> None:

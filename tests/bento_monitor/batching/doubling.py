@@ -1,0 +1,54 @@
+"""A dispatcher of a function that doubles rows, for the tests of what the dispatcher does."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from bento_monitor.batching import BatchDispatcher
+from bento_monitor.batching.job import RowCodec
+from bento_monitor.releases.record import Batching
+from bento_monitor.tracing.ledger import Ledger
+
+LISTS = RowCodec(
+    count=len,
+    split=lambda value, edges: [value[a:b] for a, b in pairwise(edges)],
+    join_outputs=lambda parts: [row for part in parts for row in part],
+)
+
+
+class Doubler:
+    """Doubles every row; remembers its batches, and can be held back by an event."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[list[int]]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, values: Sequence[list[int]], rows: int) -> list[list[int]]:
+        self.batches.append([list(value) for value in values])
+        assert rows == sum(len(value) for value in values)
+        await self.gate.wait()
+        return [[2 * row for row in value] for value in values]
+
+
+def make(
+    run: Any, size: int = 8, window_ms: float = 0.0, max_latency_ms: float = 60_000, **options: Any
+) -> BatchDispatcher:
+    return BatchDispatcher(
+        "double",
+        run,
+        LISTS,
+        Batching(size, window_ms),
+        max_latency_ms=max_latency_ms,
+        overloaded=lambda: TimeoutError("overloaded"),
+        **options,
+    )
+
+
+def run(scenario: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(scenario(), timeout=20))
+
+
+def new_ledger() -> Ledger:
+    return Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)

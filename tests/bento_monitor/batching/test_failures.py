@@ -1,0 +1,118 @@
+"""Batches that fail: whose requests fail, and which are run again."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from doubling import Doubler, make, run
+
+from bento_monitor.batching import BatchHooks
+from bento_monitor.tracing.ledger import BatchRecord
+
+
+def test_a_batch_that_raises_fails_its_requests_and_no_later_ones() -> None:
+    async def scenario() -> None:
+        calls = 0
+
+        async def fail_once(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise ValueError("bad batch")
+            return list(values)
+
+        dispatcher = make(fail_once)
+        results = await asyncio.gather(dispatcher.submit([1]), dispatcher.submit([2]), return_exceptions=True)
+        assert [str(result) for result in results] == ["bad batch", "bad batch"]
+        assert await dispatcher.submit([3]) == [3]
+
+    run(scenario)
+
+
+def test_too_few_answers_are_an_error_not_a_hang() -> None:
+    async def scenario() -> None:
+        async def lose_one(values: Sequence[list[int]], rows: int) -> list[list[int]]:
+            return list(values)[1:]
+
+        dispatcher = make(lose_one)
+        with pytest.raises(RuntimeError, match="0 answers to a batch of 1"):
+            await dispatcher.submit([1])
+
+    run(scenario)
+
+
+def test_a_row_that_is_an_exception_fails_its_own_request_and_no_other() -> None:
+    async def scenario() -> None:
+        async def refuse_13(values: Sequence[list[int]], rows: int) -> list[list[Any]]:
+            return [[ValueError(f"not {row}") if row == 13 else row for row in value] for value in values]
+
+        dispatcher = make(refuse_13)
+        answers = await asyncio.gather(*(dispatcher.submit([n]) for n in (1, 13, 2)), return_exceptions=True)
+        assert [answers[0], answers[2]] == [[1], [2]]
+        assert isinstance(answers[1], ValueError)
+
+    run(scenario)
+
+
+class RefuseThirteen(Doubler):
+    """Fails as a whole where one of its rows is 13."""
+
+    async def __call__(self, values: Sequence[list[int]], rows: int) -> list[list[int]]:
+        answers = await super().__call__(values, rows)
+        if any(13 in value for value in values):
+            raise ValueError("13")
+        return answers
+
+
+def test_a_failing_batch_is_run_again_in_halves_where_failures_are_isolated() -> None:
+    async def scenario() -> None:
+        refuse = RefuseThirteen()
+        done: list[BatchRecord] = []
+        dispatcher = make(refuse, isolate_failures=True, hooks=BatchHooks(done=done.append))
+        rows = (1, 2, 3, 13, 5)
+        answers = await asyncio.gather(*(dispatcher.submit([n]) for n in rows), return_exceptions=True)
+        assert [answers[index] for index in (0, 1, 2, 4)] == [[2], [4], [6], [10]]
+        assert isinstance(answers[3], ValueError)
+        assert [len(batch) for batch in refuse.batches] == [5, 2, 3, 1, 2, 1, 1]
+        assert [record.error_type for record in done] == [
+            *("ValueError", None, "ValueError", None),
+            *("ValueError", "ValueError", None),
+        ]
+        assert await dispatcher.submit([7]) == [14]
+
+    run(scenario)
+
+
+def test_the_half_of_a_failed_batch_that_nobody_waits_for_is_not_run() -> None:
+    async def scenario() -> None:
+        refuse = RefuseThirteen()
+        refuse.gate.clear()
+        dispatcher = make(refuse, isolate_failures=True)
+        waiting = [asyncio.create_task(dispatcher.submit([n])) for n in (13, 14)]
+        await asyncio.sleep(0.01)
+        waiting[1].cancel()
+        refuse.gate.set()
+        with pytest.raises(ValueError, match="13"):
+            await waiting[0]
+        await asyncio.sleep(0.01)
+        assert refuse.batches == [[[13], [14]], [[13]]]
+
+    run(scenario)
+
+
+def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
+    async def scenario() -> None:
+        double = Doubler()
+        double.gate.clear()
+        dispatcher = make(double)
+        waiting = asyncio.create_task(dispatcher.submit([1]))
+        await asyncio.sleep(0.01)
+        for task in dispatcher._tasks:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        double.gate.set()
+        assert await dispatcher.submit([2]) == [4]
+
+    run(scenario)
