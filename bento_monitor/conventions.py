@@ -30,7 +30,34 @@ RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"
-UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"
+UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
+
+# The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
+STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # read from the socket, until the loop came to it
+STAGE_READ: Final = "bento_monitor.stage.read_ns"  # routed, and its body read
+STAGE_PARSE: Final = "bento_monitor.stage.parse_ns"  # parsed and validated, which pydantic does in one
+STAGE_QUEUE: Final = "bento_monitor.stage.queue_ns"  # waiting for a batch, or for a thread
+STAGE_ASSEMBLE: Final = "bento_monitor.stage.assemble_ns"  # its batch put together
+STAGE_THREAD_WAIT: Final = "bento_monitor.stage.thread_wait_ns"  # its batch waiting for a thread
+STAGE_INFER: Final = "bento_monitor.stage.infer_ns"  # the user's function
+STAGE_SPLIT: Final = "bento_monitor.stage.split_ns"  # its part taken out, and back on the loop
+STAGE_SERIALIZE: Final = "bento_monitor.stage.serialize_ns"
+STAGE_SEND: Final = "bento_monitor.stage.send_ns"  # until the first byte of the body was written
+STAGE_STREAM: Final = "bento_monitor.stage.stream_ns"  # from the first to the last byte
+
+STAGES: Final = (
+    STAGE_LOOP_WAIT,
+    STAGE_READ,
+    STAGE_PARSE,
+    STAGE_QUEUE,
+    STAGE_ASSEMBLE,
+    STAGE_THREAD_WAIT,
+    STAGE_INFER,
+    STAGE_SPLIT,
+    STAGE_SERIALIZE,
+    STAGE_SEND,
+    STAGE_STREAM,
+)
 
 ALLOWED_ATTRIBUTES: Final = frozenset(
     {
@@ -50,5 +77,6 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_PRECISION,
         RUNNER_RELEASE,
         UNACCOUNTED_NS,
+        *STAGES,
     }
 )

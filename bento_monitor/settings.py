@@ -39,6 +39,10 @@ class MonitorSettings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="Where traces, pointers and worker states are kept.")
     trace_store_max_bytes: int = Field(default=64 * 2**20, ge=2**20, description="Size of the embedded trace store.")
     trace_queue_size: int = Field(default=8192, ge=1, description="Ledgers that may wait to be built into spans.")
+    trace_rate_limit: float = Field(
+        default=200.0, ge=0, description="Traces a second of a worker, whatever callers ask for; 0 is no limit."
+    )
+    trace_rate_burst: int = Field(default=1000, ge=1, description="Traces at once after a quiet time, over that rate.")
     flush_timeout_s: float = Field(default=2.0, gt=0, description="Time to hand over what is queued at shutdown.")
     release_poll_interval_s: float = Field(default=0.2, gt=0, description="How often a worker looks for a new release.")
     release_probation_s: float = Field(

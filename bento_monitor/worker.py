@@ -42,6 +42,7 @@ class WorkerMonitor:
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
             import onnxruntime  # noqa: F401
+        self.telemetry.adopt_user_provider()
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         await asyncio.to_thread(self._agent.start)
 

@@ -233,7 +233,9 @@ class BatchDispatcher:
         record.ended_ns = time.monotonic_ns()
         record.error_type = type(error).__qualname__ if error is not None else None
         for ledger in ledgers:
-            ledger.started_ns = ledger.started_ns or record.started_ns
+            if not ledger.started_ns:
+                ledger.taken_ns, ledger.handed_ns = record.taken_ns, record.handed_ns
+                ledger.started_ns = record.started_ns
             ledger.ended_ns = record.ended_ns
         if error is None:
             self._patience.note(record.ended_ns - record.started_ns)

@@ -83,6 +83,9 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             self._observe_batch_size(name, len(values))
         batch, indices = AutoContainer.batches_to_batch(values, method.batch_dim[0])
         extra = {method.ctx_param: self.service.context} if method.ctx_param is not None else {}
+        record = current_batch.get()
+        if record is not None:
+            record.started_ns = record.handed_ns = time.monotonic_ns()
         if is_async_callable(function):
             result = await function(batch, **extra)
         else:

@@ -12,7 +12,10 @@ _STAMPED = "__bento_monitor_unstamped__"
 
 
 def stamp_descriptors(method: Any) -> None:
-    """Make an `APIMethod` stamp `parsed_ns`, `serialize_started_ns` and `serialized_ns` on the current ledger."""
+    """Make an `APIMethod` stamp the current ledger before and after its input is read and its output is written.
+
+    A body is read here by what parses it, so its `read_ns` is when that began.
+    """
     if _STAMPED not in vars(method.input_spec.from_http_request.__func__):
         _stamp_input(method.input_spec)
     if _STAMPED not in vars(method.output_spec.to_http_response.__func__):
@@ -29,10 +32,12 @@ def _stamp_input(spec: Any) -> None:
     parse = spec.from_http_request
 
     async def from_http_request(_cls: Any, request: Any, serde: Any) -> Any:
-        parsed = await parse(request, serde)
         ledger = current_ledger.get()
-        if ledger is not None:
-            ledger.parsed_ns = time.monotonic_ns()
+        if ledger is None:
+            return await parse(request, serde)
+        ledger.read_ns = time.monotonic_ns()
+        parsed = await parse(request, serde)
+        ledger.parsed_ns = time.monotonic_ns()
         return parsed
 
     setattr(from_http_request, _STAMPED, parse.__func__)

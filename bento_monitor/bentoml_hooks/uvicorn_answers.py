@@ -7,18 +7,20 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
+from ..tracing.ledger import Ledger
 from .uvicorn_writes import JoinedWrites
 
 _OK = STATUS_LINE[200]
 
 
-def write_answer(receive: Any, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+def write_answer(receive: Any, headers: Sequence[tuple[bytes, bytes]], body: bytes, ledger: Ledger | None) -> bool:
     """Write a whole answer with status 200, as `RequestResponseCycle.send` does for its two messages.
 
     Args:
         receive: what uvicorn gave the application; another server's is left to that server.
         headers: the body's length is among them, and names are valid and in lower case.
         body: all of it.
+        ledger: stamped when the answer is on the wire, which may be at the end of the loop's turn.
 
     Returns:
         Whether it was written; what `send` treats in another way is left to it.
@@ -37,8 +39,13 @@ def write_answer(receive: Any, headers: Sequence[tuple[bytes, bytes]], body: byt
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = cycle.chunked_encoding = False
     transport: Any = cycle.transport
-    write = transport.write_answer if type(transport) is JoinedWrites else transport.write
-    write(b"".join(parts))
+    answer = b"".join(parts)
+    if type(transport) is JoinedWrites:
+        transport.write_answer(answer, ledger)
+    else:
+        transport.write(answer)
+        if ledger is not None:
+            ledger.stamp_sent(is_last=True)
     cycle.message_event.set()
     if not cycle.keep_alive:
         transport.close()

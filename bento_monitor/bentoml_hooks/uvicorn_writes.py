@@ -11,6 +11,8 @@ import logging
 import time
 from typing import Any
 
+from ..tracing.ledger import Ledger
+
 _HEAD = b"HTTP/1.1 "
 # A longer body is not copied to be written with its head.
 _MAX_COPIED_BYTES = 65_536
@@ -73,12 +75,13 @@ class Turn:
 class JoinedWrites:
     """A transport that holds a head until what is written next, or until the end of the loop's turn."""
 
-    __slots__ = ("_held", "_transport", "_turn", "is_closing")
+    __slots__ = ("_held", "_ledger", "_transport", "_turn", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, turn: Turn) -> None:
         self._transport = transport
         self._turn = turn
         self._held = b""
+        self._ledger: Ledger | None = None  # of the answer that is held
         self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
@@ -86,6 +89,8 @@ class JoinedWrites:
 
     def write(self, data: Any) -> None:
         """Write, as a transport does."""
+        if self._held and self._ledger is not None:
+            self.write_held()
         if self._held:
             held, self._held = self._held, b""
             if len(data) > _MAX_COPIED_BYTES:
@@ -97,20 +102,28 @@ class JoinedWrites:
         else:
             self._transport.write(data)
 
-    def write_answer(self, data: bytes) -> None:
-        """Write a whole answer, with others where they follow each other closely."""
+    def write_answer(self, data: bytes, ledger: Ledger | None) -> None:
+        """Write a whole answer, with others where they follow each other closely; `ledger` is stamped when it is."""
         is_close = self._turn.is_close()
         if is_close and not self._held:
             self._hold(data)
+            self._ledger = ledger
+            if ledger is not None:
+                ledger.is_held = True
         else:
             self.write_held()
             self._transport.write(data)
+            if ledger is not None:
+                ledger.stamp_sent(is_last=True)
 
     def write_held(self) -> None:
         """Write what is held."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)
+        if self._ledger is not None:
+            self._ledger.stamp_sent(is_last=True)
+            self._ledger = None
 
     def close(self) -> None:
         """Close, once everything is written."""

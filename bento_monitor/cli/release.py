@@ -48,6 +48,8 @@ def list_command(service: str | None, as_json: bool) -> None:
 def promote(name: str, timeout_s: float, as_json: bool) -> None:
     """Make a release active: every worker of the running server takes it over, and no request fails."""
     record, folder = find_release(name)
+    if not as_json:
+        click.echo("Running workers take it over, and keep it once they have watched it for failures.", err=True)
     pointer = Pointer(load_settings().home, record.service)
     _print_result(promote_release(pointer, record, folder, timeout_s=timeout_s), as_json)
 

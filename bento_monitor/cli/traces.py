@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..settings import load_settings
+from ..tracing.jaeger_reader import JaegerReader
 from ..tracing.store_file import store_path
 from ..tracing.store_reader import StoreReader
 from ..tracing.trace_record import Trace, TraceReader, TraceSummary
@@ -34,6 +35,7 @@ _BAR_CHARS = (24, 60)
 @click.option("--service", help="Only requests to this service.")
 @click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only those that took this long.")
 @click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
+@click.option("--jaeger", metavar="URL", help="Read from a Jaeger instead of the embedded store.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def traces(
     trace_id: str | None,
@@ -41,11 +43,12 @@ def traces(
     service: str | None,
     slower_than_ms: float,
     since_minutes: float | None,
+    jaeger: str | None,
     as_json: bool,
 ) -> None:
     """List the slowest requests, or show the one whose trace id begins with TRACE_ID as a waterfall."""
     path = store_path(load_settings().home)
-    reader: TraceReader = StoreReader(path)
+    reader: TraceReader = StoreReader(path) if jaeger is None else JaegerReader(jaeger)
     if trace_id is not None:
         _show(reader.trace(trace_id), as_json)
         return
@@ -54,14 +57,16 @@ def traces(
     if as_json:
         click.echo(json.dumps([asdict(summary) for summary in found], indent=2))
     elif found:
-        print_summaries(_console(), found)
+        print_summaries(_console(), found, whole_ids=jaeger is not None)
     else:
-        click.echo(_nothing_found(reader, path))
+        click.echo(_nothing_found(reader, path if jaeger is None else None))
 
 
-def _nothing_found(reader: TraceReader, path: Path) -> str:
+def _nothing_found(reader: TraceReader, path: Path | None) -> str:
     if reader.slowest(1):
         return "No request that is kept is like that: give fewer conditions."
+    if path is None:
+        return "That Jaeger has no traces since yesterday."
     return (
         f"No traces yet in {path}. Serve with bento-monitor serve MODULE:SERVICE (or put @monitored on the service),"
         " send it a request, and look again. Where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
@@ -82,17 +87,18 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def print_summaries(console: Console, summaries: Sequence[TraceSummary]) -> None:
-    """A table of requests, with as many digits of each trace id as tell them apart."""
+def print_summaries(console: Console, summaries: Sequence[TraceSummary], *, whole_ids: bool = False) -> None:
+    """A table of requests, with as many digits of each trace id as tell them apart, or all of them."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("trace", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("trace", no_wrap=True)
     for name in ("when", "service", "request", "status"):
         table.add_column(name, no_wrap=name == "when")
     table.add_column("ms", justify="right")
     table.add_column("largest stage")
-    digits = _digits_that_differ({item.trace_id for item in summaries})
+    digits = _ID_DIGITS if whole_ids else _digits_that_differ({item.trace_id for item in summaries})
     for item in summaries:
         table.add_row(
             item.trace_id[:digits],
@@ -104,7 +110,8 @@ def print_summaries(console: Console, summaries: Sequence[TraceSummary]) -> None
             Text(f"{item.largest_stage} {item.largest_stage_ns / 1e6:.1f} ms" if item.largest_stage else "-"),
         )
     console.print(table)
-    console.print("Show one as a waterfall: bento-monitor traces TRACE", style="dim")
+    where = " --jaeger URL" if whole_ids else ""
+    console.print(f"Show one as a waterfall: bento-monitor traces TRACE{where}", style="dim")
 
 
 def _digits_that_differ(trace_ids: set[str]) -> int:

@@ -97,15 +97,16 @@ class Entry:
         await self._application(scope, receive, send)
 
     def _begin(self, scope: Scope, receive: Receive) -> Ledger:
-        received_ns = scope.get(READ_STAMP) or time.monotonic_ns()
-        ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns)
-        ledger.method = scope["method"]
+        entered_ns = time.monotonic_ns()
+        path = scope["path"]
+        api = self._routes.get(path)
+        route = path if api is not None else None
+        received_ns = scope.get(READ_STAMP) or entered_ns
+        ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns, scope["method"], route)
+        ledger.entered_ns, ledger.api = entered_ns, api
         ledger.connection = _connection_of(receive)
         scope[LEDGER] = ledger
         ledger.scheme = scope.get("scheme", "http")
-        api = self._routes.get(scope["path"])
-        if api is not None:
-            ledger.api, ledger.route = api, scope["path"]
         return ledger
 
     def _enter(self, ledger: Ledger) -> Callable[[], None]:
@@ -144,7 +145,11 @@ class Entry:
         finally:
             self._worker.in_flight -= 1
             leave()
-            self._finish(ledger)
+            if ledger.is_held:
+                # It is written at the end of this turn of the loop, which was asked for before this is.
+                asyncio.get_running_loop().call_soon(self._finish, ledger)
+            else:
+                self._finish(ledger)
 
     async def _serve_by_bentoml(self, ledger: Ledger, scope: Scope, receive: Receive, send: Send) -> None:
         async def stamped_send(message: Message) -> None:

@@ -65,7 +65,10 @@ class FastPath:
             opened.close()
 
     async def _answer(self, plan: Plan, opened: OpenedRequest, ledger: Ledger | None) -> Any:
-        args, kwargs = plan.parse(await opened.body())
+        body = await opened.body()
+        if ledger is not None:
+            ledger.read_ns = time.monotonic_ns()
+        args, kwargs = plan.parse(body)
         if ledger is not None:
             ledger.parsed_ns = time.monotonic_ns()
         output = await plan.call(args, kwargs)

@@ -12,8 +12,9 @@ from .exchange import Exchange
 from .records import ExchangeRecords
 
 Message = MutableMapping[str, Any]
-# Writes a whole answer with status 200 on the server's side of a request, its `receive`; False where that cannot be.
-WriteAnswer = Callable[[Any, Sequence[tuple[bytes, bytes]], bytes], bool]
+# Writes a whole answer with status 200 on the server's side of a request, its `receive`, and stamps the ledger when it
+# is on the wire; False where that cannot be.
+WriteAnswer = Callable[[Any, Sequence[tuple[bytes, bytes]], bytes, Ledger | None], bool]
 
 
 class Sending:
@@ -76,12 +77,10 @@ class Sending:
         exchange = self._exchange
         if exchange.late_answer is not None:
             return
-        if self._write_answer is not None and self._write_answer(self._receive, headers, body):
+        if self._write_answer is not None and self._write_answer(self._receive, headers, body, self._ledger):
             self.end_time_limit()
             self._note_start(200, headers)
             self._note_end()
-            if self._ledger is not None:
-                self._ledger.stamp_sent(is_last=True)
             return
         await send_answer(self, headers, body)
 

@@ -24,7 +24,7 @@ class ExporterStats:
 
 
 class Lane:
-    """Counts one exporter's spans. Its owner's lock guards every method but `export`."""
+    """Counts one exporter's spans. Its owner's lock guards every method but `export` and `close`."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self.exporter = exporter
@@ -53,6 +53,13 @@ class Lane:
     def give_up(self) -> None:
         """Drop what the exporter still holds."""
         self.settle(self._queued, is_exported=False)
+
+    def close(self) -> None:
+        """Close the exporter; a failure is logged."""
+        try:
+            self.exporter.shutdown()
+        except Exception:
+            _LOGGER.warning("%s could not be closed.", self.name, exc_info=True)
 
     def stats(self) -> ExporterStats:
         """The account."""

@@ -26,6 +26,9 @@ class ModelCall:
 class BatchRecord:
     """One batch: what ran it, and when, in monotonic nanoseconds; `size` requests are in it.
 
+    `taken_ns` is when its requests were taken from the queue, `handed_ns` when it was whole and went to the function,
+    `started_ns` when the function began.
+
     `linked` has the trace and the infer span of each that is sampled. The ledgers themselves would make a cycle with
     their `batch`, which only the garbage collector could free.
     """
@@ -34,12 +37,14 @@ class BatchRecord:
         "api",
         "ended_ns",
         "error_type",
+        "handed_ns",
         "linked",
         "model_calls",
         "rows",
         "size",
         "span_id",
         "started_ns",
+        "taken_ns",
         "trace_id",
     )
 
@@ -50,6 +55,8 @@ class BatchRecord:
         self.size = len(members)
         self.linked = tuple((member.trace_id, member.infer_span_id) for member in members if member.sampled)
         self.rows = rows
+        self.taken_ns = started_ns
+        self.handed_ns = 0
         self.started_ns = started_ns
         self.ended_ns = 0
         self.error_type: str | None = None
@@ -63,10 +70,10 @@ class Connection(Protocol):
 
 
 class Ledger:
-    """What is known of one request. A stamp that is 0 was not reached.
+    """What is known of one request. A stamp that is 0 was not reached; `stages` says what lies between them.
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
-    `queued_ns` to `started_ns` is the wait for a batch or a thread; `started_ns` to `ended_ns` the user's function.
+    `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
     """
 
     __slots__ = (
@@ -75,14 +82,18 @@ class Ledger:
         "batch_position",
         "connection",
         "ended_ns",
+        "entered_ns",
         "error_type",
         "first_byte_ns",
+        "handed_ns",
         "infer_span_id",
+        "is_held",
         "method",
         "model_calls",
         "parent_span_id",
         "parsed_ns",
         "queued_ns",
+        "read_ns",
         "received_ns",
         "route",
         "rows",
@@ -94,6 +105,7 @@ class Ledger:
         "span_id",
         "started_ns",
         "status",
+        "taken_ns",
         "trace_id",
         "trace_state",
     )
@@ -115,10 +127,15 @@ class Ledger:
         self.batch: BatchRecord | None = None
         self.batch_position = 0
         self.model_calls: list[ModelCall] = []
+        self.is_held = False
         self.connection: Connection | None = None
         self.received_ns = received_ns
+        self.entered_ns = 0
+        self.read_ns = 0
         self.parsed_ns = 0
         self.queued_ns = 0
+        self.taken_ns = 0
+        self.handed_ns = 0
         self.started_ns = 0
         self.ended_ns = 0
         self.serialize_started_ns = 0
@@ -132,6 +149,7 @@ class Ledger:
         self.first_byte_ns = self.first_byte_ns or now_ns
         if is_last:
             self.sent_ns = now_ns
+            self.is_held = False
 
     @property
     def is_client_gone(self) -> bool:

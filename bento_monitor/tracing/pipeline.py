@@ -75,6 +75,13 @@ class Pipeline:
         for lane in self._lanes:
             lane.reset()
 
+    def replace_exporters(self, exporters: Sequence[SpanExporter], resource: Resource) -> None:
+        """Send spans elsewhere from now on; the exporters until now are closed."""
+        replaced, self._lanes = self._lanes, [Lane(exporter) for exporter in exporters]
+        self._builder = SpanBuilder(resource)
+        for lane in replaced:
+            lane.close()
+
     def submit(self, ledger: Ledger) -> None:
         """Take a finished request. It never blocks or raises; what is not sampled is left out."""
         if ledger.sampled and self._lanes:
@@ -155,10 +162,7 @@ class Pipeline:
 
     def _close_exporters(self) -> None:
         for lane in self._lanes:
-            try:
-                lane.exporter.shutdown()
-            except Exception:
-                _LOGGER.warning("%s could not be closed.", lane.name, exc_info=True)
+            lane.close()
 
     def _run(self) -> None:
         # What exporters call must not be traced: each export would make spans, and these another export.

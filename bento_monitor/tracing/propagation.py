@@ -60,19 +60,22 @@ def parse_traceparent(value: bytes) -> RemoteParent | None:
     return RemoteParent(trace_id, span_id, bool(int(flags_hex, 16) & TraceFlags.SAMPLED))
 
 
-def start_ledger(headers: Iterable[tuple[bytes, bytes]], received_ns: int, sampler: Sampler) -> Ledger:
+def start_ledger(
+    headers: Iterable[tuple[bytes, bytes]], received_ns: int, sampler: Sampler, span_name: str = ""
+) -> Ledger:
     """Begin a request's ledger in its caller's trace, or in a new one.
 
     Args:
         headers: as ASGI gives them, names in lower case.
         received_ns: monotonic time of the request's arrival.
         sampler: decides once, here, whether the request's spans are exported.
+        span_name: of the server span, for a sampler that goes by it.
     """
     parent, trace_state = _read_headers(headers)
     trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
     bound = _root_bound(sampler)
     if bound is None:
-        sampled = _ask(sampler, trace_id, parent, trace_state)
+        sampled = _ask(sampler, trace_id, parent, trace_state, span_name)
     elif parent is not None:
         sampled = parent.sampled
     else:
@@ -112,13 +115,13 @@ def _root_bound(sampler: Sampler) -> int | None:
     return TraceIdRatioBased.get_bound_for_rate(float(match[2]) if rate is None else rate)
 
 
-def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None) -> bool:
+def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None, span_name: str) -> bool:
     context = Context()
     if parent is not None:
         flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
         remote = SpanContext(trace_id, parent.span_id, True, flags, parse_trace_state(trace_state))
         context = set_span_in_context(NonRecordingSpan(remote), context)
-    decision = sampler.should_sample(context, trace_id, "", SpanKind.SERVER).decision
+    decision = sampler.should_sample(context, trace_id, span_name, SpanKind.SERVER).decision
     return decision is Decision.RECORD_AND_SAMPLE
 
 

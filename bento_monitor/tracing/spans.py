@@ -24,6 +24,12 @@ from .stages import Interval, Stage, model_share_ns, request_interval, request_s
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
+# The others are attributes of the server span alone: each span more is sent, stored and drawn.
+_SPAN_OF_STAGE = {
+    names.STAGE_PARSE: names.SPAN_PARSE,
+    names.STAGE_QUEUE: names.SPAN_QUEUE,
+    names.STAGE_SERIALIZE: names.SPAN_SERIALIZE,
+}
 _Attributes = Mapping[str, AttributeValue | None]
 
 
@@ -43,12 +49,12 @@ class SpanBuilder:
         spans = [self._server_span(ledger, server, stages)]
         model_parent, within = server, request_interval(ledger)
         for stage in stages:
-            if stage.name == names.SPAN_INFER:
-                span = self._infer_span(ledger, server, stage)
+            if stage.name == names.STAGE_INFER:
+                spans.append(self._infer_span(ledger, server, stage))
                 model_parent, within = _sibling(server, ledger.infer_span_id), stage.interval
-            else:
-                span = self._span(stage.name, _child_of(server), stage.interval, parent=server)
-            spans.append(span)
+            elif stage.name in _SPAN_OF_STAGE:
+                name = _SPAN_OF_STAGE[stage.name]
+                spans.append(self._span(name, _child_of(server), stage.interval, parent=server))
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_parent, within))
         return spans
@@ -93,6 +99,7 @@ class SpanBuilder:
                 names.HTTP_RESPONSE_STATUS_CODE: ledger.status or None,
                 names.API_NAME: ledger.api,
                 names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
+                **{stage.name: stage.interval.duration_ns for stage in stages},
                 names.ERROR_TYPE: error_type,
             },
         )
@@ -100,7 +107,7 @@ class SpanBuilder:
     def _infer_span(self, ledger: Ledger, server: SpanContext, stage: Stage) -> ReadableSpan:
         batch = ledger.batch
         return self._span(
-            stage.name,
+            names.SPAN_INFER,
             _sibling(server, ledger.infer_span_id),
             stage.interval,
             parent=server,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..conventions import SPAN_INFER, SPAN_PARSE, SPAN_QUEUE, SPAN_SERIALIZE
+from .. import conventions as names
 from .ledger import Ledger, ModelCall
 
 
@@ -29,7 +29,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage that a request reached; `name` is its span's."""
+    """One stage that a request reached; `name` is its attribute's on the server span."""
 
     name: str
     interval: Interval
@@ -50,17 +50,39 @@ def request_interval(ledger: Ledger) -> Interval:
 
 
 def request_stages(ledger: Ledger) -> list[Stage]:
-    """The stages that were reached. One that was begun and never ended lasts until the request's end."""
+    """The stages that were reached, in their order. One that was begun and never ended lasts to the request's end."""
     whole = request_interval(ledger)
+    # From one stamp to another. What begins with a stamp that ends an earlier stage is left out where that is missing.
     begun = (
-        (SPAN_PARSE, ledger.received_ns if ledger.parsed_ns else 0, ledger.parsed_ns),
-        (SPAN_QUEUE, ledger.queued_ns, ledger.started_ns),
-        (SPAN_INFER, ledger.started_ns, ledger.ended_ns),
-        (SPAN_SERIALIZE, ledger.serialize_started_ns, ledger.serialized_ns),
+        (names.STAGE_LOOP_WAIT, ledger.received_ns if ledger.entered_ns else 0, ledger.entered_ns),
+        (names.STAGE_READ, ledger.entered_ns if ledger.read_ns else 0, ledger.read_ns),
+        (names.STAGE_PARSE, ledger.read_ns if ledger.parsed_ns else 0, ledger.parsed_ns),
+        (names.STAGE_QUEUE, ledger.queued_ns and (ledger.parsed_ns or ledger.queued_ns), _left_queue_ns(ledger)),
+        (names.STAGE_ASSEMBLE, ledger.taken_ns if ledger.handed_ns else 0, ledger.handed_ns),
+        (names.STAGE_THREAD_WAIT, ledger.handed_ns if ledger.started_ns else 0, ledger.started_ns),
+        (names.STAGE_INFER, ledger.started_ns, ledger.ended_ns),
+        (names.STAGE_SPLIT, ledger.ended_ns if ledger.serialize_started_ns else 0, ledger.serialize_started_ns),
+        (names.STAGE_SERIALIZE, ledger.serialize_started_ns, ledger.serialized_ns),
+        (names.STAGE_SEND, ledger.serialized_ns if ledger.first_byte_ns else 0, ledger.first_byte_ns),
+        (names.STAGE_STREAM, _stream_start_ns(ledger), ledger.sent_ns),
     )
-    return [
-        Stage(name, whole.clamped(start_ns, end_ns or whole.end_ns)) for name, start_ns, end_ns in begun if start_ns
-    ]
+    stages = []
+    reached_ns = whole.start_ns
+    for name, start_ns, end_ns in begun:
+        if start_ns:
+            # None lies over another, whatever was stamped: so they sum.
+            stages.append(Stage(name, whole.clamped(max(start_ns, reached_ns), end_ns or whole.end_ns)))
+            reached_ns = stages[-1].interval.end_ns
+    return stages
+
+
+def _left_queue_ns(ledger: Ledger) -> int:
+    return ledger.taken_ns if ledger.handed_ns else ledger.started_ns
+
+
+def _stream_start_ns(ledger: Ledger) -> int:
+    """The first byte, where what follows it is no part of the function's own time, as a generator's is."""
+    return ledger.first_byte_ns if ledger.first_byte_ns and ledger.first_byte_ns >= ledger.ended_ns else 0
 
 
 def covered_ns(intervals: Iterable[Interval]) -> int:
@@ -86,7 +108,7 @@ def unaccounted_ns(ledger: Ledger, stages: Sequence[Stage]) -> int:
 
 def has_infer(stages: Iterable[Stage]) -> bool:
     """Whether the user's function was reached; where not, as in a mounted application, model calls are the server's."""
-    return any(stage.name == SPAN_INFER for stage in stages)
+    return any(stage.name == names.STAGE_INFER for stage in stages)
 
 
 def model_share_ns(ledger: Ledger) -> int | None:

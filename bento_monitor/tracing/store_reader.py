@@ -10,10 +10,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..conventions import HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE
 from ..errors import InputError
 from .store_file import open_for_reading
-from .trace_record import SpanLink, SpanRecord, Trace, TraceSummary
+from .trace_record import SpanLink, SpanRecord, Trace, TraceSummary, summary_of
 
 _TRACE_ID_PREFIX = re.compile(r"[0-9a-f]{1,32}")
 _MATCHES_SHOWN = 5
@@ -111,19 +110,7 @@ def _linked(connection: sqlite3.Connection, spans: Iterable[SpanRecord]) -> Iter
 
 def _summary(connection: sqlite3.Connection, server: SpanRecord) -> TraceSummary:
     stages = _select(connection, "WHERE trace_id = ? AND parent_span_id = ?", server.trace_id, server.span_id)
-    largest = max(stages, key=lambda stage: stage.duration_ns, default=None)
-    return TraceSummary(
-        trace_id=server.trace_id,
-        service=server.service,
-        name=server.name,
-        route=server.attributes.get(HTTP_ROUTE),
-        status_code=server.attributes.get(HTTP_RESPONSE_STATUS_CODE),
-        is_error=server.is_error,
-        start_ns=server.start_ns,
-        duration_ns=server.duration_ns,
-        largest_stage=largest.name if largest is not None else None,
-        largest_stage_ns=largest.duration_ns if largest is not None else 0,
-    )
+    return summary_of(server, stages)
 
 
 def _span(row: tuple[Any, ...]) -> SpanRecord:

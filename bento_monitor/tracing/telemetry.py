@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 from opentelemetry import context as otel_context
 
-from ..settings import MonitorSettings
+from ..settings import MonitorSettings, read_telemetry_environment
+from ..sparse_log import SparseLog
 from .exporters import make_exporters, make_resource, make_sampler
 from .ledger import BatchRecord, Ledger
 from .pipeline import Pipeline, PipelineStats
 from .propagation import context_with, context_with_batch, start_ledger
+from .rate_limit import TokenBucket
+from .user_provider import ProviderExporter, find_user_provider
+
+_LOGGER = logging.getLogger("bento_monitor")
 
 
 class Telemetry:
@@ -23,11 +29,43 @@ class Telemetry:
             InputError: an `OTEL_*` variable names an exporter or protocol that is not supported.
         """
         self._sampler = make_sampler()
+        limit = settings.trace_rate_limit
+        self._bucket = TokenBucket(limit, settings.trace_rate_burst) if limit else None
+        self.rate_limited = 0
+        self._limit_log = SparseLog(
+            _LOGGER,
+            "%d requests were left untraced by the limit of %s traces a second (BENTO_MONITOR_TRACE_RATE_LIMIT).",
+            60.0,
+        )
+        self._limit_text = f"{limit:g}"
         self._pipeline = Pipeline(make_exporters(settings), make_resource(service), settings.trace_queue_size)
 
-    def start_ledger(self, headers: Iterable[tuple[bytes, bytes]], received_ns: int) -> Ledger:
-        """Begin the ledger of a request that arrived at `received_ns`, in its caller's trace or a new one."""
-        return start_ledger(headers, received_ns, self._sampler)
+    def start_ledger(
+        self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "HTTP", route: str | None = None
+    ) -> Ledger:
+        """Begin the ledger of a request that arrived at `received_ns`, in its caller's trace or a new one.
+
+        A request over the limit of traces is not sampled: a flood of callers that ask for it must not force exports.
+        """
+        name = method if route is None else f"{method} {route}"
+        ledger = start_ledger(headers, received_ns, self._sampler, name)
+        ledger.method, ledger.route = method, route
+        if ledger.sampled and self._bucket is not None and not self._bucket.take():
+            ledger.sampled = False
+            self.rate_limited += 1
+            self._limit_log.note(self._limit_text)
+        return ledger
+
+    def adopt_user_provider(self) -> None:
+        """Let spans go through the tracer provider that the user has set, if any, and its sampler decide.
+
+        Call it once the user's code has started, and before the first request: user spans then lie under ours in one
+        trace, of one resource, and nothing is exported twice.
+        """
+        provider = None if read_telemetry_environment().disabled else find_user_provider()
+        if provider is not None:
+            self._sampler = provider.sampler
+            self._pipeline.replace_exporters([ProviderExporter(provider)], provider.resource)
 
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
         """Make the request's server span the current one; what is returned undoes it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from ..conventions import HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SCOPE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class SpanLink:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """One stored span; ids in hexadecimal, times in Unix nanoseconds."""
+    """One span that was kept; ids in hexadecimal, times in Unix nanoseconds; `scope` is what made it."""
 
     trace_id: str
     span_id: str
@@ -30,6 +32,7 @@ class SpanRecord:
     is_error: bool
     attributes: Mapping[str, Any]
     links: tuple[SpanLink, ...]
+    scope: str = SCOPE_NAME
 
     @property
     def duration_ns(self) -> int:
@@ -60,6 +63,23 @@ class Trace:
     trace_id: str
     spans: tuple[SpanRecord, ...]
     linked: tuple[SpanRecord, ...]
+
+
+def summary_of(server: SpanRecord, stages: Iterable[SpanRecord]) -> TraceSummary:
+    """A request for a list of them, from its server span and what lies directly below it."""
+    largest = max(stages, key=lambda stage: stage.duration_ns, default=None)
+    return TraceSummary(
+        trace_id=server.trace_id,
+        service=server.service,
+        name=server.name,
+        route=server.attributes.get(HTTP_ROUTE),
+        status_code=server.attributes.get(HTTP_RESPONSE_STATUS_CODE),
+        is_error=server.is_error,
+        start_ns=server.start_ns,
+        duration_ns=server.duration_ns,
+        largest_stage=largest.name if largest is not None else None,
+        largest_stage_ns=largest.duration_ns if largest is not None else 0,
+    )
 
 
 class TraceReader(Protocol):

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bento_monitor.bentoml_hooks import uvicorn_writes
 from bento_monitor.bentoml_hooks.uvicorn_answers import write_answer
 from bento_monitor.bentoml_hooks.uvicorn_writes import _joined
+from bento_monitor.tracing.ledger import Ledger
 
 REQUEST = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}"
 LAST_REQUEST = REQUEST.replace(b"host: h", b"host: h\r\nconnection: close")
@@ -81,7 +82,7 @@ class Answering:
         self.was_written: list[bool] = []
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
-        self.was_written.append(write_answer(receive, self.headers, b"ok"))
+        self.was_written.append(write_answer(receive, self.headers, b"ok", None))
         if not self.was_written[-1]:
             await send({"type": "http.response.start", "status": 200, "headers": self.headers})
             await send(body(b"ok"))
@@ -111,7 +112,7 @@ def test_what_uvicorn_treats_in_another_way_is_left_to_it(clock: Any, header: tu
 def test_another_server_s_requests_are_left_to_it() -> None:
     async def receive() -> None: ...
 
-    assert not write_answer(receive, HEADERS, b"ok")
+    assert not write_answer(receive, HEADERS, b"ok", None)
 
 
 @pytest.mark.parametrize(("apart_s", "written"), [(0.0001, [0, 0, 0, 3]), (0.01, [0, 1, 2, 3])])
@@ -122,13 +123,17 @@ def test_answers_are_held_for_the_turn_only_where_they_follow_closely(
     now_s = 0.0
     monkeypatch.setattr(uvicorn_writes.time, "monotonic", lambda: now_s)
     seen: list[int] = []
+    held: list[bool] = []
+    ledgers: list[Ledger] = []
     lines: list[Line] = []
 
     async def application(_scope: Any, receive: Any, _send: Any) -> None:
         nonlocal now_s
         seen.append(sum(len(line.writes) for line in lines))
         now_s += apart_s
-        write_answer(receive, HEADERS, b"ok")
+        ledgers.append(Ledger(trace_id=1, parent_span_id=0, sampled=False, received_ns=1))
+        write_answer(receive, HEADERS, b"ok", ledgers[-1])
+        held.append(ledgers[-1].is_held)
 
     async def scenario() -> None:
         server = PlayedServer(_joined(HttpToolsProtocol), application)
@@ -142,3 +147,6 @@ def test_answers_are_held_for_the_turn_only_where_they_follow_closely(
 
     clock.run(scenario())
     assert seen == written
+    assert held == [apart_s < 0.0005] * 4
+    assert not any(ledger.is_held for ledger in ledgers)
+    assert all(ledger.sent_ns for ledger in ledgers)

@@ -28,6 +28,7 @@ def batch_of(size: int) -> tuple[BatchRecord, list[Ledger]]:
     for index in range(size):
         ledger = Ledger(trace_id=(index + 1) << 96, parent_span_id=0, sampled=True, received_ns=MS)
         ledger.method, ledger.route, ledger.api, ledger.status = "POST", "/encode", "encode", 200
+        ledger.entered_ns = ledger.read_ns = MS
         ledger.parsed_ns, ledger.queued_ns, ledger.started_ns, ledger.ended_ns = 3 * MS, 3 * MS, 11 * MS, 19 * MS
         ledger.serialize_started_ns, ledger.serialized_ns, ledger.sent_ns = 19 * MS, 20 * MS, (21 + index) * MS
         members.append(ledger)

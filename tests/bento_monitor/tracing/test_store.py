@@ -74,7 +74,7 @@ def test_the_slowest_requests_come_first_of_one_service_or_of_all(path, exporter
     assert [item.duration_ns // MS for item in reader.slowest(9, slower_than_ns=22 * MS)] == [23, 22]
     slowest = reader.slowest(1)[0]
     assert (slowest.service, slowest.route, slowest.status_code) == ("a", "/encode", 200)
-    assert (slowest.largest_stage, slowest.largest_stage_ns) == ("queue", 6 * MS)
+    assert (slowest.largest_stage, slowest.largest_stage_ns) == ("queue", 7 * MS)
 
 
 def test_a_prefix_finds_a_trace_only_if_it_is_the_only_one(path, exporter, finished_ledger) -> None:

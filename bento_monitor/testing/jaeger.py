@@ -1,0 +1,22 @@
+"""Traces from Jaeger's query API, as span records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..tracing.jaeger_reader import JaegerReader
+from ..tracing.trace_record import SpanRecord
+
+
+def read_jaeger(url: str, trace_ids: Iterable[str]) -> list[SpanRecord]:
+    """The spans of traces, whose ids are given whole; those that Jaeger does not have are left out.
+
+    Args:
+        url: of Jaeger's query service, such as `http://127.0.0.1:16686`.
+        trace_ids: 32 hexadecimal digits each.
+
+    Raises:
+        InputError: Jaeger cannot be reached, or refuses.
+    """
+    reader = JaegerReader(url)
+    return [span for trace_id in trace_ids for span in reader.spans(trace_id)]

@@ -1,0 +1,207 @@
+"""The laws that traces of a monitored service keep, and what breaks them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import conventions as names
+from ..tracing.stages import Interval, covered_ns
+from ..tracing.trace_record import SpanLink, SpanRecord
+
+_SERVER = "SERVER"
+_STAGE_OF_SPAN = {
+    names.SPAN_PARSE: names.STAGE_PARSE,
+    names.SPAN_QUEUE: names.STAGE_QUEUE,
+    names.SPAN_INFER: names.STAGE_INFER,
+    names.SPAN_SERIALIZE: names.STAGE_SERIALIZE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One span, or all of them where `span_id` is None, and the law that it breaks."""
+
+    law: str
+    trace_id: str
+    span_id: str | None
+    text: str
+
+    def __str__(self) -> str:
+        where = f" (span {self.span_id} of trace {self.trace_id})" if self.span_id else ""
+        return f"{self.law}: {self.text}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """The spans by what laws ask them by."""
+
+    all: Sequence[SpanRecord]
+    by_id: Mapping[tuple[str, str], SpanRecord]
+    children: Mapping[tuple[str, str], Sequence[SpanRecord]]
+    requests: int | None
+    outliving: Collection[str]
+    attributes: Collection[str]
+
+    def parent_of(self, span: SpanRecord) -> SpanRecord | None:
+        return self.by_id.get((span.trace_id, span.parent_span_id or ""))
+
+
+def find_violations(
+    spans: Sequence[SpanRecord],
+    *,
+    requests: int | None = None,
+    outliving: Collection[str] = (),
+    attributes: Collection[str] = names.ALLOWED_ATTRIBUTES,
+) -> list[Violation]:
+    """What in these spans breaks a law; empty where they keep all of them.
+
+    Args:
+        spans: all that one or more services have exported; a trace that is not whole is not lawful.
+        requests: how many were answered, where that is known.
+        outliving: names of spans that may end after their parent, such as those of background tasks.
+        attributes: what our own spans may carry; other scopes' are their own.
+    """
+    children: defaultdict[tuple[str, str], list[SpanRecord]] = defaultdict(list)
+    for span in spans:
+        children[span.trace_id, span.parent_span_id or ""].append(span)
+    indexed = _Spans(
+        spans, {(span.trace_id, span.span_id): span for span in spans}, children, requests, outliving, attributes
+    )
+    return [violation for law in _LAWS for violation in law(indexed)]
+
+
+def _one_id_each(spans: _Spans) -> Iterator[Violation]:
+    counts = Counter((span.trace_id, span.span_id) for span in spans.all)
+    for (trace_id, span_id), count in counts.items():
+        if count > 1:
+            yield Violation("every span once", trace_id, span_id, f"it came {count} times")
+
+
+def _one_server_span_a_request(spans: _Spans) -> Iterator[Violation]:
+    law = "one server span a request"
+    servers = [span for span in spans.all if span.kind == _SERVER]
+    if spans.requests is not None and len(servers) != spans.requests:
+        yield Violation(law, "", None, f"{len(servers)} server spans of {spans.requests} requests")
+    for span in servers:
+        parent = spans.parent_of(span)
+        if parent is not None and parent.kind == _SERVER:
+            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} lies in the server span {parent.name!r}")
+    callers = Counter((span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id)
+    for (trace_id, span_id), count in callers.items():
+        if count > 1:
+            yield Violation(law, trace_id, span_id, f"one call has {count} server spans")
+
+
+def _no_orphans(spans: _Spans) -> Iterator[Violation]:
+    for span in spans.all:
+        if span.kind == _SERVER or _is_batch(span) or spans.parent_of(span) is not None:
+            continue
+        text = f"the parent of {span.name!r} is missing" if span.parent_span_id else f"{span.name!r} is a root"
+        yield Violation("no orphans", span.trace_id, span.span_id, text)
+
+
+def _children_within_parents(spans: _Spans) -> Iterator[Violation]:
+    law = "children within their parents"
+    for span in spans.all:
+        parent = spans.parent_of(span)
+        if span.end_ns < span.start_ns:
+            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} ends before it starts")
+        if parent is None or parent.service != span.service:  # another machine's clock
+            continue
+        early_ns, late_ns = parent.start_ns - span.start_ns, span.end_ns - parent.end_ns
+        if early_ns > 0:
+            text = f"{span.name!r} starts {early_ns} ns before {parent.name!r}"
+            yield Violation(law, span.trace_id, span.span_id, text)
+        if late_ns > 0 and span.name not in spans.outliving:
+            text = f"{span.name!r} ends {late_ns} ns after {parent.name!r}"
+            yield Violation(law, span.trace_id, span.span_id, text)
+
+
+def _links_both_ways(spans: _Spans) -> Iterator[Violation]:
+    law = "links both ways"
+    for span in spans.all:
+        if not _is_batch(span) and not _is_own(span, names.SPAN_INFER):
+            continue
+        for link in span.links:
+            other = spans.by_id.get((link.trace_id, link.span_id))
+            if other is None:
+                yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} is linked to a span that is missing")
+            elif SpanLink(span.trace_id, span.span_id) not in other.links:
+                yield Violation(law, span.trace_id, span.span_id, f"{other.name!r} is not linked back to {span.name!r}")
+        linked = span.attributes.get(names.BATCH_LINKED)
+        if _is_batch(span) and linked != len(span.links):
+            text = f"{len(span.links)} links, and {names.BATCH_LINKED} is {linked}"
+            yield Violation(law, span.trace_id, span.span_id, text)
+        if not _is_batch(span) and names.BATCH_SIZE in span.attributes and len(span.links) != 1:
+            yield Violation(law, span.trace_id, span.span_id, f"{len(span.links)} links to its batch")
+
+
+def _stages_sum(spans: _Spans) -> Iterator[Violation]:
+    law = "stages sum to the request"
+    for span in spans.all:
+        unaccounted_ns = span.attributes.get(names.UNACCOUNTED_NS)
+        if span.kind != _SERVER:
+            continue
+        if unaccounted_ns is None:
+            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} says nothing of its time")
+            continue
+        own = [each for each in spans.children.get((span.trace_id, span.span_id), ()) if each.scope == span.scope]
+        stages_ns = sum(span.attributes.get(name, 0) for name in names.STAGES)
+        # Where a mounted application calls a model, that is no stage of the request, and may lie over one.
+        models_ns = covered_ns(Interval(each.start_ns, each.end_ns) for each in own if each.name == names.SPAN_MODEL)
+        if not 0 <= span.duration_ns - stages_ns - unaccounted_ns <= models_ns:
+            text = f"stages {stages_ns} ns and {unaccounted_ns} ns unaccounted for, of {span.duration_ns} ns"
+            yield Violation(law, span.trace_id, span.span_id, text)
+        for each in own:
+            stage_ns = span.attributes.get(_STAGE_OF_SPAN.get(each.name, ""))
+            if stage_ns is not None and stage_ns != each.duration_ns:
+                text = f"{each.name!r} lasted {each.duration_ns} ns, and as a stage {stage_ns} ns"
+                yield Violation(law, span.trace_id, each.span_id, text)
+
+
+def _shares_sum(spans: _Spans) -> Iterator[Violation]:
+    law = "shares sum to the machine's time"
+    for span in spans.all:
+        if not _is_batch(span) or span.attributes.get(names.BATCH_SIZE) != len(span.links):
+            continue
+        members = [spans.by_id.get((link.trace_id, link.span_id)) for link in span.links]
+        shares = [member.attributes.get(names.MODEL_SHARE_NS, 0) for member in members if member is not None]
+        models = [
+            each for each in spans.children.get((span.trace_id, span.span_id), ()) if each.name == names.SPAN_MODEL
+        ]
+        machine_ns = sum(model.duration_ns for model in models)
+        # Each share is rounded down.
+        if len(shares) == len(members) and not 0 <= machine_ns - sum(shares) <= len(shares):
+            text = f"shares of {sum(shares)} ns, and the models ran for {machine_ns} ns"
+            yield Violation(law, span.trace_id, span.span_id, text)
+
+
+def _allowed_attributes(spans: _Spans) -> Iterator[Violation]:
+    for span in spans.all:
+        if span.scope != names.SCOPE_NAME:
+            continue
+        for name in span.attributes:
+            if name not in spans.attributes:
+                yield Violation("attributes on the allow-list", span.trace_id, span.span_id, f"{name!r} is not on it")
+
+
+def _is_own(span: SpanRecord, name: str) -> bool:
+    return span.scope == names.SCOPE_NAME and span.name == name
+
+
+def _is_batch(span: SpanRecord) -> bool:
+    return _is_own(span, names.SPAN_BATCH)
+
+
+_LAWS: tuple[Callable[[_Spans], Iterator[Violation]], ...] = (
+    _one_id_each,
+    _one_server_span_a_request,
+    _no_orphans,
+    _children_within_parents,
+    _links_both_ways,
+    _stages_sum,
+    _shares_sum,
+    _allowed_attributes,
+)
