@@ -21,10 +21,13 @@ class BentoSeries:
         self._middleware = middleware
         self._children: dict[tuple[str, ...], Any] = {}
 
-    def write(self, exchanges: Sequence[Exchange]) -> None:
-        """Count exchanges."""
+    def start(self) -> None:
+        """Make the series, before the first request: two threads that both found them missing would make them twice."""
         if not self._middleware._is_setup:
             self._middleware._setup()
+
+    def write(self, exchanges: Sequence[Exchange]) -> None:
+        """Count exchanges."""
         latest_s = 0.0
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
         for exchange in exchanges:
@@ -42,8 +45,6 @@ class BentoSeries:
 
     def show_in_progress(self, counts: Mapping[str, int]) -> None:
         """Show how many exchanges of each endpoint are in progress."""
-        if not self._middleware._is_setup:
-            self._middleware._setup()
         for endpoint, count in counts.items():
             if endpoint != METRICS_PATH:
                 self._child("request_in_progress", endpoint).set(count)

@@ -38,6 +38,10 @@ class LogWriter(ExchangeWriter, Protocol):
 class SeriesWriter(ExchangeWriter, Protocol):
     """A writer that also shows how many exchanges are in progress."""
 
+    def start(self) -> None:
+        """Be ready; called on the event loop's thread before the first request."""
+        ...
+
     def show_in_progress(self, counts: Mapping[str, int]) -> None:
         """Show the number of each endpoint."""
         ...
@@ -63,6 +67,8 @@ class ExchangeRecords:
 
     def start(self) -> None:
         """Start the thread; nothing is lost before that."""
+        if self._series is not None:
+            self._series.start()
         self._thread = threading.Thread(target=self._run, name="bento-monitor-records", daemon=True)
         self._thread.start()
 

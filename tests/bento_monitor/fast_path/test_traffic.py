@@ -29,6 +29,8 @@ class Kept:
     def write(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges += exchanges
 
+    def start(self) -> None: ...
+
     def show_in_progress(self, counts: Mapping[str, int]) -> None:
         self.in_progress = counts
 
