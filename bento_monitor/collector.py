@@ -75,9 +75,11 @@ class Collector:
             self._loop.call_soon_threadsafe(self._collect)
 
     def _has_grown(self) -> bool:
+        """Since the last collection; each growth is told once, however long the loop takes to act on it."""
         size_bytes = self._resident_bytes()
-        self._size_bytes = min(self._size_bytes, size_bytes)
-        return size_bytes - self._size_bytes > _GROWTH_BYTES
+        has_grown = size_bytes - self._size_bytes > _GROWTH_BYTES
+        self._size_bytes = size_bytes if has_grown else min(self._size_bytes, size_bytes)
+        return has_grown
 
     def _collect(self) -> None:
         gc.collect()

@@ -58,6 +58,13 @@ STAGES: Final = (
     STAGE_SEND,
     STAGE_STREAM,
 )
+# The others are attributes of the server span alone: each span more is sent, stored and drawn.
+SPAN_OF_STAGE: Final = {
+    STAGE_PARSE: SPAN_PARSE,
+    STAGE_QUEUE: SPAN_QUEUE,
+    STAGE_INFER: SPAN_INFER,
+    STAGE_SERIALIZE: SPAN_SERIALIZE,
+}
 
 ALLOWED_ATTRIBUTES: Final = frozenset(
     {

@@ -11,12 +11,7 @@ from ..tracing.stages import Interval, covered_ns
 from ..tracing.trace_record import SpanLink, SpanRecord
 
 _SERVER = "SERVER"
-_STAGE_OF_SPAN = {
-    names.SPAN_PARSE: names.STAGE_PARSE,
-    names.SPAN_QUEUE: names.STAGE_QUEUE,
-    names.SPAN_INFER: names.STAGE_INFER,
-    names.SPAN_SERIALIZE: names.STAGE_SERIALIZE,
-}
+_STAGE_OF_SPAN = {span: stage for stage, span in names.SPAN_OF_STAGE.items()}
 
 
 @dataclass(frozen=True, slots=True)

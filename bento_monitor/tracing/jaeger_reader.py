@@ -26,6 +26,8 @@ _SEARCH_DEPTH = 500
 _DEPTH_NAMES = ("query.num_traces", "query.search_depth")
 _LOOK_BACK_NS = 24 * 3600 * 10**9
 _SERVER = "SERVER"
+# It answers 404 where it has no such trace.
+_TRACES = "/api/v3/traces"
 _OF_JAEGER = "@jaeger@"
 
 
@@ -68,12 +70,7 @@ class JaegerReader:
 
     def spans(self, trace_id: str) -> list[SpanRecord]:
         """The spans of one trace; none where Jaeger has no such trace."""
-        try:
-            return _spans_of(self._ask(f"/api/v3/traces/{trace_id}"))
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return []
-            raise self._refused(error) from error
+        return _spans_of(self._ask(f"{_TRACES}/{trace_id}"))
 
     def _linked(self, spans: list[SpanRecord]) -> Iterator[SpanRecord]:
         for link in dict.fromkeys(link for span in spans if span.name == names.SPAN_INFER for link in span.links):
@@ -82,10 +79,7 @@ class JaegerReader:
             )
 
     def _services(self) -> list[str]:
-        try:
-            found: list[str] = self._ask("/api/v3/services").get("services") or []
-        except urllib.error.HTTPError as error:
-            raise self._refused(error) from error
+        found: list[str] = self._ask("/api/v3/services").get("services") or []
         return found
 
     def _latest(self, service: str, since_ns: int | None, slower_than_ns: int) -> list[SpanRecord]:
@@ -98,27 +92,22 @@ class JaegerReader:
         }
         if slower_than_ns:
             query["query.duration_min"] = f"{slower_than_ns}ns"
-        try:
-            return _spans_of(self._ask(f"/api/v3/traces?{urllib.parse.urlencode(query)}"))
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return []
-            raise self._refused(error) from error
+        return _spans_of(self._ask(f"{_TRACES}?{urllib.parse.urlencode(query)}"))
 
     def _ask(self, path: str) -> Mapping[str, Any]:
         try:
             with urllib.request.urlopen(self._url + path, timeout=_TIMEOUT_S) as response:  # noqa: S310 - http alone
                 answer: Mapping[str, Any] = json.load(response)
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as error:
+            if error.code == 404 and path.startswith(_TRACES):
+                return {"result": {}}
+            text = error.read(300).decode(errors="replace")
+            raise InputError(f"Jaeger at {self._url} answers {error.code}: {text}") from error
         except (OSError, ValueError) as error:
             raise InputError(
                 f"No Jaeger answers at {self._url} ({error}): is it the URL of its query service?"
             ) from error
         return answer
-
-    def _refused(self, error: urllib.error.HTTPError) -> InputError:
-        return InputError(f"Jaeger at {self._url} answers {error.code}: {error.read(300).decode(errors='replace')}")
 
 
 def _spans_of(answer: Mapping[str, Any]) -> list[SpanRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .trace_record import SpanLink, SpanRecord
@@ -42,7 +42,11 @@ def _json_span(span: Mapping[str, Any], service: str, of_scope: Mapping[str, Any
 
 
 def _json_attributes(owner: Mapping[str, Any]) -> dict[str, Any]:
-    return {pair["key"]: _json_value(pair.get("value", {})) for pair in owner.get("attributes", ())}
+    return _json_pairs(owner.get("attributes", ()))
+
+
+def _json_pairs(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {pair["key"]: _json_value(pair.get("value", {})) for pair in pairs}
 
 
 def _json_value(value: Mapping[str, Any]) -> Any:
@@ -56,15 +60,6 @@ def _json_list(value: Mapping[str, Any]) -> list[Any]:
     return [_json_value(each) for each in value.get("values", ())]
 
 
-def _json_map(value: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_pairs(value))
-
-
-def _pairs(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for pair in value.get("values", ()):
-        yield pair["key"], _json_value(pair.get("value", {}))
-
-
 _JSON_READERS: Mapping[str, Callable[[Any], Any]] = {
     "stringValue": str,
     "boolValue": bool,
@@ -72,5 +67,5 @@ _JSON_READERS: Mapping[str, Callable[[Any], Any]] = {
     "doubleValue": float,
     "bytesValue": str,
     "arrayValue": _json_list,
-    "kvlistValue": _json_map,
+    "kvlistValue": lambda value: _json_pairs(value.get("values", ())),
 }

@@ -35,6 +35,7 @@ _PARENT_BASED = re.compile(
     r"ParentBased\{root:(AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{([\d.e-]+)\}),"
     r"remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,.*\}"
 )
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
@@ -61,7 +62,11 @@ def parse_traceparent(value: bytes) -> RemoteParent | None:
 
 
 def start_ledger(
-    headers: Iterable[tuple[bytes, bytes]], received_ns: int, sampler: Sampler, span_name: str = ""
+    headers: Iterable[tuple[bytes, bytes]],
+    received_ns: int,
+    sampler: Sampler,
+    method: str = "",
+    route: str | None = None,
 ) -> Ledger:
     """Begin a request's ledger in its caller's trace, or in a new one.
 
@@ -69,13 +74,14 @@ def start_ledger(
         headers: as ASGI gives them, names in lower case.
         received_ns: monotonic time of the request's arrival.
         sampler: decides once, here, whether the request's spans are exported.
-        span_name: of the server span, for a sampler that goes by it.
+        method: the request's.
+        route: its template, if it has one; both name the server span, for a sampler that goes by that.
     """
     parent, trace_state = _read_headers(headers)
     trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
     bound = _root_bound(sampler)
     if bound is None:
-        sampled = _ask(sampler, trace_id, parent, trace_state, span_name)
+        sampled = _ask(sampler, trace_id, parent, trace_state, server_span_name(method, route))
     elif parent is not None:
         sampled = parent.sampled
     else:
@@ -83,7 +89,14 @@ def start_ledger(
     parent_span_id = parent.span_id if parent is not None else 0
     ledger = Ledger(trace_id=trace_id, parent_span_id=parent_span_id, sampled=sampled, received_ns=received_ns)
     ledger.trace_state = trace_state
+    ledger.method, ledger.route = method, route
     return ledger
+
+
+def server_span_name(method: str, route: str | None) -> str:
+    """What a request's server span is called. An unknown method is the client's free text, so it names no span."""
+    verb = method if method in KNOWN_METHODS else "HTTP"
+    return f"{verb} {route}" if route else verb
 
 
 def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent | None, str | None]:

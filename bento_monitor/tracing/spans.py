@@ -18,18 +18,11 @@ from .. import conventions as names
 from .clock import to_wall_ns
 from .ledger import BatchRecord, Ledger, ModelCall
 from .privacy import AttributeValue, allowed_attributes
-from .propagation import batch_span_context_of, span_context_of
+from .propagation import KNOWN_METHODS, batch_span_context_of, server_span_name, span_context_of
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
-# The others are attributes of the server span alone: each span more is sent, stored and drawn.
-_SPAN_OF_STAGE = {
-    names.STAGE_PARSE: names.SPAN_PARSE,
-    names.STAGE_QUEUE: names.SPAN_QUEUE,
-    names.STAGE_SERIALIZE: names.SPAN_SERIALIZE,
-}
 _Attributes = Mapping[str, AttributeValue | None]
 
 
@@ -52,8 +45,8 @@ class SpanBuilder:
             if stage.name == names.STAGE_INFER:
                 spans.append(self._infer_span(ledger, server, stage))
                 model_parent, within = _sibling(server, ledger.infer_span_id), stage.interval
-            elif stage.name in _SPAN_OF_STAGE:
-                name = _SPAN_OF_STAGE[stage.name]
+            elif stage.name in names.SPAN_OF_STAGE:
+                name = names.SPAN_OF_STAGE[stage.name]
                 spans.append(self._span(name, _child_of(server), stage.interval, parent=server))
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_parent, within))
@@ -82,12 +75,10 @@ class SpanBuilder:
         return [span, *self._model_spans(record.model_calls, context, whole)]
 
     def _server_span(self, ledger: Ledger, context: SpanContext, stages: Sequence[Stage]) -> ReadableSpan:
-        method = ledger.method if ledger.method in _KNOWN_METHODS else "_OTHER"
-        # An unknown method is the client's free text, so it names no span.
-        verb = method if method != "_OTHER" else "HTTP"
+        method = ledger.method if ledger.method in KNOWN_METHODS else "_OTHER"
         error_type = ledger.error_type or (str(ledger.status) if ledger.status >= 500 else None)
         return self._span(
-            f"{verb} {ledger.route}" if ledger.route else verb,
+            server_span_name(ledger.method, ledger.route),
             context,
             request_interval(ledger),
             parent=_remote_parent_of(ledger, context),

@@ -41,15 +41,13 @@ class Telemetry:
         self._pipeline = Pipeline(make_exporters(settings), make_resource(service), settings.trace_queue_size)
 
     def start_ledger(
-        self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "HTTP", route: str | None = None
+        self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "", route: str | None = None
     ) -> Ledger:
         """Begin the ledger of a request that arrived at `received_ns`, in its caller's trace or a new one.
 
         A request over the limit of traces is not sampled: a flood of callers that ask for it must not force exports.
         """
-        name = method if route is None else f"{method} {route}"
-        ledger = start_ledger(headers, received_ns, self._sampler, name)
-        ledger.method, ledger.route = method, route
+        ledger = start_ledger(headers, received_ns, self._sampler, method, route)
         if ledger.sampled and self._bucket is not None and not self._bucket.take():
             ledger.sampled = False
             self.rate_limited += 1
