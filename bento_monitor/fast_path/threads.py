@@ -17,11 +17,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from .returning import Returning
+
 
 class _Job:
     """One call. `is_running` and `is_abandoned` are guarded by the lock of the threads."""
 
-    __slots__ = ("context", "function", "future", "is_abandoned", "is_running")
+    __slots__ = ("context", "error", "function", "future", "is_abandoned", "is_running", "result")
 
     def __init__(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         self.function = function
@@ -29,13 +31,16 @@ class _Job:
         self.future = future
         self.is_running = False
         self.is_abandoned = False
+        self.result: Any = None
+        self.error: BaseException | None = None
 
-    def settle(self, result: Any, error: BaseException | None) -> None:
+    def settle(self) -> None:
         """Answer, on the loop's thread."""
+        error, self.error = self.error, None  # whose traceback holds the frame that holds this
         if self.future.done():
             return
         if error is None:
-            self.future.set_result(result)
+            self.future.set_result(self.result)
         elif isinstance(error, StopIteration):  # which no future takes; BentoML looks for anyio's words
             self.future.set_exception(RuntimeError("coroutine raised StopIteration"))
         else:
@@ -53,6 +58,7 @@ class FunctionThreads:
     def __init__(self, count: int) -> None:
         self._count = count
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._returning: Returning[_Job] = Returning(self._jobs.qsize, _Job.settle)
         self._lock = threading.Lock()
         self._workers = 0
         self._unanswered = 0
@@ -68,6 +74,7 @@ class FunctionThreads:
         job = _Job(functools.partial(function, *args, **kwargs), loop.create_future())
         self._unanswered += 1
         self._jobs.put(job)
+        self._returning.look_soon(loop)
         if self._workers < min(self._count, self._unanswered):
             self._start_worker(loop)
         try:
@@ -110,18 +117,17 @@ class FunctionThreads:
     def _run(self, job: _Job, loop: asyncio.AbstractEventLoop) -> bool:
         """Run one call; whether the thread is still needed after it."""
         job.is_running = True
-        result, error = None, None
         try:
-            result = job.context.run(job.function)
+            job.result = job.context.run(job.function)
         except BaseException as raised:
-            error = raised
+            job.error = raised
         with self._lock:
             job.is_running = False
             is_needed = not job.is_abandoned
         try:
-            loop.call_soon_threadsafe(job.settle, result, error)
+            self._returning.put(loop, job)
         except RuntimeError:  # the loop has been closed meanwhile: nobody waits
             return False
         finally:
-            del job, result, error  # a traceback holds this frame
+            del job  # the error's traceback holds this frame
         return is_needed
