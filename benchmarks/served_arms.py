@@ -71,7 +71,11 @@ class Arm:
 
 @contextmanager
 def start_arms(
-    names: Sequence[str], *, targets: Mapping[str, str] | None = None, workers: int | None = None
+    names: Sequence[str],
+    *,
+    targets: Mapping[str, str] | None = None,
+    workers: int | None = None,
+    environments: Mapping[str, Mapping[str, str]] = _OURS,
 ) -> Iterator[dict[str, Arm]]:
     """Every server that is named; those that are not asked take no time from the one that is.
 
@@ -79,12 +83,14 @@ def start_arms(
         names: which arms, of the constants above.
         targets: the service of an arm that is not `served_plain:Served`.
         workers: worker processes of that service, where not one.
+        environments: variables of an arm of BentoML's. One whose name begins with "ours" is served by us.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-served-")))
         bentoml = [name for name in names if name not in _OTHERS]
         specs = [
-            _spec(name, home / f"arm-{n}", (targets or {}).get(name, _PLAIN), workers) for n, name in enumerate(bentoml)
+            _spec(name, home / f"arm-{n}", (targets or {}).get(name, _PLAIN), workers, environments.get(name, {}))
+            for n, name in enumerate(bentoml)
         ]
         servers = stack.enter_context(start_servers(specs))
         arms = {
@@ -97,16 +103,16 @@ def start_arms(
         yield {name: arms[name] for name in names}
 
 
-def _spec(name: str, folder: Path, target: str, workers: int | None) -> ServerSpec:
+def _spec(name: str, folder: Path, target: str, workers: int | None, env: Mapping[str, str]) -> ServerSpec:
     pauses = folder / "pauses"
     pauses.mkdir(parents=True)
     spec = ServerSpec(
         target=target,
         working_dir=SERVICES,
-        as_="monitored" if name in _OURS else "stock",
+        as_="monitored" if name.startswith(OURS) else "stock",
         workers=workers,
         service_name=None if workers is None else target.partition(":")[2],
-        env={**_OURS.get(name, {}), PAUSES_FOLDER: str(pauses)},
+        env={**env, PAUSES_FOLDER: str(pauses)},
         home=folder / "home",
         log=folder / "log",
     )

@@ -32,18 +32,29 @@ def p99(sample: Sample) -> float:
 
 def throughput(samples: Samples, baseline: str, goal: float | None = None, *, candidate: str = OURS) -> Figure:
     """The ratio of two arms' rates; a goal is for the lower end of its interval."""
-    figure = _ratio(_log_ratios(samples, candidate, baseline, rate))
+    figure = compare(samples, candidate, baseline, rate)
     if goal is None:
         return figure
     is_met = figure.ci95 is not None and figure.ci95[0] >= goal
     return Figure(figure.value, figure.unit, figure.ci95, f"lower end >= {goal:g}", is_met)
 
 
+def compare(samples: Samples, candidate: str, baseline: str, value: Callable[[Sample], float]) -> Figure:
+    """The ratio of two arms' values, by pairs of blocks."""
+    return _ratio([math.log(value(left) / value(right)) for left, right in pairs(samples, candidate, baseline)])
+
+
+def pairs(samples: Samples, candidate: str, baseline: str) -> list[tuple[Sample, Sample]]:
+    """The blocks of two arms that were measured in one round, less those of which one failed."""
+    every = zip(samples[candidate], samples[baseline], strict=True)
+    return [(left, right) for left, right in every if not (left.is_failed or right.is_failed)]
+
+
 def noop_figures(samples: Samples) -> dict[str, Figure]:
     """Every other arm against ours, and stock against itself."""
     itself = throughput(samples, STOCK, candidate=AGAIN)
     holds = itself.ci95 is not None and itself.ci95[0] <= 1 <= itself.ci95[1]
-    tail = _ratio(_log_ratios(samples, OURS, STOCK, p99))
+    tail = compare(samples, OURS, STOCK, p99)
     return {
         "throughput_vs_stock_noop": throughput(samples, STOCK, THROUGHPUT_GOALS["noop"]),
         "throughput_vs_stock_as_installed_noop": throughput(samples, INSTALLED),
@@ -107,11 +118,6 @@ def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
     if ours:
         figures["longest_gc_cpu_ms"] = Figure(max(ours), "ms")
     return figures
-
-
-def _log_ratios(samples: Samples, candidate: str, baseline: str, value: Callable[[Sample], float]) -> list[float]:
-    pairs = zip(samples[candidate], samples[baseline], strict=True)
-    return [math.log(value(left) / value(right)) for left, right in pairs if not (left.is_failed or right.is_failed)]
 
 
 def _ratio(log_ratios: Sequence[float]) -> Figure:

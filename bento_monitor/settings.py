@@ -33,6 +33,10 @@ class MonitorSettings(BaseSettings):
 
     enabled: bool = Field(default=True, description="False: the service runs as if it were not wrapped.")
     fast_path: bool = Field(default=True, description="False: every request takes BentoML's own path.")
+    tracing: bool = Field(
+        default=True,
+        description="False: nothing is recorded of a request: no traces, no metrics of ours.",
+    )
     spread_connections: bool = Field(
         default=True, description="False: whichever worker is first accepts a connection, as in BentoML."
     )

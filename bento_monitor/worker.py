@@ -23,6 +23,7 @@ class WorkerMonitor:
     def __init__(self, service: str, settings: MonitorSettings) -> None:
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
+        self.is_tracing = settings.tracing
         self.in_flight = 0
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}

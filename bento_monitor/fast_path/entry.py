@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from random import getrandbits
 
 from ..guard import Guard
 from ..tracing.ledger import Connection, Ledger, current_ledger
@@ -81,6 +83,9 @@ class Entry:
         if scope["path"] in _HEALTH_PATHS:
             await self._show_health(scope, receive, send)
             return
+        if not self._worker.is_tracing:
+            await self._serve_untraced(scope, receive, send)
+            return
         try:
             ledger = self._begin(scope, receive)
             leave = self._enter(ledger)
@@ -95,6 +100,23 @@ class Entry:
             # Here, so that a scrape counts every request that was answered before it.
             await asyncio.to_thread(self._shortcut.records.flush)
         await self._application(scope, receive, send)
+
+    async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._set_request_id is not None:
+            self._set_request_id(getrandbits(64) or 1)
+        self._worker.in_flight += 1
+        try:
+            fast = self._fast_traffic(scope)
+            await (self._application(scope, receive, send) if fast is None else fast(receive, send))
+        finally:
+            self._worker.in_flight -= 1
+
+    def _fast_traffic(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]] | None:
+        """The fast path's way with this request, with nothing around it but its traffic; None if it takes BentoML's."""
+        fast_path = self._fast_path
+        if fast_path is None or self._shortcut is None or fast_path.plan_for(scope) is None:
+            return None
+        return functools.partial(self._shortcut.traffic.run, fast_path.serve, scope)
 
     def _begin(self, scope: Scope, receive: Receive) -> Ledger:
         entered_ns = time.monotonic_ns()
@@ -125,18 +147,15 @@ class Entry:
     async def _serve(
         self, ledger: Ledger, leave: Callable[[], None], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        fast_path = self._fast_path
-        is_fast = False
+        fast = self._fast_traffic(scope)
         self._worker.in_flight += 1
         try:
-            if fast_path is not None and self._shortcut is not None and fast_path.plan_for(scope) is not None:
-                is_fast = True
-                # Nothing is around it but its traffic.
-                await self._shortcut.traffic.run(fast_path.serve, scope, receive, send)
+            if fast is not None:
+                await fast(receive, send)
             else:
                 await self._serve_by_bentoml(ledger, scope, receive, send)
         except BaseException as error:
-            if is_fast and not ledger.status and isinstance(error, Exception):
+            if fast is not None and not ledger.status and isinstance(error, Exception):
                 await _answer_failed(ledger, scope, receive, send)
             ledger.error_type = type(error).__qualname__
             if not _was_left(ledger, error):

@@ -7,16 +7,19 @@ from collections.abc import Callable
 
 from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from ..errors import InputError
 from ..settings import MonitorSettings, OtlpProtocol, TelemetryEnvironment, read_telemetry_environment
+from .finished_span import FinishedSpanExporter
+from .sdk_spans import ConsoleExporter
 from .store import StoreSpanExporter
 from .store_file import store_path
 
 
-def make_exporters(settings: MonitorSettings, environment: TelemetryEnvironment | None = None) -> list[SpanExporter]:
+def make_exporters(
+    settings: MonitorSettings, environment: TelemetryEnvironment | None = None
+) -> list[FinishedSpanExporter]:
     """The exporters that the environment names; the embedded store where it names none; none if it is switched off.
 
     Raises:
@@ -28,9 +31,9 @@ def make_exporters(settings: MonitorSettings, environment: TelemetryEnvironment 
     named = environment.exporters or (("otlp",) if environment.otlp_configured else ())
     if not named:
         return [StoreSpanExporter(store_path(settings.home), settings.trace_store_max_bytes)]
-    makers: dict[str, Callable[[], SpanExporter]] = {
+    makers: dict[str, Callable[[], FinishedSpanExporter]] = {
         "otlp": lambda: _otlp_exporter(environment.otlp_protocol),
-        "console": ConsoleSpanExporter,
+        "console": ConsoleExporter,
     }
     for name in named:
         if name not in makers:
@@ -38,15 +41,14 @@ def make_exporters(settings: MonitorSettings, environment: TelemetryEnvironment 
     return [makers[name]() for name in dict.fromkeys(named)]
 
 
-def _otlp_exporter(protocol: OtlpProtocol) -> SpanExporter:
-    # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
+def _otlp_exporter(protocol: OtlpProtocol) -> FinishedSpanExporter:
     if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+        from .otlp_grpc import OtlpGrpcExporter
 
-        return GrpcExporter()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+        return OtlpGrpcExporter()
+    from .otlp_http import OtlpHttpExporter
 
-    return HttpExporter()
+    return OtlpHttpExporter()
 
 
 def make_resource(service: str) -> Resource:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from .finished_span import FinishedSpan, FinishedSpanExporter
 
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -26,7 +27,7 @@ class ExporterStats:
 class Lane:
     """Counts one exporter's spans. Its owner's lock guards every method but `export` and `close`."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: FinishedSpanExporter) -> None:
         self.exporter = exporter
         self.name = type(exporter).__name__
         self._is_failing = False
@@ -65,7 +66,7 @@ class Lane:
         """The account."""
         return ExporterStats(self.name, self._built, self._exported, self._dropped, self._queued)
 
-    def export(self, spans: Sequence[ReadableSpan]) -> bool:
+    def export(self, spans: Sequence[FinishedSpan]) -> bool:
         """Hand spans to the exporter. A failure is logged once, until it works again."""
         reason: str | Exception = "it answered FAILURE"
         try:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from ..guard import Guard
+from .finished_span import FinishedSpan, FinishedSpanExporter
 from .lane import ExporterStats, Lane
 from .ledger import BatchRecord, Ledger
 from .spans import SpanBuilder
@@ -49,7 +48,7 @@ class Pipeline:
     The thread starts with the first record, also in a forked child, which begins with an empty queue.
     """
 
-    def __init__(self, exporters: Sequence[SpanExporter], resource: Resource, queue_size: int) -> None:
+    def __init__(self, exporters: Sequence[FinishedSpanExporter], resource: Resource, queue_size: int) -> None:
         """Make a pipeline.
 
         Args:
@@ -75,7 +74,7 @@ class Pipeline:
         for lane in self._lanes:
             lane.reset()
 
-    def replace_exporters(self, exporters: Sequence[SpanExporter], resource: Resource) -> None:
+    def replace_exporters(self, exporters: Sequence[FinishedSpanExporter], resource: Resource) -> None:
         """Send spans elsewhere from now on; the exporters until now are closed."""
         replaced, self._lanes = self._lanes, [Lane(exporter) for exporter in exporters]
         self._builder = SpanBuilder(resource)
@@ -183,7 +182,7 @@ class Pipeline:
             return [self._queue.popleft() for _ in range(self._taken)]
 
     def _hand_over(self, records: Sequence[Ledger | BatchRecord]) -> None:
-        spans: list[ReadableSpan] = []
+        spans: list[FinishedSpan] = []
         for start in range(0, len(records), _RECORDS_PER_STEP):
             for record in records[start : start + _RECORDS_PER_STEP]:
                 spans.extend(self._build(record))
@@ -201,8 +200,8 @@ class Pipeline:
             self._handed_over += len(records)
             self._lock.notify_all()
 
-    def _build(self, record: Ledger | BatchRecord) -> list[ReadableSpan]:
-        spans: list[ReadableSpan] = []
+    def _build(self, record: Ledger | BatchRecord) -> list[FinishedSpan]:
+        spans: list[FinishedSpan] = []
         is_built = not self._guard.is_open
         try:
             if is_built:

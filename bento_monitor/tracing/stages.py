@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import conventions as names
 from .ledger import Ledger, ModelCall
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A piece of time, in monotonic nanoseconds; never of negative length."""
 
     start_ns: int
@@ -27,8 +26,7 @@ class Interval:
         return Interval(start, min(max(end_ns, start), self.end_ns))
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """One stage that a request reached; `name` is its attribute's on the server span."""
 
     name: str
@@ -68,11 +66,13 @@ def request_stages(ledger: Ledger) -> list[Stage]:
     )
     stages = []
     reached_ns = whole.start_ns
-    for name, start_ns, end_ns in begun:
-        if start_ns:
+    last_ns = whole.end_ns
+    for name, begun_ns, end_ns in begun:
+        if begun_ns:
             # None lies over another, whatever was stamped: so they sum.
-            stages.append(Stage(name, whole.clamped(max(start_ns, reached_ns), end_ns or whole.end_ns)))
-            reached_ns = stages[-1].interval.end_ns
+            start_ns = min(max(begun_ns, reached_ns), last_ns)
+            reached_ns = min(max(end_ns or last_ns, start_ns), last_ns)
+            stages.append(Stage(name, Interval(start_ns, reached_ns)))
     return stages
 
 
@@ -100,10 +100,10 @@ def covered_ns(intervals: Iterable[Interval]) -> int:
 def unaccounted_ns(ledger: Ledger, stages: Sequence[Stage]) -> int:
     """What of a request's time nothing directly below its server span covers."""
     whole = request_interval(ledger)
-    intervals = [stage.interval for stage in stages]
-    if ledger.batch is None and not has_infer(stages):
-        intervals += [whole.clamped(call.started_ns, call.ended_ns) for call in ledger.model_calls]
-    return whole.duration_ns - covered_ns(intervals)
+    if ledger.batch is not None or not ledger.model_calls or has_infer(stages):
+        return whole.duration_ns - sum(interval.end_ns - interval.start_ns for _, interval in stages)
+    models = [whole.clamped(call.started_ns, call.ended_ns) for call in ledger.model_calls]
+    return whole.duration_ns - covered_ns([*(interval for _, interval in stages), *models])
 
 
 def has_infer(stages: Iterable[Stage]) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opentelemetry.sdk.resources import SERVICE_NAME
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.trace import format_span_id, format_trace_id
 
+from .finished_span import FinishedSpan
 from .store_file import PAGE_BYTES, Budget, delete_oldest, empty_log, log_bytes, open_for_writing, room_pages
 
 _LOG_TIMEOUT_S = 2.0
@@ -29,7 +29,7 @@ _Row = tuple[str, str, str | None, str, str, str, int, int, int, str, str]
 _abandoned: list[sqlite3.Connection] = []
 
 
-class StoreSpanExporter(SpanExporter):
+class StoreSpanExporter:
     """Writes spans to a SQLite file of at most `max_bytes`, its log included; the oldest requests make room."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -43,7 +43,7 @@ class StoreSpanExporter(SpanExporter):
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
         """Write spans.
 
         Raises:
@@ -67,10 +67,6 @@ class StoreSpanExporter(SpanExporter):
         """Close the file."""
         with self._lock:
             self._close()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing is held back."""
-        return True
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is not None and not self._is_same_file():
@@ -145,22 +141,17 @@ def _size(row: _Row) -> int:
     return 150 + len(row[-2]) + len(row[-1])
 
 
-def _row(span: ReadableSpan) -> _Row:
-    context, parent = span.get_span_context(), span.parent
-    if context is None:
-        raise ValueError("A span without a context cannot be stored.")
+def _row(span: FinishedSpan) -> _Row:
     return (
-        format_trace_id(context.trace_id),
-        format_span_id(context.span_id),
-        format_span_id(parent.span_id) if parent is not None else None,
+        format_trace_id(span.trace_id),
+        format_span_id(span.span_id),
+        format_span_id(span.parent_span_id) if span.parent_span_id else None,
         span.name,
         span.kind.name,
         str(span.resource.attributes.get(SERVICE_NAME, "")),
-        span.start_time or 0,
-        span.end_time or 0,
-        int(span.status.status_code is StatusCode.ERROR),
-        json.dumps(dict(span.attributes or {})),
-        json.dumps(
-            [[format_trace_id(link.context.trace_id), format_span_id(link.context.span_id)] for link in span.links]
-        ),
+        span.start_ns,
+        span.end_ns,
+        int(span.is_error),
+        json.dumps(span.attributes),
+        json.dumps([[format_trace_id(trace_id), format_span_id(span_id)] for trace_id, span_id in span.links]),
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from .finished_span import FinishedSpan
+from .sdk_spans import to_sdk_span
 
 _FLUSH_MS = 1_500
 
@@ -19,7 +22,7 @@ def find_user_provider() -> TracerProvider | None:
     return provider
 
 
-class ProviderExporter(SpanExporter):
+class ProviderExporter:
     """Hands finished spans to a provider's processors, as if its own tracer had made them.
 
     They are the provider's from then on: what its processors lose is counted by them.
@@ -28,9 +31,9 @@ class ProviderExporter(SpanExporter):
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
         """Hand them over."""
-        for span in spans:
+        for span in map(to_sdk_span, spans):
             self._provider._active_span_processor.on_end(span)  # noqa: SLF001 - nothing public takes a finished span
         return SpanExportResult.SUCCESS
 

@@ -23,20 +23,36 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"answer"})
 
 
+def ask(entry: Entry) -> list[str]:
+    """The messages that one request is answered with."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(entry({"type": "http", "method": "POST", "path": "/x", "headers": []}, None, send))  # type: ignore[arg-type]
+    return [message["type"] for message in sent]
+
+
 @pytest.mark.parametrize("step", ["start_ledger", "enter_request", "finish"])
 def test_a_failing_step_of_ours_never_reaches_a_request(step: str) -> None:
     steps = {"start_ledger": new_ledger, "enter_request": lambda ledger: lambda: None, "finish": lambda ledger: None}
     steps[step] = fail
     finish = steps.pop("finish")
-    worker: Any = SimpleNamespace(telemetry=SimpleNamespace(**steps), finish=finish, in_flight=0)
+    worker: Any = SimpleNamespace(telemetry=SimpleNamespace(**steps), finish=finish, in_flight=0, is_tracing=True)
     entry = Entry(application, worker, {"/x": "x"})
-    scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
     for _ in range(10):
-        sent: list[Any] = []
-
-        async def send(message: Any, sent: list[Any] = sent) -> None:
-            sent.append(message)
-
-        asyncio.run(entry(scope, None, send))
-        assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+        assert ask(entry) == ["http.response.start", "http.response.body"]
     assert entry._guard.is_open
+
+
+def test_nothing_is_recorded_of_a_request_where_tracing_is_off() -> None:
+    telemetry = SimpleNamespace(start_ledger=fail, enter_request=fail)
+    worker: Any = SimpleNamespace(telemetry=telemetry, finish=fail, in_flight=0, is_tracing=False)
+    ids: list[int] = []
+    entry = Entry(application, worker, {"/x": "x"}, set_request_id=ids.append)
+    assert [ask(entry), ask(entry)] == [["http.response.start", "http.response.body"]] * 2
+    assert len(set(ids)) == 2
+    assert all(ids)
+    assert entry._guard.failures == 0
+    assert worker.in_flight == 0

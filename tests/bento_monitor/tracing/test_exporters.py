@@ -136,9 +136,9 @@ def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
         ({}, ["StoreSpanExporter"]),
         ({"OTEL_SDK_DISABLED": "true"}, []),
         ({"OTEL_TRACES_EXPORTER": "none"}, []),
-        ({"OTEL_TRACES_EXPORTER": "console"}, ["ConsoleSpanExporter"]),
-        ({"OTEL_TRACES_EXPORTER": "console, otlp"}, ["ConsoleSpanExporter", "OTLPSpanExporter"]),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, ["OTLPSpanExporter"]),
+        ({"OTEL_TRACES_EXPORTER": "console"}, ["ConsoleExporter"]),
+        ({"OTEL_TRACES_EXPORTER": "console, otlp"}, ["ConsoleExporter", "OtlpHttpExporter"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, ["OtlpHttpExporter"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"}, []),
     ],
 )
@@ -195,7 +195,7 @@ def test_console_prints_spans(
     telemetry.finish(finished_ledger())
     telemetry.shutdown(WAIT_S)
     lane = telemetry.stats().exporters[0]
-    assert (lane.name, lane.exported) == ("ConsoleSpanExporter", 5)
+    assert (lane.name, lane.exported) == ("ConsoleExporter", 5)
     assert not settings.home.exists()
 
 

@@ -76,7 +76,7 @@ def test_every_sampled_request_and_batch_reaches_every_exporter(made, finished_b
     for exporter, lane in zip(exporters, stats.exporters, strict=True):
         spans = exporter.get_finished_spans()
         assert len(spans) == lane.exported == 2 + 40 * 5
-        assert len({span.context.trace_id for span in spans if span.name == "infer"}) == 40
+        assert len({span.trace_id for span in spans if span.name == "infer"}) == 40
     assert_identity(stats)
 
 

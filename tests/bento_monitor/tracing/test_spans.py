@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind
 
 from bento_monitor import conventions as names
 from bento_monitor.tracing.ledger import Ledger
@@ -40,24 +40,24 @@ def by_name(spans):
 
 def assert_laws(spans) -> None:
     """Children lie within their parents and not over each other; stages and what they do not cover sum."""
-    of_id = {span.context.span_id: span for span in spans}
+    of_id = {span.span_id: span for span in spans}
     for span in spans:
-        assert span.end_time >= span.start_time
-        if span.parent is not None and not span.parent.is_remote:
-            parent = of_id[span.parent.span_id]
-            assert span.context.trace_id == parent.context.trace_id
-            assert parent.start_time <= span.start_time <= span.end_time <= parent.end_time
+        assert span.end_ns >= span.start_ns
+        if span.parent_span_id and not span.is_parent_remote:
+            parent = of_id[span.parent_span_id]
+            assert span.trace_id == parent.trace_id
+            assert parent.start_ns <= span.start_ns <= span.end_ns <= parent.end_ns
     server = spans[0]
     moments = Counter()
     for child in spans[1:]:
-        if child.parent.span_id == server.context.span_id and child.name != "model":
-            moments.update(range(child.start_time, child.end_time))
+        if child.parent_span_id == server.span_id and child.name != "model":
+            moments.update(range(child.start_ns, child.end_ns))
     assert set(moments.values()) <= {1}
-    models_ns = sum(s.end_time - s.start_time for s in spans if s.name == "model" and s.parent == server.context)
+    models_ns = sum(s.end_ns - s.start_ns for s in spans if s.name == "model" and s.parent_key == server.key)
     stages_ns = sum(server.attributes.get(name, 0) for name in names.STAGES)
     accounted_ns = stages_ns + server.attributes[names.UNACCOUNTED_NS]
     # A model that is called outside the function, as by a mounted application, may lie over a stage.
-    assert 0 <= server.end_time - server.start_time - accounted_ns <= models_ns
+    assert 0 <= server.end_ns - server.start_ns - accounted_ns <= models_ns
 
 
 def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_ledger, model_call) -> None:
@@ -67,11 +67,11 @@ def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_
     assert [span.name for span in spans] == ["POST /encode", "parse", "queue", "infer", "serialize", "model"]
     named = by_name(spans)
     start = ledger.received_ns + OFFSET_NS
-    at = {name: ((s.start_time - start) // MS, (s.end_time - start) // MS) for name, s in named.items()}
+    at = {name: ((s.start_ns - start) // MS, (s.end_ns - start) // MS) for name, s in named.items()}
     assert at["POST /encode"] == (0, 12)
     assert (at["parse"], at["queue"], at["infer"], at["serialize"]) == ((0, 1), (1, 5), (5, 9), (9, 10))
     assert at["model"] == (6, 8)
-    assert named["model"].parent.span_id == ledger.infer_span_id
+    assert named["model"].parent_span_id == ledger.infer_span_id
     assert named["model"].attributes[names.RUNNER_RELEASE] == "release-1"
     stages = {name: named["POST /encode"].attributes.get(name) for name in names.STAGES}
     assert stages == dict.fromkeys(names.STAGES) | {
@@ -98,7 +98,7 @@ def test_a_batched_request_waits_to_be_taken_put_together_and_run(builder, finis
     assert [server.attributes[name] // MS for name in after_parsing] == [2, 1, 1, 4, 0, 1, 1, 1]
     assert server.attributes[names.UNACCOUNTED_NS] == 0
     queue = by_name(spans)["queue"]
-    assert queue.end_time - queue.start_time == 2 * MS
+    assert queue.end_ns - queue.start_ns == 2 * MS
 
 
 def test_children_lie_within_their_parents_whatever_the_stamps(builder, finished_ledger, model_call) -> None:
@@ -115,8 +115,8 @@ def test_a_caller_is_the_parent_of_the_server_span(builder) -> None:
     ledger = Ledger(trace_id=5, parent_span_id=6, sampled=True, received_ns=1)
     ledger.method, ledger.trace_state, ledger.sent_ns = "GET", "a=1", 9
     (server,) = builder.request(ledger)
-    assert (server.name, server.parent.span_id, server.parent.is_remote) == ("GET", 6, True)
-    assert server.context.trace_state == {"a": "1"}
+    assert (server.name, server.parent_span_id, server.is_parent_remote) == ("GET", 6, True)
+    assert server.trace_state == "a=1"
     assert names.HTTP_ROUTE not in server.attributes
 
 
@@ -133,8 +133,8 @@ def test_a_request_that_ended_in_the_queue_has_its_queue_span_closed_and_no_infe
     ledger.status, ledger.error_type = 0, "CancelledError"
     spans = builder.request(ledger)
     assert [span.name for span in spans] == ["POST /encode", "parse", "queue"]
-    assert spans[2].end_time == spans[0].end_time
-    assert spans[0].status.status_code is StatusCode.ERROR
+    assert spans[2].end_ns == spans[0].end_ns
+    assert spans[0].is_error
     assert names.HTTP_RESPONSE_STATUS_CODE not in spans[0].attributes
 
 
@@ -143,28 +143,28 @@ def test_only_a_servers_failure_is_an_error(builder, finished_ledger, status: in
     ledger = finished_ledger()
     ledger.status = status
     server = builder.request(ledger)[0]
-    assert (server.status.status_code is StatusCode.ERROR) == is_error
+    assert server.is_error == is_error
     assert server.attributes.get(names.ERROR_TYPE) == (str(status) if is_error else None)
 
 
 def test_batch_and_requests_link_to_each_other_and_only_sampled_ones_are_built(builder, finished_batch) -> None:
     record = finished_batch(200, sampled=lambda index: index % 2 == 0)
     batch, model = builder.batch(record)
-    linked = {(link.context.trace_id, link.context.span_id) for link in batch.links}
+    linked = set(batch.links)
     assert len(batch.links) == 100
-    assert batch.parent is None
+    assert batch.parent_key is None
     assert batch.attributes[names.BATCH_SIZE] == 200
     assert batch.attributes[names.BATCH_LINKED] == 100
-    assert model.parent == batch.context
+    assert model.parent_key == batch.key
     for member in record.members:
         spans = builder.request(member)
         assert bool(spans) == member.sampled
         if spans:
             infer = by_name(spans)["infer"]
-            assert (infer.context.trace_id, infer.context.span_id) in linked
-            assert [link.context for link in infer.links] == [batch.context]
+            assert infer.key in linked
+            assert list(infer.links) == [batch.key]
             assert infer.attributes[names.BATCH_POSITION] == member.batch_position
-            assert (infer.start_time, infer.end_time) == (batch.start_time, batch.end_time)
+            assert (infer.start_ns, infer.end_ns) == (batch.start_ns, batch.end_ns)
             assert "model" not in by_name(spans)
 
 
@@ -182,7 +182,8 @@ def test_a_batch_that_failed_is_an_error_in_its_own_span_and_in_its_requests(bui
     record = finished_batch(1)
     record.error_type = "ValueError"
     infer = by_name(builder.request(record.members[0]))["infer"]
-    assert {builder.batch(record)[0].status.status_code, infer.status.status_code} == {StatusCode.ERROR}
+    assert builder.batch(record)[0].is_error
+    assert infer.is_error
 
 
 def test_nothing_leaves_that_is_not_on_the_allow_list(builder, finished_batch, monkeypatch: pytest.MonkeyPatch) -> None:

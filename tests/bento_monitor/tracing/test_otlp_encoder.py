@@ -1,0 +1,62 @@
+"""The bytes of spans are those of the SDK's own encoder, field by field."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as encode_sdk_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import SpanKind
+
+from bento_monitor.tracing.finished_span import FinishedSpan
+from bento_monitor.tracing.otlp_encoder import encode_spans
+from bento_monitor.tracing.otlp_http import OtlpHttpExporter
+from bento_monitor.tracing.sdk_spans import to_sdk_span
+
+RESOURCES = (
+    Resource({"service.name": "demo", "process.pid": 7}, "https://schema"),
+    Resource({"service.name": "other", "tags": ["a", "b"], "ratio": 0.5, "on": True}),
+)
+SPAN_IDS = st.integers(1, 2**64 - 1)
+TRACE_IDS = st.integers(1, 2**128 - 1)
+VALUES = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.integers(0, 2**21)
+    | st.text(max_size=300)
+    | st.booleans()
+    | st.floats(allow_nan=False)
+)
+SPANS = st.builds(
+    FinishedSpan,
+    name=st.text(max_size=200),
+    kind=st.sampled_from(SpanKind),
+    trace_id=TRACE_IDS,
+    span_id=SPAN_IDS,
+    parent_span_id=SPAN_IDS | st.just(0),
+    is_parent_remote=st.just(False),
+    trace_state=st.sampled_from([None, "a=1", "a=1,b=two"]),
+    start_ns=st.integers(0, 2**63),
+    end_ns=st.integers(0, 2**63),
+    attributes=st.dictionaries(st.text(min_size=1, max_size=200), VALUES, max_size=20),
+    links=st.lists(st.tuples(TRACE_IDS, SPAN_IDS), max_size=5),
+    is_error=st.booleans(),
+    resource=st.sampled_from(RESOURCES),
+)
+
+
+@given(st.lists(SPANS, min_size=1, max_size=5), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_the_bytes_mean_what_the_sdks_do(spans: list[FinishedSpan], is_remote: bool) -> None:
+    for span in spans:
+        span.is_parent_remote = is_remote and span.parent_span_id != 0
+    ours = ExportTraceServiceRequest.FromString(encode_spans(spans))
+    assert ours == encode_sdk_spans([to_sdk_span(span) for span in spans])
+
+
+def test_the_installed_sdk_takes_our_bytes() -> None:
+    exporter = OtlpHttpExporter()
+    try:
+        assert exporter.is_encoding
+    finally:
+        exporter.shutdown()
