@@ -30,6 +30,7 @@ RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"
+LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
 
 # The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
@@ -66,6 +67,19 @@ SPAN_OF_STAGE: Final = {
     STAGE_SERIALIZE: SPAN_SERIALIZE,
 }
 
+# Metrics. Prometheus has them with underscores for dots, and the unit as the last word.
+METRIC_REQUEST_DURATION: Final = "bento_monitor.request.duration"  # s, first byte read to last byte written
+METRIC_STAGE_DURATION: Final = "bento_monitor.stage.duration"  # s
+METRIC_LOOP_LAG: Final = "bento_monitor.loop.lag"  # s
+METRIC_BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
+METRIC_QUEUE_DEPTH: Final = "bento_monitor.queue.depth"  # rows that wait for a batch
+METRIC_IN_FLIGHT: Final = "bento_monitor.requests.in_flight"
+METRIC_RATE_LIMITED: Final = "bento_monitor.traces.rate_limited"
+METRIC_RECORDS_DROPPED: Final = "bento_monitor.records.dropped"  # ledgers and batches that were never built into spans
+METRIC_SPANS: Final = "bento_monitor.spans"  # by exporter and state: built, exported, dropped
+METRIC_THREAD_CPU: Final = "bento_monitor.thread.cpu"  # s, of each of our own threads
+ROUTE_UNMATCHED: Final = "unmatched"
+
 ALLOWED_ATTRIBUTES: Final = frozenset(
     {
         HTTP_REQUEST_METHOD,
@@ -83,6 +97,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_BACKEND,
         RUNNER_PRECISION,
         RUNNER_RELEASE,
+        LOOP_LAG_NS,
         UNACCOUNTED_NS,
         *STAGES,
     }

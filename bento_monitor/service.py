@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from .fast_path.loop_lag import LoopLag
     from .settings import MonitorSettings
 
 ServiceT = TypeVar("ServiceT")
@@ -50,7 +51,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     from .worker import WorkerMonitor
 
     settings = load_settings()
-    worker = WorkerMonitor(service.name, settings)
+    has_endpoint = service.config.get("metrics", {}).get("enabled", True)
+    worker = WorkerMonitor(service.name, settings, has_metrics_endpoint=has_endpoint)
     body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
     factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done), body_limits)
     if factory is not None:
@@ -59,7 +61,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     for status in check_hooks():
         if not status.holds:
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
-    _ready_server(service, settings)
+    _ready_server(service, settings, worker.loop_lag)
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(
@@ -71,14 +73,14 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     )
 
 
-def _ready_server(service: Any, settings: MonitorSettings) -> None:
+def _ready_server(service: Any, settings: MonitorSettings, loop_lag: LoopLag) -> None:
     """Ready the server and the clients of this worker, before the server starts."""
     from .bentoml_hooks import holds
 
     if holds("read_stamp"):
         from .bentoml_hooks.uvicorn_protocol import stamp_reads
 
-        stamp_reads()
+        stamp_reads(loop_lag)
     if holds("head_limits"):
         from .bentoml_hooks.uvicorn_limits import limit_heads
         from .fast_path.head_limits import HeadLimits

@@ -94,30 +94,52 @@ OtlpProtocol = Literal["http/protobuf", "grpc"]
 
 @dataclass(frozen=True, slots=True)
 class TelemetryEnvironment:
-    """What the standard `OTEL_*` variables say about where spans go; the SDK itself reads the rest of them."""
+    """What the standard `OTEL_*` variables say about where spans and metrics go; the SDK reads the rest of them."""
 
     disabled: bool
     exporters: tuple[str, ...]
     otlp_configured: bool
     otlp_protocol: OtlpProtocol
+    metrics_otlp: bool = False
+    metrics_protocol: OtlpProtocol = "http/protobuf"
+    metrics_interval_s: float = 60.0
 
 
 def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> TelemetryEnvironment:
-    """Read `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` and the OTLP endpoint and protocol variables.
+    """Read `OTEL_SDK_DISABLED`, the exporters' variables, and those of OTLP's endpoints and protocols.
 
     Raises:
-        InputError: the protocol is none that the OTLP exporters speak.
+        InputError: a protocol is none that the OTLP exporters speak, or an interval is no time.
     """
     env = os.environ if environ is None else environ
-    protocol = env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    protocol = protocol or "http/protobuf"
-    if protocol not in ("http/protobuf", "grpc"):
-        raise InputError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not supported: use http/protobuf or grpc.")
     endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     exporters = tuple(name.strip() for name in env.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip())
     return TelemetryEnvironment(
         disabled=env.get("OTEL_SDK_DISABLED", "").lower() == "true",
         exporters=exporters,
         otlp_configured="otlp" in exporters or any(env.get(name) for name in endpoints),
-        otlp_protocol=cast(OtlpProtocol, protocol),
+        otlp_protocol=_otlp_protocol(env, "TRACES"),
+        # An endpoint for all signals is not enough: Jaeger, which it often names, takes no metrics.
+        metrics_otlp=env.get("OTEL_METRICS_EXPORTER") == "otlp" or bool(env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")),
+        metrics_protocol=_otlp_protocol(env, "METRICS"),
+        metrics_interval_s=_milliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1e3,
     )
+
+
+def _otlp_protocol(env: Mapping[str, str], signal: str) -> OtlpProtocol:
+    protocol = env.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = protocol or "http/protobuf"
+    if protocol not in ("http/protobuf", "grpc"):
+        raise InputError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not supported: use http/protobuf or grpc.")
+    return cast(OtlpProtocol, protocol)
+
+
+def _milliseconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise InputError(f"{name}={text!r} is no time: give milliseconds, as in {name}=10000.")
+    return value

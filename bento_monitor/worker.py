@@ -8,6 +8,9 @@ from pathlib import Path
 from .batching import BatchDispatcher
 from .collector import Collector
 from .errors import ReleaseError
+from .fast_path.loop_lag import LoopLag
+from .metrics.request_metrics import Levels, RequestMetrics
+from .metrics.sinks import make_sinks
 from .releases.agent import ReleaseAgent
 from .releases.pointer import Pointer
 from .releases.record import Batching, Release
@@ -20,11 +23,14 @@ from .tracing.telemetry import Telemetry
 class WorkerMonitor:
     """One a worker. Made when the application is built, started when it is up, stopped with it."""
 
-    def __init__(self, service: str, settings: MonitorSettings) -> None:
+    def __init__(self, service: str, settings: MonitorSettings, *, has_metrics_endpoint: bool = True) -> None:
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
         self.is_tracing = settings.tracing
+        sinks = make_sinks(service, self.telemetry.resource, has_endpoint=has_metrics_endpoint)
+        self.metrics = RequestMetrics(sinks, self._levels)
         self.in_flight = 0
+        self.loop_lag = LoopLag()
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
@@ -44,13 +50,18 @@ class WorkerMonitor:
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
             import onnxruntime  # noqa: F401
         self.telemetry.adopt_user_provider()
+        if self.is_tracing:
+            self.metrics.start()
+            self.loop_lag.start()
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         await asyncio.to_thread(self._agent.start)
 
     async def stop(self) -> None:
         """Hand over what is queued, within the time that the settings give."""
         self.collector.stop()
+        self.loop_lag.stop()
         await asyncio.to_thread(self._agent.stop)
+        await asyncio.to_thread(self.metrics.stop)
         await asyncio.to_thread(self.telemetry.shutdown, self._settings.flush_timeout_s)
 
     def enter_batch(self, record: BatchRecord) -> None:
@@ -60,10 +71,27 @@ class WorkerMonitor:
     def batch_done(self, record: BatchRecord) -> None:
         """Hand a finished batch to the pipeline."""
         self.telemetry.finish_batch(record)
+        self.metrics.note_batch(record)
 
     def finish(self, ledger: Ledger) -> None:
-        """Hand a finished request to the pipeline."""
+        """Hand a finished request to the pipeline, and count it."""
         self.telemetry.finish(ledger)
+        self.metrics.note(ledger)
+
+    def _levels(self) -> Levels:
+        stats = self.telemetry.stats()
+        spans = {
+            (lane.name, state): count
+            for lane in stats.exporters
+            for state, count in (("built", lane.built), ("exported", lane.exported), ("dropped", lane.dropped))
+        }
+        return Levels(
+            in_flight=self.in_flight,
+            queue_depth={api: dispatcher.waiting_rows for api, dispatcher in self.dispatchers.items()},
+            rate_limited=self.telemetry.rate_limited,
+            records_dropped=stats.dropped,
+            spans=spans,
+        )
 
     def _take_over(self, release: Release | None, folder: Path | None) -> None:
         if release is None or folder is None:

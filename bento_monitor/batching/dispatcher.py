@@ -102,6 +102,11 @@ class BatchDispatcher:
         """The batch size and window in force."""
         return self._batching
 
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for a batch."""
+        return self._queue.rows
+
     def configure(self, batching: Batching) -> None:
         """Take another batch size and window, from the next batch on. Call it on the event loop's thread."""
         self._batching = batching

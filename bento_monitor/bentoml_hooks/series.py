@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
 from ..fast_path.exchange import METRICS_PATH, Exchange
+from ..metrics.exposition import observe_many
 
 
 class BentoSeries:
@@ -39,7 +39,7 @@ class BentoSeries:
                 latest_s = max(latest_s, exchange.ended_wall_s - duration_s)
         for (endpoint, status), values in durations.items():
             self._child("request_total", endpoint, status).inc(len(values))
-            _observe(self._child("request_duration", endpoint, status), values)
+            observe_many(self._child("request_duration", endpoint, status), values)
         if latest_s:
             self._middleware.metrics_last_request_timestamp.labels(**_common_labels()).set(latest_s)
 
@@ -59,18 +59,6 @@ class BentoSeries:
             child = getattr(self._middleware, f"metrics_{name}").labels(**labels)
             self._children[key] = child
         return child
-
-
-def _observe(histogram: Any, values: Sequence[float]) -> None:
-    """Observe many values with one write a bucket; each write of a value of its own takes a lock and packs bytes."""
-    bounds, buckets = getattr(histogram, "_upper_bounds", None), getattr(histogram, "_buckets", None)
-    if bounds is None or buckets is None or len(bounds) != len(buckets) or not hasattr(histogram, "_sum"):
-        for value in values:
-            histogram.observe(value)
-        return
-    for index, count in Counter(bisect_left(bounds, value) for value in values).items():
-        buckets[index].inc(count)
-    histogram._sum.inc(sum(values))
 
 
 def _common_labels() -> dict[str, Any]:

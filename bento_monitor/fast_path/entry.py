@@ -17,7 +17,7 @@ from .exchange import METRICS_PATH
 from .path import FastPath
 from .plan import PathChoice
 from .records import ExchangeRecords
-from .scope_keys import LEDGER, READ_STAMP
+from .scope_keys import LEDGER, LOOP_LAG, READ_STAMP
 from .sending import Message
 from .traffic import Application, Receive, Scope, Send, Traffic
 
@@ -96,9 +96,11 @@ class Entry:
         await self._serve(ledger, leave, scope, receive, send)
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._shortcut is not None and scope["path"] == METRICS_PATH:
+        if scope["path"] == METRICS_PATH:
             # Here, so that a scrape counts every request that was answered before it.
-            await asyncio.to_thread(self._shortcut.records.flush)
+            if self._shortcut is not None:
+                await asyncio.to_thread(self._shortcut.records.flush)
+            await asyncio.to_thread(self._worker.metrics.flush)
         await self._application(scope, receive, send)
 
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,6 +129,7 @@ class Entry:
         ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns, scope["method"], route)
         ledger.entered_ns, ledger.api = entered_ns, api
         ledger.connection = _connection_of(receive)
+        ledger.loop_lag_ns = scope.get(LOOP_LAG, 0)
         scope[LEDGER] = ledger
         ledger.scheme = scope.get("scheme", "http")
         return ledger
@@ -183,7 +186,9 @@ class Entry:
     def _finish(self, ledger: Ledger) -> None:
         ledger.connection = None  # it leads back to the ledger by its scope: a cycle, for the collector to find
         try:
-            close_ledger(ledger, time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            self._worker.loop_lag.note(now_ns)
+            close_ledger(ledger, now_ns)
             self._worker.finish(ledger)
         except Exception as error:
             self._guard.record(error)

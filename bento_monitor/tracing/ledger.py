@@ -74,6 +74,7 @@ class Ledger:
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
     `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
+    `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Ledger:
         "handed_ns",
         "infer_span_id",
         "is_held",
+        "loop_lag_ns",
         "method",
         "model_calls",
         "parent_span_id",
@@ -128,6 +130,7 @@ class Ledger:
         self.batch_position = 0
         self.model_calls: list[ModelCall] = []
         self.is_held = False
+        self.loop_lag_ns = 0
         self.connection: Connection | None = None
         self.received_ns = received_ns
         self.entered_ns = 0

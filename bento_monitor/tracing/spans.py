@@ -83,6 +83,7 @@ class SpanBuilder:
             names.HTTP_ROUTE: ledger.route,
             names.HTTP_RESPONSE_STATUS_CODE: ledger.status or None,
             names.API_NAME: ledger.api,
+            names.LOOP_LAG_NS: ledger.loop_lag_ns,
             names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
             names.ERROR_TYPE: ledger.error_type or (str(ledger.status) if ledger.status >= 500 else None),
         }

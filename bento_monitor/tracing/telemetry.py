@@ -38,7 +38,8 @@ class Telemetry:
             60.0,
         )
         self._limit_text = f"{limit:g}"
-        self._pipeline = Pipeline(make_exporters(settings), make_resource(service), settings.trace_queue_size)
+        self.resource = make_resource(service)
+        self._pipeline = Pipeline(make_exporters(settings), self.resource, settings.trace_queue_size)
 
     def start_ledger(
         self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "", route: str | None = None

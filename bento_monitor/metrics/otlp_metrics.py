@@ -1,0 +1,193 @@
+"""Our metrics by OTLP: exponential histograms with exemplars, sent by the SDK's exporter."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
+    Gauge,
+    Metric,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.export import Buckets as SdkBuckets
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from .. import conventions as names
+from .log_histogram import SCALE, LogHistogram
+from .request_metrics import Exemplar, Levels
+from .series_cap import OVERFLOW, CappedSeries
+
+_LOGGER = logging.getLogger("bento_monitor")
+_SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
+_MAX_SERIES = 1_000
+_LABELS = {
+    names.METRIC_REQUEST_DURATION: ("http.route", "http.response.status_code"),
+    names.METRIC_STAGE_DURATION: ("http.route", "bento_monitor.stage"),
+    names.METRIC_LOOP_LAG: (),
+    names.METRIC_BATCH_SIZE: (names.API_NAME,),
+}
+_UNITS = {names.METRIC_BATCH_SIZE: "{request}"}
+
+
+class _Series:
+    """One histogram, and the request that stands for it since the last export."""
+
+    __slots__ = ("exemplar", "exemplar_ns", "histogram")
+
+    def __init__(self, _: tuple[str, ...]) -> None:
+        self.histogram = LogHistogram()
+        self.exemplar: Exemplar | None = None
+        self.exemplar_ns = 0
+
+
+class OtlpMetrics:
+    """Keeps histograms, and exports them from a thread of its own: a collector that hangs holds up nothing else."""
+
+    def __init__(self, exporter: Callable[[], MetricExporter], resource: Resource, interval_s: float) -> None:
+        self._make_exporter = exporter
+        self._exporter: MetricExporter | None = None
+        self._resource = resource
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._series = {metric: CappedSeries(_Series, _MAX_SERIES) for metric in _LABELS}
+        self._levels: tuple[Levels, dict[str, float]] | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._started_ns = 0
+        self._is_failing = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._started_ns = time.time_ns()
+        self._exporter = self._make_exporter()
+        self._thread = threading.Thread(target=self._run, name="bento-monitor-otlp-metrics", daemon=True)
+        self._thread.start()
+
+    def observe(
+        self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
+    ) -> None:
+        """Observe values."""
+        with self._lock:
+            series = self._series[metric].of(labels)
+            series.histogram.add(values)
+            if exemplar is not None and (series.exemplar is None or exemplar.value_s > series.exemplar.value_s):
+                series.exemplar, series.exemplar_ns = exemplar, time.time_ns()
+
+    def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
+        """Show levels and totals."""
+        self._levels = (levels, thread_cpu_s)
+
+    def stop(self) -> None:
+        """Export once more, as far as there is time."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+        if self._exporter is not None:
+            threading.Thread(target=self._exporter.shutdown, name="bento-monitor-close", daemon=True).start()
+
+    def _run(self) -> None:
+        from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+        with suppress_instrumentation():
+            is_last = False
+            while not is_last:
+                is_last = self._stop.wait(self._interval_s)
+                self._export()
+
+    def _export(self) -> None:
+        assert self._exporter is not None
+        reason: Any = "it answered FAILURE"
+        try:
+            if self._exporter.export(self.read(time.time_ns())) is MetricExportResult.SUCCESS:
+                self._is_failing = False
+                return
+        except Exception as error:
+            reason = error
+        if not self._is_failing:
+            self._is_failing = True
+            _LOGGER.warning(
+                "Metrics could not be exported (%s); they are sent again in %g s.", reason, self._interval_s
+            )
+
+    def read(self, now_ns: int) -> MetricsData:
+        """All metrics as the SDK has them; exemplars are those since the last reading."""
+        with self._lock:
+            metrics = [self._histogram(metric, now_ns) for metric in _LABELS]
+        if self._levels is not None:
+            metrics += self._level_metrics(*self._levels, now_ns)
+        scope = ScopeMetrics(_SCOPE, [metric for metric in metrics if metric.data.data_points], names.SCHEMA_URL)
+        return MetricsData([ResourceMetrics(self._resource, [scope], self._resource.schema_url)])
+
+    def _histogram(self, metric: str, now_ns: int) -> Metric:
+        points = []
+        for labels, series in self._series[metric].items():
+            histogram, exemplar = series.histogram, series.exemplar
+            offset, counts = histogram.dense()
+            found = []
+            if exemplar is not None:
+                ids = {"span_id": exemplar.span_id, "trace_id": exemplar.trace_id}
+                found = [SdkExemplar({}, exemplar.value_s, series.exemplar_ns, **ids)]
+            series.exemplar = None
+            points.append(
+                ExponentialHistogramDataPoint(
+                    attributes=_attributes(_LABELS[metric], labels),
+                    start_time_unix_nano=self._started_ns,
+                    time_unix_nano=now_ns,
+                    count=histogram.count,
+                    sum=histogram.total,
+                    scale=SCALE,
+                    zero_count=histogram.zeros,
+                    positive=SdkBuckets(offset, counts),
+                    negative=SdkBuckets(0, []),
+                    flags=0,
+                    min=histogram.smallest,
+                    max=histogram.largest,
+                    exemplars=found,
+                )
+            )
+        return Metric(metric, "", _UNITS.get(metric, "s"), ExponentialHistogram(points, _CUMULATIVE))
+
+    def _level_metrics(self, levels: Levels, thread_cpu_s: dict[str, float], now_ns: int) -> list[Metric]:
+        def points(values: Iterable[tuple[dict[str, str], float]]) -> list[NumberDataPoint]:
+            return [NumberDataPoint(labels, self._started_ns, now_ns, value) for labels, value in values]
+
+        def gauge(name: str, unit: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
+            return Metric(name, "", unit, Gauge(points(values)))
+
+        def total(name: str, unit: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
+            return Metric(name, "", unit, Sum(points(values), _CUMULATIVE, is_monotonic=True))
+
+        depths = [({names.API_NAME: api}, depth) for api, depth in levels.queue_depth.items()]
+        spans = [({"exporter": of, "state": state}, count) for (of, state), count in levels.spans.items()]
+        return [
+            gauge(names.METRIC_IN_FLIGHT, "{request}", [({}, levels.in_flight)]),
+            gauge(names.METRIC_QUEUE_DEPTH, "{row}", depths),
+            total(names.METRIC_RATE_LIMITED, "{trace}", [({}, levels.rate_limited)]),
+            total(names.METRIC_RECORDS_DROPPED, "{record}", [({}, levels.records_dropped)]),
+            total(names.METRIC_SPANS, "{span}", spans),
+            total(names.METRIC_THREAD_CPU, "s", [({"thread": name}, value) for name, value in thread_cpu_s.items()]),
+        ]
+
+
+def _attributes(label_names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, str | bool]:
+    if labels and all(label == OVERFLOW for label in labels):
+        return {"otel.metric.overflow": True}
+    return dict(zip(label_names, labels, strict=True))

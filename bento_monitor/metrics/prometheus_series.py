@@ -1,0 +1,108 @@
+"""Our metrics beside BentoML's own, on the same `/metrics`, summed over the workers of a service."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import conventions as names
+from .exposition import observe_many
+from .request_metrics import Exemplar, Levels
+from .series_cap import CappedSeries
+
+_MAX_SERIES = 1_000  # of one metric: 80 APIs with all of their stages
+_SECONDS = tuple(2.0**exponent for exponent in range(-17, 8))  # 8 us to 128 s
+_SIZES = tuple(2.0**exponent for exponent in range(11))  # 1 to 1024
+_HISTOGRAMS = {
+    names.METRIC_REQUEST_DURATION: (("route", "status"), _SECONDS, "From the first byte read to the last written"),
+    names.METRIC_STAGE_DURATION: (("route", "stage"), _SECONDS, "One stage of a request"),
+    names.METRIC_LOOP_LAG: ((), _SECONDS, "How long the event loop was busy before it read a request"),
+    names.METRIC_BATCH_SIZE: (("api",), _SIZES, "Requests in a batch"),
+}
+_LEVELS = {
+    names.METRIC_IN_FLIGHT: ("Gauge", (), "Requests that are being served"),
+    names.METRIC_QUEUE_DEPTH: ("Gauge", ("api",), "Rows that wait for a batch"),
+    names.METRIC_RATE_LIMITED: ("Counter", (), "Requests untraced by the limit of traces"),
+    names.METRIC_RECORDS_DROPPED: ("Counter", (), "Requests and batches whose spans were never built"),
+    names.METRIC_SPANS: ("Counter", ("exporter", "state"), "Spans by what became of them"),
+    names.METRIC_THREAD_CPU: ("Counter", ("thread",), "CPU time of the monitor's own threads"),
+}
+_SERVICE = "service_name"
+# Prometheus wants the unit in the name.
+_UNIT = {metric: "_seconds" for metric in (*_HISTOGRAMS, names.METRIC_THREAD_CPU) if metric != names.METRIC_BATCH_SIZE}
+
+
+class PrometheusSeries:
+    """Writes into `prometheus_client`'s registry, which BentoML's `/metrics` shows."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._histograms: dict[str, CappedSeries[Any]] = {}
+        self._shown: dict[tuple[str, tuple[str, ...]], float] = {}
+
+    def start(self) -> None:
+        """Make the metrics: here, since BentoML must have said first where those of several processes are kept."""
+        for metric in _HISTOGRAMS:
+            histogram = _histogram(metric)
+            self._histograms[metric] = CappedSeries(
+                lambda labels, histogram=histogram: histogram.labels(self._service, *labels),  # type: ignore[misc]
+                _MAX_SERIES,
+            )
+
+    def observe(
+        self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
+    ) -> None:
+        """Observe values."""
+        observe_many(self._histograms[metric].of(labels), values)
+
+    def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
+        """Show levels and totals."""
+        self._set(names.METRIC_IN_FLIGHT, (), levels.in_flight)
+        for api, depth in levels.queue_depth.items():
+            self._set(names.METRIC_QUEUE_DEPTH, (api,), depth)
+        self._set(names.METRIC_RATE_LIMITED, (), levels.rate_limited)
+        self._set(names.METRIC_RECORDS_DROPPED, (), levels.records_dropped)
+        for labels, total in levels.spans.items():
+            self._set(names.METRIC_SPANS, labels, total)
+        for thread, total_s in thread_cpu_s.items():
+            self._set(names.METRIC_THREAD_CPU, (thread,), total_s)
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def _set(self, metric: str, labels: tuple[str, ...], value: float) -> None:
+        before = self._shown.get((metric, labels))
+        if value == before:
+            return
+        self._shown[metric, labels] = value
+        series = _level(metric).labels(self._service, *labels)
+        if _LEVELS[metric][0] == "Gauge":
+            series.set(value)
+        else:
+            series.inc(max(value - (before or 0), 0))
+
+
+def _name(metric: str) -> str:
+    return metric.replace(".", "_") + _UNIT.get(metric, "")
+
+
+@cache
+def _histogram(metric: str) -> Any:
+    """One metric of a process: services that share one share it, too."""
+    from prometheus_client import Histogram
+
+    label_names, buckets, text = _HISTOGRAMS[metric]
+    return Histogram(_name(metric), text, (_SERVICE, *label_names), buckets=buckets)
+
+
+@cache
+def _level(metric: str) -> Any:
+    import prometheus_client
+
+    kind, label_names, text = _LEVELS[metric]
+    if kind == "Gauge":
+        return prometheus_client.Gauge(_name(metric), text, (_SERVICE, *label_names), multiprocess_mode="livesum")
+    return prometheus_client.Counter(_name(metric), text, (_SERVICE, *label_names))

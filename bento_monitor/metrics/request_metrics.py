@@ -1,0 +1,192 @@
+"""Metrics of every request and batch of a worker: noted on the event loop, counted by a thread a few times a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import conventions as names
+from ..guard import Guard
+from ..tracing.ledger import BatchRecord, Ledger
+from .stage_table import stage_durations_s
+
+_INTERVAL_S = 0.25
+# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
+_STEP = 128
+_YIELD_S = 0.0002
+# More may wait only for as long as a request takes to count them itself: none is lost, and memory is bounded.
+_MAX_WAITING = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One request that stands for a series: the slowest one of those counted together that is traced."""
+
+    value_s: float
+    trace_id: int
+    span_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What is read when metrics are written: levels of now, and totals since the worker's start."""
+
+    in_flight: int
+    queue_depth: dict[str, int]
+    rate_limited: int
+    records_dropped: int
+    spans: dict[tuple[str, str], int]  # by exporter and state
+
+
+class MetricsSink(Protocol):
+    """Where metrics go."""
+
+    def start(self) -> None:
+        """Be ready; called on the event loop's thread before the first request."""
+
+    def observe(
+        self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
+    ) -> None:
+        """Observe values of a histogram; at least one."""
+
+    def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
+        """Show levels and totals."""
+
+    def stop(self) -> None:
+        """Hand over what is left."""
+
+
+class RequestMetrics:
+    """Counts ledgers into sinks. What fails in here is counted, and never reaches a request."""
+
+    def __init__(self, sinks: Sequence[MetricsSink], read_levels: Callable[[], Levels]) -> None:
+        self._sinks = list(sinks)
+        self._read_levels = read_levels
+        self._guard = Guard("Counting requests")
+        self._ledgers: deque[Ledger] = deque()
+        self._batches: deque[BatchRecord] = deque()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, in the process that serves."""
+        for sink in self._sinks:
+            sink.start()
+        if self._sinks:
+            self._thread = threading.Thread(target=self._run, name="bento-monitor-metrics", daemon=True)
+            self._thread.start()
+
+    def note(self, ledger: Ledger) -> None:
+        """A request has ended."""
+        if self._thread is not None:
+            self._ledgers.append(ledger)
+            if len(self._ledgers) > _MAX_WAITING:
+                self.flush()
+
+    def note_batch(self, record: BatchRecord) -> None:
+        """A batch has ended."""
+        if self._thread is not None:
+            self._batches.append(record)
+
+    def flush(self) -> None:
+        """Count everything that has ended until now, and show the levels."""
+        with self._lock:
+            left = len(self._ledgers)
+            while left > 0:
+                ledgers = [self._ledgers.popleft() for _ in range(min(left, _STEP))]
+                left -= len(ledgers)
+                self._guarded(lambda ledgers=ledgers: self._count(ledgers))  # type: ignore[misc]
+                if left > 0:
+                    time.sleep(_YIELD_S)
+            batches = [self._batches.popleft() for _ in range(len(self._batches))]
+            self._guarded(lambda: self._count_batches(batches))
+            self._guarded(self._show)
+
+    def stop(self) -> None:
+        """Count what is left, and end the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+            self.flush()
+            for sink in self._sinks:
+                self._guarded(sink.stop)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_INTERVAL_S):
+            self.flush()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            if not self._guard.is_open:
+                step()
+        except Exception as error:
+            self._guard.record(error)
+
+    def _count(self, ledgers: Sequence[Ledger]) -> None:
+        stages_s, totals_s = stage_durations_s(ledgers)
+        by_route, by_status = defaultdict(list), defaultdict(list)
+        for index, ledger in enumerate(ledgers):
+            route = ledger.route or names.ROUTE_UNMATCHED
+            by_route[route].append(index)
+            by_status[route, str(ledger.status)].append(index)
+        for labels, indices in by_status.items():
+            self._observe(names.METRIC_REQUEST_DURATION, labels, totals_s[indices], [ledgers[i] for i in indices])
+        for route, indices in by_route.items():
+            members = [ledgers[index] for index in indices]
+            for stage, values in zip(names.STAGES, stages_s[indices].T, strict=True):
+                self._observe(names.METRIC_STAGE_DURATION, (route, _short(stage)), values, members)
+        lags_s = np.array([ledger.loop_lag_ns for ledger in ledgers]) / 1e9
+        self._observe(names.METRIC_LOOP_LAG, (), lags_s, ledgers)
+
+    def _observe(
+        self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], ledgers: Sequence[Ledger]
+    ) -> None:
+        """Observe the values of ledgers, less those that are NaN."""
+        is_there = ~np.isnan(values)
+        if not is_there.any():
+            return
+        exemplar = None
+        of_traced = np.where(is_there & [ledger.sampled for ledger in ledgers], values, -1.0)
+        slowest = int(of_traced.argmax())
+        if of_traced[slowest] >= 0:
+            exemplar = Exemplar(float(values[slowest]), ledgers[slowest].trace_id, ledgers[slowest].span_id)
+        for sink in self._sinks:
+            sink.observe(metric, labels, values[is_there], exemplar)
+
+    def _count_batches(self, batches: Sequence[BatchRecord]) -> None:
+        sizes = defaultdict(list)
+        for record in batches:
+            sizes[record.api].append(float(record.size))
+        for api, values in sizes.items():
+            for sink in self._sinks:
+                sink.observe(names.METRIC_BATCH_SIZE, (api,), np.array(values), None)
+
+    def _show(self) -> None:
+        levels, cpu_s = self._read_levels(), _cpu_of_our_threads_s()
+        for sink in self._sinks:
+            sink.show(levels, cpu_s)
+
+
+def _short(stage: str) -> str:
+    """`infer` of `bento_monitor.stage.infer_ns`."""
+    return stage.removeprefix("bento_monitor.stage.").removesuffix("_ns")
+
+
+def _cpu_of_our_threads_s() -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for thread in threading.enumerate():
+        if thread.name.startswith("bento-monitor-") and thread.ident is not None:
+            try:
+                clock = time.pthread_getcpuclockid(thread.ident)
+                found[thread.name.removeprefix("bento-monitor-")] += time.clock_gettime(clock)
+            except OSError:  # it has ended meanwhile
+                continue
+    return dict(found)

@@ -1,0 +1,130 @@
+"""Metrics of every request of a real server, on its `/metrics` and by OTLP."""
+
+from __future__ import annotations
+
+import re
+import socket
+import urllib.request
+from collections import defaultdict
+from pathlib import Path
+
+import psutil
+import pytest
+from mixed_load import CASES, EACH, REQUESTS, send_mixed_load
+
+from bento_monitor import conventions as names
+from bento_monitor.serving.process import ServerProcess, start_server
+from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.testing import OtlpReceiver
+
+SERVICES = Path(__file__).parent / "services"
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+TOGETHER = 100
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def scrape(server: ServerProcess) -> Samples:
+    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=20) as response:
+        lines = response.read().decode().splitlines()
+    found: Samples = defaultdict(list)
+    for line in lines:
+        if match := SAMPLE.match(line):
+            found[match[1]].append((dict(LABEL.findall(match[2] or "")), float(match[3])))
+    return found
+
+
+def total(samples: Samples, name: str, **labels: str) -> float:
+    return sum(value for has, value in samples[name] if labels.items() <= has.items())
+
+
+@pytest.mark.parametrize("fast_path", ["true", "false"])
+def test_every_request_is_counted_by_route_stage_and_status(tmp_path: Path, fast_path: str) -> None:
+    # None is sampled: what is not traced is counted all the same.
+    env = {"OTEL_TRACES_SAMPLER": "always_off", "BENTO_MONITOR_FAST_PATH": fast_path}
+    spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
+    with start_server(spec) as server:
+        before = scrape(server)
+        send_mixed_load(server)
+        after = scrape(server)
+
+    def added(name: str, **labels: str) -> float:
+        return total(after, name, **labels) - total(before, name, **labels)
+
+    request, stage = "bento_monitor_request_duration_seconds", "bento_monitor_stage_duration_seconds"
+    assert added(f"{request}_count") == REQUESTS
+    for path, _, status in CASES:
+        route = names.ROUTE_UNMATCHED if path == "/nowhere" else path
+        assert added(f"{request}_count", route=route, status=str(status)) == EACH
+    # A stage is counted where it was reached: `fails` never came to be serialised.
+    for route, reached in {"/sync": EACH, "/asynchronous": EACH, "/batched": EACH, "/fails": 0}.items():
+        assert added(f"{stage}_count", route=route, stage="serialize") == reached
+    assert added(f"{stage}_count", route="/batched", stage="assemble") == EACH
+    for route in ("/sync", "/batched", "/asynchronous"):
+        whole_s = added(f"{request}_sum", route=route, status="200")
+        assert 0.5 * whole_s < added(f"{stage}_sum", route=route) - added(f"{request}_sum", route=route, status="400")
+        assert added(f"{stage}_sum", route=route) <= added(f"{request}_sum", route=route) * 1.0001
+    assert added("bento_monitor_batch_size_sum", api="batched") == EACH
+    assert added("bento_monitor_loop_lag_seconds_count") == REQUESTS
+    assert total(after, "bento_monitor_requests_in_flight") == 0
+    assert total(after, "bento_monitor_spans_total", state="built") == 0
+    assert total(after, "bento_monitor_thread_cpu_seconds_total", thread="metrics") > 0
+    for name in (request, stage):
+        counts = [value for has, value in after[f"{name}_bucket"] if has["le"] == "+Inf"]
+        assert sum(counts) == total(after, f"{name}_count")
+
+
+def test_otlp_takes_exponential_histograms_with_traced_requests_as_exemplars(tmp_path: Path) -> None:
+    with OtlpReceiver() as receiver:
+        env = receiver.environment | {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+        spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
+        with start_server(spec) as server:
+            trace_ids = set(send_mixed_load(server))
+    last = {metric.name: metric for metric in receiver.metrics()}
+    points = last[names.METRIC_REQUEST_DURATION].exponential_histogram.data_points
+    labels = [{pair.key: pair.value.string_value for pair in point.attributes} for point in points]
+    count = {(of["http.route"], of["http.response.status_code"]): p.count for of, p in zip(labels, points, strict=True)}
+    assert count["/sync", "200"] == count["/sync", "405"] == EACH
+    assert sum(count.values()) == REQUESTS
+    assert all(sum(point.positive.bucket_counts) + point.zero_count == point.count for point in points)
+    exemplars = [
+        exemplar
+        for metric in receiver.metrics()
+        if metric.name == names.METRIC_REQUEST_DURATION
+        for point in metric.exponential_histogram.data_points
+        for exemplar in point.exemplars
+    ]
+    assert {exemplar.trace_id.hex() for exemplar in exemplars} <= trace_ids
+    assert len(exemplars) >= len(count)
+    servers = {span.span_id for span in receiver.spans() if span.kind == "SERVER"}
+    assert {exemplar.span_id.hex() for exemplar in exemplars} <= servers
+    assert {point.as_int for point in last[names.METRIC_IN_FLIGHT].gauge.data_points} <= {0, 1}
+
+
+def test_a_scanner_of_many_paths_grows_neither_series_nor_memory(tmp_path: Path) -> None:
+    env = {"OTEL_TRACES_SAMPLER": "always_off"}
+    spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
+    with start_server(spec) as server:
+        (worker,) = (psutil.Process(pid) for pid in server.worker_pids())
+        scan(server, 2_000)
+        series, rss_bytes = count_series(server), worker.memory_info().rss
+        scan(server, 20_000)
+        assert count_series(server) == series
+        assert worker.memory_info().rss - rss_bytes < 16 * 2**20
+
+
+def scan(server: ServerProcess, count: int) -> None:
+    """Ask for so many paths that there are not, many at a time on one connection."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        for start in range(0, count, TOGETHER):
+            heads = [f"GET /{count}/{n} HTTP/1.1\r\nHost: x\r\n\r\n" for n in range(start, start + TOGETHER)]
+            connection.sendall("".join(heads).encode())
+            answers = b""
+            while answers.count(b"HTTP/1.1 404") < TOGETHER:
+                received = connection.recv(2**20)
+                assert received
+                answers += received
+
+
+def count_series(server: ServerProcess) -> int:
+    return sum(len(samples) for name, samples in scrape(server).items() if name.startswith("bento_monitor_"))
