@@ -22,26 +22,29 @@ class LoopLag:
         self._due_ns = 0  # when the timer should run next
         self._late_ns = 0  # how late it was in this turn
         self._lag_ns = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Watch the running loop, also for what neither reads nor answers."""
-        self._set_timer(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._set_timer(self._loop)
 
     def stop(self) -> None:
         """End the timer."""
+        self._loop = None
         if self._timer is not None:
             self._timer.cancel()
 
     def read(self, now_ns: int) -> int:
         """Something was read at `now_ns`; how long the loop had been busy before it polled."""
-        if self._is_turn_new:
+        if self._is_turn_new and self._loop is not None:
             self._is_turn_new = False
             # All that is read in one poll was waiting for the same turn to end.
             overdue_ns = now_ns - self._due_ns if self._due_ns else 0
             self._lag_ns = max(self._last_ns - self._begun_ns, self._late_ns, overdue_ns, 0)
             self._begun_ns = now_ns
-            asyncio.get_running_loop().call_soon(self._end_poll)
+            self._loop.call_soon(self._end_poll)
         self._last_ns = now_ns
         return self._lag_ns
 

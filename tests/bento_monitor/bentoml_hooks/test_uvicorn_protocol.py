@@ -3,7 +3,8 @@
 from typing import Any
 
 from bento_monitor.bentoml_hooks.uvicorn_protocol import _stamped
-from bento_monitor.fast_path.scope_keys import READ_STAMP
+from bento_monitor.fast_path.loop_lag import LoopLag
+from bento_monitor.fast_path.scope_keys import LOOP_LAG, READ_STAMP
 
 
 class LineProtocol:
@@ -25,10 +26,11 @@ class LineProtocol:
 
 
 def test_a_request_that_comes_in_pieces_has_the_time_of_the_first() -> None:
-    protocol = _stamped(LineProtocol)()
+    protocol = _stamped(LineProtocol, LoopLag())()
     protocol.data_received(b"fir")
     first_ns = protocol.last_read_ns
     protocol.data_received(b"st\nsecond\nthi")
     second_ns = protocol.last_read_ns
     assert [scope[READ_STAMP] for scope in protocol.scopes] == [first_ns, second_ns, second_ns]
     assert 0 < first_ns <= second_ns
+    assert all(scope[LOOP_LAG] == 0 for scope in protocol.scopes)

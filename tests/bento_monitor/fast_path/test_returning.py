@@ -5,54 +5,72 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 
 from bento_monitor.fast_path.returning import LONGEST_S, WAITING_FOR_EACH, Returning
 from bento_monitor.fast_path.threads import FunctionThreads
 
 
-def wakes(waiting: int, items: int) -> tuple[int, list[int]]:
-    """How often a loop is woken for what a thread puts, a millisecond apart, and what it settles."""
+class Loop:
+    """The parts of a loop that are asked for, by a clock that stands still between two steps."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.wakes: list[Callable[[], None]] = []
+        self.timers: list[tuple[float, Callable[..., None]]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
+        self.wakes.append(callback)
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *_: object) -> object:
+        self.timers.append((self.now_s + delay_s, callback))
+        return object()
+
+    def step(self, step_s: float) -> None:
+        """Let time pass, and run what is due."""
+        self.now_s += step_s
+        due = [callback for at_s, callback in self.timers if at_s <= self.now_s]
+        self.timers = [(at_s, callback) for at_s, callback in self.timers if at_s > self.now_s]
+        for callback in due:
+            callback(self)
+        for wake in self.wakes:
+            wake()
+        self.wakes.clear()
+
+
+def run_calls(waiting: int, step_s: float, items: int = 60) -> tuple[int, list[int], int]:
+    """How often a loop is woken for calls that each take so long, what it settles, and the most that ever wait."""
     settled: list[int] = []
-
-    async def main() -> int:
-        loop = asyncio.get_running_loop()
-        returning = Returning[int](lambda: waiting, settled.append)
-        count, wake = 0, loop.call_soon_threadsafe
-
-        def counted(*args: object) -> asyncio.Handle:
-            nonlocal count
-            count += 1
-            return wake(*args)  # type: ignore[arg-type]
-
-        loop.call_soon_threadsafe = counted  # type: ignore[method-assign,assignment]
-
-        def put() -> None:
-            for item in range(items):
-                returning.put(loop, item)
-                time.sleep(0.001)
-
-        for _ in range(2):  # the first time it learns how far apart they are
-            settled.clear()
-            count = 0
-            thread = threading.Thread(target=put)
-            thread.start()
-            while thread.is_alive() or len(settled) < items:
-                returning.look_soon(loop)
-                await asyncio.sleep(0.0005)
-            thread.join()
-        return count
-
-    return asyncio.run(main()), settled
+    loop = Loop()
+    returning = Returning[int](lambda: waiting, settled.append)
+    wakes, most = 0, 0
+    for item in range(items):
+        returning.look_soon(loop)  # type: ignore[arg-type]
+        returning.put(loop, item)  # type: ignore[arg-type]
+        wakes += len(loop.wakes)
+        most = max(most, item + 1 - len(settled))
+        loop.step(step_s)
+    loop.step(LONGEST_S)
+    return wakes, settled, most
 
 
 def test_each_is_returned_at_once_where_few_wait() -> None:
-    assert wakes(waiting=2 * WAITING_FOR_EACH - 1, items=60) == (60, list(range(60)))
+    assert run_calls(waiting=2 * WAITING_FOR_EACH - 1, step_s=0.001) == (60, list(range(60)), 1)
 
 
 def test_some_are_returned_together_in_order_where_many_wait() -> None:
-    count, settled = wakes(waiting=8 * WAITING_FOR_EACH, items=60)
-    assert count < 30
+    wakes, settled, most = run_calls(waiting=4 * WAITING_FOR_EACH, step_s=0.001)
+    assert wakes < 30
+    assert most == 4
     assert settled == list(range(60))
+
+
+def test_functions_that_take_long_are_returned_at_once_however_many_wait() -> None:
+    wakes, settled, most = run_calls(waiting=4 * WAITING_FOR_EACH, step_s=0.005)
+    assert (wakes, settled, most) == (60, list(range(60)), 1)
 
 
 def test_an_answer_does_not_wait_for_the_next_function() -> None:
