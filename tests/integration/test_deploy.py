@@ -1,0 +1,214 @@
+"""deploy/ with real programs on loopback: spans through the Collector to Jaeger, and its Monitor page from Prometheus.
+
+The Collector's part is played by the Jaeger binary, which is a Collector with the same components.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import yaml
+from jaeger_server import answers, start_process, stop_process
+from mixed_load import CASES, EACH, send_mixed_load
+from waiting import wait_until
+
+from bento_monitor.serving.ports import free_port
+from bento_monitor.serving.process import start_server
+from bento_monitor.serving.spec import ServerSpec
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+SERVICES = Path(__file__).parent / "services"
+SERVICE = "deployed"
+CALLS = re.compile(r"^traces_span_metrics_calls_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+LOADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """Where the programs of deploy/ are."""
+
+    jaeger_url: str
+    otlp_endpoint: str
+    span_metrics_url: str
+    prometheus_url: str
+
+
+@pytest.fixture(scope="module")
+def deployed(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    query, query_grpc, jaeger_otlp, otlp, otlp_http, spans, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(7))
+    found = Deployed(f"http://{query}", f"http://{otlp_http}", f"http://{spans}/metrics", f"http://{prometheus}")
+    moved = {
+        "jaeger.yaml": {
+            "extensions.jaeger_query.http.endpoint": query,
+            "extensions.jaeger_query.grpc.endpoint": query_grpc,
+            "extensions.jaeger_storage.metric_backends.span_metrics.prometheus.endpoint": found.prometheus_url,
+            "receivers.otlp.protocols.grpc.endpoint": jaeger_otlp,
+        },
+        "collector.yaml": {
+            "receivers.otlp.protocols.grpc.endpoint": otlp,
+            "receivers.otlp.protocols.http.endpoint": otlp_http,
+            "exporters.otlp/jaeger.endpoint": jaeger_otlp,
+            "exporters.prometheus.endpoint": spans,
+            "connectors.spanmetrics.metrics_flush_interval": "200ms",
+        },
+    }
+    with ExitStack() as stack:
+        for config, settings in moved.items():
+            command = [
+                str(jaeger_binary),
+                "--config",
+                str(DEPLOY / config),
+                "--set=service.telemetry.metrics.level=none",
+            ]
+            command += [f"--set={name}={value}" for name, value in settings.items()]
+            stack.callback(stop_process, start_process(command, folder / f"{config}.log", {}))
+        wait_until(lambda: answers(f"{found.jaeger_url}/api/services") and answers(found.span_metrics_url), 60)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], list[str]]]:
+    """Sends a mixed load to a service of two workers whose spans go to the Collector; the trace id of each request."""
+    home = tmp_path_factory.mktemp("served")
+    env = {
+        "BENTO_MONITOR_HOME": str(home / "monitor"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": deployed.otlp_endpoint,
+        "OTEL_SERVICE_NAME": SERVICE,
+    }
+    spec = ServerSpec(
+        target="plain:Plain",
+        working_dir=SERVICES,
+        as_="monitored",
+        env=env,
+        home=home / "bentoml",
+        workers=2,
+        service_name="Plain",
+    )
+    with start_server(spec) as server:
+        yield lambda: send_mixed_load(server)
+
+
+@pytest.mark.parametrize("config", ["jaeger.yaml", "collector.yaml"])
+def test_the_real_program_accepts_its_config(jaeger_binary: Path, config: str) -> None:
+    done = subprocess.run(
+        [jaeger_binary, "validate", "--config", DEPLOY / config], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_spans_come_through_the_collector_and_are_counted_once_for_all_workers(
+    deployed: Deployed, served: Callable[[], list[str]]
+) -> None:
+    trace_ids = {trace_id for _ in range(LOADS) for trace_id in served()}
+    wait_until(lambda: trace_ids <= jaeger_trace_ids(deployed))
+    expected = {
+        ("POST /fails", "STATUS_CODE_ERROR"): LOADS * EACH,
+        ("POST /sync", "STATUS_CODE_UNSET"): LOADS * EACH * 2,
+        ("POST /batched", "STATUS_CODE_UNSET"): LOADS * EACH,
+    }
+    wait_until(lambda: expected.items() <= server_calls(deployed).items())
+    assert sum(server_calls(deployed).values()) == LOADS * EACH * len(CASES)
+
+
+def test_jaegers_monitor_page_has_rates_errors_and_durations(
+    deployed: Deployed,
+    served: Callable[[], list[str]],
+    require_means: Callable[[str], NoReturn],
+    tmp_path: Path,
+) -> None:
+    if shutil.which("prometheus") is None:
+        require_means("Prometheus is not installed: apt-get install prometheus")
+    config = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())
+    (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "spans"]
+    job["static_configs"] = [{"targets": [urllib.parse.urlsplit(deployed.span_metrics_url).netloc]}]
+    config |= {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    command = [
+        "prometheus",
+        f"--config.file={tmp_path / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address={urllib.parse.urlsplit(deployed.prometheus_url).netloc}",
+    ]
+    process = start_process(command, tmp_path / "prometheus.log", {})
+    try:
+        served()
+        wait_until(lambda: monitored(deployed, "calls"))
+        # A rate is the growth between two scrapes.
+        served()
+        wait_until(lambda: monitored(deployed, "errors").get("POST /fails", 0) > 0)
+        wait_until(lambda: monitored(deployed, "latencies", quantile=0.95).get("POST /batched", 0) > 0)
+        calls, errors = monitored(deployed, "calls"), monitored(deployed, "errors")
+        assert calls.keys() >= {"POST /sync", "POST /asynchronous", "POST /stream", "POST /batched", "POST /fails"}
+        assert "infer" not in calls
+        assert {name for name, ratio in errors.items() if ratio > 0} == {"POST /fails"}
+    finally:
+        stop_process(process)
+
+
+def test_prometheus_accepts_its_config(require_means: Callable[[str], NoReturn]) -> None:
+    if shutil.which("promtool") is None:
+        require_means("promtool is not installed: apt-get install prometheus")
+    done = subprocess.run(
+        ["promtool", "check", "config", DEPLOY / "prometheus.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def jaeger_trace_ids(deployed: Deployed) -> set[str]:
+    answer = read_json(f"{deployed.jaeger_url}/api/traces?service={SERVICE}&limit=10000")
+    return {trace["traceID"] for trace in answer["data"] or ()}
+
+
+def server_calls(deployed: Deployed) -> dict[tuple[str, str], int]:
+    """What the Collector counts of server spans, by name and status: one series each."""
+    with urllib.request.urlopen(deployed.span_metrics_url, timeout=20) as response:
+        series = CALLS.findall(response.read().decode())
+    calls: dict[tuple[str, str], int] = {}
+    for text, value in series:
+        labels = dict(LABEL.findall(text))
+        if labels["span_kind"] == "SPAN_KIND_SERVER":
+            assert labels["service_name"] == SERVICE
+            key = labels["span_name"], labels["status_code"]
+            assert key not in calls
+            calls[key] = int(value)
+    return calls
+
+
+def monitored(deployed: Deployed, metric: str, **query: object) -> dict[str, float]:
+    """The latest value of each operation, as the Monitor page gets it."""
+    query = {
+        "service": SERVICE,
+        "groupByOperation": "true",
+        "spanKind": "server",
+        "endTs": time.time_ns() // 10**6,
+        "lookback": 60_000,
+        "ratePer": 60_000,
+        "step": 1_000,
+        **query,
+    }
+    answer = read_json(f"{deployed.jaeger_url}/api/metrics/{metric}?{urllib.parse.urlencode(query)}")
+    values: dict[str, float] = {}
+    for series in answer["metrics"]:
+        labels = {label["name"]: label["value"] for label in series["labels"]}
+        points = [float(point["gaugeValue"]["doubleValue"]) for point in series["metricPoints"]]
+        values[labels["operation"]] = points[-1]
+    return values
+
+
+def read_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=20) as response:
+        return json.load(response)
