@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .errors import InputError
 from .settings import TelemetryEnvironment, load_settings, read_telemetry_environment
+from .tracing.plain_text import plain_text_warning
 
 if TYPE_CHECKING:
     from .bentoml_hooks import HookStatus
@@ -66,7 +67,7 @@ class HomeFolder:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What works here; `problems` holds one sentence for each thing that must be mended first."""
+    """What works here; `problems` holds one sentence for each thing that must be mended first; `warnings` can wait."""
 
     packages: dict[str, str | None]
     extras: tuple[Extra, ...]
@@ -75,12 +76,13 @@ class Installation:
     home: HomeFolder | None
     hooks: tuple[HookStatus, ...]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def read_installation() -> Installation:
     """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
     problems: list[str] = []
-    home = telemetry = None
+    home = telemetry = warning = None
     try:
         home = read_home(load_settings().home)
         if not home.is_writable:
@@ -88,7 +90,8 @@ def read_installation() -> Installation:
     except InputError as error:
         problems.append(str(error))
     try:
-        telemetry = describe_telemetry(read_telemetry_environment(), home)
+        environment = read_telemetry_environment()
+        telemetry, warning = describe_telemetry(environment, home), plain_text_warning(environment)
     except InputError as error:
         problems.append(str(error))
     return Installation(
@@ -99,6 +102,7 @@ def read_installation() -> Installation:
         home=home,
         hooks=_read_hooks(problems),
         problems=tuple(problems),
+        warnings=() if warning is None else (warning,),
     )
 
 
@@ -137,8 +141,10 @@ def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None)
         return "nowhere: OTEL_SDK_DISABLED is true"
     if "none" in telemetry.exporters:
         return "nowhere: OTEL_TRACES_EXPORTER is none"
-    if telemetry.otlp_configured:
+    if telemetry.sends_otlp:
         return f"OTLP ({telemetry.otlp_protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
+    if telemetry.exporters:
+        return f"where OTEL_TRACES_EXPORTER says: {', '.join(telemetry.exporters)}"
     return f"embedded store under {home.path}" if home else "embedded store"
 
 

@@ -96,6 +96,14 @@ class TelemetryEnvironment:
     exporters: tuple[str, ...]
     otlp_configured: bool
     otlp_protocol: OtlpProtocol
+    otlp_endpoint: str = ""
+    is_otlp_insecure: bool = False
+
+    @property
+    def sends_otlp(self) -> bool:
+        """Whether spans go anywhere by OTLP."""
+        is_on = not self.disabled and "none" not in self.exporters
+        return is_on and ("otlp" in self.exporters or (self.otlp_configured and not self.exporters))
 
 
 def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> TelemetryEnvironment:
@@ -109,11 +117,23 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
     protocol = protocol or "http/protobuf"
     if protocol not in ("http/protobuf", "grpc"):
         raise InputError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not supported: use http/protobuf or grpc.")
-    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
     exporters = tuple(name.strip() for name in env.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip())
     return TelemetryEnvironment(
         disabled=env.get("OTEL_SDK_DISABLED", "").lower() == "true",
         exporters=exporters,
-        otlp_configured="otlp" in exporters or any(env.get(name) for name in endpoints),
+        otlp_configured="otlp" in exporters or bool(endpoint),
         otlp_protocol=cast(OtlpProtocol, protocol),
+        otlp_endpoint=endpoint,
+        is_otlp_insecure=_is_insecure(env, endpoint, protocol),
     )
+
+
+def _is_insecure(env: Mapping[str, str], endpoint: str, protocol: str) -> bool:
+    """Whether spans are sent in plain text, as the SDK's exporters decide it; only gRPC's ask the `_INSECURE` ones."""
+    scheme = endpoint.partition("://")[0].lower()
+    if protocol == "grpc" and scheme != "https":
+        for name in ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"):
+            if name in env:
+                return env[name].lower() == "true"
+    return scheme == "http" or not endpoint

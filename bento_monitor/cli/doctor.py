@@ -66,6 +66,8 @@ def _print(machine: Machine, installation: Installation, paths: list[ApiPath] | 
     tables = [_machine_table(machine), _installation_table(installation), _hook_table(installation)]
     for table in [*tables, *([] if paths is None else [_path_table(paths)])]:
         console.print(table)
+    for warning in installation.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
     for problem in installation.problems:
         console.print(f"Problem: {problem}", soft_wrap=True)
     if not installation.problems:
