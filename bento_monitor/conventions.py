@@ -32,6 +32,9 @@ RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
 
+# Only fields that a person has named are captured; the field's name follows.
+CAPTURED_PREFIX: Final = "bento_monitor.captured."
+
 # The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
 STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # read from the socket, until the loop came to it
 STAGE_READ: Final = "bento_monitor.stage.read_ns"  # routed, and its body read

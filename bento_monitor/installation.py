@@ -74,6 +74,7 @@ class Installation:
     onnxruntime_providers: tuple[str, ...]
     telemetry: str | None
     home: HomeFolder | None
+    capture_fields: tuple[str, ...] | None
     hooks: tuple[HookStatus, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -82,9 +83,11 @@ class Installation:
 def read_installation() -> Installation:
     """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
     problems: list[str] = []
-    home = telemetry = warning = None
+    home = telemetry = capture_fields = warning = None
     try:
-        home = read_home(load_settings().home)
+        settings = load_settings()
+        capture_fields = settings.capture_fields
+        home = read_home(settings.home)
         if not home.is_writable:
             problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
     except InputError as error:
@@ -100,6 +103,7 @@ def read_installation() -> Installation:
         onnxruntime_providers=_read_providers(problems),
         telemetry=telemetry,
         home=home,
+        capture_fields=capture_fields,
         hooks=_read_hooks(problems),
         problems=tuple(problems),
         warnings=() if warning is None else (warning,),

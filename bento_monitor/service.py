@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .settings import MonitorSettings
+    from .tracing.captured import InputCapture
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -52,7 +53,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
     body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
-    factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done), body_limits)
+    batch_hooks = BatchHooks(worker.enter_batch, worker.batch_done)
+    factory = make_factory(service, is_main, batch_hooks, body_limits, _captures(service, settings, is_main=is_main))
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
@@ -69,6 +71,18 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         set_request_id=_request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
+
+
+def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict[str, InputCapture]:
+    """What is captured of the service's inputs; the entry service says which names are in none of them."""
+    from .bentoml_hooks.services import inputs_of
+    from .tracing.captured import choose_captures, unknown_fields
+
+    names = settings.capture_fields
+    if is_main and names:
+        for name in unknown_fields(names, *map(inputs_of, service.all_services().values())):
+            _LOGGER.warning("BENTO_MONITOR_CAPTURE_FIELDS: %s is no input of this service: it is left out.", name)
+    return choose_captures(names, inputs_of(service), redacts=settings.capture_redaction) if names else {}
 
 
 def _ready_server(service: Any, settings: MonitorSettings) -> None:

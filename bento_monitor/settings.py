@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import InputError
 
@@ -24,6 +24,17 @@ def bentoml_home() -> Path:
 
 def _default_home() -> Path:
     return bentoml_home() / "bento_monitor"
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    for name in names:
+        api, dot, field = name.partition(".")
+        if not (dot and api.isidentifier() and field.isidentifier()):
+            raise ValueError(f"{name!r} is no api.field")
+    return names
 
 
 class MonitorSettings(BaseSettings):
@@ -61,6 +72,12 @@ class MonitorSettings(BaseSettings):
     )
     max_waiting_connections: int = Field(
         default=4096, ge=1, description="Connections of a worker without a whole request yet; the oldest is closed."
+    )
+    capture_fields: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="Inputs whose values go onto the server span: api.field, separated by commas."
+    )
+    capture_redaction: bool = Field(
+        default=True, description="False: what looks like a secret is not left out of what is captured."
     )
     target: str | None = Field(default=None, description="Service that the wrapper serves: module:Service.")
     workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")

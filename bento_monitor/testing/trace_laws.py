@@ -178,7 +178,8 @@ def _allowed_attributes(spans: _Spans) -> Iterator[Violation]:
         if span.scope != names.SCOPE_NAME:
             continue
         for name in span.attributes:
-            if name not in spans.attributes:
+            is_captured = span.kind == _SERVER and name.startswith(names.CAPTURED_PREFIX)
+            if name not in spans.attributes and not is_captured:
                 yield Violation("attributes on the allow-list", span.trace_id, span.span_id, f"{name!r} is not on it")
 
 

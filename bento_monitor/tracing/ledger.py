@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .captured import CapturedInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Ledger:
         "api",
         "batch",
         "batch_position",
+        "captured",
         "connection",
         "ended_ns",
         "entered_ns",
@@ -127,6 +131,7 @@ class Ledger:
         self.batch: BatchRecord | None = None
         self.batch_position = 0
         self.model_calls: list[ModelCall] = []
+        self.captured: CapturedInput | None = None
         self.is_held = False
         self.connection: Connection | None = None
         self.received_ns = received_ns

@@ -91,6 +91,7 @@ class SpanBuilder:
                 names.API_NAME: ledger.api,
                 names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
                 **{stage.name: stage.interval.duration_ns for stage in stages},
+                **({} if ledger.captured is None else ledger.captured.attributes()),
                 names.ERROR_TYPE: error_type,
             },
         )

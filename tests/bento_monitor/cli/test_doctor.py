@@ -101,6 +101,12 @@ def test_where_traces_go_follows_the_standard_variables(environment: dict[str, s
     assert describe_telemetry(read_telemetry_environment(environment), None).startswith(expected)
 
 
+def test_what_is_captured_of_inputs_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo.text")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert "echo.text" in result.stdout
+
+
 def test_spans_in_plain_text_to_another_host_are_a_warning_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318")
     result = CliRunner().invoke(main, ["doctor"])
