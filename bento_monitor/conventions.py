@@ -10,6 +10,7 @@ SPAN_PARSE: Final = "parse"
 SPAN_QUEUE: Final = "queue"
 SPAN_INFER: Final = "infer"
 SPAN_MODEL: Final = "model"
+SPAN_RUNNER: Final = "runner"  # a call to a legacy runner's own process, whose server span is below it
 SPAN_SERIALIZE: Final = "serialize"
 # A batch has a trace of its own, linked both ways with the `infer` span of every request in it.
 SPAN_BATCH: Final = "batch"

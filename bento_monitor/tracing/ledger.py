@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call of a model by a runner, in monotonic nanoseconds."""
+    """One call of a model by a runner, in monotonic nanoseconds.
+
+    `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
+    """
 
     started_ns: int
     ended_ns: int
     runner: str
     backend: str
-    precision: str
+    precision: str | None
     release: str | None
     rows: int
+    span_id: int = 0
+    error_type: str | None = None
 
 
 class BatchRecord:

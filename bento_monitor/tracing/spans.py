@@ -117,16 +117,18 @@ class SpanBuilder:
     def _model_spans(self, calls: Iterable[ModelCall], parent: SpanContext, within: Interval) -> list[ReadableSpan]:
         return [
             self._span(
-                names.SPAN_MODEL,
-                _child_of(parent),
+                names.SPAN_RUNNER if call.span_id else names.SPAN_MODEL,
+                _sibling(parent, call.span_id) if call.span_id else _child_of(parent),
                 within.clamped(call.started_ns, call.ended_ns),
                 parent=parent,
+                kind=SpanKind.CLIENT if call.span_id else SpanKind.INTERNAL,
                 attributes={
                     names.RUNNER_NAME: call.runner,
                     names.RUNNER_BACKEND: call.backend,
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
                     names.BATCH_ROWS: call.rows,
+                    names.ERROR_TYPE: call.error_type,
                 },
             )
             for call in calls
