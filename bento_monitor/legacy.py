@@ -55,7 +55,7 @@ def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
 def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
     from .bentoml_hooks import holds
     from .bentoml_hooks.legacy_service import legacy_routes
-    from .server_hooks import ready_server
+    from .server_hooks import ready_server, say_what_steps_aside
     from .worker import WorkerMonitor
 
     settings = load_settings()
@@ -67,6 +67,7 @@ def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
         application = LegacyAppFactory(service)()
     else:
         application = build_stock()
+    say_what_steps_aside()
     ready_server(settings)
     return _enter(application, worker, legacy_routes(service))
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .settings import MonitorSettings
+
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+def say_what_steps_aside() -> None:
+    """Log each hook that does not hold on this BentoML."""
+    from .bentoml_hooks import check_hooks
+
+    for status in check_hooks():
+        if not status.holds:
+            _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
 
 
 def ready_server(settings: MonitorSettings) -> None:

@@ -50,11 +50,11 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
-    from .bentoml_hooks import check_hooks, holds
+    from .bentoml_hooks import holds
     from .bentoml_hooks.service_class import make_factory
     from .fast_path.body_limits import BodyLimits
     from .fast_path.entry import Entry
-    from .server_hooks import ready_server, request_id_hook
+    from .server_hooks import ready_server, request_id_hook, say_what_steps_aside
     from .settings import load_settings
     from .worker import WorkerMonitor
 
@@ -66,9 +66,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
-    for status in check_hooks():
-        if not status.holds:
-            _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
+    say_what_steps_aside()
     ready_server(settings)
     if settings.spread_connections and holds("connections"):
         from .bentoml_hooks.uvicorn_server import spread_connections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +19,8 @@ class MonitoredLegacyMixin:
 
 def is_legacy(service: object) -> bool:
     """Whether it is a service of the kind that BentoML had before 1.2."""
-    from bentoml._internal.service import Service
-
-    return isinstance(service, Service)
+    module = sys.modules.get("bentoml._internal.service.service")  # where it was never imported, there is none
+    return module is not None and isinstance(service, module.Service)
 
 
 def give_legacy_application(service: Any, build: Build) -> None:
