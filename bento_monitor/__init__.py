@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .batching.isolation import isolate_failures
+    from .legacy import monitored_runner
     from .runner import MonitoredRunner
     from .service import monitored
     from .settings import MonitorSettings
 
 __version__ = "0.1.0"
 
-__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "isolate_failures", "monitored"]
+__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "isolate_failures", "monitored", "monitored_runner"]
 
 _MODULE_OF = {
     "MonitorSettings": ".settings",
     "MonitoredRunner": ".runner",
     "isolate_failures": ".batching.isolation",
     "monitored": ".service",
+    "monitored_runner": ".legacy",
 }
 
 

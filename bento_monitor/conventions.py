@@ -10,6 +10,7 @@ SPAN_PARSE: Final = "parse"
 SPAN_QUEUE: Final = "queue"
 SPAN_INFER: Final = "infer"
 SPAN_MODEL: Final = "model"
+SPAN_RUNNER: Final = "runner"  # a call to a legacy runner's own process, whose server span is below it
 SPAN_SERIALIZE: Final = "serialize"
 # A batch has a trace of its own, linked both ways with the `infer` span of every request in it.
 SPAN_BATCH: Final = "batch"
@@ -32,6 +33,9 @@ RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"
 LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
+
+# Only fields that a person has named are captured; the field's name follows.
+CAPTURED_PREFIX: Final = "bento_monitor.captured."
 
 # The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
 STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # read from the socket, until the loop came to it

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .errors import InputError
 from .settings import TelemetryEnvironment, load_settings, read_telemetry_environment
+from .tracing.plain_text import plain_text_warning
 
 if TYPE_CHECKING:
     from .bentoml_hooks import HookStatus
@@ -66,29 +67,34 @@ class HomeFolder:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What works here; `problems` holds one sentence for each thing that must be mended first."""
+    """What works here; `problems` holds one sentence for each thing that must be mended first; `warnings` can wait."""
 
     packages: dict[str, str | None]
     extras: tuple[Extra, ...]
     onnxruntime_providers: tuple[str, ...]
     telemetry: str | None
     home: HomeFolder | None
+    capture_fields: tuple[str, ...] | None
     hooks: tuple[HookStatus, ...]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def read_installation() -> Installation:
     """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
     problems: list[str] = []
-    home = telemetry = None
+    home = telemetry = capture_fields = warning = None
     try:
-        home = read_home(load_settings().home)
+        settings = load_settings()
+        capture_fields = settings.capture_fields
+        home = read_home(settings.home)
         if not home.is_writable:
             problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
     except InputError as error:
         problems.append(str(error))
     try:
-        telemetry = describe_telemetry(read_telemetry_environment(), home)
+        environment = read_telemetry_environment()
+        telemetry, warning = describe_telemetry(environment, home), plain_text_warning(environment)
     except InputError as error:
         problems.append(str(error))
     return Installation(
@@ -97,8 +103,10 @@ def read_installation() -> Installation:
         onnxruntime_providers=_read_providers(problems),
         telemetry=telemetry,
         home=home,
+        capture_fields=capture_fields,
         hooks=_read_hooks(problems),
         problems=tuple(problems),
+        warnings=() if warning is None else (warning,),
     )
 
 
@@ -137,8 +145,10 @@ def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None)
         return "nowhere: OTEL_SDK_DISABLED is true"
     if "none" in telemetry.exporters:
         return "nowhere: OTEL_TRACES_EXPORTER is none"
-    if telemetry.otlp_configured:
+    if telemetry.sends_otlp:
         return f"OTLP ({telemetry.otlp_protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
+    if telemetry.exporters:
+        return f"where OTEL_TRACES_EXPORTER says: {', '.join(telemetry.exporters)}"
     return f"embedded store under {home.path}" if home else "embedded store"
 
 

@@ -128,7 +128,7 @@ class MonitoredRunner:
                     backend=model.backend,
                     precision=model.precision,
                     release=release,
-                    rows=_row_count(args, kwargs),
+                    rows=row_count(args, kwargs),
                 )
                 target.model_calls.append(call)
         except Exception:
@@ -167,7 +167,8 @@ def _returning_runner(runner: MonitoredRunner, method: Any) -> Any:
     return call
 
 
-def _row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+def row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+    """The length of the first axis of the first argument that has one; 1 where none has."""
     for value in (*args, *kwargs.values()):
         shape = getattr(value, "shape", None)
         if shape is not None and len(shape):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from .fast_path.loop_lag import LoopLag
     from .settings import MonitorSettings
+    from .tracing.captured import InputCapture
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -17,7 +17,8 @@ _LOGGER = logging.getLogger("bento_monitor")
 def monitored(service: ServiceT) -> ServiceT:
     """Monitor a BentoML service: the same object, traced, and able to take a release over while it serves.
 
-    Put it above `@bentoml.service`. With `BENTO_MONITOR_ENABLED=false` the service is left as it is.
+    Put it above `@bentoml.service`, or around a `bentoml.legacy.Service` (without releases). With
+    `BENTO_MONITOR_ENABLED=false` the service is left as it is.
 
     Raises:
         TypeError: what is decorated is no BentoML service.
@@ -26,9 +27,15 @@ def monitored(service: ServiceT) -> ServiceT:
 
     if not load_settings().enabled:
         return service
+    from .bentoml_hooks.legacy_service import is_legacy
     from .bentoml_hooks.service_class import give_application
 
-    give_application(service, _build)
+    if is_legacy(service):
+        from .legacy import monitor_legacy_service
+
+        monitor_legacy_service(service)
+    else:
+        give_application(service, _build)
     return service
 
 
@@ -43,10 +50,11 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
-    from .bentoml_hooks import check_hooks
+    from .bentoml_hooks import holds
     from .bentoml_hooks.service_class import make_factory
     from .fast_path.body_limits import BodyLimits
     from .fast_path.entry import Entry
+    from .server_hooks import ready_server, request_id_hook, say_what_steps_aside
     from .settings import load_settings
     from .worker import WorkerMonitor
 
@@ -54,66 +62,38 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     has_endpoint = service.config.get("metrics", {}).get("enabled", True)
     worker = WorkerMonitor(service.name, settings, has_metrics_endpoint=has_endpoint)
     body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
-    factory = make_factory(service, is_main, BatchHooks(worker.enter_batch, worker.batch_done), body_limits)
+    batch_hooks = BatchHooks(worker.enter_batch, worker.batch_done)
+    factory = make_factory(service, is_main, batch_hooks, body_limits, _captures(service, settings, is_main=is_main))
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
-    for status in check_hooks():
-        if not status.holds:
-            _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
-    _ready_server(service, settings, worker.loop_lag)
+    say_what_steps_aside()
+    ready_server(settings, worker.loop_lag)
+    if settings.spread_connections and holds("connections"):
+        from .bentoml_hooks.uvicorn_server import spread_connections
+
+        spread_connections(service)
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     return Entry(
         application,
         worker,
         routes,
-        set_request_id=_request_id_hook(),
+        set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
 
 
-def _ready_server(service: Any, settings: MonitorSettings, loop_lag: LoopLag) -> None:
-    """Ready the server and the clients of this worker, before the server starts."""
-    from .bentoml_hooks import holds
+def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict[str, InputCapture]:
+    """What is captured of the service's inputs; the entry service says which names are in none of them."""
+    from .bentoml_hooks.services import inputs_of
+    from .tracing.captured import choose_captures, unknown_fields
 
-    if holds("read_stamp"):
-        from .bentoml_hooks.uvicorn_protocol import stamp_reads
-
-        stamp_reads(loop_lag)
-    if holds("head_limits"):
-        from .bentoml_hooks.uvicorn_limits import limit_heads
-        from .fast_path.head_limits import HeadLimits
-
-        limits = HeadLimits(
-            max_count=settings.max_header_count,
-            max_bytes=settings.max_header_bytes,
-            timeout_s=settings.head_timeout_s,
-            max_waiting=settings.max_waiting_connections,
-        )
-        limit_heads(limits)
-    if holds("joined_writes"):
-        from .bentoml_hooks.uvicorn_writes import join_writes
-
-        join_writes()
-    if holds("sessions"):
-        from .bentoml_hooks.sessions import keep_sessions
-
-        keep_sessions()
-    if settings.spread_connections and holds("connections"):
-        from .bentoml_hooks.uvicorn_server import spread_connections
-
-        spread_connections(service)
-
-
-def _request_id_hook() -> Callable[[int], None] | None:
-    from .bentoml_hooks import holds
-
-    if not holds("request_id"):
-        return None
-    from .bentoml_hooks.app_factory import set_request_id
-
-    return set_request_id
+    names = settings.capture_fields
+    if is_main and names:
+        for name in unknown_fields(names, *map(inputs_of, service.all_services().values())):
+            _LOGGER.warning("BENTO_MONITOR_CAPTURE_FIELDS: %s is no input of this service: it is left out.", name)
+    return choose_captures(names, inputs_of(service), redacts=settings.capture_redaction) if names else {}
 
 
 def _shortcut(factory: Any, *, is_open: bool) -> Any:

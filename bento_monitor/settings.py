@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import InputError
 
@@ -24,6 +24,17 @@ def bentoml_home() -> Path:
 
 def _default_home() -> Path:
     return bentoml_home() / "bento_monitor"
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    for name in names:
+        api, dot, field = name.partition(".")
+        if not (dot and api.isidentifier() and field.isidentifier()):
+            raise ValueError(f"{name!r} is no api.field")
+    return names
 
 
 class MonitorSettings(BaseSettings):
@@ -66,6 +77,12 @@ class MonitorSettings(BaseSettings):
     max_waiting_connections: int = Field(
         default=4096, ge=1, description="Connections of a worker without a whole request yet; the oldest is closed."
     )
+    capture_fields: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="Inputs whose values go onto the server span: api.field, separated by commas."
+    )
+    capture_redaction: bool = Field(
+        default=True, description="False: what looks like a secret is not left out of what is captured."
+    )
     target: str | None = Field(default=None, description="Service that the wrapper serves: module:Service.")
     workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")
 
@@ -103,6 +120,14 @@ class TelemetryEnvironment:
     metrics_otlp: bool = False
     metrics_protocol: OtlpProtocol = "http/protobuf"
     metrics_interval_s: float = 60.0
+    otlp_endpoint: str = ""
+    is_otlp_insecure: bool = False
+
+    @property
+    def sends_otlp(self) -> bool:
+        """Whether spans go anywhere by OTLP."""
+        is_on = not self.disabled and "none" not in self.exporters
+        return is_on and ("otlp" in self.exporters or (self.otlp_configured and not self.exporters))
 
 
 def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> TelemetryEnvironment:
@@ -112,13 +137,16 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
         InputError: a protocol is none that the OTLP exporters speak, or an interval is no time.
     """
     env = os.environ if environ is None else environ
-    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    protocol = _otlp_protocol(env, "TRACES")
+    endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
     exporters = tuple(name.strip() for name in env.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip())
     return TelemetryEnvironment(
         disabled=env.get("OTEL_SDK_DISABLED", "").lower() == "true",
         exporters=exporters,
-        otlp_configured="otlp" in exporters or any(env.get(name) for name in endpoints),
-        otlp_protocol=_otlp_protocol(env, "TRACES"),
+        otlp_configured="otlp" in exporters or bool(endpoint),
+        otlp_protocol=protocol,
+        otlp_endpoint=endpoint,
+        is_otlp_insecure=_is_insecure(env, endpoint, protocol),
         # An endpoint for all signals is not enough: Jaeger, which it often names, takes no metrics.
         metrics_otlp=env.get("OTEL_METRICS_EXPORTER") == "otlp" or bool(env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")),
         metrics_protocol=_otlp_protocol(env, "METRICS"),
@@ -143,3 +171,13 @@ def _milliseconds(env: Mapping[str, str], name: str, default: float) -> float:
     if value <= 0:
         raise InputError(f"{name}={text!r} is no time: give milliseconds, as in {name}=10000.")
     return value
+
+
+def _is_insecure(env: Mapping[str, str], endpoint: str, protocol: str) -> bool:
+    """Whether spans are sent in plain text, as the SDK's exporters decide it; only gRPC's ask the `_INSECURE` ones."""
+    scheme = endpoint.partition("://")[0].lower()
+    if protocol == "grpc" and scheme != "https":
+        for name in ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"):
+            if name in env:
+                return env[name].lower() == "true"
+    return scheme == "http" or not endpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from .batching import BatchDispatcher
@@ -15,9 +16,12 @@ from .releases.agent import ReleaseAgent
 from .releases.pointer import Pointer
 from .releases.record import Batching, Release
 from .runner import MonitoredRunner, runners
-from .settings import MonitorSettings
+from .settings import MonitorSettings, read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
+from .tracing.plain_text import plain_text_warning
 from .tracing.telemetry import Telemetry
+
+_LOGGER = logging.getLogger("bento_monitor")
 
 
 class WorkerMonitor:
@@ -49,7 +53,8 @@ class WorkerMonitor:
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
             import onnxruntime  # noqa: F401
-        self.telemetry.adopt_user_provider()
+        if not self.telemetry.adopt_user_provider() and (warning := plain_text_warning(read_telemetry_environment())):
+            _LOGGER.warning("%s", warning)
         if self.is_tracing:
             self.metrics.start()
             self.loop_lag.start()

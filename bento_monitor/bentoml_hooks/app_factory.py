@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
@@ -21,6 +21,7 @@ from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..fast_path.threads import FunctionThreads
 from ..releases.record import Batching
+from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_batch, current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
 from .io_stamps import stamp_descriptors
@@ -35,8 +36,17 @@ if TYPE_CHECKING:
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     """Builds the same application, with each hook that holds."""
 
-    def __init__(self, service: Any, *, is_main: bool, batch_hooks: BatchHooks, body_limits: BodyLimits | None) -> None:
+    def __init__(
+        self,
+        service: Any,
+        *,
+        is_main: bool,
+        batch_hooks: BatchHooks,
+        body_limits: BodyLimits | None = None,
+        captures: Mapping[str, InputCapture] | None = None,
+    ) -> None:
         super().__init__(service, is_main=is_main)
+        self.captures = captures or {}
         self._body_limits = body_limits
         self._threads = FunctionThreads(service.config.get("threads", 1))
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
@@ -45,7 +55,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         self._find_endpoint: Callable[[str], str] | None = None
         for name, method in service.apis.items():
             if holds("io_stamps"):
-                stamp_descriptors(method)
+                stamp_descriptors(method, self.captures.get(name))
             if holds("schema"):
                 remember_schemas(method)
             if method.batchable and holds("dispatcher"):

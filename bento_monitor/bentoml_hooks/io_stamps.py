@@ -6,18 +6,20 @@ import inspect
 import time
 from typing import Any
 
+from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_ledger
 
 _STAMPED = "__bento_monitor_unstamped__"
 
 
-def stamp_descriptors(method: Any) -> None:
+def stamp_descriptors(method: Any, capture: InputCapture | None = None) -> None:
     """Make an `APIMethod` stamp the current ledger before and after its input is read and its output is written.
 
-    A body is read here by what parses it, so its `read_ns` is when that began.
+    A body is read here by what parses it, so its `read_ns` is when that began. `capture` is shown each
+    input.
     """
     if _STAMPED not in vars(method.input_spec.from_http_request.__func__):
-        _stamp_input(method.input_spec)
+        _stamp_input(method.input_spec, capture)
     if _STAMPED not in vars(method.output_spec.to_http_response.__func__):
         _stamp_output(method.output_spec)
 
@@ -28,7 +30,7 @@ def unstamped(spec: Any, name: str) -> Any:
     return getattr(function, _STAMPED, function)
 
 
-def _stamp_input(spec: Any) -> None:
+def _stamp_input(spec: Any, capture: InputCapture | None) -> None:
     parse = spec.from_http_request
 
     async def from_http_request(_cls: Any, request: Any, serde: Any) -> Any:
@@ -37,6 +39,8 @@ def _stamp_input(spec: Any) -> None:
             return await parse(request, serde)
         ledger.read_ns = time.monotonic_ns()
         parsed = await parse(request, serde)
+        if capture is not None:
+            capture.note(parsed)
         ledger.parsed_ns = time.monotonic_ns()
         return parsed
 

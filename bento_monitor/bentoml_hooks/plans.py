@@ -7,7 +7,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from _bentoml_impl.serde import JSONSerde
@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from ..fast_path.json_bytes import dump_json
 from ..fast_path.plan import Answer, Arguments, PathChoice, Plan
+from ..tracing.captured import InputCapture
 from .io_stamps import unstamped
 from .plan_check import find_difference
 
@@ -44,6 +45,7 @@ class ApiCaller(Protocol):
     """What calls the functions of a service: BentoML's application factory with our dispatcher in it."""
 
     service: Any
+    captures: Mapping[str, InputCapture]
 
     @property
     def service_instance(self) -> Any:
@@ -83,7 +85,7 @@ def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> Pat
         plan = Plan(
             api=name,
             call=_caller(factory, name, method),
-            parse=_parser(method, factory.service.context),
+            parse=_parser(method, factory.service.context, factory.captures.get(name)),
             render=_renderer(method.output_spec),
             render_otherwise=lambda output: method.output_spec.to_http_response(output, JSONSerde()),
             context_parameter=method.ctx_param,
@@ -134,13 +136,13 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
     return lambda args, kwargs: factory.run_in_thread(function(), *args, **kwargs)
 
 
-def _parser(method: Any, context: Any) -> Callable[[bytes], Arguments]:
+def _parser(method: Any, context: Any, capture: InputCapture | None) -> Callable[[bytes], Arguments]:
     spec = method.input_spec
     if unstamped(spec, "from_http_request") is not IOMixin.from_http_request.__func__:
         raise _StepAside("its input is read by code of its own")
     if spec.multipart_fields:
         raise _StepAside("it takes files")
-    read = _reader(spec)
+    read = _reader(spec) if capture is None else capture.around(_reader(spec))
     context_argument = {} if method.ctx_param is None else {method.ctx_param: context}
     if getattr(spec, "__root_input__", False):
         if issubclass(spec, IORootModel):

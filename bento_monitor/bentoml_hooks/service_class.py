@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .status import holds
@@ -10,6 +10,7 @@ from .status import holds
 if TYPE_CHECKING:
     from ..batching import BatchHooks
     from ..fast_path.body_limits import BodyLimits
+    from ..tracing.captured import InputCapture
 
 Build = Callable[[Any, Callable[[bool], Any], bool], Any]
 
@@ -40,7 +41,11 @@ def give_application(service: Any, build: Build) -> None:
 
 
 def make_factory(
-    service: Any, is_main: bool, batch_hooks: BatchHooks, body_limits: BodyLimits | None = None
+    service: Any,
+    is_main: bool,
+    batch_hooks: BatchHooks,
+    body_limits: BodyLimits | None = None,
+    captures: Mapping[str, InputCapture] | None = None,
 ) -> Any | None:
     """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
     from _bentoml_sdk.service import Service
@@ -52,7 +57,9 @@ def make_factory(
     from .app_factory import MonitoredAppFactory
 
     service.inject_config()
-    return MonitoredAppFactory(service, is_main=is_main, batch_hooks=batch_hooks, body_limits=body_limits)
+    return MonitoredAppFactory(
+        service, is_main=is_main, batch_hooks=batch_hooks, body_limits=body_limits, captures=captures
+    )
 
 
 def _monitored_class(own: Any, build: Build) -> type:

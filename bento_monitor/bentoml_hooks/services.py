@@ -50,6 +50,11 @@ def apis_of(service: Any) -> tuple[ServiceApi, ...]:
     return tuple(_describe_api(name, method) for name, method in sorted(service.apis.items()))
 
 
+def inputs_of(service: Any) -> dict[str, frozenset[str]]:
+    """The fields of the input of each API; an API that takes the whole body as one value has the field `root`."""
+    return {name: frozenset(method.input_spec.model_fields) for name, method in service.apis.items()}
+
+
 def api_of(service: Any, name: str) -> ServiceApi:
     """The API of that name.
 

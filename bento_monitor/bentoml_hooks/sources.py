@@ -63,6 +63,21 @@ CONNECTIONS = {
 WRITTEN_ANSWERS = {
     "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "e67d470d435dcc1c",
 }
+# What our application of a legacy service, and of a runner's process, is built with.
+LEGACY_SERVICE = {
+    "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "1100e88476ee9d3c",
+    "bentoml._internal.server.http_app:HTTPAppFactory.middlewares": "830d162a8d52e955",
+    "bentoml._internal.service.service:Service.asgi_app": "f3a5bbf5f14c16d2",
+}
+LEGACY_RUNNER = {
+    "bentoml._internal.runner.runner:Runner._set_handle": "e307ebd8892f5018",
+    "bentoml._internal.runner.runner:RunnerMethod": "456e444df99c623b",
+    "bentoml._internal.runner.runner_handle.local:LocalRunnerRef": "c3ee9273cb4542ba",
+    "bentoml._internal.runner.runner_handle.remote:RemoteRunnerClient": "85ac3738fea8c168",
+}
+LEGACY_RUNNER_APP = {
+    "bentoml._internal.server.runner_app:RunnerAppFactory": "1884738d95527796",
+}
 
 
 def changed(expected: dict[str, str]) -> list[str]:
@@ -84,6 +99,10 @@ def source_hash(name: str) -> str:
     return hashlib.sha256(inspect.getsource(inspect.unwrap(found)).encode()).hexdigest()[:16]
 
 
+EVERYTHING = (
+    ANSWERS | TRAFFIC | SESSIONS | CONNECTIONS | WRITTEN_ANSWERS | LEGACY_SERVICE | LEGACY_RUNNER | LEGACY_RUNNER_APP
+)
+
 if __name__ == "__main__":
-    for each in (*ANSWERS, *TRAFFIC, *SESSIONS, *CONNECTIONS, *WRITTEN_ANSWERS):
+    for each in EVERYTHING:
         sys.stdout.write(f'    "{each}": "{source_hash(each)}",\n')

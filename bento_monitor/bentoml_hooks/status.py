@@ -140,6 +140,24 @@ def _check_written_answers() -> None:
     _expect_unchanged(changed(WRITTEN_ANSWERS))
 
 
+def _check_legacy_service() -> None:
+    from .sources import LEGACY_SERVICE, changed
+
+    _expect_unchanged(changed(LEGACY_SERVICE))
+
+
+def _check_legacy_runner() -> None:
+    from .sources import LEGACY_RUNNER, changed
+
+    _expect_unchanged(changed(LEGACY_RUNNER))
+
+
+def _check_legacy_runner_app() -> None:
+    from .sources import LEGACY_RUNNER_APP, changed
+
+    _expect_unchanged(changed(LEGACY_RUNNER_APP))
+
+
 def _expect_unchanged(names: list[str]) -> None:
     if names:
         raise LookupError(f"the source has changed of {', '.join(names)}")
@@ -160,6 +178,9 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "answers": _check_answers,
     "sessions": _check_sessions,
     "connections": _check_connections,
+    "legacy_service": _check_legacy_service,
+    "legacy_runner": _check_legacy_runner,
+    "legacy_runner_app": _check_legacy_runner_app,
 }
 
 

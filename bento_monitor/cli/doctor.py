@@ -66,6 +66,8 @@ def _print(machine: Machine, installation: Installation, paths: list[ApiPath] | 
     tables = [_machine_table(machine), _installation_table(installation), _hook_table(installation)]
     for table in [*tables, *([] if paths is None else [_path_table(paths)])]:
         console.print(table)
+    for warning in installation.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
     for problem in installation.problems:
         console.print(f"Problem: {problem}", soft_wrap=True)
     if not installation.problems:
@@ -99,6 +101,8 @@ def _installation_table(installation: Installation) -> Table:
         table.add_row(f"[{extra.name}]", f"without {missing}: {extra.install_command}" if missing else "complete")
     table.add_row("ONNX Runtime on", ", ".join(installation.onnxruntime_providers) or "nothing")
     table.add_row("Traces go to", installation.telemetry or "see the problem below")
+    if installation.capture_fields is not None:
+        table.add_row("Input captured", ", ".join(installation.capture_fields) or "nothing")
     if home := installation.home:
         state = "writable" if home.is_writable else "NOT writable"
         table.add_row("Home folder", f"{home.path} ({state}, {home.free_bytes / _GIB:.1f} GiB free)")

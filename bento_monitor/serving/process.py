@@ -29,6 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 # Written once a worker; /readyz is answered by whichever worker is up first, and says nothing of the others.
 _WORKER_IS_UP = re.compile(rb"Service \S+ initialized")
+_LEGACY_WORKER = "bentoml_cli.worker.http_api_server"
 
 
 @contextmanager
@@ -153,7 +154,10 @@ class ServerProcess:
             psutil.wait_procs(left, timeout=_STOP_MARGIN_S)
 
     def _are_workers_up(self) -> bool:
-        workers = sum(1 for child in self._supervised() if _is_worker(child, None))
+        supervised = self._supervised()
+        workers = sum(1 for child in supervised if _is_worker(child, None))
+        if any(_LEGACY_WORKER in _command_of(child) for child in supervised):
+            return True  # they write nothing when they are up, and are then asked for all of their runners
         return 0 < workers <= len(_WORKER_IS_UP.findall(self.log.read_bytes()))
 
     def _is_ready(self) -> bool:
@@ -189,11 +193,16 @@ def _environment_of(process: psutil.Process) -> set[tuple[str, str]]:
     return set((process.info["environ"] or {}).items())
 
 
-def _is_worker(process: psutil.Process, service_name: str | None) -> bool:
+def _command_of(process: psutil.Process) -> list[str]:
     try:
-        command = process.cmdline()
+        command: list[str] = process.cmdline()
     except psutil.Error:
-        return False
+        return []
+    return command
+
+
+def _is_worker(process: psutil.Process, service_name: str | None) -> bool:
+    command = _command_of(process)
     if "--worker-id" not in command or "--service-name" not in command:
         return False
     return service_name is None or command[command.index("--service-name") + 1] == service_name

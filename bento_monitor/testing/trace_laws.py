@@ -11,6 +11,7 @@ from ..tracing.stages import Interval, covered_ns
 from ..tracing.trace_record import SpanLink, SpanRecord
 
 _SERVER = "SERVER"
+_MODELS = (names.SPAN_MODEL, names.SPAN_RUNNER)
 _STAGE_OF_SPAN = {span: stage for stage, span in names.SPAN_OF_STAGE.items()}
 
 
@@ -145,7 +146,7 @@ def _stages_sum(spans: _Spans) -> Iterator[Violation]:
         own = [each for each in spans.children.get((span.trace_id, span.span_id), ()) if each.scope == span.scope]
         stages_ns = sum(span.attributes.get(name, 0) for name in names.STAGES)
         # Where a mounted application calls a model, that is no stage of the request, and may lie over one.
-        models_ns = covered_ns(Interval(each.start_ns, each.end_ns) for each in own if each.name == names.SPAN_MODEL)
+        models_ns = covered_ns(Interval(each.start_ns, each.end_ns) for each in own if each.name in _MODELS)
         if not 0 <= span.duration_ns - stages_ns - unaccounted_ns <= models_ns:
             text = f"stages {stages_ns} ns and {unaccounted_ns} ns unaccounted for, of {span.duration_ns} ns"
             yield Violation(law, span.trace_id, span.span_id, text)
@@ -178,7 +179,8 @@ def _allowed_attributes(spans: _Spans) -> Iterator[Violation]:
         if span.scope != names.SCOPE_NAME:
             continue
         for name in span.attributes:
-            if name not in spans.attributes:
+            is_captured = span.kind == _SERVER and name.startswith(names.CAPTURED_PREFIX)
+            if name not in spans.attributes and not is_captured:
                 yield Violation("attributes on the allow-list", span.trace_id, span.span_id, f"{name!r} is not on it")
 
 

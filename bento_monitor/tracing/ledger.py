@@ -7,20 +7,28 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .captured import CapturedInput
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call of a model by a runner, in monotonic nanoseconds."""
+    """One call of a model by a runner, in monotonic nanoseconds.
+
+    `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
+    """
 
     started_ns: int
     ended_ns: int
     runner: str
     backend: str
-    precision: str
+    precision: str | None
     release: str | None
     rows: int
+    span_id: int = 0
+    error_type: str | None = None
 
 
 class BatchRecord:
@@ -81,6 +89,7 @@ class Ledger:
         "api",
         "batch",
         "batch_position",
+        "captured",
         "connection",
         "ended_ns",
         "entered_ns",
@@ -129,6 +138,7 @@ class Ledger:
         self.batch: BatchRecord | None = None
         self.batch_position = 0
         self.model_calls: list[ModelCall] = []
+        self.captured: CapturedInput | None = None
         self.is_held = False
         self.loop_lag_ns = 0
         self.connection: Connection | None = None

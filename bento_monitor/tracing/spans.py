@@ -89,6 +89,8 @@ class SpanBuilder:
         }
         for name, interval in stages:
             attributes[name] = interval.end_ns - interval.start_ns
+        if ledger.captured is not None:
+            attributes.update(ledger.captured.attributes())
         return self._span(
             server_span_name(ledger.method, ledger.route),
             _Place(ledger.trace_id, ledger.parent_span_id, ledger.trace_state),
@@ -120,15 +122,18 @@ class SpanBuilder:
     def _model_spans(self, calls: Iterable[ModelCall], place: _Place, within: Interval) -> list[FinishedSpan]:
         return [
             self._span(
-                names.SPAN_MODEL,
+                names.SPAN_RUNNER if call.span_id else names.SPAN_MODEL,
                 place,
                 within.clamped(call.started_ns, call.ended_ns),
+                span_id=call.span_id,
+                kind=SpanKind.CLIENT if call.span_id else SpanKind.INTERNAL,
                 attributes={
                     names.RUNNER_NAME: call.runner,
                     names.RUNNER_BACKEND: call.backend,
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
                     names.BATCH_ROWS: call.rows,
+                    names.ERROR_TYPE: call.error_type,
                 },
             )
             for call in calls

@@ -114,7 +114,8 @@ def has_infer(stages: Iterable[Stage]) -> bool:
 def model_share_ns(ledger: Ledger) -> int | None:
     """A request's part of the time that the model ran for its batch, by rows; None where no runner was called."""
     batch = ledger.batch
-    calls: Sequence[ModelCall] = batch.model_calls if batch is not None else ledger.model_calls
+    noted: Sequence[ModelCall] = batch.model_calls if batch is not None else ledger.model_calls
+    calls = [call for call in noted if not call.span_id]  # one in another process is that one's
     if not calls:
         return None
     machine_ns = sum(call.ended_ns - call.started_ns for call in calls)

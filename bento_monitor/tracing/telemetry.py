@@ -55,8 +55,8 @@ class Telemetry:
             self._limit_log.note(self._limit_text)
         return ledger
 
-    def adopt_user_provider(self) -> None:
-        """Let spans go through the tracer provider that the user has set, if any, and its sampler decide.
+    def adopt_user_provider(self) -> bool:
+        """Let spans go through the tracer provider that the user has set, and its sampler decide; False without one.
 
         Call it once the user's code has started, and before the first request: user spans then lie under ours in one
         trace, of one resource, and nothing is exported twice.
@@ -65,6 +65,7 @@ class Telemetry:
         if provider is not None:
             self._sampler = provider.sampler
             self._pipeline.replace_exporters([ProviderExporter(provider)], provider.resource)
+        return provider is not None
 
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
         """Make the request's server span the current one; what is returned undoes it."""

@@ -89,7 +89,8 @@ def _note(span: SpanRecord) -> str:
 
 def _model_parts(span: SpanRecord) -> list[str]:
     get = span.attributes.get
-    parts = [f"{get(names.RUNNER_NAME)} on {get(names.RUNNER_BACKEND)} {get(names.RUNNER_PRECISION)}"]
+    execution = (get(names.RUNNER_BACKEND), get(names.RUNNER_PRECISION))
+    parts = [f"{get(names.RUNNER_NAME)} on {' '.join(each for each in execution if each is not None)}"]
     if get(names.RUNNER_RELEASE) is not None:
         parts.append(f"release {get(names.RUNNER_RELEASE)}")
     if get(names.BATCH_ROWS) is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bento_monitor.conventions import CAPTURED_PREFIX
 from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.testing import OtlpReceiver
+from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 SERVICES = Path(__file__).parent / "services"
 CANARY = "Xcanary7d1f"
@@ -52,7 +54,10 @@ def send_everywhere(server: ServerProcess) -> None:
     assert ask(server, f"/{CANARY}", {}, **marked) == 404
 
 
-@pytest.mark.parametrize("fast_path", ["true", "false"])
+FAST_AND_BENTOML_S = pytest.mark.parametrize("fast_path", ["true", "false"], ids=["fast path", "BentoML's path"])
+
+
+@FAST_AND_BENTOML_S
 def test_a_marked_string_is_nowhere_in_what_is_exported_kept_or_logged(tmp_path: Path, fast_path: str) -> None:
     with OtlpReceiver() as receiver:
         for name, exports in (("stored", {}), ("exported", receiver.environment)):
@@ -68,3 +73,48 @@ def test_a_marked_string_is_nowhere_in_what_is_exported_kept_or_logged(tmp_path:
     kept = [path.read_bytes() for path in (tmp_path / "stored" / "monitor").rglob("*") if path.is_file()]
     assert kept
     assert not [content for content in (*exported, *kept) if CANARY.encode() in content]
+
+
+def captured_of(span: SpanRecord) -> dict[str, object]:
+    return {name: value for name, value in span.attributes.items() if name.startswith(CAPTURED_PREFIX)}
+
+
+@FAST_AND_BENTOML_S
+def test_one_field_that_is_asked_for_is_captured_and_no_other(tmp_path: Path, fast_path: str) -> None:
+    log = tmp_path / "server.log"
+    env = {"BENTO_MONITOR_CAPTURE_FIELDS": "echo.text,echo.gone", "BENTO_MONITOR_FAST_PATH": fast_path}
+    secret = f"{CANARY} ann@mail.example 4111 1111 1111 1111 Bearer {CANARY}"
+    with OtlpReceiver() as receiver:
+        spec = ServerSpec(
+            target="canary:Canary", working_dir=SERVICES, env=env | receiver.environment, home=tmp_path, log=log
+        )
+        with start_server(spec) as server:
+            assert ask(server, "/echo", {"text": secret}, Cookie=CANARY) == 200
+            unsampled = f"00-{'a' * 32}-{'b' * 16}-00"
+            assert ask(server, "/echo", {"text": CANARY}, traceparent=unsampled) == 200
+            assert ask(server, "/batched", {"texts": [CANARY]}) == 200
+            assert ask(server, "/fails", {"text": CANARY}) == 500
+        spans = receiver.spans()
+    assert find_violations(spans, requests=3) == []
+    captured = [captured_of(span) for span in spans if captured_of(span)]
+    assert captured == [{f"{CAPTURED_PREFIX}text": f"{CANARY} [redacted] [redacted] [redacted]"}]
+    everything = "".join(str((span.name, span.attributes)) for span in spans)
+    assert everything.count(CANARY) == 1
+    lines = [line for line in log.read_text().splitlines() if "BENTO_MONITOR_CAPTURE_FIELDS" in line]
+    assert len(lines) == 1
+    assert "echo.gone is no input of this service" in lines[0]
+
+
+@FAST_AND_BENTOML_S
+def test_inputs_of_a_batch_are_each_captured_on_their_own_request(tmp_path: Path, fast_path: str) -> None:
+    env = {"BENTO_MONITOR_CAPTURE_FIELDS": "batched.texts", "BENTO_MONITOR_FAST_PATH": fast_path}
+    sent = [[f"{CANARY}{number}"] for number in range(8)]
+    with OtlpReceiver() as receiver:
+        spec = ServerSpec(target="canary:Canary", working_dir=SERVICES, env=env | receiver.environment, home=tmp_path)
+        with start_server(spec) as server, ThreadPoolExecutor(8) as clients:
+            statuses = list(clients.map(lambda texts: ask(server, "/batched", {"texts": texts}), sent))
+        spans = receiver.spans()
+    assert statuses == [200] * 8
+    assert find_violations(spans, requests=8) == []
+    captured = [value for span in spans for value in captured_of(span).values()]
+    assert sorted(map(str, captured)) == [json.dumps(texts) for texts in sent]

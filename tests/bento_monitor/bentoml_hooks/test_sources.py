@@ -11,8 +11,7 @@ from bento_monitor.bentoml_hooks import sources
 def test_the_sources_that_we_stand_for_are_those_of_the_bentoml_that_is_installed() -> None:
     command = [sys.executable, "-P", "-m", "bento_monitor.bentoml_hooks.sources"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    known = sources.ANSWERS | sources.TRAFFIC | sources.SESSIONS | sources.CONNECTIONS | sources.WRITTEN_ANSWERS
-    assert printed.splitlines() == [f'    "{name}": "{value}",' for name, value in known.items()]
+    assert printed.splitlines() == [f'    "{name}": "{value}",' for name, value in sources.EVERYTHING.items()]
 
 
 def test_every_hook_holds_on_the_bentoml_that_is_installed() -> None:

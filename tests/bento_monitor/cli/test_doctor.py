@@ -92,9 +92,23 @@ def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.Monke
         ({}, "embedded store"),
         ({"OTEL_SDK_DISABLED": "true"}, "nowhere: OTEL_SDK_DISABLED"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "nowhere: OTEL_TRACES_EXPORTER"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "where OTEL_TRACES_EXPORTER says: console"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, "OTLP (http/protobuf)"),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTLP (grpc)"),
     ],
 )
 def test_where_traces_go_follows_the_standard_variables(environment: dict[str, str], expected: str) -> None:
     assert describe_telemetry(read_telemetry_environment(environment), None).startswith(expected)
+
+
+def test_what_is_captured_of_inputs_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo.text")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert "echo.text" in result.stdout
+
+
+def test_spans_in_plain_text_to_another_host_are_a_warning_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert "Warning: Spans go to collector.example by OTLP in plain text" in result.stdout

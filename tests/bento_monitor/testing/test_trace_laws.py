@@ -98,7 +98,15 @@ BROKEN = [
     (changed("server1", attributes={names.UNACCOUNTED_NS: 1}), "stages sum to the request"),
     (changed("model", end_ns=1150), "shares sum to the machine's time"),
     (changed("model", attributes={"http.request.header.cookie": "x"}), "attributes on the allow-list"),
+    (changed("model", attributes={"bento_monitor.captured.text": "x"}), "attributes on the allow-list"),
 ]
+
+
+def test_what_was_captured_of_a_request_is_lawful_on_its_server_span() -> None:
+    spans = lawful()
+    captured = {"bento_monitor.captured.text": "x"}
+    spans["server1"] = replace(spans["server1"], attributes={**spans["server1"].attributes, **captured})
+    assert find_violations(list(spans.values())) == []
 
 
 @pytest.mark.parametrize(("break_it", "law"), BROKEN)

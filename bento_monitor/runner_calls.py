@@ -1,0 +1,82 @@
+"""Calls of a legacy runner, noted in the request or the batch that they are made for; to note one cannot fail it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from random import getrandbits
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
+
+from .guard import Guard
+from .runner import row_count
+from .tracing.ledger import BatchRecord, Ledger, ModelCall, current_batch, current_ledger
+from .tracing.propagation import batch_span_context_of, span_context_of
+
+_GUARD = Guard("Recording a runner's call", limit=sys.maxsize)
+
+
+class RunnerCall:
+    """One call of a runner, from its making to `end`. `is_remote` where another process runs it and continues its span.
+
+    Within `noted` the call is ended with what it raises, and a remote one's span is the current one.
+    """
+
+    def __init__(self, runner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, is_remote: bool) -> None:
+        self._runner = runner
+        self._args, self._kwargs = args, kwargs
+        self._span_id = (getrandbits(64) or 1) if is_remote else 0
+        self._target: Ledger | BatchRecord | None = current_batch.get() or current_ledger.get()
+        self._started_ns = time.monotonic_ns()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Around the call itself."""
+        try:
+            with self.context():
+                yield
+        except BaseException as error:
+            self.end(type(error).__qualname__)
+            raise
+        self.end(None)
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Where the call's span is the current one, so that what is sent says so."""
+        if self._target is None or not self._span_id:
+            yield
+            return
+        token = otel_context.attach(set_span_in_context(NonRecordingSpan(self._span_context(self._target))))
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def end(self, error_type: str | None) -> None:
+        """The call has ended."""
+        args, kwargs, self._args, self._kwargs = self._args, self._kwargs, (), {}
+        if self._target is None:
+            return
+        try:
+            call = ModelCall(
+                started_ns=self._started_ns,
+                ended_ns=time.monotonic_ns(),
+                runner=self._runner,
+                backend="runner process" if self._span_id else "runnable",
+                precision=None,
+                release=None,
+                rows=row_count(args, kwargs),
+                span_id=self._span_id,
+                error_type=error_type,
+            )
+            self._target.model_calls.append(call)
+        except Exception as error:  # a shape that cannot be read
+            _GUARD.record(error)
+
+    def _span_context(self, target: Ledger | BatchRecord) -> SpanContext:
+        parent = span_context_of(target) if isinstance(target, Ledger) else batch_span_context_of(target)
+        return SpanContext(parent.trace_id, self._span_id, False, parent.trace_flags, parent.trace_state)
