@@ -23,7 +23,14 @@ from .stages import Interval, Stage, model_share_ns, request_interval, request_s
 
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_SPANS_OF_REQUEST = 1 + len(names.SPAN_OF_STAGE)
 _Attributes = Mapping[str, AttributeValue | None]
+
+
+def most_spans_of(record: Ledger | BatchRecord) -> int:
+    """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
+    calls = len(record.model_calls)
+    return 1 + calls if isinstance(record, BatchRecord) else _SPANS_OF_REQUEST + calls
 
 
 @dataclass(frozen=True, slots=True)
