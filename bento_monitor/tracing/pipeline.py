@@ -30,7 +30,7 @@ _YIELD_S = 0.0002
 _DRAIN_SHARE = 0.7
 _CLOSE_SHARE = 0.9
 _MAX_BUILD_FAILURES = 100
-# After an export that failed, its own attempts included, until the next one.
+# From the begin of an export that failed until the next one.
 _HOLD_OFF_S = 1.0
 _LAST_WRITE_S = 0.1
 _LOGGER = logging.getLogger("bento_monitor")
@@ -39,8 +39,8 @@ _LOGGER = logging.getLogger("bento_monitor")
 class Pipeline:
     """Takes finished ledgers and batches, and hands their spans to exporters from one background thread.
 
-    The thread starts with the first record, also in a forked child. That begins with an empty queue and exporters of its
-    own: a connection that two processes write to would carry neither's spans.
+    The thread starts with the first record, also in a forked child. That begins with an empty queue, and exporters of
+    its own: a connection that two processes write to would carry neither's spans.
     """
 
     def __init__(
@@ -205,9 +205,10 @@ class Pipeline:
                 self._wake.clear()
                 is_last_round = self._is_stopping
                 while not self._is_closing and (records := self._take()):
+                    begun_s = time.monotonic()
                     if not self._hand_over(records):
                         # What asks for patience, or is gone, is not asked again at once; what comes meanwhile waits.
-                        self._hold_off.wait(_HOLD_OFF_S)
+                        self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
 
     def _take(self) -> list[Ledger | BatchRecord]:
         with self._lock:
