@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
-from operator import itemgetter
 from random import getrandbits
 
 from opentelemetry.context import Context
@@ -38,7 +36,6 @@ _PARENT_BASED = re.compile(
     r"remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,.*\}"
 )
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
-_NAME = itemgetter(0)
 # Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
 _MAX_TRACE_STATES = 32
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -105,16 +102,18 @@ def server_span_name(method: str, route: str | None) -> str:
 
 
 def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent | None, str | None]:
-    pairs = list(headers)
-    # Of a thousand headers, a loop takes three times as long.
-    names = list(map(_NAME, pairs))
-    if names.count(b"traceparent") != 1:
+    parent: RemoteParent | None = None
+    states: list[bytes] = []
+    is_repeated = False
+    for name, value in headers:
+        if name == b"traceparent":
+            is_repeated = is_repeated or parent is not None
+            parent = parse_traceparent(value)
+        elif name == b"tracestate" and len(states) < _MAX_TRACE_STATES:
+            states.append(value)
+    if parent is None or is_repeated:
         return None, None
-    parent = parse_traceparent(pairs[names.index(b"traceparent")][1])
-    if parent is None or b"tracestate" not in names:
-        return parent, None
-    states = islice((value for name, value in pairs if name == b"tracestate"), _MAX_TRACE_STATES)
-    return parent, clean_trace_state(b",".join(states).decode("latin-1"))
+    return parent, clean_trace_state(b",".join(states).decode("latin-1")) if states else None
 
 
 @cache

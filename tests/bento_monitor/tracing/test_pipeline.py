@@ -241,7 +241,7 @@ def test_an_exporter_that_fails_is_not_asked_again_at_once(made, finished_ledger
         pipeline.submit(finished_ledger())
     assert pipeline.flush(WAIT_S)
     assert len(asked_s) == 2
-    assert asked_s[1] - asked_s[0] >= 1
+    assert asked_s[1] - asked_s[0] > 0.9  # a second less the time that the first took to build
 
 
 def test_no_request_is_ever_neither_waiting_nor_queued(made, finished_ledger) -> None:
