@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from .batching import BatchDispatcher
 from .collector import Collector
 from .errors import ReleaseError
+from .guard import Guard
 from .releases.agent import ReleaseAgent
 from .releases.pointer import Pointer
 from .releases.record import Batching, Release
@@ -24,6 +26,7 @@ class WorkerMonitor:
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
         self.in_flight = 0
+        self._batch_guard = Guard("Tracing of batches")
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
@@ -53,12 +56,19 @@ class WorkerMonitor:
         await asyncio.to_thread(self.telemetry.shutdown, self._settings.flush_timeout_s)
 
     def enter_batch(self, record: BatchRecord) -> None:
-        """Put the batch span's context in place, inside the batch's own context."""
-        self.telemetry.enter_batch(record)
+        """Put the batch span's context in place, inside the batch's own context; never raises."""
+        self._guard_batch(self.telemetry.enter_batch, record)
 
     def batch_done(self, record: BatchRecord) -> None:
-        """Hand a finished batch to the pipeline."""
-        self.telemetry.finish_batch(record)
+        """Hand a finished batch to the pipeline; never raises."""
+        self._guard_batch(self.telemetry.finish_batch, record)
+
+    def _guard_batch(self, hook: Callable[[BatchRecord], None], record: BatchRecord) -> None:
+        if not self._batch_guard.is_open:
+            try:
+                hook(record)
+            except Exception as error:
+                self._batch_guard.record(error)
 
     def finish(self, ledger: Ledger) -> None:
         """Hand a finished request to the pipeline."""
