@@ -14,7 +14,7 @@ import psutil
 from fault_load import Answers, checked_loads
 from fault_server import Protocol, monitor_home, server_spec
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.serving.process import ServerProcess, start_servers
 from bento_monitor.testing import Fault, OtlpReceiver
 from bento_monitor.tracing.account import ProcessAccount, read_accounts
 
@@ -39,25 +39,34 @@ class StopOutcome:
     accounts: tuple[ProcessAccount, ...]
 
 
-def run_stop(name: str, load_s: float, rate_rps: float, home: Path) -> StopOutcome:
-    """Serve under load with a dead collector, end the load, and stop the server at once."""
-    protocol, fault = DEAD_COLLECTORS[name]
+def run_stops(load_s: float, rate_rps: float, home: Path) -> dict[str, StopOutcome]:
+    """Start a server beside each dead collector; load them, one after another, and stop each at once."""
     with ExitStack() as stack:
-        receiver = stack.enter_context(OtlpReceiver(protocol))
-        if fault is None:
-            receiver.stop_listening()
-        else:
-            stack.enter_context(receiver.failing(fault))
-        with start_server(server_spec(home, receiver)) as server:
-            workers = [psutil.Process(pid) for pid in server.worker_pids()]
-            supervisor = psutil.Process(server.pid)
-            with checked_loads(server.port, rate_rps) as loads:
-                time.sleep(load_s)
-                answers = loads.stop()
-            last_s = time.monotonic()
-            os.kill(server.pid, signal.SIGTERM)
-            psutil.wait_procs(workers, timeout=_STOP_TIMEOUT_S)
-            worker_s = time.monotonic() - last_s
-            psutil.wait_procs([supervisor], timeout=_STOP_TIMEOUT_S)
-            server_s = time.monotonic() - last_s
+        specs = []
+        for name, (protocol, fault) in DEAD_COLLECTORS.items():
+            receiver = stack.enter_context(OtlpReceiver(protocol))
+            if fault is None:
+                receiver.stop_listening()
+            else:
+                stack.enter_context(receiver.failing(fault))
+            specs.append(server_spec(home / name, receiver))
+        servers = stack.enter_context(start_servers(specs))
+        return {
+            name: _stop(server, load_s, rate_rps, home / name)
+            for name, server in zip(DEAD_COLLECTORS, servers, strict=True)
+        }
+
+
+def _stop(server: ServerProcess, load_s: float, rate_rps: float, home: Path) -> StopOutcome:
+    workers = [psutil.Process(pid) for pid in server.worker_pids()]
+    supervisor = psutil.Process(server.pid)
+    with checked_loads(server.port, rate_rps) as loads:
+        time.sleep(load_s)
+        answers = loads.stop()
+    last_s = time.monotonic()
+    os.kill(server.pid, signal.SIGTERM)
+    psutil.wait_procs(workers, timeout=_STOP_TIMEOUT_S)
+    worker_s = time.monotonic() - last_s
+    psutil.wait_procs([supervisor], timeout=_STOP_TIMEOUT_S)
+    server_s = time.monotonic() - last_s
     return StopOutcome(answers, worker_s, server_s, tuple(read_accounts(monitor_home(home))))
