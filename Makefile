@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-served: $(STAMP) ## Measure serving against stock BentoML, FastAPI and Lit
 
 bench-loads: $(STAMP) ## Measure batches at every load, from one client to overload, into the same result
 	@$(BIN)/python benchmarks/bench_served.py --only loads --merge
+
+soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (about 2 hours)
+	@$(BIN)/python benchmarks/soak.py
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -36,7 +36,7 @@ def server_spec(
         as_="monitored",
         workers=workers,
         service_name="Faulted",
-        env=own | exported | (env or {}),
+        env={**own, **exported, **(env or {})},
         home=home / "bentoml",
         log=home / "server.log",
     )
