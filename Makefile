@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-loads: $(STAMP) ## Measure batches at every load, from one client to overl
 
 bench-overhead: $(STAMP) ## Measure what tracing costs, in CPU time and in requests per second (needs wrk; about 25 minutes)
 	@$(BIN)/python benchmarks/bench_overhead.py
+
+soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (about 2 hours)
+	@$(BIN)/python benchmarks/soak.py
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import psutil
 
+from .guard import Guard
+
 _IDLE_POLL_S = 0.2
 # Of the youngest generation. A cycle may be one small object that holds a large buffer, so this bounds what waits.
 _YOUNGEST_OBJECTS = 1_000
@@ -38,6 +40,7 @@ class Collector:
         self._resident_bytes = resident_bytes or _size_of_process()
         self._waiting: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._guard = Guard("Watching the memory")
         self._young = 0
         self._size_bytes = 0
 
@@ -65,8 +68,14 @@ class Collector:
 
     def _watch(self, phase: str, info: dict[str, int]) -> None:
         """Python calls this around every collection, on whichever thread it happened to come."""
-        if phase != "stop":
+        if phase != "stop" or self._guard.is_open:
             return
+        try:
+            self._look(info)
+        except Exception as error:
+            self._guard.record(error)
+
+    def _look(self, info: dict[str, int]) -> None:
         if info["generation"] > 0:
             self._be(_EAGER if info["collected"] >= _WORTH_OBJECTS else _RELUCTANT)
             return

@@ -16,8 +16,10 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in _FULL_DISK
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, *, is_durable: bool = True) -> None:
     """Write `data` to `path` under a temporary name, sync it to disk, and rename it into place.
+
+    What is not durable is not synced: it outlives the process, and need not outlive the machine.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; nothing of `path` has changed then.
@@ -29,7 +31,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         with temporary.open("wb") as file:
             file.write(raw)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

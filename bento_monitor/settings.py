@@ -58,7 +58,7 @@ class MonitorSettings(BaseSettings):
         default=200.0, ge=0, description="Traces a second of a worker, whatever callers ask for; 0 is no limit."
     )
     trace_rate_burst: int = Field(default=1000, ge=1, description="Traces at once after a quiet time, over that rate.")
-    flush_timeout_s: float = Field(default=2.0, gt=0, description="Time to hand over what is queued at shutdown.")
+    flush_timeout_s: float = Field(default=1.0, gt=0, description="Time to hand over what is queued at shutdown.")
     release_poll_interval_s: float = Field(default=0.2, gt=0, description="How often a worker looks for a new release.")
     release_probation_s: float = Field(
         default=20.0, ge=0, description="Time that a new release is watched for failures."

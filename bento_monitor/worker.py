@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from .batching import BatchDispatcher
 from .collector import Collector
 from .errors import ReleaseError
 from .fast_path.loop_lag import LoopLag
+from .guard import Guard
 from .metrics.request_metrics import Levels, RequestMetrics
 from .metrics.sinks import make_sinks
 from .releases.agent import ReleaseAgent
@@ -31,10 +33,11 @@ class WorkerMonitor:
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
         self.is_tracing = settings.tracing
-        sinks = make_sinks(service, self.telemetry.resource, has_endpoint=has_metrics_endpoint)
+        sinks = make_sinks(service, lambda: self.telemetry.resource, has_endpoint=has_metrics_endpoint)
         self.metrics = RequestMetrics(sinks, self._levels)
         self.in_flight = 0
         self.loop_lag = LoopLag()
+        self._batch_guard = Guard("Tracing of batches")
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
@@ -70,13 +73,20 @@ class WorkerMonitor:
         await asyncio.to_thread(self.telemetry.shutdown, self._settings.flush_timeout_s)
 
     def enter_batch(self, record: BatchRecord) -> None:
-        """Put the batch span's context in place, inside the batch's own context."""
-        self.telemetry.enter_batch(record)
+        """Put the batch span's context in place, inside the batch's own context; never raises."""
+        self._guard_batch(self.telemetry.enter_batch, record)
 
     def batch_done(self, record: BatchRecord) -> None:
-        """Hand a finished batch to the pipeline."""
-        self.telemetry.finish_batch(record)
+        """Hand a finished batch to the pipeline, and count it; never raises."""
+        self._guard_batch(self.telemetry.finish_batch, record)
         self.metrics.note_batch(record)
+
+    def _guard_batch(self, hook: Callable[[BatchRecord], None], record: BatchRecord) -> None:
+        if not self._batch_guard.is_open:
+            try:
+                hook(record)
+            except Exception as error:
+                self._batch_guard.record(error)
 
     def finish(self, ledger: Ledger) -> None:
         """Hand a finished request to the pipeline, and count it."""

@@ -38,7 +38,7 @@ def _spreading(server: Any) -> Any:
             await super().startup(sockets=[])
             try:
                 self.accept_in_turn(sockets[0])
-            except OSError as error:
+            except Exception as error:  # our failure is not the worker's
                 _LOGGER.warning("Connections are not spread over the workers: %s", error)
                 await self.accept_as_uvicorn(sockets[0])
 

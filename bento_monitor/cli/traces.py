@@ -1,4 +1,4 @@
-"""`bento-monitor traces`: the slowest requests, or one of them as a waterfall."""
+"""`bento-monitor traces`: the slowest requests, one of them as a waterfall, or what became of all of their spans."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import InputError
 from ..settings import load_settings
+from ..tracing.account import read_accounts
 from ..tracing.jaeger_reader import JaegerReader
 from ..tracing.store_file import store_path
 from ..tracing.store_reader import StoreReader
 from ..tracing.trace_record import Trace, TraceReader, TraceSummary
 from ..tracing.waterfall import WaterfallLine, waterfall
+from .account_table import is_anything_missing, print_accounts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +39,9 @@ _BAR_CHARS = (24, 60)
 @click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only those that took this long.")
 @click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
 @click.option("--jaeger", metavar="URL", help="Read from a Jaeger instead of the embedded store.")
+@click.option(
+    "--account", is_flag=True, help="What became of each process's spans; exits with 1 where some are missing."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def traces(
     trace_id: str | None,
@@ -44,9 +50,17 @@ def traces(
     slower_than_ms: float,
     since_minutes: float | None,
     jaeger: str | None,
+    account: bool,
     as_json: bool,
 ) -> None:
     """List the slowest requests, or show the one whose trace id begins with TRACE_ID as a waterfall."""
+    if account:
+        if trace_id is not None or jaeger is not None:
+            raise InputError(
+                "--account is of all spans of this machine's processes: give no TRACE_ID, and no --jaeger."
+            )
+        _show_accounts(load_settings().home, service, as_json)
+        return
     path = store_path(load_settings().home)
     reader: TraceReader = StoreReader(path) if jaeger is None else JaegerReader(jaeger)
     if trace_id is not None:
@@ -60,6 +74,18 @@ def traces(
         print_summaries(_console(), found, whole_ids=jaeger is not None)
     else:
         click.echo(_nothing_found(reader, path if jaeger is None else None))
+
+
+def _show_accounts(home: Path, service: str | None, as_json: bool) -> None:
+    accounts = read_accounts(home, service)
+    if as_json:
+        click.echo(json.dumps([asdict(found) for found in accounts], indent=2))
+    elif accounts:
+        print_accounts(_console(), accounts)
+    else:
+        click.echo(f"No process has traced a request yet, or none that keeps its account in {home}.")
+    if is_anything_missing(accounts):
+        raise click.exceptions.Exit(1)
 
 
 def _nothing_found(reader: TraceReader, path: Path | None) -> str:

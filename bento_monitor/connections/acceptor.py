@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..guard import Guard
 from .counts import ConnectionCounts
 from .turn import Turn
 
@@ -66,6 +67,7 @@ class Acceptor:
         self._make_protocol = make_protocol
         self._counts = counts
         self._turn = Turn(counts)
+        self._guard = Guard("Sharing connections among workers")
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._is_listening = False
@@ -108,7 +110,7 @@ class Acceptor:
         if not waiting:
             self._turn.rest()
             return None
-        ours = self._turn.how_many(self._held(), waiting)
+        ours = self._ours_of(waiting)
         if not ours:
             return _LOOK_AGAIN_S
         for _ in range(min(ours, _ACCEPTS_AT_ONCE)):
@@ -123,8 +125,17 @@ class Acceptor:
         # What is left is the others', or is looked at in the loop's next round.
         return _SETTLE_S if waiting >= _BURST else None
 
+    def _ours_of(self, waiting: int) -> int:
+        """How many of the connections that wait are ours; all of them where workers cannot take turns."""
+        if not self._guard.is_open:
+            try:
+                return self._turn.how_many(self._held(), waiting)
+            except Exception as error:
+                self._guard.record(error)
+        return waiting
+
     def _open(self, accepted: socket.socket) -> None:
-        self._counts.note_accepted()
+        self._tell(self._counts.note_accepted)
         accepted.setblocking(False)
         self._opening.add(accepted)
         self._publish()
@@ -158,7 +169,15 @@ class Acceptor:
         return len(self.connections) + sum(1 for each in self._opening if each not in self.connections)
 
     def _publish(self) -> None:
-        self._counts.publish(self._held())
+        self._tell(lambda: self._counts.publish(self._held()))
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        """Tell the other workers something; a connection does not depend on it."""
+        if not self._guard.is_open:
+            try:
+                what()
+            except Exception as error:
+                self._guard.record(error)
 
     def _listen(self) -> None:
         if not self._is_listening:

@@ -77,23 +77,30 @@ class Entry:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, self._lifespan_send(send))
             return
-        if scope["type"] != "http" or self._guard.is_open:
+        if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         if scope["path"] in _HEALTH_PATHS:
             await self._show_health(scope, receive, send)
             return
-        if not self._worker.is_tracing:
-            await self._serve_untraced(scope, receive, send)
-            return
-        try:
-            ledger = self._begin(scope, receive)
-            leave = self._enter(ledger)
-        except Exception as error:
-            self._guard.record(error)
-            await self._application(scope, receive, send)
-            return
-        await self._serve(ledger, leave, scope, receive, send)
+        if self._worker.is_tracing and not self._guard.is_open:
+            try:
+                ledger = self._begin(scope, receive)
+                leave = self._enter(ledger)
+            except Exception as error:
+                self._guard.record(error)
+            else:
+                await self._serve(ledger, leave, scope, receive, send)
+                return
+        await self._serve_untraced(scope, receive, send)
+
+    def _set_random_id(self) -> None:
+        """Give a request that is not traced the id that BentoML's tracing would have given it."""
+        if self._set_request_id is not None:
+            try:
+                self._set_request_id(getrandbits(64) or 1)
+            except Exception as error:
+                self._guard.record(error)
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == METRICS_PATH:
@@ -104,8 +111,7 @@ class Entry:
         await self._application(scope, receive, send)
 
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._set_request_id is not None:
-            self._set_request_id(getrandbits(64) or 1)
+        self._set_random_id()
         self._worker.in_flight += 1
         try:
             fast = self._fast_traffic(scope)
@@ -196,11 +202,11 @@ class Entry:
     def _lifespan_send(self, send: Send) -> Send:
         async def lifespan_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                await self._guarded(self._worker.start)
-                await self._guarded(self._open_shortcut)
-                self._worker.collector.freeze()
+                await _guarded("Starting the monitor", self._worker.start)
+                await _guarded("Opening the fast path", self._open_shortcut)
+                await _guarded("Freezing the heap", self._freeze)
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self._guarded(self._worker.stop)
+                await _guarded("Stopping the monitor", self._worker.stop)
                 if self._shortcut is not None:
                     await asyncio.to_thread(self._shortcut.records.stop)
             await send(message)
@@ -220,11 +226,17 @@ class Entry:
         _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), aside)
         self._fast_path = self._shortcut.direct()
 
-    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await step()
-        except Exception as error:
-            self._guard.record(error)
+    async def _freeze(self) -> None:
+        # On the loop's own thread.
+        self._worker.collector.freeze()
+
+
+async def _guarded(part: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step of the monitor's in the worker's life, which goes on without it where it fails."""
+    try:
+        await step()
+    except Exception as error:
+        Guard(part).record(error)
 
 
 def _was_left(ledger: Ledger, error: BaseException) -> bool:

@@ -58,6 +58,7 @@ class ExchangeRecords:
             self._writers.append((series, Guard("Writing metrics")))
         if access_log is not None:
             self._writers.append((access_log, Guard("Writing the access log")))
+        self._note_guard = Guard("Noting requests for the access log")
         self._in_progress: Counter[str] = Counter()
         self._shown: dict[str, int] = {}
         self._ended: deque[Exchange] = deque()
@@ -78,8 +79,11 @@ class ExchangeRecords:
 
     def answer(self, exchange: Exchange) -> None:
         """The last byte of its answer is about to be sent, in the request's context: it is written from now on."""
-        if self._access_log is not None:
-            self._access_log.note(exchange)
+        if self._access_log is not None and not self._note_guard.is_open:
+            try:
+                self._access_log.note(exchange)
+            except Exception as error:
+                self._note_guard.record(error)
         exchange.close()
         self._ended.append(exchange)
         if len(self._ended) > _MAX_WAITING:

@@ -61,10 +61,13 @@ class _Series:
 class OtlpMetrics:
     """Keeps histograms, and exports them from a thread of its own: a collector that hangs holds up nothing else."""
 
-    def __init__(self, exporter: Callable[[], MetricExporter], resource: Resource, interval_s: float) -> None:
+    def __init__(
+        self, exporter: Callable[[], MetricExporter], resource: Callable[[], Resource], interval_s: float
+    ) -> None:
         self._make_exporter = exporter
         self._exporter: MetricExporter | None = None
-        self._resource = resource
+        self._find_resource = resource
+        self._resource = Resource.get_empty()
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._series = {metric: CappedSeries(_Series, _MAX_SERIES) for metric in _LABELS}
@@ -77,6 +80,7 @@ class OtlpMetrics:
     def start(self) -> None:
         """Start the thread."""
         self._started_ns = time.time_ns()
+        self._resource = self._find_resource()
         self._exporter = self._make_exporter()
         self._thread = threading.Thread(target=self._run, name="bento-monitor-otlp-metrics", daemon=True)
         self._thread.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
 
@@ -11,12 +13,12 @@ from .prometheus_series import PrometheusSeries
 from .request_metrics import MetricsSink
 
 
-def make_sinks(service: str, resource: Resource, *, has_endpoint: bool) -> list[MetricsSink]:
+def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: bool) -> list[MetricsSink]:
     """The sinks of one worker.
 
     Args:
         service: name of the service.
-        resource: describes this process.
+        resource: gives what describes this process, once the service has started.
         has_endpoint: whether BentoML shows `/metrics` for the service.
 
     Raises:

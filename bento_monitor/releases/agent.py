@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BentoMonitorError, ReleaseError
+from ..liveness import process_started_at_s
 from .pointer import Move, Pointer
 from .record import Release
 from .store import read_release
-from .worker_state import WorkerState, process_started_at_s, remove_worker_state, write_worker_state
+from .worker_state import WorkerState, remove_worker_state, write_worker_state
 
 _LOGGER = logging.getLogger("bento_monitor")
 

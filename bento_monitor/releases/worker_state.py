@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..files import write_atomic
+from ..liveness import is_alive
 
 WorkerPhase = Literal["serving", "loading", "probation", "failed"]
 
@@ -54,7 +55,7 @@ def live_workers(service_folder: Path) -> list[WorkerState]:
             state = WorkerState(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             continue
-        if _is_alive(state):
+        if is_alive(state.pid, state.started_at_s):
             alive.append(state)
         else:
             path.unlink(missing_ok=True)
@@ -64,17 +65,3 @@ def live_workers(service_folder: Path) -> list[WorkerState]:
 def worker_counts(service_folder: Path) -> dict[int, int]:
     """How many live workers each running server of the service has, by the server's process id."""
     return dict(Counter(state.server_pid for state in live_workers(service_folder)))
-
-
-def process_started_at_s(pid: int) -> float:
-    """When a process started; 0.0 if there is none of that id. Tells a process from a later one with the same id."""
-    import psutil
-
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return 0.0
-
-
-def _is_alive(state: WorkerState) -> bool:
-    return abs(process_started_at_s(state.pid) - state.started_at_s) < 0.05

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .finished_span import FinishedSpan, FinishedSpanExporter
+from .stats import ExporterStats
 
 _LOGGER = logging.getLogger("bento_monitor")
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterStats:
-    """Spans of one exporter: `built = exported + dropped + queued`, at any moment."""
-
-    name: str
-    built: int
-    exported: int
-    dropped: int
-    queued: int
 
 
 class Lane:
@@ -31,10 +20,6 @@ class Lane:
         self.exporter = exporter
         self.name = type(exporter).__name__
         self._is_failing = False
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin the account again, as a forked child must."""
         self._built = self._exported = self._dropped = self._queued = 0
 
     def enqueue(self, count: int) -> None:

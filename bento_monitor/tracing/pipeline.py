@@ -8,16 +8,17 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.resources import Resource
 
 from ..guard import Guard
+from .account_writer import AccountWriter
 from .finished_span import FinishedSpan, FinishedSpanExporter
-from .lane import ExporterStats, Lane
+from .lane import Lane
 from .ledger import BatchRecord, Ledger
-from .spans import SpanBuilder
+from .spans import SpanBuilder, most_spans_of
+from .stats import PipelineStats
 
 _EXPORT_INTERVAL_S = 0.2
 _RECORDS_PER_EXPORT = 128
@@ -28,58 +29,82 @@ _YIELD_S = 0.0002
 _DRAIN_SHARE = 0.7
 _CLOSE_SHARE = 0.9
 _MAX_BUILD_FAILURES = 100
+# From the begin of an export that failed until the next one.
+_HOLD_OFF_S = 1.0
+_LAST_WRITE_S = 0.1
 _LOGGER = logging.getLogger("bento_monitor")
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineStats:
-    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter."""
-
-    submitted: int
-    built: int
-    dropped: int
-    waiting: int
-    exporters: tuple[ExporterStats, ...]
 
 
 class Pipeline:
     """Takes finished ledgers and batches, and hands their spans to exporters from one background thread.
 
-    The thread starts with the first record, also in a forked child, which begins with an empty queue.
+    The thread starts with the first record, also in a forked child. That begins with an empty queue, and exporters of
+    its own: a connection that two processes write to would carry neither's spans.
     """
 
-    def __init__(self, exporters: Sequence[FinishedSpanExporter], resource: Resource, queue_size: int) -> None:
+    def __init__(
+        self,
+        make_exporters: Callable[[], Sequence[FinishedSpanExporter]],
+        make_resource: Callable[[], Resource],
+        queue_size: int,
+        account: AccountWriter | None = None,
+    ) -> None:
         """Make a pipeline.
 
         Args:
-            exporters: each gets every span; with none of them nothing is built.
-            resource: describes this process.
+            make_exporters: makes those of one process; each gets every span, and with none of them nothing is built.
+            make_resource: describes the process that calls it.
             queue_size: records that may wait; one more is dropped and counted.
+            account: keeps the counts where other processes can read them.
         """
-        self._lanes = [Lane(exporter) for exporter in exporters]
-        self._builder = SpanBuilder(resource)
+        self._make_exporters = make_exporters
+        self._make_resource = make_resource
+        self._account = account
+        self._inherited: list[Lane] = []
+        self._open()
         self._queue_size = queue_size
         self._guard = Guard("Building spans", limit=_MAX_BUILD_FAILURES)
         self._reset()
         _reset_in_forked_child(self)
 
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._lanes = [Lane(exporter) for exporter in self._make_exporters()]
+        self._builder = SpanBuilder(self._make_resource())
+
     def _reset(self) -> None:
         self._lock = threading.Condition(threading.Lock())
         self._wake = threading.Event()
+        self._hold_off = threading.Event()
         self._queue: deque[Ledger | BatchRecord] = deque()
         self._thread: threading.Thread | None = None
-        self._is_stopping = False
-        self._is_given_up = False
+        self._is_stopping = self._is_closing = self._is_given_up = False
         self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
-        for lane in self._lanes:
-            lane.reset()
+        self._most_spans = 0
 
-    def replace_exporters(self, exporters: Sequence[FinishedSpanExporter], resource: Resource) -> None:
+    def _reset_in_child(self) -> None:
+        # Nothing else is safe yet: other threads of the parent may have held any lock at the fork.
+        self._reset()
+        # Kept, since closing them here could speak on the parent's connections.
+        self._inherited += self._lanes
+        self._lanes = [Lane(lane.exporter) for lane in self._lanes]
+        if self._account is not None:
+            self._account.reset()
+
+    def replace_exporters(
+        self, make_exporters: Callable[[], Sequence[FinishedSpanExporter]], make_resource: Callable[[], Resource]
+    ) -> None:
         """Send spans elsewhere from now on; the exporters until now are closed."""
-        replaced, self._lanes = self._lanes, [Lane(exporter) for exporter in exporters]
-        self._builder = SpanBuilder(resource)
+        replaced = self._lanes
+        self._make_exporters, self._make_resource = make_exporters, make_resource
+        self._open()
         for lane in replaced:
             lane.close()
+
+    @property
+    def resource(self) -> Resource:
+        """What describes this process on every span."""
+        return self._builder.resource
 
     def submit(self, ledger: Ledger) -> None:
         """Take a finished request. It never blocks or raises; what is not sampled is left out."""
@@ -92,8 +117,10 @@ class Pipeline:
             self._put(record)
 
     def _put(self, record: Ledger | BatchRecord) -> None:
+        spans = most_spans_of(record)
         with self._lock:
             self._submitted += 1
+            self._most_spans = max(self._most_spans, spans)
             if self._is_stopping or len(self._queue) >= self._queue_size or not self._has_thread():
                 self._dropped += 1
             else:
@@ -115,7 +142,7 @@ class Pipeline:
         with self._lock:
             waiting = len(self._queue) + self._taken
             lanes = tuple(lane.stats() for lane in self._lanes)
-            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes)
+            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes, self._most_spans)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
@@ -137,14 +164,18 @@ class Pipeline:
             self._is_stopping = True
             thread = self._thread
         self._wake.set()
+        self._hold_off.set()
         closer = threading.Thread(target=self._close_exporters, name="bento-monitor-close", daemon=True)
         if thread is not None:
             thread.join(left_s(_DRAIN_SHARE))
+        self._is_closing = True
         closer.start()
         closer.join(left_s(_CLOSE_SHARE))
         if thread is not None:
             thread.join(left_s(1.0))
         self._give_up()
+        if self._account is not None:
+            self._account.stop(max(_LAST_WRITE_S, left_s(1.0)))
 
     def _give_up(self) -> None:
         with self._lock:
@@ -167,38 +198,46 @@ class Pipeline:
         # What exporters call must not be traced: each export would make spans, and these another export.
         from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+        if self._pid != os.getpid():
+            self._open()
+        if self._account is not None:
+            self._account.start(self.stats, self._queue_size + _RECORDS_PER_EXPORT)
         with suppress_instrumentation():
             is_last_round = False
             while not is_last_round:
                 self._wake.wait(_EXPORT_INTERVAL_S)
                 self._wake.clear()
                 is_last_round = self._is_stopping
-                while records := self._take():
-                    self._hand_over(records)
+                while not self._is_closing and (records := self._take()):
+                    begun_s = time.monotonic()
+                    if not self._hand_over(records):
+                        # What asks for patience, or is gone, is not asked again at once; what comes meanwhile waits.
+                        self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
 
     def _take(self) -> list[Ledger | BatchRecord]:
         with self._lock:
             self._taken = min(len(self._queue), _RECORDS_PER_EXPORT)
             return [self._queue.popleft() for _ in range(self._taken)]
 
-    def _hand_over(self, records: Sequence[Ledger | BatchRecord]) -> None:
+    def _hand_over(self, records: Sequence[Ledger | BatchRecord]) -> bool:
+        """Build spans and export them; False where an exporter has lost them."""
         spans: list[FinishedSpan] = []
         for start in range(0, len(records), _RECORDS_PER_STEP):
             for record in records[start : start + _RECORDS_PER_STEP]:
                 spans.extend(self._build(record))
             time.sleep(_YIELD_S)
-        with self._lock:
-            if self._is_given_up:
-                return
-            for lane in self._lanes:
-                lane.enqueue(len(spans))
+        is_whole = True
         for lane in self._lanes:
+            if self._is_given_up:
+                return True
             is_exported = lane.export(spans) if spans else True
+            is_whole = is_whole and is_exported
             with self._lock:
                 lane.settle(len(spans), is_exported=is_exported)
         with self._lock:
             self._handed_over += len(records)
             self._lock.notify_all()
+        return is_whole
 
     def _build(self, record: Ledger | BatchRecord) -> list[FinishedSpan]:
         spans: list[FinishedSpan] = []
@@ -214,11 +253,14 @@ class Pipeline:
                 self._taken -= 1
                 self._built += is_built
                 self._dropped += not is_built
+                # In the same moment, so that a request is never neither waiting nor queued.
+                for lane in self._lanes:
+                    lane.enqueue(len(spans))
         return spans
 
 
 def _reset_in_forked_child(pipeline: Pipeline) -> None:
-    method = weakref.WeakMethod(pipeline._reset)  # noqa: SLF001
+    method = weakref.WeakMethod(pipeline._reset_in_child)  # noqa: SLF001
 
     def reset() -> None:
         bound = method()

@@ -36,6 +36,8 @@ _PARENT_BASED = re.compile(
     r"remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,.*\}"
 )
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
+# Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
+_MAX_TRACE_STATES = 32
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
@@ -107,7 +109,7 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent 
         if name == b"traceparent":
             is_repeated = is_repeated or parent is not None
             parent = parse_traceparent(value)
-        elif name == b"tracestate":
+        elif name == b"tracestate" and len(states) < _MAX_TRACE_STATES:
             states.append(value)
     if parent is None or is_repeated:
         return None, None

@@ -18,11 +18,11 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Whether there is a token; it is gone then."""
+        # Each time: filled only when it is empty, it would give twice the burst after a quiet time.
+        now_s = self._now_s()
+        self._tokens = min(self._burst, self._tokens + (now_s - self._filled_s) * self._rate_per_s)
+        self._filled_s = now_s
         if self._tokens < 1:
-            now_s = self._now_s()
-            self._tokens = min(self._burst, self._tokens + (now_s - self._filled_s) * self._rate_per_s)
-            self._filled_s = now_s
-            if self._tokens < 1:
-                return False
+            return False
         self._tokens -= 1
         return True

@@ -18,6 +18,7 @@ from .privacy import AttributeValue, allowed_attributes
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
+_SPANS_OF_REQUEST = 1 + len(names.SPAN_OF_STAGE)
 _Attributes = Mapping[str, AttributeValue | None]
 
 
@@ -27,6 +28,12 @@ class _Place(NamedTuple):
     trace_id: int
     parent_span_id: int
     trace_state: str | None
+
+
+def most_spans_of(record: Ledger | BatchRecord) -> int:
+    """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
+    calls = len(record.model_calls)
+    return 1 + calls if isinstance(record, BatchRecord) else _SPANS_OF_REQUEST + calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,17 @@ import logging
 from collections.abc import Callable, Iterable
 
 from opentelemetry import context as otel_context
+from opentelemetry.sdk.resources import Resource
 
 from ..settings import MonitorSettings, read_telemetry_environment
 from ..sparse_log import SparseLog
+from .account_writer import AccountWriter
 from .exporters import make_exporters, make_resource, make_sampler
 from .ledger import BatchRecord, Ledger
-from .pipeline import Pipeline, PipelineStats
+from .pipeline import Pipeline
 from .propagation import context_with, context_with_batch, start_ledger
 from .rate_limit import TokenBucket
+from .stats import PipelineStats
 from .user_provider import ProviderExporter, find_user_provider
 
 _LOGGER = logging.getLogger("bento_monitor")
@@ -38,8 +41,17 @@ class Telemetry:
             60.0,
         )
         self._limit_text = f"{limit:g}"
-        self.resource = make_resource(service)
-        self._pipeline = Pipeline(make_exporters(settings), self.resource, settings.trace_queue_size)
+        self._pipeline = Pipeline(
+            lambda: make_exporters(settings),
+            lambda: make_resource(service),
+            settings.trace_queue_size,
+            AccountWriter(settings.home, service),
+        )
+
+    @property
+    def resource(self) -> Resource:
+        """What describes this process on every span."""
+        return self._pipeline.resource
 
     def start_ledger(
         self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "", route: str | None = None
@@ -64,7 +76,7 @@ class Telemetry:
         provider = None if read_telemetry_environment().disabled else find_user_provider()
         if provider is not None:
             self._sampler = provider.sampler
-            self._pipeline.replace_exporters([ProviderExporter(provider)], provider.resource)
+            self._pipeline.replace_exporters(lambda: [ProviderExporter(provider)], lambda: provider.resource)
         return provider is not None
 
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:

@@ -8,6 +8,8 @@ from opentelemetry.trace import TraceState
 
 _MAX_CHARS = 512
 _MAX_ENTRIES = 32
+# Of more, no entry would fit: it is a flood.
+_READ_CHARS = 2048
 _KEY = r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 _ENTRY = re.compile(f"({_KEY})={_VALUE}")
@@ -21,6 +23,8 @@ def clean_trace_state(text: str) -> str | None:
     kept: list[str] = []
     seen: set[str] = set()
     length = -1
+    if len(text) > _READ_CHARS:
+        text = text[:_READ_CHARS].rpartition(",")[0]
     for entry in (part.strip(" \t") for part in text.split(",")):
         if not entry:
             continue

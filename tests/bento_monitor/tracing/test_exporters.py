@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBased
 from bento_monitor.errors import InputError
 from bento_monitor.settings import MonitorSettings, TelemetryEnvironment, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_resource, make_sampler
+from bento_monitor.tracing.store_file import store_path
 from bento_monitor.tracing.telemetry import Telemetry
 
 WAIT_S = 20.0
@@ -101,7 +102,7 @@ def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
     assert scopes == {("bento_monitor", True)}
     resource = {a.key: a.value for a in receiver.requests[0].resource_spans[0].resource.attributes}
     assert resource["service.name"].string_value == "demo"
-    assert not settings.home.exists()
+    assert not store_path(settings.home).exists()
 
 
 def test_a_collector_that_refuses_costs_spans_that_are_counted(
@@ -121,7 +122,6 @@ def test_a_collector_that_refuses_costs_spans_that_are_counted(
 def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
     settings: MonitorSettings, finished_ledger
 ) -> None:
-    from bento_monitor.tracing.store_file import store_path
     from bento_monitor.tracing.store_reader import StoreReader
 
     telemetry = Telemetry("demo", settings)
@@ -196,7 +196,7 @@ def test_console_prints_spans(
     telemetry.shutdown(WAIT_S)
     lane = telemetry.stats().exporters[0]
     assert (lane.name, lane.exported) == ("ConsoleExporter", 5)
-    assert not settings.home.exists()
+    assert not store_path(settings.home).exists()
 
 
 def test_user_spans_nest_under_the_request_and_then_no_more(settings: MonitorSettings) -> None:

@@ -10,7 +10,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bento_monitor.tracing.pipeline import Pipeline, PipelineStats
+from bento_monitor.tracing.pipeline import Pipeline
+from bento_monitor.tracing.stats import PipelineStats
 
 WAIT_S = 20.0
 
@@ -46,7 +47,8 @@ def made():
     pipelines: list[Pipeline] = []
 
     def make(*exporters: SpanExporter, queue_size: int = 1000) -> Pipeline:
-        pipelines.append(Pipeline(exporters, Resource({"service.name": "demo"}), queue_size))
+        resource = Resource({"service.name": "demo"})
+        pipelines.append(Pipeline(lambda: exporters, lambda: resource, queue_size))
         return pipelines[-1]
 
     yield make
@@ -195,10 +197,14 @@ def test_an_export_is_not_traced_itself(made, finished_ledger) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_begins_with_an_empty_queue_and_exports_its_own(made, finished_ledger) -> None:
-    hanging = Hanging()
-    exporter = InMemorySpanExporter()
-    pipeline = made(hanging)
+def test_a_forked_child_begins_with_an_empty_queue_and_exports_its_own_by_exporters_of_its_own(
+    finished_ledger,
+) -> None:
+    parent = os.getpid()
+    hanging, exporter = Hanging(), InMemorySpanExporter()
+    pipeline = Pipeline(
+        lambda: [hanging if os.getpid() == parent else exporter], lambda: Resource({"process.pid": os.getpid()}), 1000
+    )
     pipeline.submit(finished_ledger())
     assert hanging.reached.wait(WAIT_S)
     pipeline.submit(finished_ledger())
@@ -207,12 +213,43 @@ def test_a_forked_child_begins_with_an_empty_queue_and_exports_its_own(made, fin
         code = 1
         try:
             is_empty = pipeline.stats().submitted == 0
-            pipeline._lanes[0].exporter = exporter
             pipeline.submit(finished_ledger())
             is_exported = pipeline.flush(WAIT_S) and len(exporter.get_finished_spans()) == 5
-            code = 0 if is_empty and is_exported else 2
+            is_its_own = all(s.resource.attributes["process.pid"] == os.getpid() for s in exporter.get_finished_spans())
+            assert_identity(pipeline.stats())
+            code = 0 if is_empty and is_exported and is_its_own else 2
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+    hanging.release.set()
+    assert pipeline.flush(WAIT_S)
+    assert pipeline.stats().exporters[0].exported == 10
+    pipeline.shutdown(WAIT_S)
+
+
+def test_an_exporter_that_fails_is_not_asked_again_at_once(made, finished_ledger) -> None:
+    asked_s: list[float] = []
+
+    class Refusing(Failing):
+        def export(self, spans):
+            asked_s.append(time.monotonic())
+            return super().export(spans)
+
+    pipeline = made(Refusing())
+    for _ in range(130):
+        pipeline.submit(finished_ledger())
+    assert pipeline.flush(WAIT_S)
+    assert len(asked_s) == 2
+    assert asked_s[1] - asked_s[0] > 0.9  # a second less the time that the first took to build
+
+
+def test_no_request_is_ever_neither_waiting_nor_queued(made, finished_ledger) -> None:
+    hanging = Hanging()
+    pipeline = made(hanging)
+    for _ in range(128):
+        pipeline.submit(finished_ledger())
+    while not hanging.reached.is_set():
+        stats = pipeline.stats()
+        assert stats.waiting * 5 + stats.exporters[0].built == 640
     hanging.release.set()

@@ -94,6 +94,15 @@ def test_a_long_tracestate_keeps_whole_entries_within_512_characters() -> None:
     assert clean_trace_state(exactly) == exactly
 
 
+def test_of_a_flood_of_trace_states_the_first_entries_are_kept() -> None:
+    entries = [f"v{index}=x" for index in range(1000)]
+    kept = entries[:32]
+    assert clean_trace_state(",".join(entries)) == ",".join(kept)
+    headers = [(b"traceparent", VALID.encode()), *((b"tracestate", entry.encode()) for entry in entries)]
+    assert start_ledger(headers, 0, DEFAULT_ON).trace_state == ",".join(kept)
+    assert clean_trace_state(f"a={'x' * 60_000}") is None
+
+
 @pytest.mark.parametrize("text", ["", " , ", "A=1", "a", "a=1,a=2", "a=b=c", "a=\x00", "a=é"])
 def test_a_malformed_tracestate_is_left_out_without_a_word(text: str, caplog: pytest.LogCaptureFixture) -> None:
     headers = [(b"traceparent", VALID.encode()), (b"tracestate", text.encode("latin-1"))]

@@ -38,6 +38,14 @@ def test_a_quiet_time_gives_back_no_more_than_the_burst() -> None:
     assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
 
 
+def test_a_quiet_time_before_the_first_request_gives_no_more_than_the_burst() -> None:
+    clock = Clock()
+    bucket = TokenBucket(10, 5, clock)
+    assert bucket.take()
+    clock.now_s += 3600
+    assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
+
+
 @pytest.fixture
 def telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")

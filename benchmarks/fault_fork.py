@@ -1,0 +1,55 @@
+"""User code that forks while an export is under way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fault_load import Answers, checked_loads
+from fault_server import Protocol, ask, monitor_home, server_spec
+from fault_spans import SentSpan, duplicates, sent_spans
+
+from bento_monitor.serving.process import start_server
+from bento_monitor.testing import Fault, OtlpReceiver
+from bento_monitor.tracing.account import ProcessAccount, read_accounts
+
+# Each export takes so long, so that nearly every fork is amid one.
+_EXPORT_S = 0.3
+_TRACED_BY_CHILD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ForkOutcome:
+    """What the forks did: the exit codes of the children, and the spans that came from them and in all."""
+
+    answers: Answers
+    exit_codes: tuple[int, ...]
+    forks_amid_export: int
+    accounts: tuple[ProcessAccount, ...]
+    worker_pid: int
+    spans: tuple[SentSpan, ...]
+    duplicates: int
+
+
+def run_forks(count: int, rate_rps: float, protocol: Protocol, home: Path) -> ForkOutcome:
+    """Fork under load, one after another; each child traces some requests of its own and hands them over."""
+    with OtlpReceiver(protocol) as receiver, receiver.failing(Fault.slow(_EXPORT_S)):
+        with start_server(server_spec(home, receiver)) as server:
+            (worker_pid,) = server.worker_pids()
+            with checked_loads(server.port, rate_rps) as loads:
+                receiver.wait_for_spans(bool)
+                amid = 0
+                codes = []
+                for _ in range(count):
+                    # Attempts are counted when they begin, exports when they are taken.
+                    amid += receiver.attempts > len(receiver.exports)
+                    codes.append(_fork(server.port))
+                answers = loads.stop()
+        spans = sent_spans(receiver)
+    accounts = tuple(read_accounts(monitor_home(home)))
+    return ForkOutcome(answers, tuple(codes), amid, accounts, worker_pid, tuple(spans), duplicates(spans))
+
+
+def _fork(port: int) -> int:
+    return int(ask(port, "/fork", json.dumps({"x": _TRACED_BY_CHILD}).encode()).body)

@@ -1,0 +1,52 @@
+"""The monitor's own functions broken in a worker that serves: its requests must not notice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fault_load import Answers, checked_loads
+from fault_server import ask, server_spec
+
+from bento_monitor.serving.process import start_server
+
+# Those that do not hide each other are broken at once.
+GROUPS: Mapping[str, Sequence[str]] = {
+    "start_ledger": ("start_ledger",),
+    "enter_request": ("enter_request",),
+    "finish": ("finish",),
+    "request_id": ("request_id",),
+    "batches, metrics": ("enter_batch", "metrics", "memory_watch", "releases", "account"),
+    "batch ends, access log": ("finish_batch", "access_log", "freeze", "export"),
+    "notes, spans, provider": ("note_for_log", "build_spans", "adopt_provider"),
+    "turn": ("turn",),
+    "connection counts": ("connection_counts",),
+    "connection slot": ("connection_slot",),
+}
+BUG = "a bug of the monitor's own"
+_OF_TWO_WORKERS = frozenset({"turn", "connection_counts", "connection_slot"})
+
+
+@dataclass(frozen=True, slots=True)
+class HookOutcome:
+    """What a worker with broken hooks did; `raised` is how often its log has the failure, `log_lines` of how many."""
+
+    answers: Answers
+    headers: frozenset[str]
+    raised: int
+    log_lines: int
+    log: str
+
+
+def run_broken(hooks: Sequence[str], seconds: float, rate_rps: float, home: Path) -> HookOutcome:
+    """Serve under load with some hooks broken."""
+    workers = 2 if _OF_TWO_WORKERS & set(hooks) else 1
+    spec = server_spec(home, env={"FAULT_HOOK": ",".join(hooks)}, workers=workers, module="fault_broken")
+    with start_server(spec) as server, checked_loads(server.port, rate_rps) as loads:
+        time.sleep(seconds)
+        answers = loads.stop()
+        headers = ask(server.port, "/echo", b'{"x": 1}').headers
+    log = (home / "server.log").read_text(errors="replace")
+    return HookOutcome(answers, headers, log.count(BUG), log.count("\n"), log)

@@ -1,0 +1,93 @@
+"""Workers that are killed under load: what it costs the others, and what is reported as lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from fault_load import Answers, checked_loads
+from fault_server import monitor_home, server_spec, wait_for
+from fault_spans import count_by_process, duplicates, sent_spans
+from fault_watch import Watch, watched
+
+from bento_monitor.serving.process import ServerProcess, start_server
+from bento_monitor.testing import OtlpReceiver
+from bento_monitor.tracing.account import ProcessAccount, read_accounts
+
+_WORKERS = 2
+_RESPAWN_TIMEOUT_S = 60.0
+_SETTLE_S = 0.5
+# The kernel takes some time to end a process, and its connections are open until then.
+_ENDING_NS = 500_000_000
+_UP = b" initialized"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One worker that was killed, at a time of CLOCK_MONOTONIC, and how long it took until another served."""
+
+    pid: int
+    at_ns: int
+    replaced_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillOutcome:
+    """What the kills did. `received` counts the spans that came from each process, `traced` the requests among them.
+
+    `not_in_flight` are requests that failed although they were not under way when a worker was killed.
+    """
+
+    answers: Answers
+    kills: tuple[Kill, ...]
+    not_in_flight: int
+    watch: Watch
+    accounts: tuple[ProcessAccount, ...]
+    received: dict[int, int]
+    traced: int
+    duplicates: int
+
+
+def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | None = None) -> KillOutcome:
+    """Kill one of two workers `count` times, each time once both serve."""
+    with OtlpReceiver() as receiver, ExitStack() as stack:
+        spec = server_spec(home, receiver, env, workers=_WORKERS)
+        with start_server(spec) as server, watched(monitor_home(home)) as watch:
+            loads = stack.enter_context(checked_loads(server.port, rate_rps))
+            kills = tuple(_kill_one(server, home, seed) for seed in range(count))
+            answers = loads.stop()
+        spans = sent_spans(receiver)
+    return KillOutcome(
+        answers=answers,
+        kills=kills,
+        not_in_flight=sum(not _is_in_flight(failure, kills) for failure in answers.failures_ns),
+        watch=watch,
+        accounts=tuple(read_accounts(monitor_home(home))),
+        received=count_by_process(spans),
+        traced=sum(span.name.startswith("POST ") for span in spans),
+        duplicates=duplicates(spans),
+    )
+
+
+def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
+    time.sleep(_SETTLE_S)
+    up = _times_up(home)
+    pid = random.Random(seed).choice(sorted(server.worker_pids()))
+    at_ns = time.monotonic_ns()
+    os.kill(pid, signal.SIGKILL)
+    return Kill(pid, at_ns, replaced_s=wait_for(lambda: _times_up(home) > up, _RESPAWN_TIMEOUT_S))
+
+
+def _times_up(home: Path) -> int:
+    return (home / "server.log").read_bytes().count(_UP)
+
+
+def _is_in_flight(failure: tuple[int, int], kills: Sequence[Kill]) -> bool:
+    planned_ns, done_ns = failure
+    return any(planned_ns < kill.at_ns + _ENDING_NS and done_ns >= kill.at_ns for kill in kills)

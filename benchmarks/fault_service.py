@@ -1,0 +1,61 @@
+"""What is served while faults are made: each answer follows from its request, so that one that is changed is seen."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import bentoml
+
+from bento_monitor.tracing.telemetry import Telemetry
+
+_WAIT_S = 10.0
+# Of this process; a forked child has its copy.
+_made: list[Telemetry] = []
+_make = Telemetry.__init__
+
+
+def _note(self: Telemetry, *args: object, **kwargs: object) -> None:
+    _make(self, *args, **kwargs)  # type: ignore[arg-type]
+    _made.append(self)
+
+
+Telemetry.__init__ = _note  # type: ignore[method-assign]
+
+
+@bentoml.service(threads=4)
+class Faulted:
+    @bentoml.api
+    async def echo(self, x: int) -> int:
+        return x + 1
+
+    @bentoml.api(batchable=True)
+    def batched(self, xs: list[int]) -> list[int]:
+        return [x + 1 for x in xs]
+
+    @bentoml.api
+    async def pid(self) -> int:
+        return os.getpid()
+
+    @bentoml.api
+    def fork(self, x: int) -> int:
+        """Fork, as user code may; the child traces requests of its own, hands them over and ends; its exit code."""
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = _trace_in_child(x)
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _trace_in_child(count: int) -> int:
+    telemetry = _made[-1]
+    for _ in range(count):
+        ledger = telemetry.start_ledger([], time.monotonic_ns(), "GET", "/in_child")
+        telemetry.finish(ledger)
+    is_flushed = telemetry.flush(_WAIT_S)
+    telemetry.shutdown(_WAIT_S)
+    lane = telemetry.stats().exporters[0]
+    return 0 if is_flushed and lane.exported == count else 2

@@ -1,0 +1,93 @@
+"""Reads the accounts of a server's processes, and their memory, threads and sockets, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bento_monitor.tracing.account import Account, read_accounts
+
+_INTERVAL_S = 0.2
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look: the largest of the watched processes' figures, and the sums of all accounts.
+
+    `sockets` are those to the collector.
+    """
+
+    at_s: float
+    rss_mib: float
+    threads: int
+    sockets: int
+    waiting: int
+    queued: int
+    dropped: int
+
+
+@dataclass(slots=True)
+class Watch:
+    """Everything that was read. `inexact` has the accounts that did not add up, `writings` how many were new."""
+
+    readings: list[Reading] = field(default_factory=list)
+    inexact: list[Account] = field(default_factory=list)
+    accounts_read: int = 0
+    writings: int = 0
+
+    def between(self, begin_s: float, end_s: float) -> list[Reading]:
+        """The readings of a time, in `time.monotonic()`."""
+        return [each for each in self.readings if begin_s <= each.at_s < end_s]
+
+
+@contextmanager
+def watched(home: Path, pids: Sequence[int] = (), collector_port: int = 0) -> Iterator[Watch]:
+    """Watch the accounts of a home, and some processes, until the block ends."""
+    watch = Watch()
+    stop = threading.Event()
+    processes = [psutil.Process(pid) for pid in pids]
+
+    def run() -> None:
+        seen: set[tuple[int, float]] = set()
+        while not stop.wait(_INTERVAL_S):
+            accounts = [found.account for found in read_accounts(home)]
+            watch.accounts_read += len(accounts)
+            watch.inexact += [account for account in accounts if not account.is_exact]
+            seen.update((account.pid, account.written_at_s) for account in accounts)
+            watch.writings = len(seen)
+            watch.readings.append(_read(accounts, processes, collector_port))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _read(accounts: Sequence[Account], processes: Sequence[psutil.Process], collector_port: int) -> Reading:
+    rss_bytes = threads = sockets = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            rss_bytes = max(rss_bytes, process.memory_info().rss)
+            threads = max(threads, process.num_threads())
+            remotes = [each.raddr for each in process.net_connections(kind="inet")]
+            sockets = max(sockets, sum(1 for remote in remotes if remote and remote.port == collector_port))
+    lanes = [lane for account in accounts for lane in account.stats.exporters]
+    return Reading(
+        at_s=time.monotonic(),
+        rss_mib=rss_bytes / _MIB,
+        threads=threads,
+        sockets=sockets,
+        waiting=sum(account.stats.waiting for account in accounts),
+        queued=sum(lane.queued for lane in lanes),
+        dropped=sum(lane.dropped for lane in lanes) + sum(account.stats.dropped for account in accounts),
+    )

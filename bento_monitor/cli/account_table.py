@@ -1,0 +1,58 @@
+"""The accounts of processes as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..tracing.account import ProcessAccount
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {"running": "", "stopped": "dim", "lost": "red"}
+_COUNTS = ("built", "exported", "dropped", "queued", "lost")
+
+
+def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None:
+    """A line for each exporter of each process: requests and batches, then spans."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("process", "service", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("waiting", "refused"):
+        table.add_column(name, justify="right")
+    table.add_column("exporter")
+    for name in _COUNTS:
+        table.add_column(name, justify="right")
+    for found in accounts:
+        account, stats = found.account, found.account.stats
+        for lane in stats.exporters:
+            table.add_row(
+                str(account.pid),
+                Text(account.service),
+                Text(found.state, style=_STYLES[found.state]),
+                *_counts(stats.waiting, stats.dropped),
+                Text(lane.name),
+                *_counts(lane.built, lane.exported, lane.dropped, lane.queued),
+                f"<= {found.lost_at_most}" if found.state == "lost" else "0",
+            )
+    console.print(table)
+    console.print(
+        "Waiting and refused are requests and batches, the rest spans: built = exported + dropped + queued.",
+        style="dim",
+    )
+
+
+def is_anything_missing(accounts: Sequence[ProcessAccount]) -> bool:
+    """Whether a process has dropped spans or requests, or died with some."""
+    return any(
+        found.lost_at_most or found.account.stats.dropped or any(lane.dropped for lane in found.account.stats.exporters)
+        for found in accounts
+    )
+
+
+def _counts(*values: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)

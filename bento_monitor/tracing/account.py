@@ -1,0 +1,121 @@
+"""The account of each process that traces, as a small file: what became of its spans, also once it is gone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..files import write_atomic
+from ..liveness import is_alive
+from .stats import ExporterStats, PipelineStats
+
+AccountState = Literal["running", "stopped", "lost"]
+
+# Of processes that have ended: so many are kept, and for so long.
+_ENDED_KEPT = 32
+_ENDED_KEPT_S = 7 * 86400.0
+_TEMPORARY_KEPT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One process's account, all of one moment.
+
+    `capacity` is how many finished requests and batches it may hold that are not exported yet.
+    """
+
+    service: str
+    pid: int
+    started_at_s: float
+    written_at_s: float
+    is_stopped: bool
+    capacity: int
+    stats: PipelineStats
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything in it adds up."""
+        stats = self.stats
+        is_whole = stats.submitted == stats.built + stats.dropped + stats.waiting
+        return is_whole and all(each.built == each.exported + each.dropped + each.queued for each in stats.exporters)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessAccount:
+    """An account, and what became of its process. One that is "lost" has died without a word, as of `kill -9`.
+
+    `lost_at_most` bounds the spans that it took with it, for each exporter: what was queued or waiting when it last
+    wrote, and what it may have accepted since. Both are what its queue has room for, of the most spans that any of its
+    requests had.
+    """
+
+    account: Account
+    state: AccountState
+    lost_at_most: int
+
+
+def write_account(home: Path, account: Account) -> None:
+    """Write an account whole; it is not synced to disk, for it must outlive its process alone.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    name = f"{account.service}-{account.pid}-{round(account.started_at_s * 1e3)}.json"
+    write_atomic(_folder(home) / name, json.dumps(asdict(account)) + "\n", is_durable=False)
+
+
+def read_accounts(home: Path, service: str | None = None) -> list[ProcessAccount]:
+    """The accounts of all processes, or of those of one service: the latest to start comes first."""
+    wanted = [found for _, found in _read_all(home) if service in (None, found.account.service)]
+    return sorted(wanted, key=lambda found: found.account.started_at_s, reverse=True)
+
+
+def remove_old_accounts(home: Path) -> None:
+    """Remove what processes that have ended have left, but for the latest of them."""
+    now_s = time.time()
+    ended = [(path, found.account.written_at_s) for path, found in _read_all(home) if found.state != "running"]
+    ended.sort(key=lambda item: item[1], reverse=True)
+    for position, (path, written_at_s) in enumerate(ended):
+        if position >= _ENDED_KEPT or written_at_s < now_s - _ENDED_KEPT_S:
+            path.unlink(missing_ok=True)
+    # Of writers that were killed amid their writing.
+    for path in _folder(home).glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < now_s - _TEMPORARY_KEPT_S:
+                path.unlink()
+
+
+def _folder(home: Path) -> Path:
+    return home / "accounts"
+
+
+def _read_all(home: Path) -> Iterator[tuple[Path, ProcessAccount]]:
+    for path in _folder(home).glob("*.json"):
+        account = _read(path)
+        if account is not None:
+            yield path, _judge(path, account)
+
+
+def _judge(path: Path, account: Account) -> ProcessAccount:
+    if not account.is_stopped and is_alive(account.pid, account.started_at_s):
+        return ProcessAccount(account, "running", 0)
+    # It may have stopped in order since the file was read.
+    account = _read(path) or account
+    if account.is_stopped:
+        return ProcessAccount(account, "stopped", 0)
+    return ProcessAccount(account, "lost", account.capacity * account.stats.most_spans)
+
+
+def _read(path: Path) -> Account | None:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        stats = fields.pop("stats")
+        exporters = tuple(ExporterStats(**each) for each in stats.pop("exporters"))
+        return Account(**fields, stats=PipelineStats(**stats, exporters=exporters))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,0 +1,31 @@
+"""What became of everything that a pipeline was given: counts that add up at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterStats:
+    """Spans of one exporter: `built = exported + dropped + queued`; those of an export under way are queued."""
+
+    name: str
+    built: int
+    exported: int
+    dropped: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStats:
+    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter.
+
+    `most_spans` is the most that one of them has had.
+    """
+
+    submitted: int
+    built: int
+    dropped: int
+    waiting: int
+    exporters: tuple[ExporterStats, ...]
+    most_spans: int = 0

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bento_monitor.cli import main
+from bento_monitor.liveness import process_started_at_s
+from bento_monitor.tracing.account import Account, write_account
+from bento_monitor.tracing.stats import ExporterStats, PipelineStats
+
+NOTHING_MISSING = PipelineStats(12, 9, 0, 3, (ExporterStats("OTLPSpanExporter", 45, 35, 0, 10),), most_spans=5)
+DROPPED = PipelineStats(12, 9, 0, 3, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),), most_spans=5)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENTO_MONITOR_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+def write(home: Path, stats: PipelineStats, *, is_alive: bool = True, service: str = "demo") -> None:
+    started_at_s = process_started_at_s(os.getpid()) if is_alive else 1.0
+    write_account(home, Account(service, os.getpid(), started_at_s, 5.0, False, 100, stats))
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["traces", "--account", *arguments])
+    return result.exit_code, result.output
+
+
+def test_each_process_s_account_is_a_line_and_all_is_well_where_nothing_is_missing(home: Path) -> None:
+    write(home, NOTHING_MISSING)
+    code, output = run()
+    assert code == 0
+    names, line, _ = output.splitlines()
+    assert " ".join(names.split()) == (
+        "process service state waiting refused exporter built exported dropped queued lost"
+    )
+    assert " ".join(line.split()) == f"{os.getpid()} demo running 3 0 OTLPSpanExporter 45 35 0 10 0"
+
+
+def test_spans_that_are_missing_are_exit_code_1(home: Path) -> None:
+    write(home, DROPPED)
+    assert run()[0] == 1
+    assert run("--service", "another")[0] == 0
+
+
+def test_a_process_that_was_killed_is_shown_with_what_it_may_have_lost(home: Path) -> None:
+    write(home, NOTHING_MISSING, is_alive=False)
+    code, output = run()
+    assert code == 1
+    assert output.splitlines()[1].split()[2] == "lost"
+    assert output.splitlines()[1].endswith("<= 500")
+    code, output = run("--json")
+    (found,) = json.loads(output)
+    assert (code, found["state"], found["lost_at_most"]) == (1, "lost", 500)
+    assert found["account"]["stats"]["exporters"][0]["exported"] == 35
+
+
+def test_without_an_account_it_says_so(home: Path) -> None:
+    code, output = run()
+    assert code == 0
+    assert str(home) in output
+    assert json.loads(run("--json")[1]) == []
+
+
+@pytest.mark.parametrize("others", [("abcd",), ("--jaeger", "http://127.0.0.1:1")])
+def test_it_is_of_no_single_trace_and_no_jaeger(home: Path, others: tuple[str, ...]) -> None:
+    code, output = run(*others)
+    assert (code, output.count("\n")) == (2, 1)

@@ -1,0 +1,57 @@
+"""Our own functions raising, and a disk that takes nothing: the monitor suffers, no request does."""
+
+from __future__ import annotations
+
+import pytest
+from fault_disk import DiskOutcome
+from fault_hooks import GROUPS, HookOutcome
+
+BROKEN = [f"broken: {name}" for name in GROUPS]
+
+
+@pytest.mark.parametrize("outcome", BROKEN, indirect=True)
+def test_no_answer_fails_or_changes(outcome: HookOutcome) -> None:
+    assert outcome.answers.requests > 100
+    assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
+
+
+@pytest.mark.parametrize("outcome", [row for row in BROKEN if row != "broken: request_id"], indirect=True)
+def test_an_answer_has_the_headers_that_it_always_has(outcome: HookOutcome) -> None:
+    assert outcome.headers == {"content-length", "content-type", "date", "server", "x-bentoml-request-id"}
+
+
+@pytest.mark.parametrize("outcome", BROKEN, indirect=True)
+def test_a_bug_is_said_a_few_times_however_often_it_happens(outcome: HookOutcome) -> None:
+    # Once in a traceback and its last line, for each hook that is broken, in each of at most two workers.
+    assert 1 <= outcome.raised <= 20
+
+
+@pytest.mark.parametrize(
+    ("outcome", "part"),
+    [
+        ("broken: start_ledger", "Tracing of requests"),
+        ("broken: enter_request", "Tracing of requests"),
+        ("broken: finish", "Tracing of requests"),
+        ("broken: request_id", "Tracing of requests"),
+        ("broken: batches, metrics", "Tracing of batches"),
+        ("broken: batches, metrics", "Writing metrics"),
+        ("broken: batch ends, access log", "Tracing of batches"),
+        ("broken: batch ends, access log", "Writing the access log"),
+        ("broken: notes, spans, provider", "Noting requests for the access log"),
+        ("broken: notes, spans, provider", "Building spans"),
+        ("broken: turn", "Sharing connections among workers"),
+        ("broken: connection counts", "Sharing connections among workers"),
+    ],
+    indirect=["outcome"],
+)
+def test_what_fails_again_and_again_is_switched_off(outcome: HookOutcome, part: str) -> None:
+    assert f"{part} failed; the request is not affected." in outcome.log
+    assert f"{part} failed " in outcome.log
+    assert "times and is switched off." in outcome.log.split(f"{part} failed ")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("outcome", ["no disk"], indirect=True)
+def test_a_home_that_cannot_be_written_is_said_once_and_harms_no_request(outcome: DiskOutcome) -> None:
+    assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
+    assert outcome.log.count("The account of spans cannot be written") == 1
+    assert outcome.log.count("StoreSpanExporter lost spans") == 1

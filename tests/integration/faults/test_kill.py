@@ -1,0 +1,43 @@
+"""`kill -9` of a worker under load: the others are not affected, and what it took with it is reported."""
+
+from __future__ import annotations
+
+import pytest
+from fault_kill import KillOutcome
+
+pytestmark = pytest.mark.parametrize("outcome", ["kill -9"], indirect=True)
+KILLS = 5
+
+
+def test_only_what_was_in_flight_in_the_killed_worker_fails(outcome: KillOutcome) -> None:
+    assert len(outcome.kills) == KILLS
+    assert outcome.not_in_flight == 0
+    assert outcome.answers.changed == 0
+    assert outcome.answers.failed < outcome.answers.requests / 20
+
+
+def test_every_account_adds_up_at_every_reading(outcome: KillOutcome) -> None:
+    assert outcome.watch.accounts_read >= 50
+    assert outcome.watch.inexact == []
+
+
+def test_those_that_were_killed_are_lost_and_the_others_have_stopped_in_order(outcome: KillOutcome) -> None:
+    killed = {kill.pid for kill in outcome.kills}
+    assert {found.account.pid for found in outcome.accounts if found.state == "lost"} == killed
+    others = [found for found in outcome.accounts if found.account.pid not in killed]
+    assert {found.state for found in others} == {"stopped"}
+    for found in others:
+        (lane,) = found.account.stats.exporters
+        assert (found.lost_at_most, lane.dropped, lane.queued) == (0, 0, 0)
+        assert outcome.received.get(found.account.pid, 0) == lane.exported
+
+
+def test_what_was_lost_is_within_the_bound_that_is_reported(outcome: KillOutcome) -> None:
+    lost = [found for found in outcome.accounts if found.state == "lost"]
+    for found in lost:
+        (lane,) = found.account.stats.exporters
+        # Exports that were under way when it was last written have come all the same.
+        assert lane.exported <= outcome.received.get(found.account.pid, 0)
+    missing = outcome.answers.requests - outcome.answers.failed - outcome.traced
+    assert missing <= sum(found.lost_at_most for found in lost)
+    assert outcome.duplicates == 0
