@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from ..guard import Guard
 from .account_writer import AccountWriter
+from .clock import StepNote
 from .lane import Lane
 from .ledger import BatchRecord, Ledger
 from .spans import SpanBuilder, most_spans_of
@@ -61,6 +62,7 @@ class Pipeline:
         self._make_exporters = make_exporters
         self._make_resource = make_resource
         self._account = account
+        self._step_note = StepNote()
         self._inherited: list[Lane] = []
         self._open()
         self._queue_size = queue_size
@@ -203,6 +205,7 @@ class Pipeline:
             while not is_last_round:
                 self._wake.wait(_EXPORT_INTERVAL_S)
                 self._wake.clear()
+                self._step_note.look()
                 is_last_round = self._is_stopping
                 while not self._is_closing and (records := self._take()):
                     begun_s = time.monotonic()
