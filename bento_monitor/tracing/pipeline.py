@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 
 from ..guard import Guard
 from .account_writer import AccountWriter
+from .clock import StepNote
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .lane import Lane
 from .ledger import BatchRecord, Ledger
@@ -60,6 +61,7 @@ class Pipeline:
         self._make_exporters = make_exporters
         self._make_resource = make_resource
         self._account = account
+        self._step_note = StepNote()
         self._inherited: list[Lane] = []
         self._open()
         self._queue_size = queue_size
@@ -207,6 +209,7 @@ class Pipeline:
             while not is_last_round:
                 self._wake.wait(_EXPORT_INTERVAL_S)
                 self._wake.clear()
+                self._step_note.look()
                 is_last_round = self._is_stopping
                 while not self._is_closing and (records := self._take()):
                     begun_s = time.monotonic()

@@ -109,11 +109,11 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent 
         if name == b"traceparent":
             is_repeated = is_repeated or parent is not None
             parent = parse_traceparent(value)
-        elif name == b"tracestate" and len(states) < _MAX_TRACE_STATES:
+        elif name == b"tracestate":
             states.append(value)
     if parent is None or is_repeated:
         return None, None
-    return parent, clean_trace_state(b",".join(states).decode("latin-1")) if states else None
+    return parent, clean_trace_state(b",".join(states[:_MAX_TRACE_STATES]).decode("latin-1")) if states else None
 
 
 @cache

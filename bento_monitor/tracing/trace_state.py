@@ -25,13 +25,14 @@ def clean_trace_state(text: str) -> str | None:
     length = -1
     if len(text) > _READ_CHARS:
         text = text[:_READ_CHARS].rpartition(",")[0]
-    for entry in (part.strip(" \t") for part in text.split(",")):
+    for part in text.split(","):
+        entry = part.strip(" \t")
         if not entry:
             continue
         match = _ENTRY.fullmatch(entry)
-        if match is None or match.group(1) in seen:
+        if match is None or (key := match[1]) in seen:
             return None
-        seen.add(match.group(1))
+        seen.add(key)
         length += len(entry) + 1
         if length > _MAX_CHARS or len(kept) == _MAX_ENTRIES:
             break
