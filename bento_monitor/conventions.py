@@ -25,12 +25,13 @@ API_NAME: Final = "bento_monitor.api.name"
 BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
 BATCH_ROWS: Final = "bento_monitor.batch.rows"
 BATCH_POSITION: Final = "bento_monitor.batch.position"
-BATCH_LINKED: Final = "bento_monitor.batch.linked"  # members that are sampled, and so linked
+BATCH_LINKED: Final = "bento_monitor.batch.linked"  # members that are kept, and so linked
 MODEL_SHARE_NS: Final = "bento_monitor.model.share_ns"  # a request's part of its batch's machine time
 RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"
+KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
 LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
 
@@ -101,6 +102,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_BACKEND,
         RUNNER_PRECISION,
         RUNNER_RELEASE,
+        KEPT_LATE,
         LOOP_LAG_NS,
         UNACCOUNTED_NS,
         *STAGES,

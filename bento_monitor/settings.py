@@ -27,10 +27,12 @@ def _default_home() -> Path:
 
 
 def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    for name in names:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _split_fields(value: object) -> object:
+    names = _split(value)
+    for name in names if isinstance(value, str) and isinstance(names, tuple) else ():
         api, dot, field = name.partition(".")
         if not (dot and api.isidentifier() and field.isidentifier()):
             raise ValueError(f"{name!r} is no api.field")
@@ -58,6 +60,16 @@ class MonitorSettings(BaseSettings):
         default=200.0, ge=0, description="Traces a second of a worker, whatever callers ask for; 0 is no limit."
     )
     trace_rate_burst: int = Field(default=1000, ge=1, description="Traces at once after a quiet time, over that rate.")
+    trace_keep: Annotated[tuple[Literal["failed", "slow", "first"], ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=("failed", "slow", "first"),
+        description="Requests that are traced though they were not sampled, separated by commas; empty: none.",
+    )
+    trace_slow_ms: float | None = Field(
+        default=None, gt=0, description="What is slow; without it, the slowest hundredth of a route's requests."
+    )
+    trace_keep_rate_limit: float = Field(
+        default=10.0, ge=0, description="Traces a second of a worker that are kept so; 0 is no limit."
+    )
     flush_timeout_s: float = Field(default=1.0, gt=0, description="Time to hand over what is queued at shutdown.")
     release_poll_interval_s: float = Field(default=0.2, gt=0, description="How often a worker looks for a new release.")
     release_probation_s: float = Field(
@@ -77,7 +89,7 @@ class MonitorSettings(BaseSettings):
     max_waiting_connections: int = Field(
         default=4096, ge=1, description="Connections of a worker without a whole request yet; the oldest is closed."
     )
-    capture_fields: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    capture_fields: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_fields)] = Field(
         default=(), description="Inputs whose values go onto the server span: api.field, separated by commas."
     )
     capture_redaction: bool = Field(

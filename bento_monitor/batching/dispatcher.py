@@ -191,6 +191,9 @@ class BatchDispatcher:
         # Only the first request's context can be the function's; what must not leak from it is replaced.
         context = jobs[0].context.copy()
         record = BatchRecord(self._api, _ledgers_of(jobs), sum(job.rows for job in jobs), time.monotonic_ns())
+        members = ((job.ledger, job.rows) for job in jobs if job.ledger is not None)
+        for position, (ledger, rows) in enumerate(members):
+            ledger.join(record, position, rows)
         context.run(self._enter_context, record)
         return record, context
 
@@ -201,9 +204,6 @@ class BatchDispatcher:
 
     async def _run_jobs(self, jobs: list[Job], record: BatchRecord) -> None:
         ledgers = _ledgers_of(jobs)
-        for position, ledger in enumerate(ledgers):
-            ledger.batch = record
-            ledger.batch_position = position
         error: BaseException | None = None
         outputs: Sequence[Any] = ()
         try:

@@ -154,7 +154,7 @@ class RequestMetrics:
         if not is_there.any():
             return
         exemplar = None
-        of_traced = np.where(is_there & [ledger.sampled for ledger in ledgers], values, -1.0)
+        of_traced = np.where(is_there & [ledger.is_kept for ledger in ledgers], values, -1.0)
         slowest = int(of_traced.argmax())
         if of_traced[slowest] >= 0:
             exemplar = Exemplar(float(values[slowest]), ledgers[slowest].trace_id, ledgers[slowest].span_id)

@@ -37,8 +37,8 @@ class BatchRecord:
     `taken_ns` is when its requests were taken from the queue, `handed_ns` when it was whole and went to the function,
     `started_ns` when the function began.
 
-    `linked` has the trace and the infer span of each that is sampled. The ledgers themselves would make a cycle with
-    their `batch`, which only the garbage collector could free.
+    `linked` gets the trace and the infer span of each whose spans are kept, which is known when it ends. The ledgers
+    themselves would make a cycle with their `batch`, which only the garbage collector could free.
     """
 
     __slots__ = (
@@ -46,7 +46,9 @@ class BatchRecord:
         "ended_ns",
         "error_type",
         "handed_ns",
+        "is_sampled",
         "linked",
+        "members_left",
         "model_calls",
         "rows",
         "size",
@@ -61,7 +63,9 @@ class BatchRecord:
         self.span_id = getrandbits(64) or 1
         self.api = api
         self.size = len(members)
-        self.linked = tuple((member.trace_id, member.infer_span_id) for member in members if member.sampled)
+        self.is_sampled = any(member.sampled for member in members)
+        self.members_left = len(members)
+        self.linked: list[tuple[int, int]] = []
         self.rows = rows
         self.taken_ns = started_ns
         self.handed_ns = 0
@@ -69,6 +73,17 @@ class BatchRecord:
         self.ended_ns = 0
         self.error_type: str | None = None
         self.model_calls: list[ModelCall] = []
+
+    def leave(self, member: Ledger) -> None:
+        """A request of it has ended."""
+        self.members_left -= 1
+        if member.is_kept:
+            self.linked.append((member.trace_id, member.infer_span_id))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it and all of its requests have ended, so that its links are known."""
+        return self.members_left == 0 and self.ended_ns != 0
 
 
 class Connection(Protocol):
@@ -82,6 +97,7 @@ class Ledger:
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
     `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
+    `kept_late` says why the spans of a request that was not sampled are exported all the same.
     `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
     """
 
@@ -89,8 +105,10 @@ class Ledger:
         "api",
         "batch",
         "batch_position",
+        "batch_rows",
         "captured",
         "connection",
+        "earlier_batches",
         "ended_ns",
         "entered_ns",
         "error_type",
@@ -98,6 +116,7 @@ class Ledger:
         "handed_ns",
         "infer_span_id",
         "is_held",
+        "kept_late",
         "loop_lag_ns",
         "method",
         "model_calls",
@@ -137,6 +156,9 @@ class Ledger:
         self.rows = 1
         self.batch: BatchRecord | None = None
         self.batch_position = 0
+        self.batch_rows = 0
+        self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
+        self.kept_late: str | None = None
         self.model_calls: list[ModelCall] = []
         self.captured: CapturedInput | None = None
         self.is_held = False
@@ -163,6 +185,22 @@ class Ledger:
         if is_last:
             self.sent_ns = now_ns
             self.is_held = False
+
+    def join(self, batch: BatchRecord, position: int, rows: int) -> None:
+        """Be in a batch, with so many rows; one that is cut, or run again, is in several."""
+        if self.batch is not None:
+            self.earlier_batches = (*self.earlier_batches, (self.batch, self.batch_rows))
+        self.batch, self.batch_position, self.batch_rows = batch, position, rows
+
+    @property
+    def batches(self) -> tuple[tuple[BatchRecord, int], ...]:
+        """All batches that it was in, with its rows in each."""
+        return () if self.batch is None else (*self.earlier_batches, (self.batch, self.batch_rows))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its spans are exported: it was sampled when it began, or kept when it had ended."""
+        return self.sampled or self.kept_late is not None
 
     @property
     def is_client_gone(self) -> bool:

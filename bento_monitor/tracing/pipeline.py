@@ -109,12 +109,12 @@ class Pipeline:
         return self._builder.resource
 
     def submit(self, ledger: Ledger) -> None:
-        """Take a finished request. It never blocks or raises; what is not sampled is left out."""
-        if ledger.sampled and self._lanes:
+        """Take a finished request. It never blocks or raises; what is not kept is left out."""
+        if ledger.is_kept and self._lanes:
             self._put(ledger)
 
     def submit_batch(self, record: BatchRecord) -> None:
-        """Take a finished batch. It never blocks or raises; one without a sampled request is left out."""
+        """Take a finished batch. It never blocks or raises; one without a request that is kept is left out."""
         if record.linked and self._lanes:
             self._put(record)
 

@@ -152,8 +152,8 @@ def context_with(ledger: Ledger) -> Context:
 
 
 def batch_span_context_of(record: BatchRecord) -> SpanContext:
-    """The span of a batch; sampled if any request in it is."""
-    return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if record.linked else _NOT_SAMPLED)
+    """The span of a batch; sampled if any request in it is, when it begins."""
+    return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if record.is_sampled else _NOT_SAMPLED)
 
 
 def context_with_batch(record: BatchRecord) -> Context:

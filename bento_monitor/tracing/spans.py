@@ -44,8 +44,8 @@ class SpanBuilder:
     wall_ns: Callable[[int], int] = to_wall_ns
 
     def request(self, ledger: Ledger) -> list[FinishedSpan]:
-        """The spans of one finished request, its server span first; none if it is not sampled."""
-        if not ledger.sampled:
+        """The spans of one finished request, its server span first; none if it is not kept."""
+        if not ledger.is_kept:
             return []
         stages = request_stages(ledger)
         spans = [self._server_span(ledger, stages)]
@@ -62,7 +62,7 @@ class SpanBuilder:
         return spans
 
     def batch(self, record: BatchRecord) -> list[FinishedSpan]:
-        """The span of one finished batch, a root linked to every sampled request in it, and its model's spans."""
+        """The span of one finished batch, a root linked to every request in it that is kept, and its model's spans."""
         if not record.linked:
             return []
         last_call_ns = max((call.ended_ns for call in record.model_calls), default=0)
@@ -79,7 +79,7 @@ class SpanBuilder:
                 names.BATCH_LINKED: len(record.linked),
                 names.ERROR_TYPE: record.error_type,
             },
-            links=record.linked,
+            links=tuple(record.linked),
         )
         return [span, *self._model_spans(record.model_calls, _Place(record.trace_id, record.span_id, None), whole)]
 
@@ -90,6 +90,7 @@ class SpanBuilder:
             names.HTTP_ROUTE: ledger.route,
             names.HTTP_RESPONSE_STATUS_CODE: ledger.status or None,
             names.API_NAME: ledger.api,
+            names.KEPT_LATE: ledger.kept_late,
             names.LOOP_LAG_NS: ledger.loop_lag_ns,
             names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
             names.ERROR_TYPE: ledger.error_type or (str(ledger.status) if ledger.status >= 500 else None),
@@ -123,7 +124,7 @@ class SpanBuilder:
                 names.MODEL_SHARE_NS: model_share_ns(ledger),
                 names.ERROR_TYPE: batch.error_type if batch is not None else None,
             },
-            links=((batch.trace_id, batch.span_id),) if batch is not None else (),
+            links=tuple((each.trace_id, each.span_id) for each, _ in ledger.batches),
         )
 
     def _model_spans(self, calls: Iterable[ModelCall], place: _Place, within: Interval) -> list[FinishedSpan]:

@@ -112,13 +112,16 @@ def has_infer(stages: Iterable[Stage]) -> bool:
 
 
 def model_share_ns(ledger: Ledger) -> int | None:
-    """A request's part of the time that the model ran for its batch, by rows; None where no runner was called."""
-    batch = ledger.batch
-    noted: Sequence[ModelCall] = batch.model_calls if batch is not None else ledger.model_calls
-    calls = [call for call in noted if not call.span_id]  # one in another process is that one's
-    if not calls:
+    """A request's part of the time that the model ran for its batches, by rows; None where no runner was called."""
+    if ledger.batch is None:
+        return _machine_ns(ledger.model_calls) if ledger.model_calls else None
+    if not any(batch.model_calls for batch, _ in ledger.batches):
         return None
-    machine_ns = sum(call.ended_ns - call.started_ns for call in calls)
-    if batch is None or batch.rows == 0:
-        return machine_ns
-    return machine_ns * min(ledger.rows, batch.rows) // batch.rows
+    return sum(
+        _machine_ns(batch.model_calls) * min(rows, batch.rows) // batch.rows if batch.rows else 0
+        for batch, rows in ledger.batches
+    )
+
+
+def _machine_ns(calls: Sequence[ModelCall]) -> int:
+    return sum(call.ended_ns - call.started_ns for call in calls)

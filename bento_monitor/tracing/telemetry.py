@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from ..settings import MonitorSettings, read_telemetry_environment
 from ..sparse_log import SparseLog
 from .account_writer import AccountWriter
 from .exporters import make_exporters, make_resource, make_sampler
+from .late_keep import LateKeep
 from .ledger import BatchRecord, Ledger
 from .pipeline import Pipeline
 from .propagation import context_with, context_with_batch, start_ledger
@@ -41,6 +43,8 @@ class Telemetry:
             60.0,
         )
         self._limit_text = f"{limit:g}"
+        # Who samples nothing wants nothing.
+        self._late_keep = None if self._sampler is ALWAYS_OFF else _make_late_keep(settings)
         self._pipeline = Pipeline(
             lambda: make_exporters(settings),
             lambda: make_resource(service),
@@ -76,6 +80,7 @@ class Telemetry:
         provider = None if read_telemetry_environment().disabled else find_user_provider()
         if provider is not None:
             self._sampler = provider.sampler
+            self._late_keep = None  # that sampler alone decides
             self._pipeline.replace_exporters(lambda: [ProviderExporter(provider)], lambda: provider.resource)
         return provider is not None
 
@@ -89,12 +94,21 @@ class Telemetry:
         otel_context.attach(context_with_batch(record))
 
     def finish(self, ledger: Ledger) -> None:
-        """Take a finished request; never blocks or raises."""
+        """Take a finished request; never blocks."""
+        if self._late_keep is not None:
+            ledger.kept_late = self._late_keep.reason_for(ledger)
         self._pipeline.submit(ledger)
+        for record, _ in ledger.batches:
+            record.leave(ledger)
+            self._submit_if_over(record)
 
     def finish_batch(self, record: BatchRecord) -> None:
-        """Take a finished batch; never blocks or raises."""
-        self._pipeline.submit_batch(record)
+        """Take a finished batch, whose spans are built once all of its requests have ended, too; never blocks."""
+        self._submit_if_over(record)
+
+    def _submit_if_over(self, record: BatchRecord) -> None:
+        if record.is_over:
+            self._pipeline.submit_batch(record)
 
     def stats(self) -> PipelineStats:
         """What became of everything that was finished."""
@@ -107,3 +121,12 @@ class Telemetry:
     def shutdown(self, timeout_s: float) -> None:
         """Hand over what is finished, within `timeout_s`, and close the exporters."""
         self._pipeline.shutdown(timeout_s)
+
+
+def _make_late_keep(settings: MonitorSettings) -> LateKeep | None:
+    if not settings.trace_keep:
+        return None
+    limit = settings.trace_keep_rate_limit
+    return LateKeep(
+        settings.trace_keep, settings.trace_slow_ms, TokenBucket(limit, max(int(10 * limit), 1)) if limit else None
+    )

@@ -27,17 +27,18 @@ REQUESTS = len(CASES) * EACH
 STATUSES = [status for _ in range(EACH) for _, _, status in CASES]
 
 
-def send_mixed_load(server: ServerProcess) -> list[str]:
-    """Send every case several times, eight requests at once; the trace id of each."""
+def send_mixed_load(server: ServerProcess, *, is_sampled: bool = True) -> list[str]:
+    """Send every case several times, eight requests at once; the trace id of each. Callers sample, or do not."""
     cases = [(*case, secrets.token_hex(16)) for _ in range(EACH) for case in CASES]
+    flags = "01" if is_sampled else "00"
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda case: _ask(server, case[0], case[1], case[3]), cases))
+        statuses = list(pool.map(lambda case: _ask(server, case[0], case[1], case[3], flags), cases))
     assert statuses == STATUSES
     return [trace_id for *_, trace_id in cases]
 
 
-def _ask(server: ServerProcess, path: str, body: bytes | None, trace_id: str) -> int:
-    headers = {"Content-Type": "application/json", "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+def _ask(server: ServerProcess, path: str, body: bytes | None, trace_id: str, flags: str) -> int:
+    headers = {"Content-Type": "application/json", "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"}
     request = urllib.request.Request(server.base_url + path, data=body, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:

@@ -51,7 +51,11 @@ def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
 
         await asyncio.gather(*(asyncio.create_task(request(ledger)) for ledger in ledgers))
         (record,) = done
-        assert record.linked == tuple((ledger.trace_id, ledger.infer_span_id) for ledger in ledgers)
+        assert not record.is_over
+        for ledger in ledgers:
+            record.leave(ledger)
+        assert record.is_over
+        assert record.linked == [(ledger.trace_id, ledger.infer_span_id) for ledger in ledgers]
         assert record.size == 3
         assert record.rows == 6
         assert [ledger.batch_position for ledger in ledgers] == [0, 1, 2]

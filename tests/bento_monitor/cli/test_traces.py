@@ -36,7 +36,8 @@ def batch_of(size: int) -> tuple[BatchRecord, list[Ledger]]:
     record.ended_ns = 19 * MS
     record.model_calls.append(ModelCall(12 * MS, 18 * MS, "encoder", "onnxruntime", "int8", "fast-1", size))
     for position, ledger in enumerate(members):
-        ledger.batch, ledger.batch_position = record, position
+        ledger.join(record, position, 1)
+        record.leave(ledger)
     return record, members
 
 

@@ -35,7 +35,14 @@ class BatchOfLedgers(BatchRecord):
     members: tuple[Ledger, ...]
 
 
-def finished_batch(size: int, received_ns: int = 10 * MS, *, sampled: Callable[[int], bool] = lambda i: True):
+def finished_batch(
+    size: int,
+    received_ns: int = 10 * MS,
+    *,
+    sampled: Callable[[int], bool] = lambda i: True,
+    is_over: bool = True,
+):
+    """A batch and its requests, which have left it where it is over, as they do when `Telemetry` takes them."""
     members = tuple(finished_ledger(received_ns + index, sampled=sampled(index)) for index in range(size))
     started_ns = received_ns + 5 * MS
     record = BatchOfLedgers("encode", members, size, started_ns)
@@ -44,7 +51,9 @@ def finished_batch(size: int, received_ns: int = 10 * MS, *, sampled: Callable[[
     record.model_calls.append(model_call(started_ns + MS, record.ended_ns - MS, size))
     for position, member in enumerate(members):
         member.started_ns, member.ended_ns = record.started_ns, record.ended_ns
-        member.batch, member.batch_position = record, position
+        member.join(record, position, 1)
+        if is_over:
+            record.leave(member)
     return record
 
 

@@ -77,7 +77,7 @@ def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
     telemetry = Telemetry("demo", settings)
-    record = finished_batch(200)
+    record = finished_batch(200, is_over=False)
     record.members[7].parent_span_id, record.members[7].trace_state = 99, "a=1"
     telemetry.finish_batch(record)
     for member in record.members:
