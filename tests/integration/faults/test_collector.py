@@ -76,7 +76,7 @@ def test_neither_threads_nor_sockets_grow(outcome: Outcome) -> None:
     assert outcome.growth("threads") <= 6
 
 
-@EVERY_ROW
+@rows_but("flapping", "flapping, grpc")  # which takes what it is there for, several times a second
 def test_attempts_are_bounded(outcome: Outcome) -> None:
     seconds = outcome.fault_end_s - outcome.fault_begin_s
     assert outcome.attempts <= 4 * seconds + 4
