@@ -26,6 +26,7 @@ from bento_monitor.serving.spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 CYCLES = 100_000
+CYCLES_ON_BENTOMLS_PATH = 30_000  # three times slower, and 15 times what would break the bound
 SWAPS = 50
 WEIGHTS_MIB = 16
 
@@ -34,6 +35,7 @@ WEIGHTS_MIB = 16
 class Memory:
     server: ServerProcess
     home: Path
+    is_fast: bool
 
     def ask(self, api: str) -> Any:
         request = urllib.request.Request(
@@ -70,7 +72,7 @@ def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     }
     spec = ServerSpec(target="memory:Memory", working_dir=SERVICES, env=env, home=home / "bentoml")
     with start_server(spec) as server:
-        yield Memory(server, home)
+        yield Memory(server, home, request.param == "true")
 
 
 @pytest.mark.parametrize("api", ["noop", "in_thread", "batched", "fails"])
@@ -86,8 +88,9 @@ def test_a_request_leaves_nothing_that_only_the_collector_could_free(memory: Mem
 def test_cycles_of_100_kb_left_by_each_of_100_000_requests_stay_within_200_mib(memory: Memory) -> None:
     before_mib = memory.resident_mib()
     highest_mib = 0.0
+    count = CYCLES if memory.is_fast else CYCLES_ON_BENTOMLS_PATH
     for _ in range(5):
-        assert (memory.load("leave_cycle", CYCLES // 5).status == 200).all()
+        assert (memory.load("leave_cycle", count // 5).status == 200).all()
         highest_mib = max(highest_mib, memory.resident_mib())
     assert highest_mib - before_mib < 200
 
