@@ -5,6 +5,8 @@ from typing import Final
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 SCOPE_NAME: Final = "bento_monitor"
 
+OTEL_SCOPE_NAME: Final = "otel.scope.name"  # of a stored span of user code; as OpenTelemetry's other formats have it
+
 # Spans inside a request's own trace. The server span is named "POST /route".
 SPAN_PARSE: Final = "parse"
 SPAN_QUEUE: Final = "queue"

@@ -67,6 +67,9 @@ class MonitorSettings(BaseSettings):
     trace_slow_ms: float | None = Field(
         default=None, gt=0, description="What is slow; without it, the slowest hundredth of a route's requests."
     )
+    user_spans: bool = Field(
+        default=True, description="False: spans of the service's own code need a tracer provider that it sets itself."
+    )
     trace_keep_rate_limit: float = Field(
         default=10.0, ge=0, description="Traces a second of a worker that are kept so; 0 is no limit."
     )

@@ -10,12 +10,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanKind
 
+from ..conventions import SCOPE_NAME
 from .privacy import AttributeValue
 
 
 @dataclass(slots=True)
 class FinishedSpan:
-    """One span. Ids as integers, 0 for no parent; times in Unix nanoseconds; links as pairs of trace and span id."""
+    """One span. Ids as integers, 0 for no parent; times in Unix nanoseconds; links as pairs of trace and span id.
+
+    `scope` is what made it: ours, or the tracer of a user.
+    """
 
     name: str
     kind: SpanKind
@@ -30,6 +34,7 @@ class FinishedSpan:
     links: Sequence[tuple[int, int]]
     is_error: bool
     resource: Resource
+    scope: str = SCOPE_NAME
 
     @property
     def parent_key(self) -> tuple[int, int] | None:

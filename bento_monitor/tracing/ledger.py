@@ -10,6 +10,8 @@ from random import getrandbits
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from .captured import CapturedInput
 
 
@@ -97,6 +99,7 @@ class Ledger:
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
     `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
+    `held_spans` are those of the user's code in a request that is not sampled.
     `kept_late` says why the spans of a request that was not sampled are exported all the same.
     `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
     """
@@ -114,6 +117,7 @@ class Ledger:
         "error_type",
         "first_byte_ns",
         "handed_ns",
+        "held_spans",
         "infer_span_id",
         "is_held",
         "kept_late",
@@ -159,6 +163,7 @@ class Ledger:
         self.batch_rows = 0
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
         self.kept_late: str | None = None
+        self.held_spans: list[ReadableSpan] | None = None
         self.model_calls: list[ModelCall] = []
         self.captured: CapturedInput | None = None
         self.is_held = False

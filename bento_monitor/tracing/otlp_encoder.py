@@ -34,18 +34,23 @@ _SMALL = tuple(bytes((value,)) for value in range(0x80))
 
 
 def encode_spans(spans: Sequence[FinishedSpan]) -> bytes:
-    """A request with all of the spans, in their order within each resource."""
-    of_resource: dict[int, tuple[Resource, list[bytes]]] = {}
+    """A request with all of the spans, in their order within each resource and scope."""
+    # By identity: a resource is one object a process, and its hash walks all of its attributes.
+    resources = {id(span.resource): span.resource for span in spans}
+    of_resource: dict[int, dict[str, list[bytes]]] = {key: {} for key in resources}
     for span in spans:
-        # By identity: a resource is one object a process, and its hash walks all of its attributes.
-        of_resource.setdefault(id(span.resource), (span.resource, []))[1].append(_span(span))
-    return b"".join(_resource_spans(resource, encoded) for resource, encoded in of_resource.values())
+        of_resource[id(span.resource)].setdefault(span.scope, []).append(_span(span))
+    return b"".join(
+        _with_length(0x0A, b"".join([_resource(resources[key]), *map(_scope_spans, scopes, scopes.values())]))
+        for key, scopes in of_resource.items()
+    )
 
 
-def _resource_spans(resource: Resource, encoded: Iterable[bytes]) -> bytes:
-    scope = _with_length(0x0A, _with_length(0x0A, names.SCOPE_NAME.encode()))
-    scope_spans = b"".join([scope, *encoded, _with_length(0x1A, names.SCHEMA_URL.encode())])
-    return _with_length(0x0A, b"".join([_resource(resource), _with_length(0x12, scope_spans)]))
+def _scope_spans(scope: str, encoded: Iterable[bytes]) -> bytes:
+    parts = [_with_length(0x0A, _with_length(0x0A, scope.encode())), *encoded]
+    if scope == names.SCOPE_NAME:
+        parts.append(_with_length(0x1A, names.SCHEMA_URL.encode()))
+    return _with_length(0x12, b"".join(parts))
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from ..guard import Guard
 from .account_writer import AccountWriter
@@ -78,7 +79,7 @@ class Pipeline:
         self._lock = threading.Condition(threading.Lock())
         self._wake = threading.Event()
         self._hold_off = threading.Event()
-        self._queue: deque[Ledger | BatchRecord] = deque()
+        self._queue: deque[Ledger | BatchRecord | ReadableSpan] = deque()
         self._thread: threading.Thread | None = None
         self._is_stopping = self._is_closing = self._is_given_up = False
         self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
@@ -118,7 +119,12 @@ class Pipeline:
         if record.linked and self._lanes:
             self._put(record)
 
-    def _put(self, record: Ledger | BatchRecord) -> None:
+    def submit_user_span(self, span: ReadableSpan) -> None:
+        """Take a finished span of user code. It never blocks or raises."""
+        if self._lanes:
+            self._put(span)
+
+    def _put(self, record: Ledger | BatchRecord | ReadableSpan) -> None:
         spans = most_spans_of(record)
         with self._lock:
             self._submitted += 1
@@ -217,12 +223,12 @@ class Pipeline:
                         # What asks for patience, or is gone, is not asked again at once; what comes meanwhile waits.
                         self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
 
-    def _take(self) -> list[Ledger | BatchRecord]:
+    def _take(self) -> list[Ledger | BatchRecord | ReadableSpan]:
         with self._lock:
             self._taken = min(len(self._queue), _RECORDS_PER_EXPORT)
             return [self._queue.popleft() for _ in range(self._taken)]
 
-    def _hand_over(self, records: Sequence[Ledger | BatchRecord]) -> bool:
+    def _hand_over(self, records: Sequence[Ledger | BatchRecord | ReadableSpan]) -> bool:
         """Build spans and export them; False where an exporter has lost them."""
         spans: list[FinishedSpan] = []
         for start in range(0, len(records), _RECORDS_PER_STEP):
@@ -242,12 +248,12 @@ class Pipeline:
             self._lock.notify_all()
         return is_whole
 
-    def _build(self, record: Ledger | BatchRecord) -> list[FinishedSpan]:
+    def _build(self, record: Ledger | BatchRecord | ReadableSpan) -> list[FinishedSpan]:
         spans: list[FinishedSpan] = []
         is_built = not self._guard.is_open
         try:
             if is_built:
-                spans = self._builder.request(record) if isinstance(record, Ledger) else self._builder.batch(record)
+                spans = self._builder.spans_of(record)
         except Exception as error:
             is_built = False
             self._guard.record(error)

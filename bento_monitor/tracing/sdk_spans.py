@@ -37,7 +37,7 @@ def to_sdk_span(span: FinishedSpan) -> ReadableSpan:
         status=Status(StatusCode.ERROR if span.is_error else StatusCode.UNSET),
         start_time=span.start_ns,
         end_time=span.end_ns,
-        instrumentation_scope=_SCOPE,
+        instrumentation_scope=_SCOPE if span.scope == names.SCOPE_NAME else InstrumentationScope(span.scope),
     )
 
 

@@ -8,13 +8,14 @@ from random import getrandbits
 from typing import NamedTuple
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import SpanKind
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
 
 from .. import conventions as names
 from .clock import to_wall_ns
 from .finished_span import FinishedSpan
 from .ledger import BatchRecord, Ledger, ModelCall
-from .privacy import AttributeValue, allowed_attributes
+from .privacy import AttributeValue, allowed_attributes, user_attributes
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
@@ -30,10 +31,14 @@ class _Place(NamedTuple):
     trace_state: str | None
 
 
-def most_spans_of(record: Ledger | BatchRecord) -> int:
+def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
     """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
+    if isinstance(record, ReadableSpan):
+        return 1
     calls = len(record.model_calls)
-    return 1 + calls if isinstance(record, BatchRecord) else _SPANS_OF_REQUEST + calls
+    if isinstance(record, BatchRecord):
+        return 1 + calls
+    return _SPANS_OF_REQUEST + calls + len(record.held_spans or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,12 @@ class SpanBuilder:
 
     resource: Resource
     wall_ns: Callable[[int], int] = to_wall_ns
+
+    def spans_of(self, record: Ledger | BatchRecord | ReadableSpan) -> list[FinishedSpan]:
+        """The spans of whatever has finished."""
+        if isinstance(record, Ledger):
+            return self.request(record)
+        return self.batch(record) if isinstance(record, BatchRecord) else self.user_span(record)
 
     def request(self, ledger: Ledger) -> list[FinishedSpan]:
         """The spans of one finished request, its server span first; none if it is not kept."""
@@ -59,6 +70,9 @@ class SpanBuilder:
                 spans.append(self._span(names.SPAN_OF_STAGE[name], place, interval))
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_place, within))
+        for held in ledger.held_spans or ():
+            if held.end_time is not None:
+                spans.extend(self.user_span(held))
         return spans
 
     def batch(self, record: BatchRecord) -> list[FinishedSpan]:
@@ -82,6 +96,30 @@ class SpanBuilder:
             links=tuple(record.linked),
         )
         return [span, *self._model_spans(record.model_calls, _Place(record.trace_id, record.span_id, None), whole)]
+
+    def user_span(self, span: ReadableSpan) -> list[FinishedSpan]:
+        """One span of the service's own code, less its events: these hold the messages and stacks of exceptions."""
+        context, parent = span.get_span_context(), span.parent
+        if context is None:
+            return []
+        return [
+            FinishedSpan(
+                span.name,
+                span.kind,
+                context.trace_id,
+                context.span_id,
+                parent.span_id if parent is not None else 0,
+                parent is not None and parent.is_remote,
+                context.trace_state.to_header() or None,
+                span.start_time or 0,
+                span.end_time or span.start_time or 0,
+                user_attributes(span.attributes or {}),
+                [(link.context.trace_id, link.context.span_id) for link in span.links],
+                span.status.status_code is StatusCode.ERROR,
+                self.resource,
+                span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
+            )
+        ]
 
     def _server_span(self, ledger: Ledger, stages: Sequence[Stage]) -> FinishedSpan:
         attributes: dict[str, AttributeValue | None] = {

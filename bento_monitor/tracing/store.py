@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from ..conventions import OTEL_SCOPE_NAME, SCOPE_NAME
 from .finished_span import FinishedSpan
 from .store_file import PAGE_BYTES, Budget, delete_oldest, empty_log, log_bytes, open_for_writing, room_pages
 
@@ -152,6 +153,6 @@ def _row(span: FinishedSpan) -> _Row:
         span.start_ns,
         span.end_ns,
         int(span.is_error),
-        json.dumps(span.attributes),
+        json.dumps(span.attributes if span.scope == SCOPE_NAME else span.attributes | {OTEL_SCOPE_NAME: span.scope}),
         json.dumps([[format_trace_id(trace_id), format_span_id(span_id)] for trace_id, span_id in span.links]),
     )

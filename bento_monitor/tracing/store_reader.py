@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..conventions import OTEL_SCOPE_NAME, SCOPE_NAME
 from ..errors import InputError
 from .store_file import open_for_reading
 from .trace_record import SpanLink, SpanRecord, Trace, TraceSummary, summary_of
@@ -114,7 +115,9 @@ def _summary(connection: sqlite3.Connection, server: SpanRecord) -> TraceSummary
 
 
 def _span(row: tuple[Any, ...]) -> SpanRecord:
-    trace_id, span_id, parent_span_id, name, kind, service, start_ns, end_ns, is_error, attributes, links = row
+    trace_id, span_id, parent_span_id, name, kind, service, start_ns, end_ns, is_error, packed, links = row
+    attributes = json.loads(packed)
+    scope = attributes.pop(OTEL_SCOPE_NAME, SCOPE_NAME)
     return SpanRecord(
         trace_id=trace_id,
         span_id=span_id,
@@ -125,6 +128,7 @@ def _span(row: tuple[Any, ...]) -> SpanRecord:
         start_ns=start_ns,
         end_ns=end_ns,
         is_error=bool(is_error),
-        attributes=json.loads(attributes),
+        attributes=attributes,
         links=tuple(SpanLink(*link) for link in json.loads(links)),
+        scope=scope,
     )

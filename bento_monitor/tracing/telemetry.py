@@ -20,6 +20,7 @@ from .propagation import context_with, context_with_batch, start_ledger
 from .rate_limit import TokenBucket
 from .stats import PipelineStats
 from .user_provider import ProviderExporter, find_user_provider
+from .user_spans import set_provider
 
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -43,6 +44,7 @@ class Telemetry:
             60.0,
         )
         self._limit_text = f"{limit:g}"
+        self._takes_user_spans = settings.user_spans and settings.tracing
         # Who samples nothing wants nothing.
         self._late_keep = None if self._sampler is ALWAYS_OFF else _make_late_keep(settings)
         self._pipeline = Pipeline(
@@ -82,6 +84,9 @@ class Telemetry:
             self._sampler = provider.sampler
             self._late_keep = None  # that sampler alone decides
             self._pipeline.replace_exporters(lambda: [ProviderExporter(provider)], lambda: provider.resource)
+        elif self._takes_user_spans:
+            holds = self._late_keep is not None
+            set_provider(self.resource, self._sampler, self._pipeline.submit_user_span, holds=holds)
         return provider is not None
 
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
@@ -97,6 +102,8 @@ class Telemetry:
         """Take a finished request; never blocks."""
         if self._late_keep is not None:
             ledger.kept_late = self._late_keep.reason_for(ledger)
+            if ledger.kept_late is None:
+                ledger.held_spans = None
         self._pipeline.submit(ledger)
         for record, _ in ledger.batches:
             record.leave(ledger)

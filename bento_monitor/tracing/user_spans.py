@@ -1,0 +1,95 @@
+"""Spans of a service's own code where its author has set no tracer provider: they go where ours go.
+
+OpenTelemetry's API gives code without a provider spans that nobody gets. Here they become part of the request's trace;
+those of a request that is not sampled are recorded until it has ended, and go or stay with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
+
+from .ledger import Ledger, current_ledger
+
+MAX_HELD = 64
+"""Spans of one unsampled request that are held until its end."""
+
+
+def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, holds: bool) -> bool:
+    """Make spans of user code ours, if nobody else has: False where a provider is set.
+
+    Args:
+        resource: describes this process.
+        sampler: decides of spans outside of any request; inside, the request's decision holds.
+        take: gets each finished span that is sampled.
+        holds: whether the spans of requests that are not sampled are held.
+    """
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return False
+    provider = TracerProvider(
+        sampler=_HoldingSampler(sampler) if holds else sampler, resource=resource, shutdown_on_exit=False
+    )
+    provider.add_span_processor(_Taking(take))
+    trace.set_tracer_provider(provider)
+    return True
+
+
+class _HoldingSampler(Sampler):
+    """Lets spans be recorded, and not exported, inside a request that is not sampled."""
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Decide as the sampler inside does, but for what is held."""
+        result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        if result.decision is Decision.DROP and _holder_of(trace_id) is not None:
+            return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+        return result
+
+    def get_description(self) -> str:
+        """What decides."""
+        return self._inner.get_description()
+
+
+class _Taking(SpanProcessor):
+    def __init__(self, take: Callable[[ReadableSpan], None]) -> None:
+        self._take = take
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Hold a span that is not sampled on its request's ledger; it may end in another context."""
+        context = span.get_span_context()
+        if not context.trace_flags.sampled:
+            ledger = _holder_of(context.trace_id)
+            if ledger is not None:
+                ledger.held_spans = [*(ledger.held_spans or ()), span]
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand a sampled span over."""
+        context = span.get_span_context()
+        if context is not None and context.trace_flags.sampled:
+            self._take(span)
+
+
+def _holder_of(trace_id: int) -> Ledger | None:
+    """The current request, if it is not sampled, of that trace, and may hold one span more."""
+    ledger = current_ledger.get()
+    if ledger is None or ledger.sampled or ledger.trace_id != trace_id:
+        return None
+    return ledger if ledger.held_spans is None or len(ledger.held_spans) < MAX_HELD else None
