@@ -22,6 +22,7 @@ HTTP_ROUTE: Final = "http.route"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 URL_SCHEME: Final = "url.scheme"
 ERROR_TYPE: Final = "error.type"
+PEER_SERVICE: Final = "peer.service"  # the service that a client span calls
 
 API_NAME: Final = "bento_monitor.api.name"
 BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
@@ -94,6 +95,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         HTTP_RESPONSE_STATUS_CODE,
         URL_SCHEME,
         ERROR_TYPE,
+        PEER_SERVICE,
         API_NAME,
         BATCH_SIZE,
         BATCH_ROWS,

@@ -49,6 +49,10 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag) -> None:
         from .bentoml_hooks.sessions import keep_sessions
 
         keep_sessions()
+    if settings.tracing and holds("client_calls"):
+        from .bentoml_hooks.client_calls import note_calls
+
+        note_calls()
 
 
 def request_id_hook() -> Callable[[int], None] | None:

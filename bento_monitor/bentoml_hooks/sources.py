@@ -53,6 +53,10 @@ TRAFFIC = {
 SESSIONS = {
     "_bentoml_impl.client.proxy2:SessionManager": "a76ebebf3a7b067f",
 }
+# What a call of a dependency goes through.
+CLIENT_CALLS = {
+    "_bentoml_impl.client.proxy2:AsyncClient._call": "a094ce74dbca1077",
+}
 # What starts and stops the listening of a worker.
 CONNECTIONS = {
     "uvicorn.server:Server.startup": "2aa1d70a244bfcf2",
@@ -100,7 +104,15 @@ def source_hash(name: str) -> str:
 
 
 EVERYTHING = (
-    ANSWERS | TRAFFIC | SESSIONS | CONNECTIONS | WRITTEN_ANSWERS | LEGACY_SERVICE | LEGACY_RUNNER | LEGACY_RUNNER_APP
+    ANSWERS
+    | TRAFFIC
+    | SESSIONS
+    | CLIENT_CALLS
+    | CONNECTIONS
+    | WRITTEN_ANSWERS
+    | LEGACY_SERVICE
+    | LEGACY_RUNNER
+    | LEGACY_RUNNER_APP
 )
 
 if __name__ == "__main__":

@@ -128,6 +128,12 @@ def _check_sessions() -> None:
     _expect_unchanged(changed(SESSIONS))
 
 
+def _check_client_calls() -> None:
+    from .sources import CLIENT_CALLS, changed
+
+    _expect_unchanged(changed(CLIENT_CALLS))
+
+
 def _check_connections() -> None:
     from .sources import CONNECTIONS, changed
 
@@ -177,6 +183,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "schema": _check_schema,
     "answers": _check_answers,
     "sessions": _check_sessions,
+    "client_calls": _check_client_calls,
     "connections": _check_connections,
     "legacy_service": _check_legacy_service,
     "legacy_runner": _check_legacy_runner,

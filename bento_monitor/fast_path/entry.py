@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import getrandbits
 
 from ..guard import Guard
-from ..tracing.ledger import Connection, Ledger, current_ledger
+from ..tracing.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
 from ..worker import WorkerMonitor
 from .exchange import METRICS_PATH
 from .path import FastPath
@@ -169,7 +169,7 @@ class Entry:
             ledger.error_type = type(error).__qualname__
             if not _was_left(ledger, error):
                 raise
-            ledger.error_type = "ClientDisconnect"
+            ledger.error_type = CLIENT_LEFT
         finally:
             self._worker.in_flight -= 1
             leave()
@@ -190,6 +190,8 @@ class Entry:
         await self._application(scope, receive, stamped_send)
 
     def _finish(self, ledger: Ledger) -> None:
+        if ledger.error_type is None and ledger.is_client_gone:  # before the answer was whole
+            ledger.error_type = CLIENT_LEFT
         ledger.connection = None  # it leads back to the ledger by its scope: a cycle, for the collector to find
         try:
             now_ns = time.monotonic_ns()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .ledger import Ledger
+from .ledger import CLIENT_LEFT, Ledger
 from .rate_limit import TokenBucket
 
 FAILED, SLOW, FIRST = "failed", "slow", "first"
 REASONS = (FAILED, SLOW, FIRST)
 
-_CLIENT_LEFT = "ClientDisconnect"
 _MAX_KINDS = 1_000
 # The border of the slowest hundredth of a route: it rises by this part with each request above it, and falls by a
 # hundredth of that with each below, so that one in a hundred lies above wherever it comes to rest.
@@ -47,7 +46,7 @@ class LateKeep:
         is_slow = SLOW in self._reasons and self._is_slow(ledger)
         is_first = FIRST in self._reasons and self._is_first(ledger)
         if FAILED in self._reasons and (
-            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != _CLIENT_LEFT)
+            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_LEFT)
         ):
             return FAILED
         return FIRST if is_first else SLOW if is_slow else None

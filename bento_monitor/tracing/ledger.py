@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .captured import CapturedInput
 
 
+CLIENT_LEFT = "ClientDisconnect"
+"""The `error_type` of a request whose client had gone before its answer was whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """One call of a model by a runner, in monotonic nanoseconds.
@@ -31,6 +35,20 @@ class ModelCall:
     rows: int
     span_id: int = 0
     error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call of another service, in monotonic nanoseconds, and where its span lies."""
+
+    started_ns: int
+    ended_ns: int
+    service: str
+    method: str
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    error_type: str | None
 
 
 class BatchRecord:
@@ -53,6 +71,7 @@ class BatchRecord:
         "members_left",
         "model_calls",
         "rows",
+        "service_calls",
         "size",
         "span_id",
         "started_ns",
@@ -75,6 +94,7 @@ class BatchRecord:
         self.ended_ns = 0
         self.error_type: str | None = None
         self.model_calls: list[ModelCall] = []
+        self.service_calls: Sequence[ServiceCall] = ()
 
     def leave(self, member: Ledger) -> None:
         """A request of it has ended."""
@@ -136,6 +156,7 @@ class Ledger:
         "sent_ns",
         "serialize_started_ns",
         "serialized_ns",
+        "service_calls",
         "span_id",
         "started_ns",
         "status",
@@ -165,6 +186,7 @@ class Ledger:
         self.kept_late: str | None = None
         self.held_spans: list[ReadableSpan] | None = None
         self.model_calls: list[ModelCall] = []
+        self.service_calls: Sequence[ServiceCall] = ()
         self.captured: CapturedInput | None = None
         self.is_held = False
         self.loop_lag_ns = 0

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from .. import conventions as names
 from .clock import to_wall_ns
 from .finished_span import FinishedSpan
-from .ledger import BatchRecord, Ledger, ModelCall
+from .ledger import BatchRecord, Ledger, ModelCall, ServiceCall
 from .privacy import AttributeValue, allowed_attributes, user_attributes
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
@@ -35,7 +35,7 @@ def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
     """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
     if isinstance(record, ReadableSpan):
         return 1
-    calls = len(record.model_calls)
+    calls = len(record.model_calls) + len(record.service_calls)
     if isinstance(record, BatchRecord):
         return 1 + calls
     return _SPANS_OF_REQUEST + calls + len(record.held_spans or ())
@@ -70,6 +70,7 @@ class SpanBuilder:
                 spans.append(self._span(names.SPAN_OF_STAGE[name], place, interval))
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_place, within))
+        spans.extend(self._call_spans(ledger.service_calls, request_interval(ledger), ledger.trace_state))
         for held in ledger.held_spans or ():
             if held.end_time is not None:
                 spans.extend(self.user_span(held))
@@ -95,7 +96,8 @@ class SpanBuilder:
             },
             links=tuple(record.linked),
         )
-        return [span, *self._model_spans(record.model_calls, _Place(record.trace_id, record.span_id, None), whole)]
+        models = self._model_spans(record.model_calls, _Place(record.trace_id, record.span_id, None), whole)
+        return [span, *models, *self._call_spans(record.service_calls, whole, None)]
 
     def user_span(self, span: ReadableSpan) -> list[FinishedSpan]:
         """One span of the service's own code, less its events: these hold the messages and stacks of exceptions."""
@@ -179,6 +181,25 @@ class SpanBuilder:
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
                     names.BATCH_ROWS: call.rows,
+                    names.ERROR_TYPE: call.error_type,
+                },
+            )
+            for call in calls
+        ]
+
+    def _call_spans(
+        self, calls: Iterable[ServiceCall], within: Interval, trace_state: str | None
+    ) -> list[FinishedSpan]:
+        return [
+            self._span(
+                f"{call.service}/{call.method}",
+                _Place(call.trace_id, call.parent_span_id, trace_state),
+                within.clamped(call.started_ns, call.ended_ns),
+                span_id=call.span_id,
+                kind=SpanKind.CLIENT,
+                attributes={
+                    names.PEER_SERVICE: call.service,
+                    names.API_NAME: call.method,
                     names.ERROR_TYPE: call.error_type,
                 },
             )
