@@ -39,7 +39,11 @@ class FloodOutcome:
 
 def run_flood(seconds: float, rate_rps: float, home: Path) -> FloodOutcome:
     """Send requests that all ask to be traced, at many times the limit."""
-    limits = {"BENTO_MONITOR_TRACE_RATE_LIMIT": str(_RATE_PER_S), "BENTO_MONITOR_TRACE_RATE_BURST": str(_BURST)}
+    limits = {
+        "BENTO_MONITOR_TRACE_RATE_LIMIT": str(_RATE_PER_S),
+        "BENTO_MONITOR_TRACE_RATE_BURST": str(_BURST),
+        "BENTO_MONITOR_TRACE_KEEP": "",  # which has a limit of its own
+    }
     header = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
     with OtlpReceiver() as receiver:
         with start_server(server_spec(home, receiver, limits)) as server, watched(monitor_home(home)) as watch:
