@@ -28,6 +28,8 @@ def server_spec(
 ) -> ServerSpec:
     """A monitored server in a home of its own, which exports to the receiver; every request is traced."""
     own = {"BENTO_MONITOR_HOME": str(monitor_home(home)), "BENTO_MONITOR_TRACE_RATE_LIMIT": "0"}
+    # As it is where nobody sets it; whoever makes the faults may have to do without, since it forks amid gRPC's calls.
+    own["GRPC_ENABLE_FORK_SUPPORT"] = "1"
     home.mkdir(exist_ok=True)
     exported = {} if receiver is None else receiver.environment
     return ServerSpec(

@@ -6,6 +6,7 @@ import os
 import time
 
 import bentoml
+from fault_child import ChildEnd
 
 from bento_monitor.tracing.telemetry import Telemetry
 
@@ -42,7 +43,7 @@ class Faulted:
         """Fork, as user code may; the child traces requests of its own, hands them over and ends; its exit code."""
         child = os.fork()
         if child == 0:
-            code = 1
+            code = ChildEnd.RAISED
             try:
                 code = _trace_in_child(x)
             finally:
@@ -50,7 +51,7 @@ class Faulted:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _trace_in_child(count: int) -> int:
+def _trace_in_child(count: int) -> ChildEnd:
     telemetry = _made[-1]
     for _ in range(count):
         ledger = telemetry.start_ledger([], time.monotonic_ns(), "GET", "/in_child")
@@ -58,4 +59,6 @@ def _trace_in_child(count: int) -> int:
     is_flushed = telemetry.flush(_WAIT_S)
     telemetry.shutdown(_WAIT_S)
     lane = telemetry.stats().exporters[0]
-    return 0 if is_flushed and lane.exported == count else 2
+    if not is_flushed:
+        return ChildEnd.NOT_IN_TIME
+    return {lane.exported: ChildEnd.EXPORTED, lane.dropped: ChildEnd.DROPPED}.get(count, ChildEnd.MISCOUNTED)

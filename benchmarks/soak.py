@@ -7,6 +7,7 @@ the soak with exit code 1.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -93,6 +94,8 @@ def _broken(name: str, seconds: float, rate_rps: float, home: Path) -> Row:
 def main() -> int:
     """Run the rows that are asked for; 0 if every goal was met. Whatever fails, the rest is written."""
     options = read_options()
+    # The receivers are in this process, which starts servers: gRPC in a child ends it now and then, before its exec.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     every = rows(options.scale, options.rate)
     chosen = options.only.split("; ") if options.only else list(every)
     if unknown := set(chosen) - set(every):

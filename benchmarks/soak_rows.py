@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fault_child import ChildEnd
 from fault_collector import Outcome
 from fault_flood import FloodOutcome, heavy_headers, parse_cost_us
 from fault_fork import ForkOutcome
@@ -81,11 +82,13 @@ def kill_row(outcome: KillOutcome) -> Row:
 
 def fork_row(outcome: ForkOutcome) -> Row:
     """User code that forks."""
+    in_order = (ChildEnd.EXPORTED, ChildEnd.DROPPED)  # over gRPC
     figures = {
         **_answers(outcome.answers),
         "forks": Figure(len(outcome.exit_codes), "forks"),
         "amid_an_export": Figure(outcome.forks_amid_export, "forks"),
-        "children_that_failed": _none(sum(code != 0 for code in outcome.exit_codes), "forks"),
+        "children_that_exported": Figure(outcome.exit_codes.count(ChildEnd.EXPORTED), "forks"),
+        "children_that_failed": _none(sum(code not in in_order for code in outcome.exit_codes), "forks"),
         "duplicates": _none(outcome.duplicates, "spans"),
     }
     return Row(figures, {"exit_codes": outcome.exit_codes})

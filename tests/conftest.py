@@ -9,6 +9,14 @@ from typing import NoReturn
 import pytest
 
 
+def pytest_configure() -> None:
+    """Keep gRPC from starting its threads again in the children of this process, where some of its receivers run.
+
+    It does so between the fork and the exec of a server, whose files are closed there, and then aborts now and then.
+    """
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _environment_of_its_own() -> Iterator[None]:
     """Neither a person's telemetry settings nor BentoML's usage reports reach a test, or a process that it starts."""

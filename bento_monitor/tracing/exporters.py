@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from ..errors import InputError
 from ..settings import MonitorSettings, OtlpProtocol, TelemetryEnvironment, read_telemetry_environment
-from .finished_span import FinishedSpanExporter
+from .finished_span import FinishedSpan, FinishedSpanExporter
 from .sdk_spans import ConsoleExporter
 from .store import StoreSpanExporter
 from .store_file import store_path
 
 
 def make_exporters(
-    settings: MonitorSettings, environment: TelemetryEnvironment | None = None
+    settings: MonitorSettings, environment: TelemetryEnvironment | None = None, *, is_forked: bool = False
 ) -> list[FinishedSpanExporter]:
     """The exporters that the environment names; the embedded store where it names none; none if it is switched off.
+
+    Args:
+        settings: where the store is, and how large.
+        environment: the variables; None reads them.
+        is_forked: this process was forked from one with exporters, whatever thread it was in.
 
     Raises:
         InputError: an exporter of `OTEL_TRACES_EXPORTER` is not known.
@@ -32,7 +38,7 @@ def make_exporters(
     if not named:
         return [StoreSpanExporter(store_path(settings.home), settings.trace_store_max_bytes)]
     makers: dict[str, Callable[[], FinishedSpanExporter]] = {
-        "otlp": lambda: _otlp_exporter(environment.otlp_protocol),
+        "otlp": lambda: _otlp_exporter(environment.otlp_protocol, is_forked=is_forked),
         "console": ConsoleExporter,
     }
     for name in named:
@@ -41,7 +47,25 @@ def make_exporters(
     return [makers[name]() for name in dict.fromkeys(named)]
 
 
-def _otlp_exporter(protocol: OtlpProtocol) -> FinishedSpanExporter:
+class NoGrpcAfterFork:
+    """Loses every span: gRPC ends a process that was forked amid a call and uses it, by SIGABRT, one time in five."""
+
+    def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
+        """Lose them.
+
+        Raises:
+            RuntimeError: always; the message says what to set instead.
+        """
+        raise RuntimeError("a forked process cannot use gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+
+def _otlp_exporter(protocol: OtlpProtocol, *, is_forked: bool) -> FinishedSpanExporter:
+    # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
+    if protocol == "grpc" and is_forked:
+        return NoGrpcAfterFork()
     if protocol == "grpc":
         from .otlp_grpc import OtlpGrpcExporter
 

@@ -199,8 +199,9 @@ class Pipeline:
             _LOGGER.warning("Stopped with %d requests and batches and %d spans not exported.", lost, stuck)
 
     def _close_exporters(self) -> None:
-        for lane in self._lanes:
-            lane.close()
+        if self._pid == os.getpid():  # a forked child that has traced nothing still has its parent's
+            for lane in self._lanes:
+                lane.close()
 
     def _run(self) -> None:
         # What exporters call must not be traced: each export would make spans, and these another export.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 
 from opentelemetry import context as otel_context
@@ -47,8 +48,9 @@ class Telemetry:
         self._takes_user_spans = settings.user_spans and settings.tracing
         # Who samples nothing wants nothing.
         self._late_keep = None if self._sampler is ALWAYS_OFF else _make_late_keep(settings)
+        made_in = os.getpid()
         self._pipeline = Pipeline(
-            lambda: make_exporters(settings),
+            lambda: make_exporters(settings, is_forked=os.getpid() != made_in),
             lambda: make_resource(service),
             settings.trace_queue_size,
             AccountWriter(settings.home, service),

@@ -158,6 +158,14 @@ def test_grpc_is_spoken_where_the_protocol_says_so(settings: MonitorSettings) ->
     exporter.shutdown()
 
 
+def test_a_forked_process_does_not_use_grpc_and_is_told_what_to_set(settings: MonitorSettings) -> None:
+    environment = TelemetryEnvironment(False, ("otlp",), True, "grpc")
+    (exporter,) = make_exporters(settings, environment, is_forked=True)
+    with pytest.raises(RuntimeError, match="OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"):
+        exporter.export([])
+    exporter.shutdown()
+
+
 def test_an_unknown_exporter_is_said_in_one_sentence(settings: MonitorSettings) -> None:
     environment = TelemetryEnvironment(False, ("zipkin",), False, "http/protobuf")
     with pytest.raises(InputError, match="OTEL_TRACES_EXPORTER='zipkin' is not supported: use otlp, console or none"):

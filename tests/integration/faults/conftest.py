@@ -25,7 +25,6 @@ ROWS: Mapping[str, Callable[[Path], Any]] = {
     **{name: partial(run_collector_fault, name, SHORT) for name in collector_faults(SHORT)},
     **{f"broken: {name}": partial(run_broken, hooks, 3.0, 60.0) for name, hooks in GROUPS.items()},
     "fork": lambda home: run_forks(4, 60.0, "http/protobuf", home),
-    "fork, grpc": lambda home: run_forks(4, 60.0, "grpc", home),
     "flood": lambda home: run_flood(4.0, 300.0, home),
     "heavy headers": run_heavy_headers,
     "no disk": lambda home: run_without_disk(2.0, 60.0, home),
