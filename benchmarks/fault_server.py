@@ -28,8 +28,8 @@ def server_spec(
 ) -> ServerSpec:
     """A monitored server in a home of its own, which exports to the receiver; every request is traced."""
     own = {"BENTO_MONITOR_HOME": str(monitor_home(home)), "BENTO_MONITOR_TRACE_RATE_LIMIT": "0"}
-    # As it is where nobody sets it; whoever makes the faults may have to do without, since it forks amid gRPC's calls.
-    own["GRPC_ENABLE_FORK_SUPPORT"] = "1"
+    # As where nobody has set it: whoever makes the faults has switched it off for itself, since it forks amid calls.
+    own["GRPC_ENABLE_FORK_SUPPORT"] = ""
     home.mkdir(exist_ok=True)
     exported = {} if receiver is None else receiver.environment
     return ServerSpec(

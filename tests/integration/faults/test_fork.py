@@ -1,4 +1,4 @@
-"""User code that forks while an export is under way, over HTTP: gRPC itself does not bear forks amid its calls."""
+"""User code that forks while an export is under way."""
 
 from __future__ import annotations
 
