@@ -68,12 +68,8 @@ class Collector:
 
     def _watch(self, phase: str, info: dict[str, int]) -> None:
         """Python calls this around every collection, on whichever thread it happened to come."""
-        if phase != "stop" or self._guard.is_open:
-            return
-        try:
-            self._look(info)
-        except Exception as error:
-            self._guard.record(error)
+        if phase == "stop":
+            self._guard.run(self._look, info)
 
     def _look(self, info: dict[str, int]) -> None:
         if info["generation"] > 0:

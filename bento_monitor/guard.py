@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -19,6 +20,14 @@ class Guard:
     def is_open(self) -> bool:
         """Whether the part is switched off."""
         return self.failures >= self._limit
+
+    def run(self, step: Callable[..., object], *args: object) -> None:
+        """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""
+        if not self.is_open:
+            try:
+                step(*args)
+            except Exception as error:
+                self.record(error)
 
     def record(self, error: Exception) -> None:
         """Count one failure."""

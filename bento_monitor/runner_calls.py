@@ -9,13 +9,10 @@ from contextlib import contextmanager
 from random import getrandbits
 from typing import Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
-
 from .guard import Guard
 from .runner import row_count
 from .tracing.ledger import BatchRecord, Ledger, ModelCall, current_batch, current_ledger
-from .tracing.propagation import batch_span_context_of, span_context_of
+from .tracing.propagation import batch_span_context_of, call_span, span_context_of
 
 _GUARD = Guard("Recording a runner's call", limit=sys.maxsize)
 
@@ -50,11 +47,10 @@ class RunnerCall:
         if self._target is None or not self._span_id:
             yield
             return
-        token = otel_context.attach(set_span_in_context(NonRecordingSpan(self._span_context(self._target))))
-        try:
+        target = self._target
+        parent = span_context_of(target) if isinstance(target, Ledger) else batch_span_context_of(target)
+        with call_span(parent, self._span_id):
             yield
-        finally:
-            otel_context.detach(token)
 
     def end(self, error_type: str | None) -> None:
         """The call has ended."""
@@ -76,7 +72,3 @@ class RunnerCall:
             self._target.model_calls.append(call)
         except Exception as error:  # a shape that cannot be read
             _GUARD.record(error)
-
-    def _span_context(self, target: Ledger | BatchRecord) -> SpanContext:
-        parent = span_context_of(target) if isinstance(target, Ledger) else batch_span_context_of(target)
-        return SpanContext(parent.trace_id, self._span_id, False, parent.trace_flags, parent.trace_state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from .batching import BatchDispatcher
@@ -74,19 +73,12 @@ class WorkerMonitor:
 
     def enter_batch(self, record: BatchRecord) -> None:
         """Put the batch span's context in place, inside the batch's own context; never raises."""
-        self._guard_batch(self.telemetry.enter_batch, record)
+        self._batch_guard.run(self.telemetry.enter_batch, record)
 
     def batch_done(self, record: BatchRecord) -> None:
         """Hand a finished batch to the pipeline, and count it; never raises."""
-        self._guard_batch(self.telemetry.finish_batch, record)
+        self._batch_guard.run(self.telemetry.finish_batch, record)
         self.metrics.note_batch(record)
-
-    def _guard_batch(self, hook: Callable[[BatchRecord], None], record: BatchRecord) -> None:
-        if not self._batch_guard.is_open:
-            try:
-                hook(record)
-            except Exception as error:
-                self._batch_guard.record(error)
 
     def finish(self, ledger: Ledger) -> None:
         """Hand a finished request to the pipeline, and count it."""

@@ -104,69 +104,16 @@ def _check_joined_writes() -> None:
     _expect("the protocol's parts", kept & set(protocol.__init__.__code__.co_names), kept)
 
 
-def _check_traffic() -> None:
-    from .sources import TRAFFIC, changed
+def _unchanged(table: str) -> Callable[[], None]:
+    """The check that the source of all that a table of `sources` names is the one that is known."""
 
-    _expect_unchanged(changed(TRAFFIC))
+    def check() -> None:
+        from . import sources
 
+        if names := sources.changed(getattr(sources, table)):
+            raise LookupError(f"the source has changed of {', '.join(names)}")
 
-def _check_schema() -> None:
-    from .sources import SCHEMA, changed
-
-    _expect_unchanged(changed(SCHEMA))
-
-
-def _check_answers() -> None:
-    from .sources import ANSWERS, changed
-
-    _expect_unchanged(changed(ANSWERS))
-
-
-def _check_sessions() -> None:
-    from .sources import SESSIONS, changed
-
-    _expect_unchanged(changed(SESSIONS))
-
-
-def _check_client_calls() -> None:
-    from .sources import CLIENT_CALLS, changed
-
-    _expect_unchanged(changed(CLIENT_CALLS))
-
-
-def _check_connections() -> None:
-    from .sources import CONNECTIONS, changed
-
-    _expect_unchanged(changed(CONNECTIONS))
-
-
-def _check_written_answers() -> None:
-    from .sources import WRITTEN_ANSWERS, changed
-
-    _expect_unchanged(changed(WRITTEN_ANSWERS))
-
-
-def _check_legacy_service() -> None:
-    from .sources import LEGACY_SERVICE, changed
-
-    _expect_unchanged(changed(LEGACY_SERVICE))
-
-
-def _check_legacy_runner() -> None:
-    from .sources import LEGACY_RUNNER, changed
-
-    _expect_unchanged(changed(LEGACY_RUNNER))
-
-
-def _check_legacy_runner_app() -> None:
-    from .sources import LEGACY_RUNNER_APP, changed
-
-    _expect_unchanged(changed(LEGACY_RUNNER_APP))
-
-
-def _expect_unchanged(names: list[str]) -> None:
-    if names:
-        raise LookupError(f"the source has changed of {', '.join(names)}")
+    return check
 
 
 _CHECKS: dict[str, Callable[[], None]] = {
@@ -178,16 +125,16 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "read_stamp": _check_read_stamp,
     "head_limits": _check_head_limits,
     "joined_writes": _check_joined_writes,
-    "written_answers": _check_written_answers,
-    "traffic": _check_traffic,
-    "schema": _check_schema,
-    "answers": _check_answers,
-    "sessions": _check_sessions,
-    "client_calls": _check_client_calls,
-    "connections": _check_connections,
-    "legacy_service": _check_legacy_service,
-    "legacy_runner": _check_legacy_runner,
-    "legacy_runner_app": _check_legacy_runner_app,
+    "written_answers": _unchanged("WRITTEN_ANSWERS"),
+    "traffic": _unchanged("TRAFFIC"),
+    "schema": _unchanged("SCHEMA"),
+    "answers": _unchanged("ANSWERS"),
+    "sessions": _unchanged("SESSIONS"),
+    "client_calls": _unchanged("CLIENT_CALLS"),
+    "connections": _unchanged("CONNECTIONS"),
+    "legacy_service": _unchanged("LEGACY_SERVICE"),
+    "legacy_runner": _unchanged("LEGACY_RUNNER"),
+    "legacy_runner_app": _unchanged("LEGACY_RUNNER_APP"),
 }
 
 

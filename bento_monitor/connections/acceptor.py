@@ -135,7 +135,7 @@ class Acceptor:
         return waiting
 
     def _open(self, accepted: socket.socket) -> None:
-        self._tell(self._counts.note_accepted)
+        self._guard.run(self._counts.note_accepted)
         accepted.setblocking(False)
         self._opening.add(accepted)
         self._publish()
@@ -169,15 +169,7 @@ class Acceptor:
         return len(self.connections) + sum(1 for each in self._opening if each not in self.connections)
 
     def _publish(self) -> None:
-        self._tell(lambda: self._counts.publish(self._held()))
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        """Tell the other workers something; a connection does not depend on it."""
-        if not self._guard.is_open:
-            try:
-                what()
-            except Exception as error:
-                self._guard.record(error)
+        self._guard.run(lambda: self._counts.publish(self._held()))
 
     def _listen(self) -> None:
         if not self._is_listening:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..guard import Guard
+from ..in_steps import take_in_steps
 from .exchange import Exchange
 
 _INTERVAL_S = 0.05
-# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
 _STEP = 64
-_YIELD_S = 0.0002
 # More may wait only for as long as a request takes to write them itself: no line is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 
@@ -79,11 +77,8 @@ class ExchangeRecords:
 
     def answer(self, exchange: Exchange) -> None:
         """The last byte of its answer is about to be sent, in the request's context: it is written from now on."""
-        if self._access_log is not None and not self._note_guard.is_open:
-            try:
-                self._access_log.note(exchange)
-            except Exception as error:
-                self._note_guard.record(error)
+        if self._access_log is not None:
+            self._note_guard.run(self._access_log.note, exchange)
         exchange.close()
         self._ended.append(exchange)
         if len(self._ended) > _MAX_WAITING:
@@ -96,24 +91,15 @@ class ExchangeRecords:
     def flush(self) -> None:
         """Write everything that has ended until now."""
         with self._lock:
-            left = len(self._ended)
-            while left > 0:
-                ended = [self._ended.popleft() for _ in range(min(left, _STEP))]
-                left -= len(ended)
+            for ended in take_in_steps(self._ended, _STEP):
                 self._write(ended)
-                if left > 0:
-                    time.sleep(_YIELD_S)
             if self._series is not None:
                 self._shown = dict(self._in_progress)
                 self._series.show_in_progress(self._shown)
 
     def _write(self, ended: Sequence[Exchange]) -> None:
         for writer, guard in self._writers:
-            try:
-                if not guard.is_open:
-                    writer.write(ended)
-            except Exception as error:
-                guard.record(error)
+            guard.run(writer.write, ended)
         for exchange in ended:
             # The request's context leads to its `send`, and that to the exchange: a cycle, for the collector to find.
             exchange.context = None

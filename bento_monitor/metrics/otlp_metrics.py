@@ -37,7 +37,6 @@ from .series_cap import OVERFLOW, CappedSeries
 _LOGGER = logging.getLogger("bento_monitor")
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
-_MAX_SERIES = 1_000
 _LABELS = {
     names.METRIC_REQUEST_DURATION: ("http.route", "http.response.status_code"),
     names.METRIC_STAGE_DURATION: ("http.route", "bento_monitor.stage"),
@@ -70,7 +69,7 @@ class OtlpMetrics:
         self._resource = Resource.get_empty()
         self._interval_s = interval_s
         self._lock = threading.Lock()
-        self._series = {metric: CappedSeries(_Series, _MAX_SERIES) for metric in _LABELS}
+        self._series = {metric: CappedSeries(_Series) for metric in _LABELS}
         self._levels: tuple[Levels, dict[str, float]] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -13,7 +13,6 @@ from .exposition import observe_many
 from .request_metrics import Exemplar, Levels
 from .series_cap import CappedSeries
 
-_MAX_SERIES = 1_000  # of one metric: 80 APIs with all of their stages
 _SECONDS = tuple(2.0**exponent for exponent in range(-17, 8))  # 8 us to 128 s
 _SIZES = tuple(2.0**exponent for exponent in range(11))  # 1 to 1024
 _HISTOGRAMS = {
@@ -48,8 +47,7 @@ class PrometheusSeries:
         for metric in _HISTOGRAMS:
             histogram = _histogram(metric)
             self._histograms[metric] = CappedSeries(
-                lambda labels, histogram=histogram: histogram.labels(self._service, *labels),  # type: ignore[misc]
-                _MAX_SERIES,
+                lambda labels, histogram=histogram: histogram.labels(self._service, *labels)  # type: ignore[misc]
             )
 
     def observe(

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from .. import conventions as names
 from ..guard import Guard
+from ..in_steps import take_in_steps
 from ..tracing.ledger import BatchRecord, Ledger
 from .stage_table import stage_durations_s
 
 _INTERVAL_S = 0.25
-# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
 _STEP = 128
-_YIELD_S = 0.0002
 # More may wait only for as long as a request takes to count them itself: none is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 
@@ -99,16 +98,11 @@ class RequestMetrics:
     def flush(self) -> None:
         """Count everything that has ended until now, and show the levels."""
         with self._lock:
-            left = len(self._ledgers)
-            while left > 0:
-                ledgers = [self._ledgers.popleft() for _ in range(min(left, _STEP))]
-                left -= len(ledgers)
-                self._guarded(lambda ledgers=ledgers: self._count(ledgers))  # type: ignore[misc]
-                if left > 0:
-                    time.sleep(_YIELD_S)
-            batches = [self._batches.popleft() for _ in range(len(self._batches))]
-            self._guarded(lambda: self._count_batches(batches))
-            self._guarded(self._show)
+            for ledgers in take_in_steps(self._ledgers, _STEP):
+                self._guard.run(self._count, ledgers)
+            for batches in take_in_steps(self._batches, _STEP):
+                self._guard.run(self._count_batches, batches)
+            self._guard.run(self._show)
 
     def stop(self) -> None:
         """Count what is left, and end the thread."""
@@ -117,18 +111,11 @@ class RequestMetrics:
             self._thread.join(timeout=1.0)
             self.flush()
             for sink in self._sinks:
-                self._guarded(sink.stop)
+                self._guard.run(sink.stop)
 
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_S):
             self.flush()
-
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            if not self._guard.is_open:
-                step()
-        except Exception as error:
-            self._guard.record(error)
 
     def _count(self, ledgers: Sequence[Ledger]) -> None:
         stages_s, totals_s = stage_durations_s(ledgers)

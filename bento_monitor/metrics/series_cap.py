@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+MAX_SERIES = 1_000
+"""Of one metric: 80 APIs with all of their stages."""
+
 OVERFLOW = "overflow"
 """The value of every label of the series that all share who come too late."""
 
@@ -14,7 +17,7 @@ Series = TypeVar("Series")
 class CappedSeries(Generic[Series]):
     """Series by their labels, `limit` of them at most, and one more for all others."""
 
-    def __init__(self, make: Callable[[tuple[str, ...]], Series], limit: int) -> None:
+    def __init__(self, make: Callable[[tuple[str, ...]], Series], limit: int = MAX_SERIES) -> None:
         self._make = make
         self._limit = limit
         self._made: dict[tuple[str, ...], Series] = {}

@@ -94,7 +94,7 @@ class BatchRecord:
         self.ended_ns = 0
         self.error_type: str | None = None
         self.model_calls: list[ModelCall] = []
-        self.service_calls: Sequence[ServiceCall] = ()
+        self.service_calls: list[ServiceCall] = []
 
     def leave(self, member: Ledger) -> None:
         """A request of it has ended."""
@@ -184,9 +184,9 @@ class Ledger:
         self.batch_rows = 0
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
         self.kept_late: str | None = None
-        self.held_spans: list[ReadableSpan] | None = None
+        self.held_spans: list[ReadableSpan] = []
         self.model_calls: list[ModelCall] = []
-        self.service_calls: Sequence[ServiceCall] = ()
+        self.service_calls: list[ServiceCall] = []
         self.captured: CapturedInput | None = None
         self.is_held = False
         self.loop_lag_ns = 0

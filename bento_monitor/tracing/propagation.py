@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from random import getrandbits
@@ -21,10 +22,12 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
     TraceFlags,
     set_span_in_context,
+    use_span,
 )
 
 from .ledger import BatchRecord, Ledger
@@ -149,6 +152,12 @@ def span_context_of(ledger: Ledger) -> SpanContext:
 def context_with(ledger: Ledger) -> Context:
     """The current context with the request's server span in it: what starts inside it becomes its child."""
     return set_span_in_context(NonRecordingSpan(span_context_of(ledger)))
+
+
+def call_span(parent: SpanContext, span_id: int) -> AbstractContextManager[Span]:
+    """Where the span of a call, below `parent`, is the current one, so that what is sent says so."""
+    context = SpanContext(parent.trace_id, span_id, False, parent.trace_flags, parent.trace_state)
+    return use_span(NonRecordingSpan(context), record_exception=False, set_status_on_exception=False)
 
 
 def batch_span_context_of(record: BatchRecord) -> SpanContext:

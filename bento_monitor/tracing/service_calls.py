@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import getrandbits
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from .ledger import ServiceCall, current_batch, current_ledger
+from .propagation import call_span
 
 
 @contextmanager
@@ -23,19 +22,16 @@ def noted_call(service: str, method: str) -> Iterator[None]:
         yield
         return
     span_id = getrandbits(64) or 1
-    context = SpanContext(parent.trace_id, span_id, False, parent.trace_flags, parent.trace_state)
-    token = otel_context.attach(set_span_in_context(NonRecordingSpan(context)))
     started_ns, error_type = time.monotonic_ns(), None
     try:
-        yield
+        with call_span(parent, span_id):
+            yield
     except BaseException as error:
         error_type = type(error).__qualname__
         raise
     finally:
-        otel_context.detach(token)
-        target.service_calls = [
-            *target.service_calls,
+        target.service_calls.append(
             ServiceCall(
                 started_ns, time.monotonic_ns(), service, method, parent.trace_id, span_id, parent.span_id, error_type
-            ),
-        ]
+            )
+        )

@@ -38,7 +38,7 @@ def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
     calls = len(record.model_calls) + len(record.service_calls)
     if isinstance(record, BatchRecord):
         return 1 + calls
-    return _SPANS_OF_REQUEST + calls + len(record.held_spans or ())
+    return _SPANS_OF_REQUEST + calls + len(record.held_spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class SpanBuilder:
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_place, within))
         spans.extend(self._call_spans(ledger.service_calls, request_interval(ledger), ledger.trace_state))
-        for held in ledger.held_spans or ():
+        for held in ledger.held_spans:
             if held.end_time is not None:
                 spans.extend(self.user_span(held))
         return spans

@@ -78,6 +78,8 @@ class Telemetry:
     def adopt_user_provider(self) -> bool:
         """Let spans go through the tracer provider that the user has set, and its sampler decide; False without one.
 
+        Without one, spans of the user's code go where ours go, unless the settings leave them to the user.
+
         Call it once the user's code has started, and before the first request: user spans then lie under ours in one
         trace, of one resource, and nothing is exported twice.
         """
@@ -105,7 +107,7 @@ class Telemetry:
         if self._late_keep is not None:
             ledger.kept_late = self._late_keep.reason_for(ledger)
             if ledger.kept_late is None:
-                ledger.held_spans = None
+                ledger.held_spans.clear()
         self._pipeline.submit(ledger)
         for record, _ in ledger.batches:
             record.leave(ledger)

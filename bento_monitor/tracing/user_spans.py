@@ -78,7 +78,7 @@ class _Taking(SpanProcessor):
         if not context.trace_flags.sampled:
             ledger = _holder_of(context.trace_id)
             if ledger is not None:
-                ledger.held_spans = [*(ledger.held_spans or ()), span]
+                ledger.held_spans.append(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a sampled span over."""
@@ -92,4 +92,4 @@ def _holder_of(trace_id: int) -> Ledger | None:
     ledger = current_ledger.get()
     if ledger is None or ledger.sampled or ledger.trace_id != trace_id:
         return None
-    return ledger if ledger.held_spans is None or len(ledger.held_spans) < MAX_HELD else None
+    return ledger if len(ledger.held_spans) < MAX_HELD else None

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that stands still until a test moves it, and a request that is being served."""
 
 import asyncio
 import selectors
@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
+
+from bento_monitor.tracing.ledger import Ledger, current_ledger
 
 T = TypeVar("T")
 
@@ -60,3 +62,12 @@ def clock() -> Iterator[Clock]:
     made = Clock()
     yield made
     made.close()
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    """The ledger of the request that is being served; it is sampled."""
+    made = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    token = current_ledger.set(made)
+    yield made
+    current_ledger.reset(token)

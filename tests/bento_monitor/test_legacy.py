@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import bentoml
@@ -13,7 +12,7 @@ import pytest
 from bento_monitor import monitored, monitored_runner
 from bento_monitor.bentoml_hooks import legacy_runner
 from bento_monitor.fast_path.entry import Entry
-from bento_monitor.tracing.ledger import Ledger, current_ledger
+from bento_monitor.tracing.ledger import Ledger
 
 # BentoML warns of what it has before 1.2, and its import of services is warned of by pathspec.
 pytestmark = [
@@ -35,14 +34,6 @@ class Doubling(bentoml.legacy.Runnable):
 
 def make_runner() -> Any:
     return bentoml.legacy.Runner(Doubling, name="doubling")
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    made = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
-    token = current_ledger.set(made)
-    yield made
-    current_ledger.reset(token)
 
 
 def test_a_runner_stays_the_same_object_of_the_same_kind() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,20 +14,12 @@ from pydantic import BaseModel, ValidationError
 from bento_monitor.errors import InputError
 from bento_monitor.settings import MonitorSettings, load_settings
 from bento_monitor.tracing.captured import LONGEST, InputCapture, choose_captures, unknown_fields
-from bento_monitor.tracing.ledger import Ledger, current_ledger
+from bento_monitor.tracing.ledger import Ledger
 
 
 class Person(BaseModel):
     name: str
     age: int
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    made = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
-    token = current_ledger.set(made)
-    yield made
-    current_ledger.reset(token)
 
 
 def captured(ledger: Ledger, value: Any, *, redacts: bool = True) -> Any:
