@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReleaseError, ServiceError
+from ..machine import sums_int8_exactly
 from ..releases.record import Execution, TensorSpec
 from .arrays import to_numpy
 
@@ -84,6 +85,9 @@ def _session(graph: bytes, execution: Execution) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if execution.allow_spinning else "0")
+    if not sums_int8_exactly():
+        # Slower and exact, for weights past half of their range: a graph from elsewhere, or from a machine with VNNI.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:

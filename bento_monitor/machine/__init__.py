@@ -1,6 +1,7 @@
 """What the machine has that bears on speed: its processor, the limits set on this process, memory, and GPUs."""
 
+from .cpu import sums_int8_exactly
 from .gpu import Gpu
 from .record import Machine, read_machine
 
-__all__ = ["Gpu", "Machine", "read_machine"]
+__all__ = ["Gpu", "Machine", "read_machine", "sums_int8_exactly"]

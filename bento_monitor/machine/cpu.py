@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Container
 from pathlib import Path
 
 # x86 first, then Arm: low-precision dot products and matrix tiles are what quantised and half-precision kernels need.
@@ -26,6 +27,8 @@ INSTRUCTIONS_THAT_MATTER = (
     "sve2",
 )
 
+_X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
+
 
 def read_cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name as the system gives it, or its architecture."""
@@ -39,6 +42,22 @@ def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...] | N
         return None
     present = frozenset(text.split())
     return tuple(flag for flag in INSTRUCTIONS_THAT_MATTER if flag in present)
+
+
+def sums_int8_exactly(flags: Container[str] | None = None, architecture: str | None = None) -> bool:
+    """Whether products of 8-bit numbers are added up in 32 bits here; False where nothing says so.
+
+    x86 without VNNI or AMX adds two at a time in 16 bits, and clips: a pair of 255 * 127 is 64,770, and comes out as
+    32,767. Which pairs clip depends on the scale of the batch, so a sample's answer depends on its company.
+
+    Args:
+        flags: the processor's instructions; those of this machine where none are given.
+        architecture: as `platform.machine` names it; that of this machine where none is given.
+    """
+    if (architecture or platform.machine()).lower() not in _X86:
+        return True
+    present = flags if flags is not None else read_cpu_flags() or ()
+    return any(flag in present for flag in ("avx_vnni", "avx512_vnni", "amx_int8"))
 
 
 def _field(cpuinfo: Path, wanted: str) -> str | None:

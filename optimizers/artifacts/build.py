@@ -45,15 +45,18 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
         if interface.kind == "onnx":
             raise ArtifactError("The runner wraps an ONNX file, which torch cannot run: use the backend onnxruntime.")
         return Artifact(spec, None, None, None)
-    exported = _export(host, interface, replace(spec, precision="fp32"), cache)
+    exported = _export(host, interface, replace(spec, precision="fp32", reduces_range=False), cache)
     if not spec.is_quantised:
         return exported
     source, source_sha256 = exported.path, exported.sha256
     assert source is not None
     assert source_sha256 is not None
-    spec = replace(exported.spec, precision=spec.precision)
+    spec = replace(exported.spec, precision=spec.precision, reduces_range=spec.reduces_range)
     granularity: Granularity = "per-channel" if spec.precision == "int8-dynamic-per-channel" else "per-tensor"
-    path = cache.get_or_build(spec.key(source_sha256), lambda target: quantise(source, target, granularity))
+    path = cache.get_or_build(
+        spec.key(source_sha256),
+        lambda target: quantise(source, target, granularity, reduces_range=spec.reduces_range),
+    )
     return Artifact(spec, path, sha256_of(path), exported.parity)
 
 

@@ -21,6 +21,7 @@ def quantise(
     target: Path,
     granularity: Granularity,
     *,
+    reduces_range: bool = False,
     memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
     timeout_s: float = _TIMEOUT_S,
 ) -> None:
@@ -33,6 +34,7 @@ def quantise(
         "source": str(source.resolve()),
         "target": str(target.resolve()),
         "per_channel": granularity == "per-channel",
+        "reduces_range": reduces_range,
         "memory_limit_bytes": memory_limit_bytes,
     }
     with tempfile.TemporaryDirectory(prefix="bento-monitor-quantise-") as folder:
@@ -56,7 +58,11 @@ def main() -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
-        settings["source"], settings["target"], per_channel=settings["per_channel"], weight_type=QuantType.QInt8
+        settings["source"],
+        settings["target"],
+        per_channel=settings["per_channel"],
+        reduce_range=settings["reduces_range"],
+        weight_type=QuantType.QInt8,
     )
 
 

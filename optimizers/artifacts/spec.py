@@ -15,12 +15,16 @@ _LIBRARIES = ("torch", "onnx", "onnxruntime")
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSpec:
-    """How a model is made into what a backend runs; torch runs the user's module and needs no file."""
+    """How a model is made into what a backend runs; torch runs the user's module and needs no file.
+
+    `reduces_range` keeps int8 weights within +-64, whose products no 16-bit sum clips (`sums_int8_exactly`).
+    """
 
     backend: Backend
     precision: Precision
     exporter: Exporter = "torchscript"
     opset: int = 17
+    reduces_range: bool = False
 
     @property
     def needs_file(self) -> bool:

@@ -67,7 +67,11 @@ def measure(
     result = run_load(load.spec(port, duration_s, warmup_s))
     wrong = count_wrong(result.responses, result.body_index, reference)
     if wrong:
-        raise MeasurementError(f"{wrong} of {len(result.responses)} answers checked were wrong: nothing is counted.")
+        refused = sum(int(result.status[request]) // 100 != 2 for request in result.responses)
+        raise MeasurementError(
+            f"{wrong} of {len(result.responses)} answers checked were wrong, {refused} of them not 2xx: "
+            "nothing is counted."
+        )
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bento_monitor.files import write_atomic
+from bento_monitor.machine import sums_int8_exactly
 from bento_monitor.model_host.client import ModelHost, read_answers
 from bento_monitor.model_host.records import Contender, SampleSource
 from bento_monitor.releases.record import Backend, Execution, Precision
@@ -52,7 +54,8 @@ class Workbench:
         """
         kind = (execution.backend, execution.precision)
         if kind not in self._artifacts:
-            spec = ArtifactSpec(backend=execution.backend, precision=execution.precision)
+            spec = ArtifactSpec(execution.backend, execution.precision)
+            spec = replace(spec, reduces_range=spec.is_quantised and not sums_int8_exactly())
             self._artifacts[kind] = build_artifact(self._host, self.subject.subject.interface, spec, self._cache)
         return self._artifacts[kind]
 

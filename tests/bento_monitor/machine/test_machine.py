@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.machine import Gpu, read_machine
+from bento_monitor.machine import Gpu, read_machine, sums_int8_exactly
 from bento_monitor.machine.cgroup import CgroupLimits, read_cgroup_limits
 from bento_monitor.machine.cpu import read_cpu_flags, read_cpu_model
 from bento_monitor.machine.gpu import read_gpus
@@ -119,3 +119,21 @@ def test_this_machine_can_be_read() -> None:
     machine = read_machine()
     assert 1 <= machine.usable_cpus <= machine.logical_cpus
     assert machine.memory_bytes > 2**28
+
+
+@pytest.mark.parametrize(
+    ("flags", "architecture", "exactly"),
+    [
+        (("avx2", "avx512_vnni"), "x86_64", True),
+        (("avx2", "avx_vnni"), "AMD64", True),
+        (("amx_int8",), "x86_64", True),
+        (("avx2", "avx512f"), "x86_64", False),
+        ((), "AMD64", False),
+        (("asimddp",), "aarch64", True),
+        ((), "arm64", True),
+    ],
+)
+def test_int8_products_are_summed_exactly_with_vnni_or_amx_or_off_x86(
+    flags: tuple[str, ...], architecture: str, exactly: bool
+) -> None:
+    assert sums_int8_exactly(flags, architecture) is exactly

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,16 @@ def test_quantised_weights_are_smaller_and_close(cache: ArtifactCache) -> None:
     assert np.abs(found - x @ WEIGHT).max() < 0.05 * np.abs(x @ WEIGHT).max()
     assert build(host, INT8, cache).sha256 == artifact.sha256
     assert host.exports == ["torchscript"]
+
+
+def test_weights_of_a_reduced_range_clip_in_no_sum_of_16_bits(cache: ArtifactCache) -> None:
+    largest = []
+    for spec in (INT8, replace(INT8, reduces_range=True)):
+        graph = onnx.load(build(FakeHost(), spec, cache).path).graph
+        weights = [numpy_helper.to_array(t) for t in graph.initializer if t.data_type == TensorProto.INT8 and t.dims]
+        largest.append(max(int(np.abs(weight.astype(np.int32)).max()) for weight in weights))
+    assert largest[0] == 127
+    assert largest[1] * 2 * 255 <= 2**15 - 1
 
 
 def test_torch_needs_no_file(cache: ArtifactCache) -> None:
