@@ -27,13 +27,13 @@ _DRAIN_S = 120.0
 
 
 def environments(endpoint: str) -> dict[str, dict[str, str]]:
-    """The variables of each arm; spans go to `endpoint`."""
-    otlp = {"protocol": "http", "endpoint": f"{endpoint}/v1/traces"}
+    """The variables of each arm; its spans go to `endpoint` under a name of its own, since some come seconds later."""
+    otlp = {"protocol": "http", "endpoint": f"{_under_name(endpoint, STOCK_OTLP)}/v1/traces"}
     tracing = {"exporter_type": "otlp", "sample_rate": 1.0, "otlp": otlp}
 
-    def sampled(ratio: str) -> dict[str, str]:
+    def sampled(arm: str, ratio: str) -> dict[str, str]:
         return _UNLIMITED | {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": _under_name(endpoint, arm),
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": ratio,
         }
@@ -42,10 +42,10 @@ def environments(endpoint: str) -> dict[str, dict[str, str]]:
         STOCK: {},
         STOCK_OTLP: {"BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"Served": {"tracing": tracing}}})},
         NO_LEDGER: {"BENTO_MONITOR_TRACING": "false"},
-        AT_0: sampled("0"),
-        AT_1: sampled("0.01"),
-        AT_100: sampled("1"),
-        PATH_AT_100: sampled("1") | {"BENTO_MONITOR_FAST_PATH": "false"},
+        AT_0: sampled(AT_0, "0"),
+        AT_1: sampled(AT_1, "0.01"),
+        AT_100: sampled(AT_100, "1"),
+        PATH_AT_100: sampled(PATH_AT_100, "1") | {"BENTO_MONITOR_FAST_PATH": "false"},
     }
 
 
@@ -68,22 +68,23 @@ class SpanCounter:
 
     def before(self, arm: Arm) -> None:
         """Forget what is on its way from earlier blocks and checks."""
-        self._take()
+        self._take(arm)
 
     def after(self, arm: Arm, block: Block) -> None:
         """Wait until everything has come, and count it."""
-        summary = self._take()
+        summary = self._take(arm)
         received = Received(block.requests, summary["counts"], summary["server_p50_ms"], block.p50_ms)
         self.found.setdefault(arm.name, []).append(received)
 
-    def _take(self) -> dict[str, Any]:
+    def _take(self, arm: Arm) -> dict[str, Any]:
+        address = _under_name(self.endpoint, arm.name)
         stored, since_s, deadline_s = -1, time.monotonic(), time.monotonic() + _DRAIN_S
         while time.monotonic() - since_s < _QUIET_S and time.monotonic() < deadline_s:
-            now = int(_get(f"{self.endpoint}/stored"))
+            now = int(_get(f"{address}/stored"))
             if now != stored:
                 stored, since_s = now, time.monotonic()
             time.sleep(_QUIET_S / 10)
-        answer: dict[str, Any] = json.loads(_get(f"{self.endpoint}/take"))
+        answer: dict[str, Any] = json.loads(_get(f"{address}/take"))
         return answer
 
 
@@ -101,11 +102,15 @@ def start_receiver() -> Iterator[str]:
             process.kill()
 
 
+def _under_name(endpoint: str, arm: str) -> str:
+    return f"{endpoint}/{''.join(letter for letter in arm if letter.isalnum())}"
+
+
 def _wait_until_ready(endpoint: str) -> None:
     deadline_s = time.monotonic() + _READY_S
     while True:
         try:
-            _get(f"{endpoint}/stored")
+            _get(f"{endpoint}/ready/stored")
             return
         except OSError:
             if time.monotonic() > deadline_s:

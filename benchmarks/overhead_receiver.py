@@ -1,20 +1,20 @@
 """An OTLP receiver that only stores what it is sent, and reads it when it is asked: `python -m uvicorn`, an ASGI app.
 
-`POST /v1/traces` stores a body, `GET /stored` says how many there are, and `GET /take` reads and forgets them. Reading
-takes its time after a block, when no server is measured.
+`POST /NAME/v1/traces` stores a body under a name, `GET /NAME/stored` says how many there are, and `GET /NAME/take`
+reads and forgets them. Reading takes its time after a block, when no server is measured.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from statistics import median
 from typing import Any
 
 from bento_monitor.testing.otlp_messages import spans_of_message
 
-_bodies: list[bytes] = []
+_bodies_by_name: defaultdict[str, list[bytes]] = defaultdict(list)
 
 
 async def app(
@@ -25,13 +25,15 @@ async def app(
     if scope["type"] != "http":
         raise RuntimeError("This application has no lifespan.")
     answer = b""
+    _, name, asked = scope["path"].split("/", 2)
+    bodies = _bodies_by_name[name]
     if scope["method"] == "POST":
-        _bodies.append(await _body(receive))
-    elif scope["path"] == "/stored":
-        answer = b"%d" % len(_bodies)
-    elif scope["path"] == "/take":
-        answer = json.dumps(_summary(_bodies)).encode()
-        _bodies.clear()
+        bodies.append(await _body(receive))
+    elif asked == "stored":
+        answer = b"%d" % len(bodies)
+    elif asked == "take":
+        answer = json.dumps(_summary(bodies)).encode()
+        bodies.clear()
     headers = [(b"content-type", b"application/x-protobuf"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

@@ -42,6 +42,7 @@ UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's ti
 CAPTURED_PREFIX: Final = "bento_monitor.captured."
 
 # The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
+STAGE_SOCKET_WAIT: Final = "bento_monitor.stage.socket_wait_ns"  # seen to have come, until the loop read it
 STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # read from the socket, until the loop came to it
 STAGE_READ: Final = "bento_monitor.stage.read_ns"  # routed, and its body read
 STAGE_PARSE: Final = "bento_monitor.stage.parse_ns"  # parsed and validated, which pydantic does in one
@@ -55,6 +56,7 @@ STAGE_SEND: Final = "bento_monitor.stage.send_ns"  # until the first byte of the
 STAGE_STREAM: Final = "bento_monitor.stage.stream_ns"  # from the first to the last byte
 
 STAGES: Final = (
+    STAGE_SOCKET_WAIT,
     STAGE_LOOP_WAIT,
     STAGE_READ,
     STAGE_PARSE,

@@ -68,7 +68,7 @@ def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
     else:
         application = build_stock()
     say_what_steps_aside()
-    ready_server(settings, worker.loop_lag)
+    ready_server(settings, worker.loop_lag, worker.arrivals)
     return _enter(application, worker, legacy_routes(service))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .fast_path.arrivals import Arrivals
     from .fast_path.loop_lag import LoopLag
     from .settings import MonitorSettings
 
@@ -22,14 +23,14 @@ def say_what_steps_aside() -> None:
             _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
 
 
-def ready_server(settings: MonitorSettings, loop_lag: LoopLag) -> None:
+def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
     """Ready the server and the clients of this worker, before the server starts."""
     from .bentoml_hooks import holds
 
     if holds("read_stamp"):
         from .bentoml_hooks.uvicorn_protocol import stamp_reads
 
-        stamp_reads(loop_lag)
+        stamp_reads(loop_lag, arrivals)
     if holds("head_limits"):
         from .bentoml_hooks.uvicorn_limits import limit_heads
         from .fast_path.head_limits import HeadLimits

@@ -68,7 +68,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
     say_what_steps_aside()
-    ready_server(settings, worker.loop_lag)
+    ready_server(settings, worker.loop_lag, worker.arrivals)
     if settings.spread_connections and holds("connections"):
         from .bentoml_hooks.uvicorn_server import spread_connections
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from .batching import BatchDispatcher
 from .collector import Collector
 from .errors import ReleaseError
+from .fast_path.arrivals import Arrivals
 from .fast_path.loop_lag import LoopLag
 from .guard import Guard
 from .metrics.request_metrics import Levels, RequestMetrics
@@ -36,6 +37,7 @@ class WorkerMonitor:
         self.metrics = RequestMetrics(sinks, self._levels)
         self.in_flight = 0
         self.loop_lag = LoopLag()
+        self.arrivals = Arrivals()
         self._batch_guard = Guard("Tracing of batches")
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}

@@ -17,7 +17,7 @@ from .exchange import METRICS_PATH
 from .path import FastPath
 from .plan import PathChoice
 from .records import ExchangeRecords
-from .scope_keys import LEDGER, LOOP_LAG, READ_STAMP
+from .scope_keys import LEDGER, READ_STAMPS
 from .sending import Message
 from .traffic import Application, Receive, Scope, Send, Traffic
 
@@ -131,11 +131,12 @@ class Entry:
         path = scope["path"]
         api = self._routes.get(path)
         route = path if api is not None else None
-        received_ns = scope.get(READ_STAMP) or entered_ns
+        stamps = scope.get(READ_STAMPS)
+        received_ns, read_ns, lag_ns = (entered_ns, entered_ns, 0) if stamps is None else stamps
         ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns, scope["method"], route)
-        ledger.entered_ns, ledger.api = entered_ns, api
+        ledger.first_read_ns, ledger.entered_ns, ledger.api = read_ns, entered_ns, api
         ledger.connection = _connection_of(receive)
-        ledger.loop_lag_ns = scope.get(LOOP_LAG, 0)
+        ledger.loop_lag_ns = lag_ns
         scope[LEDGER] = ledger
         ledger.scheme = scope.get("scheme", "http")
         return ledger
@@ -196,6 +197,7 @@ class Entry:
         try:
             now_ns = time.monotonic_ns()
             self._worker.loop_lag.note(now_ns)
+            self._worker.arrivals.look(now_ns)
             close_ledger(ledger, now_ns)
             self._worker.finish(ledger)
         except Exception as error:

@@ -12,6 +12,7 @@ from ..tracing.ledger import Ledger
 
 _STAMPS = (
     "received_ns",
+    "first_read_ns",
     "entered_ns",
     "read_ns",
     "parsed_ns",
@@ -36,7 +37,9 @@ def stage_durations_s(ledgers: Sequence[Ledger]) -> tuple[NDArray[np.float64], N
         not reach it; and seconds of each request, shape (ledgers,).
     """
     stamps = np.array([_read_stamps(ledger) for ledger in ledgers], dtype=np.int64)
-    received, entered, read, parsed, queued, taken, handed, started, ended, begun, serialized, first, sent = stamps.T
+    received, polled, entered, read, parsed, queued, taken, handed, started, ended, begun, serialized, first, sent = (
+        stamps.T
+    )
     zero = np.zeros_like(received)
 
     def unless(missing: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -44,7 +47,8 @@ def stage_durations_s(ledgers: Sequence[Ledger]) -> tuple[NDArray[np.float64], N
 
     streams = (first != 0) & (first >= ended)
     begins_and_ends = (
-        (unless(entered, received), entered),
+        (unless(polled, received), polled),
+        (unless(entered, polled), entered),
         (unless(read, entered), read),
         (unless(parsed, read), parsed),
         (unless(queued, np.where(parsed != 0, parsed, queued)), np.where(handed != 0, taken, started)),

@@ -136,6 +136,7 @@ class Ledger:
         "entered_ns",
         "error_type",
         "first_byte_ns",
+        "first_read_ns",
         "handed_ns",
         "held_spans",
         "infer_span_id",
@@ -192,6 +193,7 @@ class Ledger:
         self.loop_lag_ns = 0
         self.connection: Connection | None = None
         self.received_ns = received_ns
+        self.first_read_ns = 0
         self.entered_ns = 0
         self.read_ns = 0
         self.parsed_ns = 0

@@ -52,7 +52,8 @@ def request_stages(ledger: Ledger) -> list[Stage]:
     whole = request_interval(ledger)
     # From one stamp to another. What begins with a stamp that ends an earlier stage is left out where that is missing.
     begun = (
-        (names.STAGE_LOOP_WAIT, ledger.received_ns if ledger.entered_ns else 0, ledger.entered_ns),
+        (names.STAGE_SOCKET_WAIT, ledger.received_ns if ledger.first_read_ns else 0, ledger.first_read_ns),
+        (names.STAGE_LOOP_WAIT, ledger.first_read_ns if ledger.entered_ns else 0, ledger.entered_ns),
         (names.STAGE_READ, ledger.entered_ns if ledger.read_ns else 0, ledger.read_ns),
         (names.STAGE_PARSE, ledger.read_ns if ledger.parsed_ns else 0, ledger.parsed_ns),
         (names.STAGE_QUEUE, ledger.queued_ns and (ledger.parsed_ns or ledger.queued_ns), _left_queue_ns(ledger)),

@@ -1,10 +1,14 @@
-"""The read stamp: the time of the read that a request's first bytes came with."""
+"""The read stamps: the times of the read that a request's first bytes came with."""
 
+import asyncio
+import socket
+import time
 from typing import Any
 
 from bento_monitor.bentoml_hooks.uvicorn_protocol import _stamped
+from bento_monitor.fast_path.arrivals import Arrivals
 from bento_monitor.fast_path.loop_lag import LoopLag
-from bento_monitor.fast_path.scope_keys import LOOP_LAG, READ_STAMP
+from bento_monitor.fast_path.scope_keys import READ_STAMPS
 
 
 class LineProtocol:
@@ -13,6 +17,12 @@ class LineProtocol:
     def __init__(self) -> None:
         self.scopes: list[dict[str, Any]] = []
         self.is_inside = False
+
+    def connection_made(self, transport: Any) -> None:
+        pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        pass
 
     def data_received(self, data: bytes) -> None:
         for byte in data:
@@ -25,12 +35,45 @@ class LineProtocol:
         self.scopes.append(self.scope)
 
 
-def test_a_request_that_comes_in_pieces_has_the_time_of_the_first() -> None:
-    protocol = _stamped(LineProtocol, LoopLag())()
+def test_a_request_that_comes_in_pieces_has_the_times_of_the_first() -> None:
+    protocol = _stamped(LineProtocol, LoopLag(), Arrivals())()
     protocol.data_received(b"fir")
-    first_ns = protocol.last_read_ns
+    first = protocol.last_read_stamps
     protocol.data_received(b"st\nsecond\nthi")
-    second_ns = protocol.last_read_ns
-    assert [scope[READ_STAMP] for scope in protocol.scopes] == [first_ns, second_ns, second_ns]
-    assert 0 < first_ns <= second_ns
-    assert all(scope[LOOP_LAG] == 0 for scope in protocol.scopes)
+    second = protocol.last_read_stamps
+    assert [scope[READ_STAMPS] for scope in protocol.scopes] == [first, second, second]
+    assert all(ready_ns == read_ns and lag_ns == 0 for ready_ns, read_ns, lag_ns in (first, second))
+    assert 0 < first[1] <= second[1]
+
+
+def test_bytes_that_came_while_the_loop_was_busy_are_seen_to_have_waited() -> None:
+    arrivals, made = Arrivals(), []
+
+    def make() -> Any:
+        made.append(_stamped(LineProtocol, LoopLag(), arrivals)())
+        return made[-1]
+
+    async def serve() -> int:
+        loop = asyncio.get_running_loop()
+        ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
+        for end in ours:
+            await loop.connect_accepted_socket(make, end)
+        theirs[0].sendall(b"first\n")
+        looked_ns = time.monotonic_ns()
+        arrivals.look(looked_ns)
+        time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy
+        theirs[1].sendall(b"second\n")  # nobody looks before it is read
+        await asyncio.sleep(0.05)
+        for end in theirs:
+            end.close()
+        await asyncio.sleep(0.05)
+        return looked_ns
+
+    looked_ns = asyncio.run(serve())
+    (first,), (second,) = made[0].scopes, made[1].scopes
+    ready_ns, read_ns, _ = first[READ_STAMPS]
+    assert ready_ns == looked_ns
+    assert read_ns - ready_ns >= 10_000_000
+    ready_ns, read_ns, _ = second[READ_STAMPS]
+    assert ready_ns == read_ns
+    assert arrivals.watched == 0

@@ -14,7 +14,7 @@ MS = 1_000_000
 def finished_ledger(received_ns: int = 10 * MS, *, sampled: bool = True) -> Ledger:
     ledger = Ledger(trace_id=received_ns + 1, parent_span_id=0, sampled=sampled, received_ns=received_ns)
     ledger.method, ledger.route, ledger.api, ledger.status = "POST", "/encode", "encode", 200
-    ledger.entered_ns = ledger.read_ns = received_ns
+    ledger.first_read_ns = ledger.entered_ns = ledger.read_ns = received_ns
     ledger.parsed_ns = received_ns + 1 * MS
     ledger.queued_ns = received_ns + 2 * MS
     ledger.started_ns = received_ns + 5 * MS

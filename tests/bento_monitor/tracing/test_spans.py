@@ -75,6 +75,7 @@ def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_
     assert named["model"].attributes[names.RUNNER_RELEASE] == "release-1"
     stages = {name: named["POST /encode"].attributes.get(name) for name in names.STAGES}
     assert stages == dict.fromkeys(names.STAGES) | {
+        names.STAGE_SOCKET_WAIT: 0,
         names.STAGE_LOOP_WAIT: 0,
         names.STAGE_READ: 0,
         names.STAGE_PARSE: 1 * MS,
