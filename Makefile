@@ -78,7 +78,7 @@ bench-loads: $(STAMP) ## Measure batches at every load, from one client to overl
 bench-overhead: $(STAMP) ## Measure what tracing costs, in CPU time and in requests per second (needs wrk; about 25 minutes)
 	@$(BIN)/python benchmarks/bench_overhead.py
 
-soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (about 2 hours)
+soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
 	@$(BIN)/python benchmarks/soak.py
 
 clean: ## Remove what the tools left, but not .venv

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import bentoml
 from fault_child import ChildEnd
+from opentelemetry import trace
 
 from bento_monitor.tracing.telemetry import Telemetry
 
 _WAIT_S = 10.0
+_TRACER = trace.get_tracer("of the author")
+# What a span of an author's may be given: no numbers, no attributes at all, and texts without end.
+ODD_ATTRIBUTES: dict[str, Any] = {
+    "nan": float("nan"),
+    "infinite": float("inf"),
+    "over 64 bits": 2**70,
+    "half a pair": "\ud800",
+    "bytes": b"\xff\xfe",
+    "an object": object(),
+    "mixed": [1, "a", None],
+    "long": "x" * 10_000_000,
+    "many long": ["x" * 1_000_000] * 10,
+    "plain": 1,
+}
 # Of this process; a forked child has its copy.
 _made: list[Telemetry] = []
 _make = Telemetry.__init__
@@ -37,6 +53,14 @@ class Faulted:
     @bentoml.api
     async def pid(self) -> int:
         return os.getpid()
+
+    @bentoml.api
+    def odd(self, x: int) -> int:
+        """A span with attributes that no exporter is made for."""
+        with _TRACER.start_as_current_span("odd") as span:
+            for name, value in ODD_ATTRIBUTES.items():
+                span.set_attribute(name, value)
+        return x + 1
 
     @bentoml.api
     def fork(self, x: int) -> int:

@@ -1,7 +1,7 @@
-"""`make soak`: the faults of `tests/integration/faults` at full length, one after another: about two hours.
+"""`make soak`: the faults of `tests/integration/faults` at full length, some at a time: about two hours of them.
 
-Nothing is asked of latency: its shifts are figures. What a fault must never do is a goal, and one that is missed ends
-the soak with exit code 1.
+Nearly all of a fault's time is waiting, so several share the machine. Nothing is asked of latency: its shifts are
+figures. What a fault must never do is a goal, and one that is missed ends the soak with exit code 1.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from fault_attributes import run_odd_attributes
 from fault_collector import Lengths, collector_faults, run_collector_fault
 from fault_disk import run_without_disk
 from fault_flood import run_flood, run_heavy_headers
@@ -26,6 +28,7 @@ from fault_stop import DEAD_COLLECTORS, run_stops
 from result import Figure, write_result
 from soak_rows import (
     Row,
+    attributes_row,
     collector_row,
     flood_row,
     fork_row,
@@ -74,6 +77,10 @@ def rows(scale: float, rate_rps: float) -> dict[str, tuple[Callable[[Path], Row]
         _START_S + scaled_s(_FLOOD_S),
     )
     found["heavy headers"] = (lambda home: headers_row(run_heavy_headers(home)), _START_S)
+    found["odd attributes"] = (
+        lambda home: attributes_row(run_odd_attributes(short_s, rate_rps, home)),
+        _START_S + short_s,
+    )
     found["no disk"] = (
         lambda home: worker_row(run_without_disk(short_s, rate_rps, home).answers),
         _START_S + short_s,
@@ -100,10 +107,18 @@ def main() -> int:
     chosen = options.only.split("; ") if options.only else list(every)
     if unknown := set(chosen) - set(every):
         raise SystemExit(f"No row is named {', '.join(sorted(unknown))}: there are {'; '.join(every)}.")
-    print(f"About {sum(every[name][1] for name in chosen) / 60:.0f} minutes in all.", flush=True)
-    done = {name: run_row(name, every[name][0]) for name in chosen}
+    longest_first = sorted(chosen, key=lambda name: every[name][1], reverse=True)
+    took_s = max(sum(every[name][1] for name in chosen) / options.jobs, every[longest_first[0]][1])
+    print(f"About {took_s / 60:.0f} minutes in all, {options.jobs} faults at a time.", flush=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        running = {name: pool.submit(run_row, name, every[name][0]) for name in longest_first}
+        done = {name: running[name].result() for name in chosen}
     figures = {f"{name}: {key}": figure for name, row in done.items() for key, figure in row.figures.items()}
-    write_result("soak", figures, {"scale": options.scale, "rows": {name: row.raw for name, row in done.items()}})
+    write_result(
+        "soak",
+        figures,
+        {"scale": options.scale, "jobs": options.jobs, "rows": {name: row.raw for name, row in done.items()}},
+    )
     return 0 if all(figure.met is not False for figure in figures.values()) else 1
 
 
@@ -112,6 +127,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="factor of every length and number (%(default)s)")
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=4, help="faults at a time (%(default)s)")
     parser.add_argument("--only", metavar="ROWS", help="some of the rows, separated by '; '")
     return parser.parse_args()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fault_attributes import AttributesOutcome
 from fault_child import ChildEnd
 from fault_collector import Outcome
 from fault_flood import FloodOutcome, heavy_headers, parse_cost_us
@@ -111,6 +112,19 @@ def headers_row(replies: Mapping[str, Reply]) -> Row:
     costs = {name: parse_cost_us(headers) for name, (headers, _) in expected.items()}
     figures = {f"parse, {name}": _at_most(cost_us, "us", _PARSE_US) for name, cost_us in costs.items()}
     return Row({"wrong_answers": _none(wrong, "requests"), **figures})
+
+
+def attributes_row(outcome: AttributesOutcome) -> Row:
+    """Spans of user code with attributes that no exporter is made for."""
+    missing = outcome.asked - sum(span.name == "odd" for span in outcome.spans)
+    figures = {
+        **_answers(outcome.answers),
+        **_watched(outcome.watch),
+        "wrong_answers": _none(outcome.wrong, "requests"),
+        "spans_missing": _none(missing, "spans"),
+        "largest_export": Figure(outcome.largest_export_bytes / 2**20, "MiB"),
+    }
+    return Row(figures)
 
 
 def worker_row(answers: Answers) -> Row:

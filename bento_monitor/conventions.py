@@ -30,6 +30,7 @@ BATCH_ROWS: Final = "bento_monitor.batch.rows"
 BATCH_POSITION: Final = "bento_monitor.batch.position"
 BATCH_LINKED: Final = "bento_monitor.batch.linked"  # members that are kept, and so linked
 MODEL_SHARE_NS: Final = "bento_monitor.model.share_ns"  # a request's part of its batch's machine time
+MODEL_GPU_NS: Final = "bento_monitor.model.gpu_ns"  # how long the GPU computed for a call, by CUDA events
 RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
@@ -104,6 +105,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         BATCH_POSITION,
         BATCH_LINKED,
         MODEL_SHARE_NS,
+        MODEL_GPU_NS,
         RUNNER_NAME,
         RUNNER_BACKEND,
         RUNNER_PRECISION,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .backends._base import RunnableModel, UnboundCallError
+from .backends.device_clock import DeviceClock, start_device_clock
 from .backends.own import OwnModel, wrap_own_model
 from .backends.released import ReleasedModel
 from .errors import ReleaseError, ServiceError
@@ -57,6 +58,7 @@ class MonitoredRunner:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model."""
         active = self._active
+        clock = self._start_clock(active)
         started_ns = time.monotonic_ns()
         try:
             return active.model.run(args, kwargs)
@@ -71,7 +73,7 @@ class MonitoredRunner:
                 self.release_failures += 1
             raise
         finally:
-            self._record(active, started_ns, args, kwargs)
+            self._record(active, started_ns, clock, args, kwargs)
 
     @property
     def release(self) -> str | None:
@@ -114,9 +116,28 @@ class MonitoredRunner:
     def __repr__(self) -> str:
         return f"MonitoredRunner(name={self.name!r}, release={self.release!r})"
 
-    def _record(self, active: PreparedModel, started_ns: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _start_clock(self, active: PreparedModel) -> DeviceClock | None:
+        """A clock of the model's GPU, if it runs on one; never raises."""
+        if active.model.backend != "torch":
+            return None
+        try:
+            return start_device_clock(self._own.parameter)
+        except Exception:
+            self._warn_once("%s: time on the GPU could not be taken", self.name, exc_info=True)
+            return None
+
+    def _record(
+        self,
+        active: PreparedModel,
+        started_ns: int,
+        clock: DeviceClock | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
         """Note the call if somebody traces it; never raises, for the user's call must not fail of it."""
         try:
+            if clock is not None:
+                clock.stop()
             target = current_batch.get() or current_ledger.get()
             if target is not None:
                 release = None if active.release is None else active.release.name
@@ -129,6 +150,7 @@ class MonitoredRunner:
                     precision=model.precision,
                     release=release,
                     rows=row_count(args, kwargs),
+                    clock=clock,
                 )
                 target.model_calls.append(call)
         except Exception:

@@ -1,4 +1,4 @@
-"""A log line for what may happen thousands of times a second: at most one in so long, with their number."""
+"""Log lines for what may happen thousands of times: one in so long, or one an outage."""
 
 from __future__ import annotations
 
@@ -24,3 +24,23 @@ class SparseLog:
         if self._logged_s is None or now_s - self._logged_s >= self._interval_s:
             self._logger.warning(self._message, self._count, what)
             self._count, self._logged_s = 0, now_s
+
+
+class OutageLog:
+    """Says that something fails, and says it again only after it has worked."""
+
+    def __init__(self, logger: logging.Logger, message: str) -> None:
+        """`message` takes the details of the failure that is said."""
+        self._logger = logger
+        self._message = message
+        self._is_out = False
+
+    def failed(self, *details: object) -> None:
+        """It has failed."""
+        if not self._is_out:
+            self._is_out = True
+            self._logger.warning(self._message, *details)
+
+    def worked(self) -> None:
+        """It has worked."""
+        self._is_out = False

@@ -24,7 +24,7 @@ class OwnModule:
 
     def __init__(self, module: Any) -> None:
         self.model = module
-        parameter = next(iter(module.parameters()), None)
+        self.parameter = parameter = next(iter(module.parameters()), None)
         self.precision = "fp32" if parameter is None else _PRECISIONS.get(str(parameter.dtype), str(parameter.dtype))
         self.names = positional_names(module.forward)
 
@@ -43,6 +43,7 @@ class OwnOnnxFile:
     kind: Literal["torch", "onnx"] = "onnx"
     backend = "onnxruntime"
     precision = "as in the file"
+    parameter = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

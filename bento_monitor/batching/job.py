@@ -61,7 +61,10 @@ def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
         elif error is not None:
             job.future.set_exception(error)
         elif all(part.future.done() for part in parts):
-            job.future.set_result(codec.join_outputs([part.future.result() for part in parts]))
+            try:
+                job.future.set_result(codec.join_outputs([part.future.result() for part in parts]))
+            except Exception as failure:
+                job.future.set_exception(failure)
 
     def abandon(parent: asyncio.Future[Any]) -> None:
         if parent.cancelled():

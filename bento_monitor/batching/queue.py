@@ -39,7 +39,10 @@ class JobQueue:
         return job
 
     def take(self, max_rows: int) -> list[Job]:
-        """Take the oldest request and those that can share its batch; one larger than `max_rows` is cut."""
+        """Take the oldest request and those that can share its batch; one larger than `max_rows` is cut.
+
+        One that cannot be cut fails alone.
+        """
         room = max_rows
         taken: list[Job] = []
         passed: list[Job] = []
@@ -51,8 +54,13 @@ class JobQueue:
                 if taken and job.rows <= max_rows:
                     self._put_back(job)
                     break
-                job, rest = split_job(job, room, self._codec)
+                try:
+                    first, rest = split_job(job, room, self._codec)
+                except Exception as error:
+                    job.future.set_exception(error)
+                    continue
                 self._put_back(rest)
+                job = first
             room -= job.rows
             taken.append(job)
         for job in reversed(passed):

@@ -30,6 +30,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from .. import conventions as names
+from ..sparse_log import OutageLog
 from .log_histogram import SCALE, LogHistogram
 from .request_metrics import Exemplar, Levels
 from .series_cap import OVERFLOW, CappedSeries
@@ -74,7 +75,7 @@ class OtlpMetrics:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._started_ns = 0
-        self._is_failing = False
+        self._outages = OutageLog(_LOGGER, "Metrics could not be exported (%s); they are sent again in %g s.")
 
     def start(self) -> None:
         """Start the thread."""
@@ -120,15 +121,11 @@ class OtlpMetrics:
         reason: Any = "it answered FAILURE"
         try:
             if self._exporter.export(self.read(time.time_ns())) is MetricExportResult.SUCCESS:
-                self._is_failing = False
+                self._outages.worked()
                 return
         except Exception as error:
             reason = error
-        if not self._is_failing:
-            self._is_failing = True
-            _LOGGER.warning(
-                "Metrics could not be exported (%s); they are sent again in %g s.", reason, self._interval_s
-            )
+        self._outages.failed(reason, self._interval_s)
 
     def read(self, now_ns: int) -> MetricsData:
         """All metrics as the SDK has them; exemplars are those since the last reading."""

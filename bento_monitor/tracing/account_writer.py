@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..liveness import process_started_at_s
+from ..sparse_log import OutageLog
 from .account import Account, remove_old_accounts, write_account
 from .stats import PipelineStats
 
@@ -23,7 +24,9 @@ class AccountWriter:
     def __init__(self, home: Path, service: str) -> None:
         self._home = home
         self._service = service
-        self._is_failing = False
+        self._outages = OutageLog(
+            _LOGGER, "The account of spans cannot be written to %s (%s); nothing else is affected."
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -64,10 +67,6 @@ class AccountWriter:
             write_account(self._home, account)
             if is_first:
                 remove_old_accounts(self._home)
-            self._is_failing = False
+            self._outages.worked()
         except OSError as error:
-            if not self._is_failing:
-                self._is_failing = True
-                _LOGGER.warning(
-                    "The account of spans cannot be written to %s (%s); nothing else is affected.", self._home, error
-                )
+            self._outages.failed(self._home, error)

@@ -13,13 +13,12 @@ from pydantic import BaseModel
 from ..conventions import CAPTURED_PREFIX
 from ..guard import Guard
 from .ledger import current_ledger
-from .privacy import AttributeValue
+from .privacy import INT_BOUND, AttributeValue, exportable_text
 from .redaction import LOOKAHEAD, redact
 
 LONGEST = 256
 _WINDOW = LONGEST + LOOKAHEAD
 _DEEPEST = 6
-_INT_BOUND = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class CapturedInput:
     def _attribute(self, value: str | float) -> AttributeValue:
         if isinstance(value, str):
             text = redact(value, LONGEST) if self.is_redacted else value[:LONGEST]
-            return text.encode(errors="replace").decode()  # half a surrogate pair would lose every span sent with it
+            return exportable_text(text)
         if not self.is_redacted:
             return value
         # The digits of a fraction are no number of anything.
@@ -105,7 +104,7 @@ def _bounded(value: Any) -> str | float:
     if isinstance(value, str):
         return value[:_WINDOW]
     if isinstance(value, int | float):
-        is_exportable = math.isfinite(value) and (isinstance(value, float) or -_INT_BOUND <= value < _INT_BOUND)
+        is_exportable = math.isfinite(value) and (isinstance(value, float) or -INT_BOUND <= value < INT_BOUND)
         return value if is_exportable else str(value)[:_WINDOW]
     parts: list[str] = []
     left = _WINDOW

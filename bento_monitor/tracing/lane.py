@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from ..sparse_log import OutageLog
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .stats import ExporterStats
 
@@ -19,7 +20,7 @@ class Lane:
     def __init__(self, exporter: FinishedSpanExporter) -> None:
         self.exporter = exporter
         self.name = type(exporter).__name__
-        self._is_failing = False
+        self._outages = OutageLog(_LOGGER, "%s lost spans (%s); they are counted, and requests are not affected.")
         self._built = self._exported = self._dropped = self._queued = 0
 
     def enqueue(self, count: int) -> None:
@@ -56,11 +57,9 @@ class Lane:
         reason: str | Exception = "it answered FAILURE"
         try:
             if self.exporter.export(spans) is SpanExportResult.SUCCESS:
-                self._is_failing = False
+                self._outages.worked()
                 return True
         except Exception as error:
             reason = error
-        if not self._is_failing:
-            self._is_failing = True
-            _LOGGER.warning("%s lost spans (%s); they are counted, and requests are not affected.", self.name, reason)
+        self._outages.failed(self.name, reason)
         return False

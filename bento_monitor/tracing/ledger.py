@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from ..backends.device_clock import DeviceClock
     from .captured import CapturedInput
 
 
@@ -24,6 +25,7 @@ class ModelCall:
     """One call of a model by a runner, in monotonic nanoseconds.
 
     `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
+    `clock` is that of the GPU it ran on, if any; it may still run when the call has ended.
     """
 
     started_ns: int
@@ -35,6 +37,7 @@ class ModelCall:
     rows: int
     span_id: int = 0
     error_type: str | None = None
+    clock: DeviceClock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class BatchRecord:
 
     `linked` gets the trace and the infer span of each whose spans are kept, which is known when it ends. The ledgers
     themselves would make a cycle with their `batch`, which only the garbage collector could free.
+    `held_spans` are those of the user's code in a batch none of whose requests is sampled.
     """
 
     __slots__ = (
@@ -66,6 +70,7 @@ class BatchRecord:
         "ended_ns",
         "error_type",
         "handed_ns",
+        "held_spans",
         "is_sampled",
         "linked",
         "members_left",
@@ -93,6 +98,7 @@ class BatchRecord:
         self.started_ns = started_ns
         self.ended_ns = 0
         self.error_type: str | None = None
+        self.held_spans: list[ReadableSpan] = []
         self.model_calls: list[ModelCall] = []
         self.service_calls: list[ServiceCall] = []
 

@@ -10,6 +10,12 @@ from ..conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 
 AttributeValue = str | int | float | bool
 
+INT_BOUND = 2**63
+"""OTLP's whole numbers are below it, and not below its negative."""
+
+LONGEST_ATTRIBUTE = 16_384
+"""Characters of a text that user code puts on a span: collectors refuse an export of more than 4 MiB, whole."""
+
 
 def allowed_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
     """The attributes that may leave the process and have a value."""
@@ -28,8 +34,17 @@ _OF_CONTENT = frozenset(
 
 def user_attributes(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """The attributes that user code has set, less what instrumentations of libraries set of contents by themselves."""
-    return {
-        name: value if isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
-        for name, value in attributes.items()
-        if name not in _OF_CONTENT
-    }
+    return {exportable_text(name): _exportable(value) for name, value in attributes.items() if name not in _OF_CONTENT}
+
+
+def exportable_text(text: str) -> str:
+    """The text, but for halves of surrogate pairs: one would lose every span that is sent with it."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _exportable(value: Any) -> AttributeValue:
+    if isinstance(value, str):
+        return exportable_text(value)
+    if isinstance(value, float) or (isinstance(value, int) and -INT_BOUND <= value < INT_BOUND):
+        return value
+    return json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import getrandbits
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from .. import conventions as names
 from .clock import to_wall_ns
 from .finished_span import FinishedSpan
 from .ledger import BatchRecord, Ledger, ModelCall, ServiceCall
-from .privacy import AttributeValue, allowed_attributes, user_attributes
+from .privacy import AttributeValue, allowed_attributes, exportable_text, user_attributes
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
@@ -37,7 +37,7 @@ def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
         return 1
     calls = len(record.model_calls) + len(record.service_calls)
     if isinstance(record, BatchRecord):
-        return 1 + calls
+        return 1 + calls + len(record.held_spans)
     return _SPANS_OF_REQUEST + calls + len(record.held_spans)
 
 
@@ -71,9 +71,7 @@ class SpanBuilder:
         if ledger.batch is None:
             spans.extend(self._model_spans(ledger.model_calls, model_place, within))
         spans.extend(self._call_spans(ledger.service_calls, request_interval(ledger), ledger.trace_state))
-        for held in ledger.held_spans:
-            if held.end_time is not None:
-                spans.extend(self.user_span(held))
+        spans.extend(self._held(ledger))
         return spans
 
     def batch(self, record: BatchRecord) -> list[FinishedSpan]:
@@ -97,7 +95,12 @@ class SpanBuilder:
             links=tuple(record.linked),
         )
         models = self._model_spans(record.model_calls, _Place(record.trace_id, record.span_id, None), whole)
-        return [span, *models, *self._call_spans(record.service_calls, whole, None)]
+        return [span, *models, *self._call_spans(record.service_calls, whole, None), *self._held(record)]
+
+    def _held(self, record: Ledger | BatchRecord) -> Iterator[FinishedSpan]:
+        for span in record.held_spans:
+            if span.end_time is not None:
+                yield from self.user_span(span)
 
     def user_span(self, span: ReadableSpan) -> list[FinishedSpan]:
         """One span of the service's own code, less its events: these hold the messages and stacks of exceptions."""
@@ -106,7 +109,7 @@ class SpanBuilder:
             return []
         return [
             FinishedSpan(
-                span.name,
+                exportable_text(span.name),
                 span.kind,
                 context.trace_id,
                 context.span_id,
@@ -119,7 +122,7 @@ class SpanBuilder:
                 [(link.context.trace_id, link.context.span_id) for link in span.links],
                 span.status.status_code is StatusCode.ERROR,
                 self.resource,
-                span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
+                exportable_text(span.instrumentation_scope.name) if span.instrumentation_scope is not None else "",
             )
         ]
 
@@ -181,6 +184,7 @@ class SpanBuilder:
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
                     names.BATCH_ROWS: call.rows,
+                    names.MODEL_GPU_NS: _gpu_ns(call),
                     names.ERROR_TYPE: call.error_type,
                 },
             )
@@ -235,3 +239,13 @@ class SpanBuilder:
             names.ERROR_TYPE in kept,
             self.resource,
         )
+
+
+def _gpu_ns(call: ModelCall) -> int | None:
+    """What the GPU took for a call; None where it ran on none, or the device has failed since."""
+    if call.clock is None:
+        return None
+    try:
+        return call.clock.elapsed_ns()
+    except RuntimeError:
+        return None

@@ -1,7 +1,7 @@
 """Spans of a service's own code where its author has set no tracer provider: they go where ours go.
 
 OpenTelemetry's API gives code without a provider spans that nobody gets. Here they become part of the request's trace;
-those of a request that is not sampled are recorded until it has ended, and go or stay with it.
+those of a request that is not sampled, or of a batch of such, are recorded until it has ended, and go or stay with it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from .ledger import Ledger, current_ledger
+from .ledger import BatchRecord, Ledger, current_batch, current_ledger
+from .privacy import LONGEST_ATTRIBUTE
 
 MAX_HELD = 64
-"""Spans of one unsampled request that are held until its end."""
+"""Spans of one unsampled request, or batch, that are held until its end."""
 
 
 def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, holds: bool) -> bool:
@@ -34,11 +35,23 @@ def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableS
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return False
     provider = TracerProvider(
-        sampler=_HoldingSampler(sampler) if holds else sampler, resource=resource, shutdown_on_exit=False
+        sampler=_HoldingSampler(sampler) if holds else sampler,
+        resource=resource,
+        shutdown_on_exit=False,
+        span_limits=_limits(),
     )
     provider.add_span_processor(_Taking(take))
     trace.set_tracer_provider(provider)
     return True
+
+
+def _limits() -> SpanLimits:
+    """Those of OpenTelemetry's variables, and one of a text's length where they set none."""
+    given = SpanLimits()
+    longest = given.max_attribute_length or LONGEST_ATTRIBUTE
+    return SpanLimits(
+        max_attribute_length=longest, max_span_attribute_length=given.max_span_attribute_length or longest
+    )
 
 
 class _HoldingSampler(Sampler):
@@ -73,12 +86,12 @@ class _Taking(SpanProcessor):
         self._take = take
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Hold a span that is not sampled on its request's ledger; it may end in another context."""
+        """Hold a span that is not sampled on its request's or batch's record; it may end in another context."""
         context = span.get_span_context()
         if not context.trace_flags.sampled:
-            ledger = _holder_of(context.trace_id)
-            if ledger is not None:
-                ledger.held_spans.append(span)
+            holder = _holder_of(context.trace_id)
+            if holder is not None:
+                holder.held_spans.append(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a sampled span over."""
@@ -87,9 +100,14 @@ class _Taking(SpanProcessor):
             self._take(span)
 
 
-def _holder_of(trace_id: int) -> Ledger | None:
-    """The current request, if it is not sampled, of that trace, and may hold one span more."""
-    ledger = current_ledger.get()
-    if ledger is None or ledger.sampled or ledger.trace_id != trace_id:
+def _holder_of(trace_id: int) -> Ledger | BatchRecord | None:
+    """The current request or batch, if it is not sampled, of that trace, and may hold one span more."""
+    ledger, batch = current_ledger.get(), current_batch.get()
+    holder: Ledger | BatchRecord
+    if ledger is not None and not ledger.sampled:
+        holder = ledger
+    elif ledger is None and batch is not None and not batch.is_sampled:
+        holder = batch
+    else:
         return None
-    return ledger if len(ledger.held_spans) < MAX_HELD else None
+    return holder if holder.trace_id == trace_id and len(holder.held_spans) < MAX_HELD else None

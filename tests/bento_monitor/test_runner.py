@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +217,46 @@ def test_a_call_is_recorded_on_the_batch_if_there_is_one_else_on_the_request(rel
         "r1",
     )
     assert 0 < of_batch.started_ns <= of_batch.ended_ns
+
+
+def test_a_call_on_no_gpu_has_no_time_of_one() -> None:
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    token = current_ledger.set(ledger)
+    MonitoredRunner(Linear())(X)
+    current_ledger.reset(token)
+    assert ledger.model_calls[0].clock is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once() -> None:
+    class Powers(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(4096, 4096) / 64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(200):
+                x = x @ self.weight
+            return x
+
+    runner = MonitoredRunner(Powers())
+    runner.to("cuda")
+    x = torch.randn(4096, 4096, device="cuda")
+    with torch.inference_mode():
+        runner(x)
+        torch.cuda.synchronize()
+        ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+        token = current_ledger.set(ledger)
+        begun_s = time.perf_counter()
+        runner(x)
+        torch.cuda.synchronize()
+        took_ns = (time.perf_counter() - begun_s) * 1e9
+        current_ledger.reset(token)
+    (call,) = ledger.model_calls
+    assert call.clock is not None
+    gpu_ns = call.clock.elapsed_ns()
+    assert call.ended_ns - call.started_ns < 0.5 * gpu_ns
+    assert 0.8 * took_ns < gpu_ns <= took_ns
 
 
 def test_a_record_that_cannot_be_made_does_not_fail_the_call() -> None:

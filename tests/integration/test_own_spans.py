@@ -50,6 +50,8 @@ def traces(
                 "batched": ask(server, "batched", {"xs": [1]}, is_sampled=True),
                 "not sampled": ask(server, "sync", {}, is_sampled=False),
                 "failed": ask(server, "fails", {"secret": SECRET}, is_sampled=False),
+                "failed batch": ask(server, "batched", {"xs": [-1]}, is_sampled=False),
+                "batch not sampled": ask(server, "batched", {"xs": [1]}, is_sampled=False),
                 "many": ask(server, "many", {"x": 3 * MAX_HELD}, is_sampled=False),
             }
         yield ids, receiver.spans(), b"".join(export.body for export in receiver.exports)
@@ -60,17 +62,26 @@ def of(traces: tuple[dict[str, str], list[SpanRecord], bytes], name: str) -> lis
     return [span for span in spans if span.trace_id == ids[name]]
 
 
+def pads_of(traces: tuple[dict[str, str], list[SpanRecord], bytes], name: str) -> int:
+    """How many spans named "pad" lie right below the span of the batch that a request was in."""
+    ids, spans, _ = traces
+    batches = [span for span in spans if span.name == "batch" and ids[name] in {link.trace_id for link in span.links}]
+    return sum(
+        span.name == "pad" and (span.trace_id, span.parent_span_id) == (batch.trace_id, batch.span_id)
+        for batch in batches
+        for span in spans
+    )
+
+
 def test_they_lie_in_the_trace_of_their_request_under_its_server_span(traces) -> None:
-    assert find_violations(traces[1], requests=5) == []
+    assert find_violations(traces[1], requests=6) == []
     by_name = {span.name: span for span in of(traces, "sync")}
     assert by_name["outer"].parent_span_id == by_name["POST /sync"].span_id
     assert by_name["inner"].parent_span_id == by_name["outer"].span_id
     assert by_name["outer"].scope == "of the author"
     assert by_name["outer"].attributes == {"kind": "sync", "sizes": "[1, 2]"}
     assert Counter(span.name for span in of(traces, "stream"))["piece"] == 3
-    (batch,) = [span for span in traces[1] if span.name == "batch"]
-    (pad,) = [span for span in traces[1] if span.name == "pad"]
-    assert (pad.trace_id, pad.parent_span_id) == (batch.trace_id, batch.span_id)
+    assert pads_of(traces, "batched") == 1
 
 
 def test_those_of_a_request_that_is_not_sampled_go_or_stay_with_it(traces) -> None:
@@ -79,6 +90,7 @@ def test_those_of_a_request_that_is_not_sampled_go_or_stay_with_it(traces) -> No
     assert by_name["POST /fails"].attributes[names.KEPT_LATE] == "failed"
     assert by_name["outer"].parent_span_id == by_name["POST /fails"].span_id
     assert by_name["outer"].is_error
+    assert (pads_of(traces, "failed batch"), pads_of(traces, "batch not sampled")) == (1, 0)
 
 
 def test_what_is_held_of_one_request_is_bounded(traces) -> None:

@@ -33,12 +33,17 @@ class Doubler:
 
 
 def make(
-    run: Any, size: int = 8, window_ms: float = 0.0, max_latency_ms: float = 60_000, **options: Any
+    run: Any,
+    size: int = 8,
+    window_ms: float = 0.0,
+    max_latency_ms: float = 60_000,
+    codec: RowCodec = LISTS,
+    **options: Any,
 ) -> BatchDispatcher:
     return BatchDispatcher(
         "double",
         run,
-        LISTS,
+        codec,
         Batching(size, window_ms),
         max_latency_ms=max_latency_ms,
         overloaded=lambda: TimeoutError("overloaded"),

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubling import Doubler, make, run
+from doubling import LISTS, Doubler, make, run
 
 from bento_monitor.batching import BatchHooks
 from bento_monitor.tracing.ledger import BatchRecord
@@ -116,3 +117,19 @@ def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
         assert await dispatcher.submit([2]) == [4]
 
     run(scenario)
+
+
+def refuse(*_: Any) -> Any:
+    raise ValueError("It cannot be done.")
+
+
+@pytest.mark.parametrize("step", ["split", "join_outputs"])
+def test_a_request_that_cannot_be_cut_or_joined_fails_and_those_behind_it_do_not(step: str) -> None:
+    async def scenario() -> list[Any]:
+        dispatcher = make(Doubler(), size=2, codec=replace(LISTS, **{step: refuse}))
+        requests = [dispatcher.submit([1, 2, 3]), dispatcher.submit([4])]
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    failed, answered = run(scenario)
+    assert isinstance(failed, ValueError)
+    assert answered == [8]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_attributes import run_odd_attributes
 from fault_collector import Lengths, collector_faults, run_collector_fault
 from fault_disk import run_without_disk
 from fault_flood import run_flood, run_heavy_headers
@@ -27,6 +28,7 @@ ROWS: Mapping[str, Callable[[Path], Any]] = {
     "fork": lambda home: run_forks(4, 60.0, "http/protobuf", home),
     "flood": lambda home: run_flood(4.0, 300.0, home),
     "heavy headers": run_heavy_headers,
+    "odd attributes": lambda home: run_odd_attributes(2.0, 60.0, home),
     "no disk": lambda home: run_without_disk(2.0, 60.0, home),
 }
 

@@ -38,4 +38,6 @@ class OwnSpans:
     @bentoml.api(batchable=True)
     def batched(self, xs: list[int]) -> list[int]:
         with tracer.start_as_current_span("pad"):
+            if min(xs) < 0:
+                raise ValueError
             return xs

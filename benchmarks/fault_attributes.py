@@ -1,0 +1,49 @@
+"""Spans of the service's own code with attributes that no exporter is made for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fault_load import Answers, checked_loads
+from fault_server import ask, monitor_home, server_spec
+from fault_watch import Watch, watched
+
+from bento_monitor.serving.process import start_server
+from bento_monitor.testing import OtlpReceiver, SpanRecord
+
+_ASKED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesOutcome:
+    """What came of a load beside which such spans were made, with the `wrong` answers to those who made them."""
+
+    answers: Answers
+    watch: Watch
+    asked: int
+    wrong: int
+    spans: list[SpanRecord]
+    largest_export_bytes: int
+    log: str
+
+
+def run_odd_attributes(seconds: float, rate_rps: float, home: Path) -> AttributesOutcome:
+    """Serve under load, and now and then a request whose code makes such a span."""
+    wrong = 0
+    with OtlpReceiver() as receiver:
+        with (
+            start_server(server_spec(home, receiver)) as server,
+            watched(monitor_home(home)) as watch,
+            checked_loads(server.port, rate_rps) as loads,
+        ):
+            for x in range(_ASKED):
+                reply = ask(server.port, "/odd", b'{"x": %d}' % x)
+                wrong += (reply.status, reply.body) != (200, b"%d" % (x + 1))
+                time.sleep(seconds / _ASKED)
+            answers = loads.stop()
+        spans = receiver.spans()
+        largest = max(len(export.body) for export in receiver.exports)
+    log = (home / "server.log").read_text(errors="replace")
+    return AttributesOutcome(answers, watch, _ASKED, wrong, spans, largest, log)

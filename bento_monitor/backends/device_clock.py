@@ -1,0 +1,33 @@
+"""How long a GPU computes for a call, by CUDA events: a call returns while its kernels still run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class DeviceClock:
+    """Around one call: an event on the device's current stream before it, and one after it."""
+
+    def __init__(self, device: Any) -> None:
+        """Start; `device` is a CUDA device of torch, which its user has imported."""
+        cuda = sys.modules["torch"].cuda
+        self._stream = cuda.current_stream(device)
+        self._begin = cuda.Event(enable_timing=True)
+        self._end = cuda.Event(enable_timing=True)
+        self._begin.record(self._stream)
+
+    def stop(self) -> None:
+        """The call has returned; what it has asked of the device may still run."""
+        self._end.record(self._stream)
+
+    def elapsed_ns(self) -> int:
+        """Nanoseconds between the two events on the device, which is waited for."""
+        self._end.synchronize()
+        elapsed_ms: float = self._begin.elapsed_time(self._end)
+        return round(elapsed_ms * 1e6)
+
+
+def start_device_clock(parameter: Any) -> DeviceClock | None:
+    """A clock of the device that holds a parameter of a module; None where that is no CUDA device."""
+    return DeviceClock(parameter.device) if parameter is not None and parameter.is_cuda else None
