@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
 
-from ..conventions import CAPTURED_PREFIX
 from ..guard import Guard
+from .captured_input import WINDOW, CapturedInput
 from .ledger import current_ledger
-from .privacy import INT_BOUND, AttributeValue, exportable_text
-from .redaction import LOOKAHEAD, redact
+from .privacy import INT_BOUND
 
-LONGEST = 256
-_WINDOW = LONGEST + LOOKAHEAD
 _DEEPEST = 6
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedInput:
-    """Values of some fields, each a number or a text of bounded length; nothing else of the request is kept by it."""
-
-    values: Mapping[str, str | float]
-    is_redacted: bool
-
-    def attributes(self) -> dict[str, AttributeValue]:
-        """The attributes of the server span. What is redacted is redacted here, off the request's path."""
-        return {CAPTURED_PREFIX + field: self._attribute(value) for field, value in self.values.items()}
-
-    def _attribute(self, value: str | float) -> AttributeValue:
-        if isinstance(value, str):
-            text = redact(value, LONGEST) if self.is_redacted else value[:LONGEST]
-            return exportable_text(text)
-        if not self.is_redacted:
-            return value
-        # The digits of a fraction are no number of anything.
-        text = str(int(value)) if value == int(value) else ""
-        redacted = redact(text, LONGEST)
-        return value if redacted == text else redacted
 
 
 class InputCapture:
@@ -102,12 +75,12 @@ def unknown_fields(names: Sequence[str], *inputs: Mapping[str, Collection[str]])
 def _bounded(value: Any) -> str | float:
     """A number as it is; all else as text, in a time and of a length that do not grow with the value."""
     if isinstance(value, str):
-        return value[:_WINDOW]
+        return value[:WINDOW]
     if isinstance(value, int | float):
         is_exportable = math.isfinite(value) and (isinstance(value, float) or -INT_BOUND <= value < INT_BOUND)
-        return value if is_exportable else str(value)[:_WINDOW]
+        return value if is_exportable else str(value)[:WINDOW]
     parts: list[str] = []
-    left = _WINDOW
+    left = WINDOW
     for piece in _pieces(value, 0):
         parts.append(piece[:left])
         left -= len(piece)
@@ -123,7 +96,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         yield "..."
     elif isinstance(value, str):
-        yield from ('"', value[:_WINDOW], '"')
+        yield from ('"', value[:WINDOW], '"')
     elif value is None or isinstance(value, bool):
         yield {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, int | float):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ..backends.device_clock import DeviceClock
-    from .captured import CapturedInput
+    from .captured_input import CapturedInput
 
 
 CLIENT_LEFT = "ClientDisconnect"

@@ -145,6 +145,7 @@ def test_jaegers_monitor_page_has_rates_errors_and_durations(
     ]
     process = start_process(command, tmp_path / "prometheus.log", {})
     try:
+        wait_until(lambda: answers(f"{deployed.prometheus_url}/-/ready"))
         served()
         wait_until(lambda: monitored(deployed, "calls"))
         # A rate is the growth between two scrapes.

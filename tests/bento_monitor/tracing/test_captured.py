@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from bento_monitor.errors import InputError
 from bento_monitor.settings import MonitorSettings, load_settings
-from bento_monitor.tracing.captured import LONGEST, InputCapture, choose_captures, unknown_fields
+from bento_monitor.tracing.captured import InputCapture, choose_captures, unknown_fields
+from bento_monitor.tracing.captured_input import LONGEST
 from bento_monitor.tracing.ledger import Ledger
 
 
