@@ -26,7 +26,6 @@ class AttributesOutcome:
     wrong: int
     spans: list[SpanRecord]
     largest_export_bytes: int
-    log: str
 
 
 def run_odd_attributes(seconds: float, rate_rps: float, home: Path) -> AttributesOutcome:
@@ -45,5 +44,4 @@ def run_odd_attributes(seconds: float, rate_rps: float, home: Path) -> Attribute
             answers = loads.stop()
         spans = receiver.spans()
         largest = max(len(export.body) for export in receiver.exports)
-    log = (home / "server.log").read_text(errors="replace")
-    return AttributesOutcome(answers, watch, _ASKED, wrong, spans, largest, log)
+    return AttributesOutcome(answers, watch, _ASKED, wrong, spans, largest)

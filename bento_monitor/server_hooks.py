@@ -27,7 +27,7 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
     """Ready the server and the clients of this worker, before the server starts."""
     from .bentoml_hooks import holds
 
-    if holds("read_stamp"):
+    if settings.tracing and holds("read_stamp"):
         from .bentoml_hooks.uvicorn_protocol import stamp_reads
 
         stamp_reads(loop_lag, arrivals)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ..guard import Guard
 from .captured_input import WINDOW, CapturedInput
 from .ledger import current_ledger
-from .privacy import INT_BOUND
+from .privacy import fits_otlp
 
 _DEEPEST = 6
 
@@ -77,7 +77,7 @@ def _bounded(value: Any) -> str | float:
     if isinstance(value, str):
         return value[:WINDOW]
     if isinstance(value, int | float):
-        is_exportable = math.isfinite(value) and (isinstance(value, float) or -INT_BOUND <= value < INT_BOUND)
+        is_exportable = math.isfinite(value) and (isinstance(value, float) or fits_otlp(value))
         return value if is_exportable else str(value)[:WINDOW]
     parts: list[str] = []
     left = WINDOW

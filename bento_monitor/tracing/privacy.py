@@ -10,9 +10,7 @@ from ..conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 
 AttributeValue = str | int | float | bool
 
-INT_BOUND = 2**63
-"""OTLP's whole numbers are below it, and not below its negative."""
-
+_INT_BOUND = 2**63  # OTLP's whole numbers are below it, and not below its negative
 LONGEST_ATTRIBUTE = 16_384
 """Characters of a text that user code puts on a span: collectors refuse an export of more than 4 MiB, whole."""
 
@@ -42,9 +40,14 @@ def exportable_text(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
+def fits_otlp(value: int) -> bool:
+    """Whether a whole number can be sent as one."""
+    return -_INT_BOUND <= value < _INT_BOUND
+
+
 def _exportable(value: Any) -> AttributeValue:
     if isinstance(value, str):
         return exportable_text(value)
-    if isinstance(value, float) or (isinstance(value, int) and -INT_BOUND <= value < INT_BOUND):
+    if isinstance(value, float) or (isinstance(value, int) and fits_otlp(value)):
         return value
     return json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
