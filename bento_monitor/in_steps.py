@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import TypeVar
 
 _YIELD_S = 0.0002
+# A young collection walks all that waits; few waiting requests are not worth waking a thread for.
+_ENOUGH = 256
 
 Item = TypeVar("Item")
 
@@ -24,3 +27,38 @@ def take_in_steps(queue: deque[Item], step: int) -> Iterator[list[Item]]:
         yield taken
         if left > 0:
             time.sleep(_YIELD_S)
+
+
+class EmptyingThread:
+    """A thread that calls `empty` when enough waits in a queue, and every so often when anything may."""
+
+    def __init__(self, name: str, queue: Sized, interval_s: float, empty: Callable[[], None]) -> None:
+        self._queue = queue
+        self._interval_s = interval_s
+        self._empty = empty
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start it, in the process that serves."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """One more waits."""
+        if len(self._queue) == _ENOUGH:
+            self._wake.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """End it; what waits then is left."""
+        self._is_stopping = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            if len(self._queue) < _ENOUGH:
+                self._wake.wait(self._interval_s)
+            self._wake.clear()
+            if not self._is_stopping:
+                self._empty()

@@ -152,7 +152,7 @@ class MonitoredRunner:
                     rows=row_count(args, kwargs),
                     clock=clock,
                 )
-                target.model_calls.append(call)
+                target.note_model_call(call)
         except Exception:
             self._warn_once("%s: a call could not be recorded", self.name, exc_info=True)
 

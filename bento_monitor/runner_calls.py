@@ -69,6 +69,6 @@ class RunnerCall:
                 span_id=self._span_id,
                 error_type=error_type,
             )
-            self._target.model_calls.append(call)
+            self._target.note_model_call(call)
         except Exception as error:  # a shape that cannot be read
             _GUARD.record(error)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..guard import Guard
-from ..in_steps import take_in_steps
+from ..in_steps import EmptyingThread, take_in_steps
 from .exchange import Exchange
 
-_INTERVAL_S = 0.05
+_INTERVAL_S = 0.2
 _STEP = 64
 # More may wait only for as long as a request takes to write them itself: no line is lost, and memory is bounded.
 _MAX_WAITING = 20_000
@@ -46,7 +46,7 @@ class SeriesWriter(ExchangeWriter, Protocol):
 
 
 class ExchangeRecords:
-    """Collects exchanges on the event loop; its thread hands them to the writers 20 times a second."""
+    """Collects exchanges on the event loop; its thread hands them to the writers a few times a second."""
 
     def __init__(self, series: SeriesWriter | None, access_log: LogWriter | None) -> None:
         self._series = series
@@ -61,14 +61,12 @@ class ExchangeRecords:
         self._shown: dict[str, int] = {}
         self._ended: deque[Exchange] = deque()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = EmptyingThread("bento-monitor-records", self._ended, _INTERVAL_S, self._flush_if_needed)
 
     def start(self) -> None:
         """Start the thread; nothing is lost before that."""
         if self._series is not None:
             self._series.start()
-        self._thread = threading.Thread(target=self._run, name="bento-monitor-records", daemon=True)
         self._thread.start()
 
     def begin(self, exchange: Exchange) -> None:
@@ -81,6 +79,7 @@ class ExchangeRecords:
             self._note_guard.run(self._access_log.note, exchange)
         exchange.close()
         self._ended.append(exchange)
+        self._thread.look()
         if len(self._ended) > _MAX_WAITING:
             self.flush()
 
@@ -106,12 +105,9 @@ class ExchangeRecords:
 
     def stop(self) -> None:
         """Write what is left, and end the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=2.0)
+        self._thread.stop(timeout_s=2.0)
         self.flush()
 
-    def _run(self) -> None:
-        while not self._stop.wait(_INTERVAL_S):
-            if self._ended or dict(self._in_progress) != self._shown:
-                self.flush()
+    def _flush_if_needed(self) -> None:
+        if self._ended or dict(self._in_progress) != self._shown:
+            self.flush()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import conventions as names
 from ..guard import Guard
-from ..in_steps import take_in_steps
+from ..in_steps import EmptyingThread, take_in_steps
 from ..tracing.ledger import BatchRecord, Ledger
 from .stage_table import stage_durations_s
 
@@ -72,21 +72,22 @@ class RequestMetrics:
         self._ledgers: deque[Ledger] = deque()
         self._batches: deque[BatchRecord] = deque()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._show_at_s = 0.0
+        self._thread: EmptyingThread | None = None
 
     def start(self) -> None:
         """Start the thread, in the process that serves."""
         for sink in self._sinks:
             sink.start()
         if self._sinks:
-            self._thread = threading.Thread(target=self._run, name="bento-monitor-metrics", daemon=True)
+            self._thread = EmptyingThread("bento-monitor-metrics", self._ledgers, _INTERVAL_S, self._count_and_show)
             self._thread.start()
 
     def note(self, ledger: Ledger) -> None:
         """A request has ended."""
         if self._thread is not None:
             self._ledgers.append(ledger)
+            self._thread.look()
             if len(self._ledgers) > _MAX_WAITING:
                 self.flush()
 
@@ -98,24 +99,28 @@ class RequestMetrics:
     def flush(self) -> None:
         """Count everything that has ended until now, and show the levels."""
         with self._lock:
-            for ledgers in take_in_steps(self._ledgers, _STEP):
-                self._guard.run(self._count, ledgers)
-            for batches in take_in_steps(self._batches, _STEP):
-                self._guard.run(self._count_batches, batches)
+            self._count_waiting()
             self._guard.run(self._show)
 
     def stop(self) -> None:
         """Count what is left, and end the thread."""
-        self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=1.0)
+            self._thread.stop(timeout_s=1.0)
             self.flush()
             for sink in self._sinks:
                 self._guard.run(sink.stop)
 
-    def _run(self) -> None:
-        while not self._stop.wait(_INTERVAL_S):
-            self.flush()
+    def _count_and_show(self) -> None:
+        with self._lock:
+            self._count_waiting()
+            if time.monotonic() >= self._show_at_s:
+                self._guard.run(self._show)
+
+    def _count_waiting(self) -> None:
+        for ledgers in take_in_steps(self._ledgers, _STEP):
+            self._guard.run(self._count, ledgers)
+        for batches in take_in_steps(self._batches, _STEP):
+            self._guard.run(self._count_batches, batches)
 
     def _count(self, ledgers: Sequence[Ledger]) -> None:
         stages_s, totals_s = stage_durations_s(ledgers)
@@ -157,6 +162,7 @@ class RequestMetrics:
                 sink.observe(names.METRIC_BATCH_SIZE, (api,), np.array(values), None)
 
     def _show(self) -> None:
+        self._show_at_s = time.monotonic() + _INTERVAL_S
         levels, cpu_s = self._read_levels(), _cpu_of_our_threads_s()
         for sink in self._sinks:
             sink.show(levels, cpu_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import getrandbits
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -54,7 +56,56 @@ class ServiceCall:
     error_type: str | None
 
 
-class BatchRecord:
+class Noted:
+    """What happens in a request or a batch, on any thread, and in most of them does not.
+
+    A list is made when it is needed: requests wait by the thousand to be counted, and the garbage collector walks what
+    each of them holds.
+    """
+
+    __slots__ = ("held_spans", "model_calls", "service_calls")
+
+    def __init__(self) -> None:
+        self.held_spans: Sequence[ReadableSpan] = ()
+        self.model_calls: Sequence[ModelCall] = ()
+        self.service_calls: Sequence[ServiceCall] = ()
+
+    def note_model_call(self, call: ModelCall) -> None:
+        """A call of a model has ended."""
+        self._list_of("model_calls").append(call)
+
+    def note_service_call(self, call: ServiceCall) -> None:
+        """A call of another service has ended."""
+        self._list_of("service_calls").append(call)
+
+    def hold(self, span: ReadableSpan) -> None:
+        """A span of the user's code has begun that is exported only if those of the request are."""
+        self._list_of("held_spans").append(span)
+
+    def _list_of(self, name: str) -> list[Any]:
+        noted = getattr(self, name)
+        if isinstance(noted, list):
+            return noted
+        with _first_note:
+            if not isinstance(getattr(self, name), list):
+                setattr(self, name, [])
+            made: list[Any] = getattr(self, name)
+            return made
+
+
+_first_note = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Another thread of the parent may have held it at the fork."""
+    global _first_note
+    _first_note = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
+class BatchRecord(Noted):
     """One batch: what ran it, and when, in monotonic nanoseconds; `size` requests are in it.
 
     `taken_ns` is when its requests were taken from the queue, `handed_ns` when it was whole and went to the function,
@@ -70,13 +121,10 @@ class BatchRecord:
         "ended_ns",
         "error_type",
         "handed_ns",
-        "held_spans",
         "is_sampled",
         "linked",
         "members_left",
-        "model_calls",
         "rows",
-        "service_calls",
         "size",
         "span_id",
         "started_ns",
@@ -85,6 +133,7 @@ class BatchRecord:
     )
 
     def __init__(self, api: str, members: Sequence[Ledger], rows: int, started_ns: int) -> None:
+        super().__init__()
         self.trace_id = getrandbits(128) or 1
         self.span_id = getrandbits(64) or 1
         self.api = api
@@ -98,9 +147,6 @@ class BatchRecord:
         self.started_ns = started_ns
         self.ended_ns = 0
         self.error_type: str | None = None
-        self.held_spans: list[ReadableSpan] = []
-        self.model_calls: list[ModelCall] = []
-        self.service_calls: list[ServiceCall] = []
 
     def leave(self, member: Ledger) -> None:
         """A request of it has ended."""
@@ -120,7 +166,7 @@ class Connection(Protocol):
     disconnected: bool
 
 
-class Ledger:
+class Ledger(Noted):
     """What is known of one request. A stamp that is 0 was not reached; `stages` says what lies between them.
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
@@ -144,13 +190,11 @@ class Ledger:
         "first_byte_ns",
         "first_read_ns",
         "handed_ns",
-        "held_spans",
         "infer_span_id",
         "is_held",
         "kept_late",
         "loop_lag_ns",
         "method",
-        "model_calls",
         "parent_span_id",
         "parsed_ns",
         "queued_ns",
@@ -163,7 +207,6 @@ class Ledger:
         "sent_ns",
         "serialize_started_ns",
         "serialized_ns",
-        "service_calls",
         "span_id",
         "started_ns",
         "status",
@@ -173,6 +216,7 @@ class Ledger:
     )
 
     def __init__(self, *, trace_id: int, parent_span_id: int, sampled: bool, received_ns: int) -> None:
+        super().__init__()
         self.trace_id = trace_id
         self.span_id = getrandbits(64) or 1
         self.infer_span_id = getrandbits(64) or 1
@@ -191,9 +235,6 @@ class Ledger:
         self.batch_rows = 0
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
         self.kept_late: str | None = None
-        self.held_spans: list[ReadableSpan] = []
-        self.model_calls: list[ModelCall] = []
-        self.service_calls: list[ServiceCall] = []
         self.captured: CapturedInput | None = None
         self.is_held = False
         self.loop_lag_ns = 0

@@ -30,7 +30,7 @@ def noted_call(service: str, method: str) -> Iterator[None]:
         error_type = type(error).__qualname__
         raise
     finally:
-        target.service_calls.append(
+        target.note_service_call(
             ServiceCall(
                 started_ns, time.monotonic_ns(), service, method, parent.trace_id, span_id, parent.span_id, error_type
             )

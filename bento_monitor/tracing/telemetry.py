@@ -107,7 +107,7 @@ class Telemetry:
         if self._late_keep is not None:
             ledger.kept_late = self._late_keep.reason_for(ledger)
             if ledger.kept_late is None:
-                ledger.held_spans.clear()
+                ledger.held_spans = ()
         self._pipeline.submit(ledger)
         for record, _ in ledger.batches:
             record.leave(ledger)

@@ -91,7 +91,7 @@ class _Taking(SpanProcessor):
         if not context.trace_flags.sampled:
             holder = _holder_of(context.trace_id)
             if holder is not None:
-                holder.held_spans.append(span)
+                holder.hold(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a sampled span over."""

@@ -81,7 +81,7 @@ def test_the_hook_steps_aside_where_it_does_not_hold(ledger: Ledger, monkeypatch
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     assert runner.double.run(np.ones(1)) == 2
-    assert ledger.model_calls == []
+    assert not ledger.model_calls
 
 
 def test_what_is_no_runner_is_refused() -> None:

@@ -34,7 +34,7 @@ def batch_of(size: int) -> tuple[BatchRecord, list[Ledger]]:
         members.append(ledger)
     record = BatchRecord("encode", members, size, 11 * MS)
     record.ended_ns = 19 * MS
-    record.model_calls.append(ModelCall(12 * MS, 18 * MS, "encoder", "onnxruntime", "int8", "fast-1", size))
+    record.note_model_call(ModelCall(12 * MS, 18 * MS, "encoder", "onnxruntime", "int8", "fast-1", size))
     for position, ledger in enumerate(members):
         ledger.join(record, position, 1)
         record.leave(ledger)

@@ -48,7 +48,7 @@ def finished_batch(
     record = BatchOfLedgers("encode", members, size, started_ns)
     record.members = members
     record.ended_ns = received_ns + 9 * MS
-    record.model_calls.append(model_call(started_ns + MS, record.ended_ns - MS, size))
+    record.note_model_call(model_call(started_ns + MS, record.ended_ns - MS, size))
     for position, member in enumerate(members):
         member.started_ns, member.ended_ns = record.started_ns, record.ended_ns
         member.join(record, position, 1)

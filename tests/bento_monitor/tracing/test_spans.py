@@ -62,7 +62,7 @@ def assert_laws(spans) -> None:
 
 def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_ledger, model_call) -> None:
     ledger = finished_ledger()
-    ledger.model_calls.append(model_call(ledger.started_ns + MS, ledger.ended_ns - MS, 1))
+    ledger.note_model_call(model_call(ledger.started_ns + MS, ledger.ended_ns - MS, 1))
     spans = builder.request(ledger)
     assert [span.name for span in spans] == ["POST /encode", "parse", "queue", "infer", "serialize", "model"]
     named = by_name(spans)
@@ -108,7 +108,7 @@ def test_children_lie_within_their_parents_whatever_the_stamps(builder, finished
         ledger = finished_ledger(1000)
         for stamp in STAMPS:
             setattr(ledger, stamp, chance.choice([0, 1000 + chance.randrange(-50, 200)]))
-        ledger.model_calls.append(model_call(900 + chance.randrange(200), 1000 + chance.randrange(300), 1))
+        ledger.note_model_call(model_call(900 + chance.randrange(200), 1000 + chance.randrange(300), 1))
         assert_laws(builder.request(ledger))
 
 
