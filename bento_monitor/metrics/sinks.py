@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
 
 from ..settings import OtlpProtocol, read_telemetry_environment
+from ..tracing.grpc_forks import fork_handlers_off
 from .otlp_metrics import OtlpMetrics
 from .prometheus_series import PrometheusSeries
 from .request_metrics import MetricsSink
@@ -35,9 +36,10 @@ def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: 
 def _exporter(protocol: OtlpProtocol) -> MetricExporter:
     # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
     if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+        with fork_handlers_off():
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
 
-        return GrpcExporter()
+            return GrpcExporter()
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 
     return HttpExporter()

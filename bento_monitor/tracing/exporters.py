@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from ..errors import InputError
 from ..settings import MonitorSettings, OtlpProtocol, TelemetryEnvironment, read_telemetry_environment
 from .finished_span import FinishedSpan, FinishedSpanExporter
+from .grpc_forks import fork_handlers_off
 from .sdk_spans import ConsoleExporter
 from .store import StoreSpanExporter
 from .store_file import store_path
@@ -67,9 +68,10 @@ def _otlp_exporter(protocol: OtlpProtocol, *, is_forked: bool) -> FinishedSpanEx
     if protocol == "grpc" and is_forked:
         return NoGrpcAfterFork()
     if protocol == "grpc":
-        from .otlp_grpc import OtlpGrpcExporter
+        with fork_handlers_off():
+            from .otlp_grpc import OtlpGrpcExporter
 
-        return OtlpGrpcExporter()
+            return OtlpGrpcExporter()
     from .otlp_http import OtlpHttpExporter
 
     return OtlpHttpExporter()
