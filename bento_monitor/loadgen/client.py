@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 
 from ..errors import MeasurementError
+from ..machine.cpu_time import read_machine_time
 from .connection import Connection
 from .recorder import Recorder
 from .requests import RequestBytes
@@ -46,7 +47,7 @@ class LoadClient(ABC):
     async def run(self) -> LoadResult:
         """Send everything and wait for the last answer."""
         self._started_wall_ns, self._started_ns = time.time_ns(), time.monotonic_ns()
-        started_cpu_s = time.process_time()
+        started_cpu_s, machine_before = time.process_time(), read_machine_time()
         if self._spec.duration_s is not None:
             length_s = self._spec.warmup_s + self._spec.duration_s
             self._end_ns = self._started_ns + round(length_s * 1e9)
@@ -62,6 +63,7 @@ class LoadClient(ABC):
             warmup_s=self._spec.warmup_s,
             end_ns=self._end_ns,
             cpu_s=time.process_time() - started_cpu_s,
+            machine=read_machine_time().since(machine_before),
         )
 
     def stop(self) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
 
-from .arrivals import arrival_times
+from .arrivals import arrival_times, read_recording
 from .client import LoadClient
 from .connection import Connection
 from .pacer import Pacer
+from .recorder import Recorder
+from .requests import RequestBytes
+from .spec import LoadSpec
 
 # Servers close idle connections after a few seconds (BentoML: 5); a request sent at that moment is lost.
 _LONGEST_IDLE_NS = 2_000_000_000
@@ -18,6 +21,15 @@ _LONGEST_IDLE_NS = 2_000_000_000
 
 class OpenLoad(LoadClient):
     """A request that finds no free connection opens one; at `max_connections` it waits, and its latency counts on."""
+
+    def __init__(self, spec: LoadSpec, requests: RequestBytes, recorder: Recorder) -> None:
+        super().__init__(spec, requests, recorder)
+        self._offsets: Iterable[int]
+        if spec.recording is not None:
+            self._offsets = read_recording(spec.recording)
+        else:
+            assert spec.rate_rps is not None
+            self._offsets = arrival_times(spec.arrivals, spec.rate_rps, spec.seed)
 
     def on_free(self, connection: Connection) -> None:
         """Send what waits, or keep the connection for the next request."""
@@ -51,9 +63,7 @@ class OpenLoad(LoadClient):
         self._pacer.start()
 
     def _planned_times(self) -> Iterator[int]:
-        assert self._spec.rate_rps is not None
-        offsets = arrival_times(self._spec.arrivals, self._spec.rate_rps, self._spec.seed)
-        times: Iterator[int] = (self._started_ns + offset for offset in offsets)
+        times: Iterator[int] = (self._started_ns + offset for offset in self._offsets)
         if self._end_ns is not None:
             end_ns = self._end_ns
             times = takewhile(lambda planned: planned < end_ns, times)

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..machine.cpu_time import MachineTime
 from .result import LoadResult
 
 
@@ -20,7 +21,7 @@ class Recorder:
         self.done = 0
         self._order: list[int] = order.tolist()
         self._keep_every = keep_every
-        self._body_index, self._planned_ns = array("q"), array("q")
+        self._body_index, self._planned_ns, self._dispatched_ns = array("q"), array("q"), array("q")
         self._sent_ns, self._done_ns, self._status = array("q"), array("q"), array("q")
         self._responses: dict[int, bytes] = {}
         self._errors: Counter[str] = Counter()
@@ -31,6 +32,7 @@ class Recorder:
         self.planned += 1
         self._body_index.append(self._order[request % len(self._order)])
         self._planned_ns.append(planned_ns)
+        self._dispatched_ns.append(time.monotonic_ns())
         self._sent_ns.append(0)
         self._done_ns.append(0)
         self._status.append(0)
@@ -63,12 +65,13 @@ class Recorder:
         self.done += 1
 
     def result(
-        self, *, started_ns: int, started_wall_ns: int, warmup_s: float, end_ns: int, cpu_s: float
+        self, *, started_ns: int, started_wall_ns: int, warmup_s: float, end_ns: int, cpu_s: float, machine: MachineTime
     ) -> LoadResult:
         """All that was recorded; the window goes from the end of the warm-up to `end_ns`."""
         return LoadResult(
             body_index=np.array(self._body_index, dtype=np.int64),
             planned_ns=np.array(self._planned_ns, dtype=np.int64),
+            dispatched_ns=np.array(self._dispatched_ns, dtype=np.int64),
             sent_ns=np.array(self._sent_ns, dtype=np.int64),
             done_ns=np.array(self._done_ns, dtype=np.int64),
             status=np.array(self._status, dtype=np.int64),
@@ -79,6 +82,7 @@ class Recorder:
             window_start_ns=min(started_ns + round(warmup_s * 1e9), end_ns),
             window_end_ns=end_ns,
             cpu_s=cpu_s,
+            machine=machine,
         )
 
     @property

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..files import write_atomic
+from ..machine.cpu_time import MachineTime
 from .packing import pack, unpack, write_arrays
 
-_COLUMNS = ("body_index", "planned_ns", "sent_ns", "done_ns", "status")
+_COLUMNS = ("body_index", "planned_ns", "dispatched_ns", "sent_ns", "done_ns", "status")
 _SCALARS = ("started_ns", "started_wall_ns", "window_start_ns", "window_end_ns", "cpu_s")
 
 
@@ -22,13 +23,16 @@ class LoadResult:
     """Every request of a load, in the order in which they were planned. Columns are `(requests,)` int64.
 
     Times are of CLOCK_MONOTONIC, the same in every process of the machine; `started_wall_ns` is the wall clock at
-    `started_ns`. `status` is 0 where a socket failed or the time ran out; `sent_ns` is 0 where no connection was made.
+    `started_ns`. `dispatched_ns` is when the client came to a request that was planned: after that it waits for a
+    connection, which is the server's doing. `status` is 0 where a socket failed or the time ran out; `sent_ns` is 0
+    where no connection was made.
     `responses` maps a request's row to its body, for those kept; `errors` counts the failures of status 0 by kind.
-    `cpu_s` is the CPU time that the client itself took while it sent and waited.
+    `cpu_s` is the CPU time that the client itself took while it sent and waited, and `machine` what all of it did.
     """
 
     body_index: NDArray[np.int64]
     planned_ns: NDArray[np.int64]
+    dispatched_ns: NDArray[np.int64]
     sent_ns: NDArray[np.int64]
     done_ns: NDArray[np.int64]
     status: NDArray[np.int64]
@@ -39,6 +43,7 @@ class LoadResult:
     window_start_ns: int
     window_end_ns: int
     cpu_s: float
+    machine: MachineTime
 
     def save(self, folder: Path) -> None:
         """Write `load.npz`, then `load.json`; where that is, the result is whole."""
@@ -47,12 +52,15 @@ class LoadResult:
         columns = {name: getattr(self, name) for name in _COLUMNS}
         write_arrays(folder / "load.npz", {**columns, "kept": kept, "kept_data": data, "kept_ends": ends})
         scalars = {name: getattr(self, name) for name in _SCALARS}
-        write_atomic(folder / "load.json", json.dumps(scalars | {"errors": dict(self.errors)}))
+        write_atomic(
+            folder / "load.json", json.dumps(scalars | {"errors": dict(self.errors), "machine": asdict(self.machine)})
+        )
 
     @classmethod
     def load(cls, folder: Path) -> LoadResult:
         """Read what `save` wrote."""
         scalars = json.loads((folder / "load.json").read_text())
+        scalars["machine"] = MachineTime(**scalars["machine"])
         with np.load(folder / "load.npz", allow_pickle=False) as arrays:
             bodies = unpack(arrays["kept_data"], arrays["kept_ends"])
             responses = dict(zip(arrays["kept"].tolist(), bodies, strict=True))

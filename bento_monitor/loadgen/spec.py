@@ -29,6 +29,7 @@ class LoadSpec:
         bodies: JSON bodies, or a file of them that `write_bodies` wrote.
         seed: of the order of the bodies (a permutation, repeated) and of the arrivals.
         warmup_s: time before the window that is measured; its requests are recorded too.
+        recording: of recorded arrivals, which have no `rate_rps`: a file with the second of a request on each line.
         keep_every: keep the response to every n-th request for checking; 0 keeps none.
         traceparents: the `traceparent` header of each request, repeated where there are fewer than requests.
         timeout_s: a request that takes longer counts as failed, and its connection is closed.
@@ -43,6 +44,7 @@ class LoadSpec:
     max_connections: int = 1024
     rate_rps: float | None = None
     arrivals: ArrivalProcess = "poisson"
+    recording: Path | None = None
     duration_s: float | None = None
     request_count: int | None = None
     warmup_s: float = 0.0
@@ -58,7 +60,9 @@ class LoadSpec:
             (f"path={self.path!r} must start with /", not self.path.startswith("/")),
             ("bodies is empty: give at least one", self.bodies == ()),
             (f"connections={self.connections} must be at least 1", self.connections < 1),
-            ("an open load needs rate_rps above 0", self.mode == "open" and not _is_positive(self.rate_rps)),
+            ("an open load needs rate_rps above 0", self._is_drawn() and not _is_positive(self.rate_rps)),
+            ("recorded arrivals have no rate_rps: leave it out", self._is_recorded() and self.rate_rps is not None),
+            ("recorded arrivals go with recording, a file", self._is_recorded() != (self.recording is not None)),
             ("a closed load has no rate_rps: leave it out", self.mode == "closed" and self.rate_rps is not None),
             ("give duration_s or request_count, not both", None not in (self.duration_s, self.request_count)),
             ("a closed load needs duration_s or request_count", self.mode == "closed" and not self._has_end()),
@@ -75,16 +79,24 @@ class LoadSpec:
 
     def to_json(self, bodies: Path) -> str:
         """The spec as one line, its bodies being in the file `bodies`."""
-        return json.dumps(asdict(self) | {"bodies": str(bodies)})
+        recording = None if self.recording is None else str(self.recording.resolve())
+        return json.dumps(asdict(self) | {"bodies": str(bodies), "recording": recording})
 
     @classmethod
     def from_json(cls, text: str) -> LoadSpec:
         """Read back what `to_json` wrote."""
         fields = json.loads(text)
         fields["bodies"] = Path(fields["bodies"])
+        fields["recording"] = None if fields["recording"] is None else Path(fields["recording"])
         fields["headers"] = tuple((name, value) for name, value in fields["headers"])
         fields["traceparents"] = tuple(fields["traceparents"])
         return cls(**fields)
+
+    def _is_recorded(self) -> bool:
+        return self.mode == "open" and self.arrivals == "recorded"
+
+    def _is_drawn(self) -> bool:
+        return self.mode == "open" and self.arrivals != "recorded"
 
     def _has_end(self) -> bool:
         return self.duration_s is not None or self.request_count is not None

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Version 1 writes "no limit" as the largest page-aligned number.
 _NO_MEMORY_LIMIT = 2**60
+# Version 2 counts microseconds, version 1 nanoseconds.
+_THROTTLED = {"throttled_usec": 1e6, "throttled_time": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,17 @@ def read_cgroup_limits(*, filesystem: Path = Path("/sys/fs/cgroup"), proc: Path 
         quotas.extend(_quotas(folder))
         memory.extend(_memory_limits(folder))
     return CgroupLimits(cpu_quota=min(quotas, default=None), memory_bytes=min(memory, default=None))
+
+
+def read_throttled_s(*, filesystem: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> float:
+    """Seconds that threads of the process's control groups waited since their quota was used up; 0 if none."""
+    found = [0.0]
+    for folder in _folders(filesystem, proc):
+        for line in (_read(folder / "cpu.stat") or "").splitlines():
+            name, _, value = line.partition(" ")
+            if name in _THROTTLED:
+                found.append(int(value) / _THROTTLED[name])
+    return max(found)
 
 
 def _folders(filesystem: Path, proc: Path) -> Iterator[Path]:

@@ -1,7 +1,30 @@
-"""Whether a difference is one: paired comparison, the bound of a drop, the order of blocks."""
+"""Whether a difference is one: paired and sequential comparison, the bound of a drop or a percentile, the rig check."""
 
 from .blocks import interleave
 from .noninferiority import DropBound, drop_upper_bound
 from .paired import Comparison, compare_paired
+from .pairs import Pair, PairedRun, collect_pairs
+from .percentiles import PercentileBounds, bound_percentile, least_samples
+from .rig_check import RigCheck, check_rig, smallest_ratio
+from .sequential import SequentialComparison, Verdict, anytime_intervals, compare_so_far
 
-__all__ = ["Comparison", "DropBound", "compare_paired", "drop_upper_bound", "interleave"]
+__all__ = [
+    "Comparison",
+    "DropBound",
+    "Pair",
+    "PairedRun",
+    "PercentileBounds",
+    "RigCheck",
+    "SequentialComparison",
+    "Verdict",
+    "anytime_intervals",
+    "bound_percentile",
+    "check_rig",
+    "collect_pairs",
+    "compare_paired",
+    "compare_so_far",
+    "drop_upper_bound",
+    "interleave",
+    "least_samples",
+    "smallest_ratio",
+]

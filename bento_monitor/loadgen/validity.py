@@ -1,0 +1,55 @@
+"""Whether a load says something of the server: it does not where the machine or the client itself was in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .result import LoadResult
+
+_MOST_STEAL_RATIO = 0.01
+_LEAST_LAG_NS = 200_000
+_LAG_OF_MEDIAN = 0.01
+# Of all processors, by the server and the client: from there on the client waits for one because the server computes.
+_SATURATED_RATIO = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCheck:
+    """How late the client itself was (p99), what the host stole, and why the window is thrown away, if it is."""
+
+    lag_p99_ns: int
+    steal_ratio: float
+    fault: str | None
+
+
+def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
+    """Judge a load by what happened around it, never by what it measured.
+
+    Args:
+        result: the load.
+        server_cpu_s: CPU time of all of the server's processes while the load ran.
+    """
+    steal_ratio = result.machine.steal_ratio
+    lags_ns = result.dispatched_ns - result.planned_ns
+    lag_p99_ns = int(np.percentile(lags_ns, 99, method="inverted_cdf")) if len(lags_ns) else 0
+    if steal_ratio > _MOST_STEAL_RATIO:
+        return WindowCheck(lag_p99_ns, steal_ratio, f"{steal_ratio:.1%} of the processors' time was stolen by the host")
+    used_ratio = (server_cpu_s + result.cpu_s) / max(result.machine.total_s, 1e-9)
+    if lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
+        return WindowCheck(
+            lag_p99_ns,
+            steal_ratio,
+            f"the client was {lag_p99_ns / 1e6:.2f} ms late, and the server did not keep it from its processor "
+            f"({used_ratio:.0%} of the machine was in use)",
+        )
+    return WindowCheck(lag_p99_ns, steal_ratio, None)
+
+
+def _most_lag_ns(result: LoadResult) -> float:
+    is_ok = result.status // 100 == 2
+    if not is_ok.any():
+        return _LEAST_LAG_NS
+    median_ns = float(np.median((result.done_ns - result.planned_ns)[is_ok]))
+    return max(_LEAST_LAG_NS, _LAG_OF_MEDIAN * median_ns)

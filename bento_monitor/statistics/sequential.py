@@ -1,0 +1,131 @@
+"""A paired comparison that may be looked at, and stopped, whenever one likes.
+
+The t-test's likelihood ratio with a normal prior on the effect in units of a pair's noise is a test martingale under
+the right Haar prior of the noise (Lai, "On confidence sequences", Annals of Statistics 1976; Wang and Ramdas,
+"Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance", Sequential Analysis 2025):
+the chance that it ever reaches 1/alpha is at most alpha where there is no effect. The order within each pair must be
+drawn at random: what the machine does slowly then falls on both arms alike, and no difference tells of the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import MeasurementError
+
+ALPHA = 0.05
+ZONE_RATIO = 1.03
+"""Two speeds within this ratio are as good as equal: the indifference zone."""
+
+# Variance of the prior: effects of half a pair's noise. Within 6 % of the narrowest interval from 10 to 300 pairs.
+_PRIOR_VARIANCE = 0.25
+_LEAST_PAIRS = 5
+
+
+class Verdict(Enum):
+    """What a comparison says of the candidate."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    EQUIVALENT = "equivalent"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialComparison:
+    """The ratio of two speeds after `n` pairs, and an interval that holds at whatever time one stops to look.
+
+    Equivalent is what lies within the indifference zone whole, even where it is provably not 1.
+    """
+
+    verdict: Verdict
+    ratio: float
+    low: float
+    high: float
+    n: int
+    zone_ratio: float
+
+
+def compare_so_far(
+    log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = ALPHA
+) -> SequentialComparison:
+    """Judge the pairs measured so far; measuring may end at the first verdict, or go on.
+
+    Args:
+        log_ratios: of candidate over baseline, a pair each, in the order of measuring.
+        zone_ratio: of the indifference zone, above 1.
+        alpha: chance that the interval is wrong at any time at all.
+
+    Raises:
+        MeasurementError: a log-ratio is not finite, or the zone is none.
+    """
+    if not (math.isfinite(zone_ratio) and zone_ratio > 1):
+        raise MeasurementError(f"An indifference zone of {zone_ratio:g} is none: give a ratio above 1, as 1.03.")
+    if not log_ratios:
+        return SequentialComparison(Verdict.CANNOT_TELL, 1.0, 0.0, math.inf, 0, zone_ratio)
+    lows, highs = anytime_intervals(log_ratios, alpha=alpha)
+    low, high = float(lows[-1]), float(highs[-1])
+    return SequentialComparison(
+        _verdict(low, high, math.log(zone_ratio)),
+        math.exp(math.fsum(log_ratios) / len(log_ratios)),
+        math.exp(low),
+        math.exp(high),
+        len(log_ratios),
+        zone_ratio,
+    )
+
+
+def anytime_intervals(
+    log_ratios: ArrayLike, *, alpha: float = ALPHA
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The interval of the mean log-ratio after each pair; until there are 5, it is all there is.
+
+    Args:
+        log_ratios: `(pairs,)`, or `(runs, pairs)` for many comparisons at once.
+        alpha: chance that any of the intervals misses the mean.
+
+    Returns:
+        Lower and upper ends, of the shape of `log_ratios`.
+
+    Raises:
+        MeasurementError: a log-ratio is not finite.
+    """
+    values = np.asarray(log_ratios, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise MeasurementError("A ratio of two blocks is not finite: one of them measured nothing.")
+    n = np.arange(1, values.shape[-1] + 1)
+    means = np.cumsum(values, axis=-1) / n
+    squares = np.cumsum(values**2, axis=-1) - n * means**2
+    deviations = np.sqrt(np.maximum(squares, 0.0) / np.maximum(n - 1, 1))
+    with np.errstate(invalid="ignore"):  # infinite times a deviation of 0
+        halves = half_widths(n, alpha) * deviations
+    halves[..., : _LEAST_PAIRS - 1] = np.inf
+    return means - halves, means + halves
+
+
+def half_widths(n: NDArray[np.int64], alpha: float = ALPHA) -> NDArray[np.float64]:
+    """Half of the interval's width after `n` pairs, in standard deviations of a pair; infinite under 5 pairs.
+
+    The likelihood ratio is `r**-0.5 * ((1 + x) / (1 + x / r))**(n / 2)` with `x = t**2 / (n - 1)`, `r = 1 + n * prior`.
+    """
+    r = 1 + n * _PRIOR_VARIANCE
+    bound = np.exp(2 / n * (0.5 * np.log(r) - np.log(alpha)))
+    is_bounded = (bound < r) & (n >= _LEAST_PAIRS)
+    x = np.where(is_bounded, (bound - 1) / np.where(is_bounded, 1 - bound / r, 1.0), np.inf)
+    return np.sqrt(x * np.maximum(n - 1, 1) / n)
+
+
+def _verdict(low: float, high: float, zone: float) -> Verdict:
+    if -zone < low and high < zone:
+        return Verdict.EQUIVALENT
+    if low > 0:
+        return Verdict.FASTER
+    if high < 0:
+        return Verdict.SLOWER
+    return Verdict.CANNOT_TELL
