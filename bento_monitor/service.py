@@ -40,7 +40,23 @@ def monitored(service: ServiceT) -> ServiceT:
 
 
 def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
-    """The service's application inside our entry, or as BentoML builds it where that fails."""
+    """The service's application as it is served, watched where it is profiled."""
+    from .settings import load_settings
+
+    settings = load_settings()
+    if settings.profile_stock:
+        application = build_stock(is_main)
+    else:
+        application = _build_or_step_aside(service, build_stock, is_main)
+    if settings.profile_folder is None:
+        return application
+    from .profiling.observed import observed
+
+    return observed(application, settings.profile_folder)
+
+
+def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
+    """The application inside our entry, or as BentoML builds it where that fails."""
     try:
         return _build_monitored(service, build_stock, is_main)
     except Exception:  # our failure is not the service's

@@ -98,6 +98,12 @@ class MonitorSettings(BaseSettings):
     capture_redaction: bool = Field(
         default=True, description="False: what looks like a secret is not left out of what is captured."
     )
+    profile_folder: Path | None = Field(
+        default=None, description="Where a worker notes collections and lags; set by bento-monitor profile."
+    )
+    profile_stock: bool = Field(
+        default=False, description="True: BentoML's own request path, for bento-monitor profile --as stock."
+    )
     target: str | None = Field(default=None, description="Service that the wrapper serves: module:Service.")
     workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")
 

@@ -107,7 +107,15 @@ def input_of(api: ServiceApi, samples: NDArray[Any]) -> Any:
     field = api.method.input_spec.model_fields[api.input_name]
     origin = typing.get_origin(field.annotation) or field.annotation
     is_sequence = inspect.isclass(origin) and issubclass(origin, Sequence)
-    value: Any = samples.tolist() if is_sequence or not isinstance(samples, np.ndarray) else samples
+    return validated(api, samples.tolist() if is_sequence or not isinstance(samples, np.ndarray) else samples)
+
+
+def validated(api: ServiceApi, value: Any) -> Any:
+    """The value of an API's one input, as JSON has it, as the API's function gets it.
+
+    Raises:
+        ServiceError: BentoML refuses it.
+    """
     try:
         return getattr(api.method.input_spec.model_validate({api.input_name: value}), str(api.input_name))
     except ValueError as error:

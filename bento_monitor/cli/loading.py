@@ -16,6 +16,7 @@ COMMAND_GROUP = "bento_monitor.commands"
 SHORT_HELP = {
     "doctor": "Say what is installed, what this machine has, and what works on it.",
     "optimize": "Search for the fastest way to serve a model that keeps its accuracy.",
+    "profile": "Say how fast a service is, how fast it could be, and what holds it back.",
     "release": "List, promote and roll back releases, live.",
     "serve": "Serve a BentoML service, monitored, with no change to its code.",
     "traces": "List the slowest requests and show one as a waterfall.",

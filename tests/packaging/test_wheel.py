@@ -74,7 +74,7 @@ def test_the_entry_points_are_those_that_bentoml_and_we_look_for(installed: Path
     parser.read(installed / "bento_monitor-0.1.0.dist-info" / "entry_points.txt")
     assert dict(parser["console_scripts"]) == {"bento-monitor": "bento_monitor.cli:main"}
     assert set(parser["bentoml.commands"]) == {"monitor", "optimize"}
-    assert set(parser["bento_monitor.commands"]) == {"doctor", "optimize", "release", "serve", "traces"}
+    assert set(parser["bento_monitor.commands"]) == {"doctor", "optimize", "profile", "release", "serve", "traces"}
 
 
 def test_both_packages_are_imported_from_where_the_wheel_is(installed: Path, away: tuple[Path, dict[str, str]]) -> None:
@@ -84,7 +84,7 @@ def test_both_packages_are_imported_from_where_the_wheel_is(installed: Path, awa
     assert [Path(line).parents[1] for line in shown] == [installed, installed]
 
 
-@pytest.mark.parametrize("command", ["doctor", "optimize", "release", "serve", "traces"])
+@pytest.mark.parametrize("command", ["doctor", "optimize", "profile", "release", "serve", "traces"])
 def test_each_command_shows_its_help_from_a_foreign_folder(command: str, away: tuple[Path, dict[str, str]]) -> None:
     cwd, environment = away
     shown = run([sys.executable, "-c", RUN_MAIN, command, "--help"], cwd=cwd, env=environment).stdout

@@ -18,7 +18,7 @@ from bento_monitor.cli import bentoml_monitor, loading, main
 from bento_monitor.cli.loading import COMMAND_GROUP, SHORT_HELP, LazyCommand
 from bento_monitor.errors import BentoMonitorError, InputError
 
-OURS = {"doctor", "optimize", "release", "serve", "traces"}
+OURS = {"doctor", "optimize", "profile", "release", "serve", "traces"}
 
 
 def raising(error: BaseException) -> click.Command:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bento_monitor.machine import Gpu, read_machine, sums_int8_exactly
-from bento_monitor.machine.cgroup import CgroupLimits, read_cgroup_limits
+from bento_monitor.machine.cgroup import CgroupLimits, read_cgroup_limits, read_throttled_s
 from bento_monitor.machine.cpu import read_cpu_flags, read_cpu_model
 from bento_monitor.machine.gpu import read_gpus
 
@@ -50,6 +50,15 @@ def test_version_one_groups_are_read_and_their_no_limit_is_none(tmp_path: Path) 
 
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert limits(tmp_path) == CgroupLimits(cpu_quota=None, memory_bytes=None)
+
+
+def test_the_time_that_a_quota_held_threads_back_is_read_from_either_version(tmp_path: Path) -> None:
+    assert read_throttled_s(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc") == 0
+    write(tmp_path / "proc/self/cgroup", "0::/service\n1:cpu:/job\n")
+    write(tmp_path / "cgroup/service/cpu.stat", "usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n")
+    assert read_throttled_s(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc") == 1.5
+    write(tmp_path / "cgroup/cpu/job/cpu.stat", "nr_periods 5\nthrottled_time 2500000000\n")
+    assert read_throttled_s(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc") == 2.5
 
 
 def test_the_instructions_that_matter_are_picked_from_the_processors_flags(tmp_path: Path) -> None:

@@ -1,0 +1,190 @@
+"""`bento-monitor profile`: how fast a service is, where its time goes, and what holds it back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ..errors import InputError
+from ..files import write_atomic
+from ..profiling.compare import Change, compare_profiles
+from ..profiling.profile_file import profile_text, read_profile
+from ..profiling.record import LoadPoint, Profile
+from ..profiling.sweep import SweepSpec, run_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+_LOG_COLUMNS = 140
+
+
+@click.command()
+@click.argument("target", required=False, metavar="MODULE:SERVICE|FILE.py:SERVICE|URL")
+@click.option("--api", help="Which API [default: the only one].")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON bodies, one a line [default: made up from the API's schema].",
+)
+@click.option(
+    "--as",
+    "served_as",
+    type=click.Choice(["monitored", "stock"]),
+    default="monitored",
+    show_default=True,
+    help="With our request path, or BentoML's own.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Number of worker processes [default: the service's own].")
+@click.option("--connections", default=16, show_default=True, type=click.IntRange(min=2), help="Clients at once.")
+@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(min=1), help="Length of each load.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the profile as JSON.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    nargs=2,
+    metavar="BEFORE AFTER",
+    help="Say what changed between two profiles that --output has written.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def profile(
+    target: str | None,
+    api: str | None,
+    data: Path | None,
+    served_as: Literal["monitored", "stock"],
+    workers: int | None,
+    connections: int,
+    seconds: float,
+    html: Path | None,
+    output: Path | None,
+    compare: tuple[Path, Path] | None,
+    as_json: bool,
+) -> None:
+    """Serve a service in a process of its own (or take one that runs, by its URL) and put loads on it."""
+    from ..diagnosis import diagnose
+
+    if compare is not None:
+        _show_changes(compare_profiles(*map(read_profile, compare)), as_json=as_json)
+        return
+    if target is None:
+        raise InputError("Nothing to profile is named: give module:Service, file.py:Service, a URL, or --compare.")
+    spec = SweepSpec(target, served_as, api, data, workers, connections, seconds)
+    with _progress(spec, quiet=as_json) as on_step:
+        found = run_sweep(spec, on_step)
+    found = replace(found, findings=diagnose(found))
+    if output is not None:
+        write_atomic(output, profile_text(found))
+    if html is not None:
+        from ..profiling.page import page_of
+
+        write_atomic(html, page_of(found))
+    if as_json:
+        click.echo(profile_text(found), nl=False)
+    else:
+        print_profile(_console(), found)
+
+
+@contextmanager
+def _progress(spec: SweepSpec, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=spec.steps)
+        is_first = True
+
+        def on_step(text: str) -> None:
+            nonlocal is_first
+            if console.is_terminal:
+                progress.update(task, description=text, advance=0 if is_first else 1)
+            else:
+                console.print(text, markup=False)
+            is_first = False
+
+        yield on_step
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A log has no width of its own: a table there is as wide as it is.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_LOG_COLUMNS)
+
+
+def print_profile(console: Console, found: Profile) -> None:
+    """The loads as a table, the stages of the last one that kept up, and what holds the service back."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("load", "requests/s", "p50 ms", "p95 ms", "p99 ms", "failed", "cores", "batch", "pause ms", "lag ms"):
+        table.add_column(name, justify="left" if name == "load" else "right", no_wrap=True)
+    for point in found.points:
+        server = point.server
+        table.add_row(
+            point.name,
+            f"{point.throughput_rps:.0f}",
+            *(_latency_text(point, percentile) for percentile in (50.0, 95.0, 99.0)),
+            Text(str(point.failed), style="red" if point.failed else ""),
+            "-" if server is None else f"{server.cpu_cores:.2f}",
+            "-" if point.batch_size is None else f"{point.batch_size:.1f}",
+            "-" if server is None else f"{server.pauses.longest_ms:.1f}",
+            "-" if server is None else f"{server.longest_lag_ms:.1f}",
+        )
+    console.print(Text(f"{found.target} {found.path}  as {found.served_as}, {found.workers} workers"))
+    console.print(table)
+    console.print("A latency with ≤ is bounded with 99 %; one with ~ has too few requests for that.", style="dim")
+    for fault in {point.machine.fault for point in found.points} - {None}:
+        console.print(Text(f"Mind: {fault}.", style="yellow"))
+    if found.bare is not None:
+        bare, share = found.bare, found.capacity.throughput_rps / found.bare.items_per_s
+        limit = f"Its function alone makes {bare.items_per_s:.0f} items/s in batches of {bare.best.batch_size}"
+        console.print(f"{limit}: it is served at {share:.0%} of that.")
+        if bare.peak_share is not None:
+            console.print(f"That is {bare.peak_share:.0%} of the arithmetic that a matrix product makes here.")
+    for finding in found.findings:
+        console.print(Text(finding.title, style="bold red"))
+        for line in finding.evidence:
+            console.print(Text(f"  {line}"))
+        console.print(Text(f"  -> {finding.remedy}", style="green"))
+    if not found.findings:
+        console.print("Nothing that is known here holds it back.")
+
+
+def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if as_json:
+        click.echo(json.dumps([asdict(change) for change in changes], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("load", "figure", "before", "after", "ratio", "interval"):
+        table.add_column(name, justify="left" if name in ("load", "figure") else "right", no_wrap=True)
+    for change in changes:
+        interval = "-" if change.low is None else f"[{change.low:.3f}, {change.high:.3f}]"
+        ratio = Text(f"{change.ratio:.3f}", style="bold" if change.is_sure else "")
+        table.add_row(change.load, change.figure, f"{change.before:.4g}", f"{change.after:.4g}", ratio, interval)
+    console = _console()
+    console.print(table)
+    console.print(
+        "Bold: 1 lies outside the interval, which does not know what the machine did between the two.", style="dim"
+    )
+
+
+def _latency_text(point: LoadPoint, percentile: float) -> str:
+    """The upper bound of a percentile where there is one, else its value as it is."""
+    found = next(each for each in point.latencies if each.percentile == percentile)
+    return f"~{found.value_ms:.1f}" if found.high_ms is None else f"{found.value_ms:.1f} ≤{found.high_ms:.1f}"

@@ -1,0 +1,82 @@
+"""What a worker notes of itself while it is profiled: collections, the loop's lag, and what the heap is made of.
+
+It serves as before; the notes are a line of JSON twice a second, in a file of the folder that the profile names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+CENSUS = "census"
+"""Once a file of this name is in the folder, each worker counts its objects by type, once."""
+
+_INTERVAL_S = 0.5
+_BEAT_S = 0.02
+_COMMONEST = 40
+_MOST_PATHS = 100
+
+
+class Probe:
+    """One a worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pauses: list[tuple[int, int, int]] = []
+        self._begun_ns = 0
+        self._longest_lag_ns = 0
+        self._served: dict[str, tuple[int, int]] = {}
+        self._has_counted = False
+        self._file = (folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Watch this process, and the loop that runs."""
+        gc.callbacks.append(self._watch)
+        self._loop = asyncio.get_running_loop()
+        self._beat(self._loop, time.monotonic_ns())
+        threading.Thread(target=self._run, name="bento-monitor-probe", daemon=True).start()
+
+    def served(self, path: str, took_ns: int) -> None:
+        """The application has come to the end of a request; called on the loop's thread."""
+        requests, total_ns = self._served.get(path, (0, 0))
+        if requests or len(self._served) < _MOST_PATHS:
+            self._served[path] = requests + 1, total_ns + took_ns
+
+    def _watch(self, phase: str, info: dict[str, int]) -> None:
+        now_ns = time.monotonic_ns()
+        if phase == "start":
+            self._begun_ns = now_ns
+        else:
+            self._pauses.append((self._begun_ns, now_ns, info["generation"]))
+
+    def _beat(self, loop: asyncio.AbstractEventLoop, due_ns: int) -> None:
+        now_ns = time.monotonic_ns()
+        self._longest_lag_ns = max(self._longest_lag_ns, now_ns - due_ns)
+        loop.call_later(_BEAT_S, self._beat, loop, now_ns + int(_BEAT_S * 1e9))
+
+    def _run(self) -> None:
+        while self._folder.is_dir():  # the profile takes it away when it ends
+            time.sleep(_INTERVAL_S)
+            pauses, self._pauses = self._pauses, []
+            lag_ns, self._longest_lag_ns = self._longest_lag_ns, 0
+            served, self._served = self._served, {}
+            note: dict[str, object] = {"at_ns": time.monotonic_ns(), "pauses": pauses, "lag_ns": lag_ns}
+            note["served"] = served
+            if not self._has_counted and (self._folder / CENSUS).exists():
+                self._has_counted = True
+                note["census"] = count_objects()
+            self._file.write(json.dumps(note) + "\n")
+            self._file.flush()
+
+
+def count_objects() -> list[tuple[str, int]]:
+    """The types that the most objects of the heap are of, those that the collector does not walk left out."""
+    counts = Counter(type(each).__qualname__ for each in gc.get_objects())
+    return counts.most_common(_COMMONEST)

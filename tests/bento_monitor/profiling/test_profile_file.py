@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from profiles import HEALTHY, profile
+
+from bento_monitor.diagnosis import diagnose
+from bento_monitor.errors import InputError
+from bento_monitor.profiling.page import page_of
+from bento_monitor.profiling.profile_file import profile_text, read_profile
+from bento_monitor.profiling.record import Pauses, Percentile, Profile
+
+
+def held_back() -> Profile:
+    found = profile(replace(HEALTHY, pauses=Pauses(8, 2400, 350, 0.97, 0.3)), census={"TimerHandle": 60_000})
+    return replace(found, findings=diagnose(found))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [profile(), held_back(), profile(server=None), replace(profile(), bare=None)],
+    ids=["plain", "findings", "remote", "no bare"],
+)
+def test_a_profile_is_read_as_it_was_written(found, tmp_path):
+    file = tmp_path / "profile.json"
+    file.write_text(profile_text(found))
+    assert read_profile(file) == found
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": [{}], "findings": []}'])
+def test_a_file_that_is_no_profile_is_refused(text, tmp_path):
+    file = tmp_path / "profile.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match="is no profile.*--output FILE"):
+        read_profile(file)
+
+
+def test_a_profile_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no profile"):
+        read_profile(tmp_path / "none")
+
+
+def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else():
+    page = page_of(held_back())
+    assert "1000 requests/s" in page
+    assert "Garbage collections stop every request" in page
+    assert "60000 timers are alive" in page
+    assert "its function alone, in batches of 8: it is served at 50% of that" in page
+    assert "40% of that peak" in page
+    assert "aten::addmm 80%" in page
+    for outside in ("http://", "https://", "<script", "<link", "src="):
+        assert outside not in page
+
+
+def test_a_page_draws_every_percentile_of_every_rate():
+    latencies = tuple(Percentile(each, 10 * each, 9 * each, 11 * each, 11) for each in (50.0, 95.0, 99.0))
+    page = page_of(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies))
+    assert page.count("<circle") == 3
+    assert "p99: 990.00 ms, at most 1089.00 ms" in page
+
+
+def test_names_that_look_like_markup_are_text_on_the_page():
+    page = page_of(replace(profile(), target="<b>service</b>:Service", path="/<i>"))
+    assert "<b>service" not in page
+    assert "&lt;b&gt;service&lt;/b&gt;:Service/&lt;i&gt;" in page

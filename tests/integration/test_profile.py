@@ -1,0 +1,105 @@
+"""`bento-monitor profile` on real servers: what holds each back is named, and nothing where nothing does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bento_monitor.diagnosis import diagnose
+from bento_monitor.profiling.record import Profile
+from bento_monitor.profiling.sweep import SweepSpec, run_sweep
+
+COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
+SERVICES = Path(__file__).parent / "services" / "profiled.py"
+
+
+def profile(service: str, served_as="monitored", seconds: float = 2.0, **changes) -> Profile:
+    spec = SweepSpec(f"{SERVICES}:{service}", served_as, seconds=seconds, shares=(0.5,), **changes)
+    return run_sweep(spec, lambda _: None)
+
+
+def causes(found: Profile) -> list[str]:
+    return [finding.rule for finding in diagnose(found)]
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("service", ["Healthy", "HealthyBatches", "HealthyModel"])
+def test_a_healthy_service_is_held_back_by_nothing_that_is_known(service):
+    found = profile(service)
+    # What else runs on the machine of the tests is not the service's doing.
+    assert [rule for rule in causes(found) if rule != "neighbour"] == []
+    assert [point.failed for point in found.points] == [0, 0, 0]
+    assert found.capacity.throughput_rps > 50
+    assert all(point.stages for point in found.points)
+
+
+def test_stock_bentoml_is_held_back_by_the_collector_that_walks_what_its_timers_keep():
+    found = profile("Healthy", "stock", seconds=6.0)
+    (finding,) = [each for each in diagnose(found) if each.rule == "collector_pauses"]
+    assert "timers are alive" in finding.evidence[-1]
+    assert "monitored" in finding.remedy
+
+
+def test_more_threads_than_cores_are_named():
+    assert "busy_threads" in causes(profile("Crowded"))
+
+
+def test_a_window_that_is_too_long_is_named():
+    assert "batch_window" in causes(profile("LongWindow"))
+
+
+def test_one_worker_that_takes_all_connections_is_named(monkeypatch):
+    monkeypatch.setenv("BENTO_MONITOR_SPREAD_CONNECTIONS", "false")
+    assert "uneven_workers" in causes(profile("OneTakesAll"))
+
+
+def test_a_neighbour_that_takes_the_processors_is_named():
+    with neighbours(3):
+        assert "neighbour" in causes(profile("HealthyModel"))
+
+
+def test_the_command_prints_a_table_and_writes_a_page_and_json(tmp_path):
+    page, output = tmp_path / "profile.html", tmp_path / "profile.json"
+    command = [COMMAND, "profile", f"{SERVICES}:Healthy", "--seconds", "1"]
+    done = subprocess.run(
+        [*command, "--html", str(page), "--output", str(output)], capture_output=True, text=True, check=True
+    )
+    assert "16 clients" in done.stdout
+    assert "Its function alone" not in done.stdout  # it is async
+    found = json.loads(output.read_text())
+    assert len(found["points"]) == 7
+    assert found["path"] == "/double"
+    assert "<svg" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "is nothing to profile"),
+        (["absent.py:Service"], "is not there"),
+        (["https://example.invalid"], "cannot be profiled"),
+        ([f"{SERVICES}:Healthy", "--data", "absent.jsonl"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_profiled_is_refused_with_what_to_do(arguments, message):
+    command = [COMMAND, "profile", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
