@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .errors import StudyInputError
-
-_SLO = re.compile(r"p(?P<percentile>\d{1,2}(?:\.\d+)?)\s*=\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)")
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """A limit on a percentile of latency."""
-
-    percentile: float
-    limit_ms: float
-
-
-def parse_slo(text: str) -> Slo:
-    """Read an SLO such as `p99=50ms` or `p95=1.5s`.
-
-    Raises:
-        StudyInputError: the text has another form, or the limit is 0.
-    """
-    match = _SLO.fullmatch(text.strip())
-    limit_ms = 0.0
-    if match is not None:
-        limit_ms = float(match["value"]) * (1000.0 if match["unit"] == "s" else 1.0)
-    if match is None or limit_ms <= 0 or float(match["percentile"]) <= 0:
-        raise StudyInputError(f"The SLO {text!r} cannot be read: write a percentile and a limit, such as p99=50ms.")
-    return Slo(float(match["percentile"]), limit_ms)
+from bento_monitor.loadgen.slo import Slo
 
 
 class StudySpec(BaseModel):

@@ -14,7 +14,9 @@ import click
 
 from ..errors import InputError
 from ..files import write_atomic
+from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
+from ..profiling.page import page_of, slo_text
 from ..profiling.profile_file import profile_text, read_profile
 from ..profiling.record import LoadPoint, Profile
 from ..profiling.sweep import SweepSpec, run_sweep
@@ -47,6 +49,7 @@ _LOG_COLUMNS = 140
 @click.option("--workers", type=click.IntRange(min=1), help="Number of worker processes [default: the service's own].")
 @click.option("--connections", default=16, show_default=True, type=click.IntRange(min=2), help="Clients at once.")
 @click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(min=1), help="Length of each load.")
+@click.option("--slo", help="Find the highest rate that keeps a promise, such as p99=50ms.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the profile as JSON.")
 @click.option(
@@ -65,6 +68,7 @@ def profile(
     workers: int | None,
     connections: int,
     seconds: float,
+    slo: str | None,
     html: Path | None,
     output: Path | None,
     compare: tuple[Path, Path] | None,
@@ -78,15 +82,14 @@ def profile(
         return
     if target is None:
         raise InputError("Nothing to profile is named: give module:Service, file.py:Service, a URL, or --compare.")
-    spec = SweepSpec(target, served_as, api, data, workers, connections, seconds)
+    promise = None if slo is None else parse_slo(slo)
+    spec = SweepSpec(target, served_as, api, data, workers, connections, seconds, slo=promise)
     with _progress(spec, quiet=as_json) as on_step:
         found = run_sweep(spec, on_step)
     found = replace(found, findings=diagnose(found))
     if output is not None:
         write_atomic(output, profile_text(found))
     if html is not None:
-        from ..profiling.page import page_of
-
         write_atomic(html, page_of(found))
     if as_json:
         click.echo(profile_text(found), nl=False)
@@ -148,6 +151,8 @@ def print_profile(console: Console, found: Profile) -> None:
     console.print("A latency with ≤ is bounded with 99 %; one with ~ has too few requests for that.", style="dim")
     for fault in {point.machine.fault for point in found.points} - {None}:
         console.print(Text(f"Mind: {fault}.", style="yellow"))
+    if found.slo is not None:
+        console.print(slo_text(found.slo))
     if found.bare is not None:
         bare, share = found.bare, found.capacity.throughput_rps / found.bare.items_per_s
         limit = f"Its function alone makes {bare.items_per_s:.0f} items/s in batches of {bare.best.batch_size}"

@@ -9,25 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import MeasurementError
-from ..statistics.percentiles import bound_percentile, least_samples
+from ..statistics.percentiles import bound_percentile
 from .result import LoadResult
+from .slo import Slo
 
 _TOLERANCE_RATIO = 1.05
 # A failed request is slower than any limit, and still a number.
 _NEVER_MS = float(np.finfo(np.float64).max)
-_SPARE_RATIO = 1.2
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """So many of 100 requests are answered with 2xx within a limit, counted from the planned time."""
-
-    percentile: float
-    limit_ms: float
-
-    def least_seconds(self, rate_rps: float) -> float:
-        """How long a load of that rate must be, so that it can show that the promise is kept."""
-        return least_samples(self.percentile) * _SPARE_RATIO / rate_rps
 
 
 @dataclass(frozen=True, slots=True)

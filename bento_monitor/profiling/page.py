@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from ..loadgen.slo_search import SloSearch
 from .record import BareProfile, Finding, LoadPoint, Profile
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 760, 300, 64, 40
@@ -57,6 +58,7 @@ def page_of(profile: Profile) -> str:
         f'<p class="dim">{escape(about)}</p>',
         _answers(profile),
         "".join(map(_finding, profile.findings)),
+        "" if profile.slo is None else f"<p>{escape(slo_text(profile.slo))}</p>",
         "<h2>Latency against load</h2>",
         _latency_plot([point for point in profile.points if point.offered_rps is not None]),
         _stages(profile.points),
@@ -69,6 +71,15 @@ def page_of(profile: Profile) -> str:
     return (
         f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
+
+
+def slo_text(found: SloSearch) -> str:
+    """In one sentence, up to which rate the promise was shown to be kept."""
+    if found.rate_rps is None:
+        lowest = found.trials[0]
+        bound = "failures are in it" if math.isinf(lowest.high_ms) else f"its bound is {lowest.high_ms:.1f} ms"
+        return f"{found.slo} is not kept at {lowest.rate_rps:.0f} requests/s: {bound}."
+    return f"{found.slo} is kept up to {found.rate_rps:.0f} requests/s (tried at {len(found.trials)} rates)."
 
 
 def _answers(profile: Profile) -> str:

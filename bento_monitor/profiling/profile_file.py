@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..loadgen.slo import Slo
+from ..loadgen.slo_search import RateTrial, SloSearch
 from .record import (
     BareProfile,
     BatchTime,
@@ -37,8 +39,14 @@ def read_profile(path: Path) -> Profile:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         points = tuple(_point(each) for each in fields.pop("points"))
         findings = tuple(Finding(**each | {"evidence": tuple(each["evidence"])}) for each in fields.pop("findings"))
-        bare = fields.pop("bare")
-        return Profile(**fields, points=points, findings=findings, bare=None if bare is None else read_bare(bare))
+        bare, slo = fields.pop("bare"), fields.pop("slo")
+        return Profile(
+            **fields,
+            points=points,
+            findings=findings,
+            bare=None if bare is None else read_bare(bare),
+            slo=None if slo is None else _slo(slo),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"{path} is no profile ({error})"
         raise InputError(f"{problem}: write one with bento-monitor profile --output FILE.") from error
@@ -49,6 +57,10 @@ def read_bare(fields: dict[str, Any]) -> BareProfile:
     times = tuple(BatchTime(**each) for each in fields["times"])
     operators = tuple((name, share) for name, share in fields["operators"])
     return BareProfile(**fields | {"times": times, "operators": operators})
+
+
+def _slo(fields: dict[str, Any]) -> SloSearch:
+    return SloSearch(Slo(**fields["slo"]), fields["rate_rps"], tuple(RateTrial(**each) for each in fields["trials"]))
 
 
 def _point(fields: dict[str, Any]) -> LoadPoint:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..loadgen.slo_search import SloSearch
 from ..loadgen.spec import LoadMode
 
 
@@ -166,13 +167,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A service from idle to past the knee; `bare` is None where its function could not be called by itself."""
+    """A service from idle to past the knee; `slo` is None where no promise was asked for, `bare` where its function
+    could not be called by itself.
+    """
 
     target: str
     served_as: str
     path: str
     workers: int
     points: tuple[LoadPoint, ...]
+    slo: SloSearch | None
     bare: BareProfile | None
     census: Mapping[str, int]
     findings: tuple[Finding, ...]

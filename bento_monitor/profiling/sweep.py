@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
 from ..installation import STACK, read_versions
-from ..loadgen import LoadSpec, run_load
+from ..loadgen import LoadResult, LoadSpec, run_load
+from ..loadgen.slo import Slo
+from ..loadgen.slo_search import SloSearch, find_highest_rate
 from ..machine import read_machine
 from ..serving.spec import ServedAs
 from .bare import measure_bare
@@ -22,6 +24,7 @@ from .subject import Subject, serve_subject
 
 # Of the capacity; past 1 the queue grows for as long as the load lasts.
 _SHARES = (0.25, 0.5, 0.75, 0.9, 1.1)
+_LOWEST_SHARE, _HIGHEST_SHARE, _RATE_TOLERANCE = 0.05, 1.1, 1.1
 _WARM_UP_S = 3.0
 _CENSUS_TIMEOUT_S = 10.0
 _POLL_S = 0.1
@@ -40,6 +43,7 @@ class SweepSpec:
         connections: clients at once, in the load that finds the capacity.
         seconds: of each load.
         shares: of that capacity, the loads at a rate.
+        slo: a promise, for the highest rate at which it is kept.
     """
 
     target: str
@@ -50,11 +54,12 @@ class SweepSpec:
     connections: int = 16
     seconds: float = 8.0
     shares: tuple[float, ...] = _SHARES
+    slo: Slo | None = None
 
     @property
     def steps(self) -> int:
         """How many things are done: the start, the warm-up, each load, the function alone."""
-        return 5 + len(self.shares)
+        return 5 + len(self.shares) + (self.slo is not None)
 
 
 def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
@@ -88,6 +93,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         run_load(_closed(load, spec.connections, _WARM_UP_S))
         points = _measure_points(subject, load, spec, on_step)
         census = _census(subject)
+        slo = None if spec.slo is None else _find_rate(spec.slo, load, points, on_step)
         workers = len(subject.workers()) or 1
         target = subject.target
     on_step("the function alone")
@@ -98,6 +104,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         path=api.route,
         workers=workers,
         points=tuple(points),
+        slo=slo,
         bare=bare,
         census=census,
         findings=(),
@@ -118,6 +125,19 @@ def _measure_points(
         on_step(f"{share:.0%} of {capacity_rps:.0f} requests/s")
         points.append(measure_point(subject, _open(load, capacity_rps * share, number), share))
     return points
+
+
+def _find_rate(slo: Slo, load: LoadSpec, points: Sequence[LoadPoint], on_step: Callable[[str], None]) -> SloSearch:
+    """Between a twentieth of the capacity and a tenth over it; each load is as long as a bound needs."""
+    on_step(f"the highest rate that keeps {slo}")
+    capacity_rps = max(point.throughput_rps for point in points)
+    low_rps, high_rps = capacity_rps * _LOWEST_SHARE, capacity_rps * _HIGHEST_SHARE
+
+    def run(rate_rps: float) -> LoadResult:
+        seconds = max(load.duration_s or 0.0, slo.least_seconds(rate_rps))
+        return run_load(replace(load, mode="open", rate_rps=rate_rps, duration_s=seconds))
+
+    return find_highest_rate(slo, run, low_rps=low_rps, high_rps=high_rps, tolerance_ratio=_RATE_TOLERANCE)
 
 
 def _closed(load: LoadSpec, connections: int, seconds: float) -> LoadSpec:

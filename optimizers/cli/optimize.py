@@ -68,9 +68,11 @@ def optimize(
     """
     from rich.console import Console
 
+    from bento_monitor.loadgen.slo import parse_slo
+
     from ..report.table import print_result
     from ..study import STAGES, run_study
-    from ..study_spec import StudySpec, parse_slo
+    from ..study_spec import StudySpec
 
     spec = StudySpec(
         target=target,

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from loads import MS, load
 
-from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen.slo_search import Slo, find_highest_rate, judge_rate
+from bento_monitor.errors import InputError, MeasurementError
+from bento_monitor.loadgen.slo import Slo, parse_slo
+from bento_monitor.loadgen.slo_search import find_highest_rate, judge_rate
 
 P95 = Slo(percentile=95, limit_ms=50)
 
@@ -57,6 +58,21 @@ def test_a_load_is_as_long_as_a_bound_needs():
     assert P95.least_seconds(rate_rps=10) == pytest.approx(130 * 1.2 / 10)
     with pytest.raises(MeasurementError, match="needs 6636"):
         judge_rate(Slo(99.9, 50), 10, load())
+
+
+@pytest.mark.parametrize(
+    ("text", "slo"),
+    [("p99=50ms", Slo(99, 50)), (" p95 = 1.5 s ", Slo(95, 1500)), ("p99.9=20ms", Slo(99.9, 20))],
+)
+def test_a_promise_is_read_as_people_write_it_and_written_so(text, slo):
+    assert parse_slo(text) == slo
+    assert parse_slo(str(slo)) == slo
+
+
+@pytest.mark.parametrize("text", ["fast", "p99", "p99=50", "p0=50ms", "p99=0ms", "p100=5ms"])
+def test_a_promise_that_cannot_be_read_is_refused(text):
+    with pytest.raises(InputError, match="such as p99=50ms"):
+        parse_slo(text)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (1, math.inf)])

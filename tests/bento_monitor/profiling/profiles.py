@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bento_monitor.loadgen.slo import Slo
+from bento_monitor.loadgen.slo_search import RateTrial, SloSearch
 from bento_monitor.profiling.record import (
     BareProfile,
     BatchTime,
@@ -76,6 +78,7 @@ def profile(server: ServerUse = HEALTHY, machine: MachineUse = QUIET, workers: i
         path="/f",
         workers=workers,
         points=(replace(point, **changes),),
+        slo=SloSearch(Slo(99.0, 50.0), 800.0, (RateTrial(800.0, 30.0, 40.0, 0, True),)),
         bare=BARE,
         census=census or {},
         findings=(),

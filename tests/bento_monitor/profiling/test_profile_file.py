@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,9 @@ from profiles import HEALTHY, profile
 
 from bento_monitor.diagnosis import diagnose
 from bento_monitor.errors import InputError
-from bento_monitor.profiling.page import page_of
+from bento_monitor.loadgen.slo import Slo
+from bento_monitor.loadgen.slo_search import RateTrial, SloSearch
+from bento_monitor.profiling.page import page_of, slo_text
 from bento_monitor.profiling.profile_file import profile_text, read_profile
 from bento_monitor.profiling.record import Pauses, Percentile, Profile
 
@@ -19,7 +22,7 @@ def held_back() -> Profile:
 
 @pytest.mark.parametrize(
     "found",
-    [profile(), held_back(), profile(server=None), replace(profile(), bare=None)],
+    [profile(), held_back(), profile(server=None), replace(profile(), bare=None, slo=None)],
     ids=["plain", "findings", "remote", "no bare"],
 )
 def test_a_profile_is_read_as_it_was_written(found, tmp_path):
@@ -48,6 +51,7 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
     assert "60000 timers are alive" in page
     assert "its function alone, in batches of 8: it is served at 50% of that" in page
     assert "40% of that peak" in page
+    assert "p99=50ms is kept up to 800 requests/s" in page
     assert "aten::addmm 80%" in page
     for outside in ("http://", "https://", "<script", "<link", "src="):
         assert outside not in page
@@ -58,6 +62,13 @@ def test_a_page_draws_every_percentile_of_every_rate():
     page = page_of(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies))
     assert page.count("<circle") == 3
     assert "p99: 990.00 ms, at most 1089.00 ms" in page
+
+
+def test_a_promise_that_is_not_kept_is_said_with_its_bound():
+    broken = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, 6.0, 7.25, 0, False),))
+    assert slo_text(broken) == "p99=5ms is not kept at 40 requests/s: its bound is 7.2 ms."
+    failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, math.inf, math.inf, 9, False),))
+    assert slo_text(failing) == "p99=5ms is not kept at 40 requests/s: failures are in it."
 
 
 def test_names_that_look_like_markup_are_text_on_the_page():
