@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from bento_monitor.diagnosis import diagnose
 from bento_monitor.profiling.record import Profile
 from bento_monitor.profiling.sweep import SweepSpec, run_sweep
 
+CORES = os.cpu_count() or 1
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 SERVICES = Path(__file__).parent / "services" / "profiled.py"
 
@@ -57,7 +59,7 @@ def test_stock_bentoml_is_held_back_by_the_collector_that_walks_what_its_timers_
 
 
 def test_more_threads_than_cores_are_named():
-    assert "busy_threads" in causes(profile("Crowded"))
+    assert "busy_threads" in causes(profile("Crowded", connections=4 * CORES + 4))
 
 
 def test_a_window_that_is_too_long_is_named():
@@ -70,7 +72,7 @@ def test_one_worker_that_takes_all_connections_is_named(monkeypatch):
 
 
 def test_a_neighbour_that_takes_the_processors_is_named():
-    with neighbours(3):
+    with neighbours(CORES + 1):
         assert "neighbour" in causes(profile("HealthyModel"))
 
 

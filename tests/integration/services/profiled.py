@@ -44,7 +44,7 @@ class HealthyModel:
         return 2 * x
 
 
-@bentoml.service(threads=12)
+@bentoml.service(threads=4 * (os.cpu_count() or 1) + 4)
 class Crowded:
     """As many calls of the model at once as there are clients."""
 
