@@ -78,10 +78,17 @@ def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | 
 def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
     time.sleep(_SETTLE_S)
     up = _times_up(home)
-    pid = random.Random(seed).choice(sorted(server.worker_pids()))
+    # One that has served nothing yet has no account, and nothing to lose.
+    wait_for(lambda: bool(_served(server, home)), _RESPAWN_TIMEOUT_S)
+    pid = random.Random(seed).choice(_served(server, home))
     at_ns = time.monotonic_ns()
     os.kill(pid, signal.SIGKILL)
     return Kill(pid, at_ns, replaced_s=wait_for(lambda: _times_up(home) > up, _RESPAWN_TIMEOUT_S))
+
+
+def _served(server: ServerProcess, home: Path) -> list[int]:
+    accounts = {found.account.pid for found in read_accounts(monitor_home(home))}
+    return sorted(accounts.intersection(server.worker_pids()))
 
 
 def _times_up(home: Path) -> int:

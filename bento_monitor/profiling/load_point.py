@@ -21,8 +21,8 @@ from .record import LoadPoint, MachineUse, ServerUse, StageTime
 from .stage_times import batch_size_between, read_totals, stages_around, stages_between
 from .subject import Subject
 
-# A thread that takes this share of a core computes; others wait for something (our own threads take up to a hundredth).
-_BUSY_THREAD_CORES = 0.05
+# A thread that takes this share of a core computes; others wait for something (our own take up to a twentieth).
+_BUSY_THREAD_CORES = 0.1
 # The probe writes twice a second, the server counts its requests four times.
 _NOTES_S = 0.7
 _BIN_S = 0.5

@@ -12,11 +12,13 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 CENSUS = "census"
 """Once a file of this name is in the folder, each worker counts its objects by type, once."""
 
+THREAD_NAME = "bento-monitor-probe"
 _INTERVAL_S = 0.5
 _BEAT_S = 0.02
 _COMMONEST = 40
@@ -33,7 +35,7 @@ class Probe:
         self._longest_lag_ns = 0
         self._served: dict[str, tuple[int, int]] = {}
         self._has_counted = False
-        self._file = (folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8")
+        self._file = folder / f"{os.getpid()}.jsonl"
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -41,7 +43,7 @@ class Probe:
         gc.callbacks.append(self._watch)
         self._loop = asyncio.get_running_loop()
         self._beat(self._loop, time.monotonic_ns())
-        threading.Thread(target=self._run, name="bento-monitor-probe", daemon=True).start()
+        threading.Thread(target=self._run, name=THREAD_NAME, daemon=True).start()
 
     def served(self, path: str, took_ns: int) -> None:
         """The application has come to the end of a request; called on the loop's thread."""
@@ -72,8 +74,9 @@ class Probe:
             if not self._has_counted and (self._folder / CENSUS).exists():
                 self._has_counted = True
                 note["census"] = count_objects()
-            self._file.write(json.dumps(note) + "\n")
-            self._file.flush()
+            # The folder may be gone, or the disk full: the service goes on.
+            with suppress(OSError), self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(note) + "\n")
 
 
 def count_objects() -> list[tuple[str, int]]:

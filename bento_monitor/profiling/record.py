@@ -50,7 +50,7 @@ class Pauses:
 class ServerUse:
     """What the server's processes took while the load ran: cores, bytes, switches a second, seconds.
 
-    `busy_threads` took a twentieth of a core or more; `largest_share` of the connections lie with one worker.
+    `busy_threads` took a tenth of a core or more; `largest_share` of the connections lie with one worker.
     """
 
     cpu_cores: float

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
+import threading
 
 import pytest
 
 from bento_monitor.profiling.observed import observed
-from bento_monitor.profiling.probe import CENSUS, count_objects
+from bento_monitor.profiling.probe import CENSUS, THREAD_NAME, count_objects
 from bento_monitor.profiling.probe_notes import read_notes
 from bento_monitor.profiling.stage_times import batch_size_between, read_totals, stages_around, stages_between
 
@@ -24,26 +26,34 @@ async def wait_for(condition):
             await asyncio.sleep(0.05)
 
 
-@pytest.fixture(autouse=True)
-def _callbacks():
+@pytest.fixture
+def folder(tmp_path):
+    """Where probes write; they end when it is gone."""
     before = list(gc.callbacks)
-    yield
+    made = tmp_path / "probes"
+    made.mkdir()
+    yield made
     gc.callbacks[:] = before
+    shutil.rmtree(made)
+    for thread in threading.enumerate():
+        if thread.name == THREAD_NAME:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
-def test_a_worker_notes_its_collections_lags_objects_and_requests(tmp_path):
+def test_a_worker_notes_its_collections_lags_objects_and_requests(folder):
     async def serve():
-        app = observed(application, tmp_path)
+        app = observed(application, folder)
         await app({"type": "lifespan"}, None, None)
         await app({"type": "http", "path": "/f"}, None, None)
         with pytest.raises(LookupError):
             await app({"type": "http", "path": "/broken"}, None, None)
         gc.collect()
-        (tmp_path / CENSUS).touch()
-        await wait_for(lambda: any(notes.census for notes in read_notes(tmp_path).values()))
+        (folder / CENSUS).touch()
+        await wait_for(lambda: any(notes.census for notes in read_notes(folder).values()))
 
     asyncio.run(serve())
-    (notes,) = read_notes(tmp_path).values()
+    (notes,) = read_notes(folder).values()
     assert 2 in notes.pauses[:, 2]
     assert (notes.pauses[:, 1] >= notes.pauses[:, 0]).all()
     assert notes.lags[:, 1].max() > 0
