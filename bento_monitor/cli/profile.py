@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
 from ..profiling.page import page_of, slo_text
 from ..profiling.profile_file import profile_text, read_profile
-from ..profiling.record import LoadPoint, Profile
+from ..profiling.record import Percentile, Profile
 from ..profiling.sweep import SweepSpec, run_sweep
 
 if TYPE_CHECKING:
@@ -106,15 +107,13 @@ def _progress(spec: SweepSpec, *, quiet: bool) -> Iterator[Callable[[str], None]
     columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=spec.steps)
-        is_first = True
+        done = itertools.count()
 
         def on_step(text: str) -> None:
-            nonlocal is_first
             if console.is_terminal:
-                progress.update(task, description=text, advance=0 if is_first else 1)
+                progress.update(task, description=text, completed=next(done))
             else:
                 console.print(text, markup=False)
-            is_first = False
 
         yield on_step
 
@@ -127,7 +126,7 @@ def _console() -> Console:
 
 
 def print_profile(console: Console, found: Profile) -> None:
-    """The loads as a table, the stages of the last one that kept up, and what holds the service back."""
+    """The loads as a table, how fast the function alone is, and what holds the service back."""
     from rich.table import Table
     from rich.text import Text
 
@@ -139,7 +138,7 @@ def print_profile(console: Console, found: Profile) -> None:
         table.add_row(
             point.name,
             f"{point.throughput_rps:.0f}",
-            *(_latency_text(point, percentile) for percentile in (50.0, 95.0, 99.0)),
+            *map(_latency_text, point.latencies),
             Text(str(point.failed), style="red" if point.failed else ""),
             "-" if server is None else f"{server.cpu_cores:.2f}",
             "-" if point.batch_size is None else f"{point.batch_size:.1f}",
@@ -189,7 +188,6 @@ def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:
     )
 
 
-def _latency_text(point: LoadPoint, percentile: float) -> str:
-    """The upper bound of a percentile where there is one, else its value as it is."""
-    found = next(each for each in point.latencies if each.percentile == percentile)
+def _latency_text(found: Percentile) -> str:
+    """A percentile with its upper bound, or marked where it has none."""
     return f"~{found.value_ms:.1f}" if found.high_ms is None else f"{found.value_ms:.1f} ≤{found.high_ms:.1f}"

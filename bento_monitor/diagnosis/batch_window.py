@@ -16,7 +16,7 @@ def find_long_window(profile: Profile) -> Finding | None:
     if not found:
         return None
     share, point = max(found, key=lambda pair: pair[0])
-    wait_ms = sum(stage.mean_ms for stage in point.stages if stage.name == "queue")
+    wait_ms = _wait_ms(point)
     return Finding(
         "batch_window",
         "Requests wait for a batch that does not fill",
@@ -32,6 +32,10 @@ def find_long_window(profile: Profile) -> Finding | None:
 def _idle_wait_share(point: LoadPoint) -> float:
     if point.batch_size is None or point.server is None or point.server.cpu_cores > _MOST_CORES:
         return 0.0
-    wait_ms = sum(stage.mean_ms for stage in point.stages if stage.name == "queue")
+    wait_ms = _wait_ms(point)
     total_ms = sum(stage.mean_ms for stage in point.stages)
     return wait_ms / total_ms if wait_ms >= _LEAST_MS else 0.0
+
+
+def _wait_ms(point: LoadPoint) -> float:
+    return sum(stage.mean_ms for stage in point.stages if stage.name == "queue")

@@ -45,6 +45,22 @@ class LoadResult:
     cpu_s: float
     machine: MachineTime
 
+    @property
+    def is_ok(self) -> NDArray[np.bool_]:
+        """Which requests were answered with 2xx."""
+        found: NDArray[np.bool_] = self.status // 100 == 2
+        return found
+
+    @property
+    def is_in_window(self) -> NDArray[np.bool_]:
+        """Which requests were planned in the load's window."""
+        return (self.planned_ns >= self.window_start_ns) & (self.planned_ns < self.window_end_ns)
+
+    @property
+    def latency_ns(self) -> NDArray[np.int64]:
+        """How long each request took, from its planned time."""
+        return self.done_ns - self.planned_ns
+
     def save(self, folder: Path) -> None:
         """Write `load.npz`, then `load.json`; where that is, the result is whole."""
         data, ends = pack(list(self.responses.values()))

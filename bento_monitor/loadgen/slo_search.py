@@ -80,9 +80,8 @@ def judge_rate(slo: Slo, rate_rps: float, result: LoadResult) -> RateTrial:
     Raises:
         MeasurementError: the load has too few requests for a bound.
     """
-    is_in = (result.planned_ns >= result.window_start_ns) & (result.planned_ns < result.window_end_ns)
-    is_ok = result.status[is_in] // 100 == 2
-    latency_ms = np.where(is_ok, (result.done_ns - result.planned_ns)[is_in] / 1e6, _NEVER_MS)
+    is_ok = result.is_ok[result.is_in_window]
+    latency_ms = np.where(is_ok, result.latency_ns[result.is_in_window] / 1e6, _NEVER_MS)
     bounds = bound_percentile(latency_ms, slo.percentile)
     value_ms, high_ms = (math.inf if each == _NEVER_MS else each for each in (bounds.value, bounds.high))
     return RateTrial(rate_rps, value_ms, high_ms, int((~is_ok).sum()), high_ms <= slo.limit_ms)

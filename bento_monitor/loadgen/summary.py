@@ -38,9 +38,9 @@ def summarize(result: LoadResult, start_ns: int | None = None, end_ns: int | Non
     """
     start = result.window_start_ns if start_ns is None else start_ns
     end = result.window_end_ns if end_ns is None else end_ns
-    is_ok = (result.status >= 200) & (result.status < 300)
+    is_ok = result.is_ok
     is_planned = (result.planned_ns >= start) & (result.planned_ns < end)
-    latency_ms = (result.done_ns - result.planned_ns) / _NS_PER_MS
+    latency_ms = result.latency_ns / _NS_PER_MS
     requests, ok = int(is_planned.sum()), int((is_planned & is_ok).sum())
     if ok == 0:
         raise MeasurementError(f"None of {requests} requests was answered with 2xx: {_failures(result)}.")

@@ -34,22 +34,20 @@ def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
     steal_ratio = result.machine.steal_ratio
     lags_ns = result.dispatched_ns - result.planned_ns
     lag_p99_ns = int(np.percentile(lags_ns, 99, method="inverted_cdf")) if len(lags_ns) else 0
-    if steal_ratio > _MOST_STEAL_RATIO:
-        return WindowCheck(lag_p99_ns, steal_ratio, f"{steal_ratio:.1%} of the processors' time was stolen by the host")
     used_ratio = (server_cpu_s + result.cpu_s) / max(result.machine.total_s, 1e-9)
-    if lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
-        return WindowCheck(
-            lag_p99_ns,
-            steal_ratio,
+    fault = None
+    if steal_ratio > _MOST_STEAL_RATIO:
+        fault = f"{steal_ratio:.1%} of the processors' time was stolen by the host"
+    elif lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
+        fault = (
             f"the client was {lag_p99_ns / 1e6:.2f} ms late, and the server did not keep it from its processor "
-            f"({used_ratio:.0%} of the machine was in use)",
+            f"({used_ratio:.0%} of the machine was in use)"
         )
-    return WindowCheck(lag_p99_ns, steal_ratio, None)
+    return WindowCheck(lag_p99_ns, steal_ratio, fault)
 
 
 def _most_lag_ns(result: LoadResult) -> float:
-    is_ok = result.status // 100 == 2
-    if not is_ok.any():
+    if not result.is_ok.any():
         return _LEAST_LAG_NS
-    median_ns = float(np.median((result.done_ns - result.planned_ns)[is_ok]))
+    median_ns = float(np.median(result.latency_ns[result.is_ok]))
     return max(_LEAST_LAG_NS, _LAG_OF_MEDIAN * median_ns)

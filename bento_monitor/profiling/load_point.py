@@ -14,7 +14,7 @@ from ..errors import MeasurementError
 from ..loadgen import LoadResult, LoadSpec, run_load, start_load
 from ..loadgen.validity import check_window
 from .pauses import pauses_of
-from .percentiles import latencies_of, window_of
+from .percentiles import latencies_of
 from .probe_notes import ProbeNotes, read_notes
 from .process_use import ProcessUse
 from .record import LoadPoint, MachineUse, ServerUse, StageTime
@@ -76,8 +76,7 @@ def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) 
     time.sleep(_NOTES_S)
     totals = read_totals(subject.metrics(), spec.path)
     notes = {} if subject.probes is None else read_notes(subject.probes)
-    is_in = window_of(result)
-    is_ok = result.status // 100 == 2
+    is_in, is_ok = result.is_in_window, result.is_ok
     in_window = is_ok & (result.done_ns >= result.window_start_ns) & (result.done_ns <= result.window_end_ns)
     seconds = (result.window_end_ns - result.window_start_ns) / 1e9
     return LoadPoint(
@@ -119,10 +118,10 @@ def _stages_around(result: LoadResult, notes: Mapping[int, ProbeNotes], path: st
     window = (result.window_start_ns, result.window_end_ns)
     served = [each.served_in(path, *window) for each in notes.values()]
     requests, total_ns = (sum(column) for column in zip(*served, strict=True)) if served else (0, 0)
-    is_ok = window_of(result) & (result.status // 100 == 2)
+    is_ok = result.is_in_window & result.is_ok
     if not requests or not is_ok.any():
         return ()
-    latency_ms = float((result.done_ns - result.planned_ns)[is_ok].mean()) / 1e6
+    latency_ms = float(result.latency_ns[is_ok].mean()) / 1e6
     return stages_around(total_ns / requests / 1e6, latency_ms, requests)
 
 
@@ -150,7 +149,7 @@ def _machine_use(result: LoadResult, span: _Span | None) -> MachineUse:
 
 
 def _errors(result: LoadResult) -> dict[str, int]:
-    failed = result.status[(result.status > 0) & (result.status // 100 != 2)]
+    failed = result.status[(result.status > 0) & ~result.is_ok]
     statuses, counts = np.unique(failed, return_counts=True)
     found = {f"HTTP {status}": int(count) for status, count in zip(statuses, counts, strict=True)}
     return found | dict(result.errors)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..loadgen import LoadResult
-from .percentiles import window_of
 from .probe_notes import ProbeNotes
 from .record import Pauses
 
@@ -25,7 +24,7 @@ def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> Pauses:
     found = [each.pauses_in(result.window_start_ns, result.window_end_ns) for each in notes]
     pauses = np.concatenate([each[:, :2] for each in found]) if found else np.empty((0, 2), dtype=np.int64)
     lengths_ms = (pauses[:, 1] - pauses[:, 0]) / 1e6
-    is_in = window_of(result)
+    is_in = result.is_in_window
     begun, done = result.planned_ns[is_in], result.done_ns[is_in]
     covered = _covered_ns(pauses[pauses[:, 1] - pauses[:, 0] >= _FELT_NS], begun, done)
     latency = done - begun

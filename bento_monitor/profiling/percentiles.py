@@ -13,19 +13,13 @@ from .record import Percentile
 PERCENTILES = (50.0, 95.0, 99.0)
 
 
-def window_of(result: LoadResult) -> NDArray[np.bool_]:
-    """The requests that were planned in the load's window."""
-    return (result.planned_ns >= result.window_start_ns) & (result.planned_ns < result.window_end_ns)
-
-
 def latencies_of(result: LoadResult) -> tuple[Percentile, ...]:
     """The percentiles of the window's requests that were answered with 2xx.
 
     Raises:
         MeasurementError: none was.
     """
-    is_ok = window_of(result) & (result.status // 100 == 2)
-    latency_ms = (result.done_ns - result.planned_ns)[is_ok] / 1e6
+    latency_ms = result.latency_ns[result.is_in_window & result.is_ok] / 1e6
     if not len(latency_ms):
         raise MeasurementError("No request was answered with 2xx, so there is no latency.")
     return tuple(_bounded(latency_ms, percentile) for percentile in PERCENTILES)

@@ -84,7 +84,7 @@ def block_rate_rps(result: LoadResult) -> float:
     Raises:
         MeasurementError: nothing was answered.
     """
-    is_counted = (result.status // 100 == 2) & (result.done_ns >= result.window_start_ns)
+    is_counted = result.is_ok & (result.done_ns >= result.window_start_ns)
     if not is_counted.any():
         raise MeasurementError("No request was answered with 2xx, so there is no rate.")
     elapsed_ns = int(result.done_ns[is_counted].max()) - result.window_start_ns
@@ -93,6 +93,5 @@ def block_rate_rps(result: LoadResult) -> float:
 
 def latency_percentile_ms(result: LoadResult, percentile: float) -> float:
     """A percentile of the window's answered requests, counted from the planned time, by the nearest rank."""
-    is_in = (result.planned_ns >= result.window_start_ns) & (result.planned_ns < result.window_end_ns)
-    latency_ms = (result.done_ns - result.planned_ns)[is_in & (result.status // 100 == 2)] / 1e6
+    latency_ms = result.latency_ns[result.is_in_window & result.is_ok] / 1e6
     return float(np.percentile(latency_ms, percentile, method="inverted_cdf"))
