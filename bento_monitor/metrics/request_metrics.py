@@ -1,4 +1,4 @@
-"""Metrics of every request and batch of a worker: noted on the event loop, counted by a thread a few times a second."""
+"""Metrics of every request and batch of a worker: noted on the event loop, counted by a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..in_steps import EmptyingThread, take_in_steps
 from ..tracing.ledger import BatchRecord, Ledger
 from .stage_table import stage_durations_s
 
-_INTERVAL_S = 0.25
+_INTERVAL_S = 1.0
 _STEP = 128
 # More may wait only for as long as a request takes to count them itself: none is lost, and memory is bounded.
 _MAX_WAITING = 20_000

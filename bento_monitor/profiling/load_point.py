@@ -23,8 +23,8 @@ from .subject import Subject
 
 # A thread that takes this share of a core computes; others wait for something (our own take up to a twentieth).
 _BUSY_THREAD_CORES = 0.1
-# The probe writes twice a second, the server counts its requests four times.
-_NOTES_S = 0.7
+# The probe writes twice a second, the server counts its requests once a second at least.
+_NOTES_S = 1.2
 _BIN_S = 0.5
 
 

@@ -22,7 +22,7 @@ from .ledger import BatchRecord, Ledger
 from .spans import SpanBuilder, most_spans_of
 from .stats import PipelineStats
 
-_EXPORT_INTERVAL_S = 0.2
+_EXPORT_INTERVAL_S = 0.5
 _RECORDS_PER_EXPORT = 128
 _RECORDS_PER_STEP = 16
 # A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
