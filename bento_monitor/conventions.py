@@ -83,6 +83,7 @@ METRIC_REQUEST_DURATION: Final = "bento_monitor.request.duration"  # s, first by
 METRIC_STAGE_DURATION: Final = "bento_monitor.stage.duration"  # s
 METRIC_LOOP_LAG: Final = "bento_monitor.loop.lag"  # s
 METRIC_BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
+METRIC_MODEL_GPU: Final = "bento_monitor.model.gpu"  # s, of a call's kernels, by CUDA events
 METRIC_QUEUE_DEPTH: Final = "bento_monitor.queue.depth"  # rows that wait for a batch
 METRIC_IN_FLIGHT: Final = "bento_monitor.requests.in_flight"
 METRIC_RATE_LIMITED: Final = "bento_monitor.traces.rate_limited"

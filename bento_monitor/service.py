@@ -45,6 +45,7 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
     settings = load_settings()
     if settings.profile_stock:
+        _stamp_stages(service)
         application = build_stock(is_main)
     else:
         application = _build_or_step_aside(service, build_stock, is_main)
@@ -53,6 +54,15 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
     from .profiling.observed import observed
 
     return observed(application, settings.profile_folder)
+
+
+def _stamp_stages(service: Any) -> None:
+    from .bentoml_hooks import holds
+    from .bentoml_hooks.io_stamps import stamp_descriptors
+
+    if holds("io_stamps"):
+        for method in service.apis.values():
+            stamp_descriptors(method)
 
 
 def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:

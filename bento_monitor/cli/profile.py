@@ -17,9 +17,9 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
-from ..profiling.page import page_of, slo_text
+from ..profiling.page import gpu_texts, page_of, slo_text, watching_text
 from ..profiling.profile_file import profile_text, read_profile
-from ..profiling.record import Percentile, Profile
+from ..profiling.record import LoadPoint, Percentile, Profile
 from ..profiling.sweep import SweepSpec, run_sweep
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LOG_COLUMNS = 140
+_LARGEST = 4
 
 
 @click.command()
@@ -145,11 +146,16 @@ def print_profile(console: Console, found: Profile) -> None:
             "-" if server is None else f"{server.pauses.longest_ms:.1f}",
             "-" if server is None else f"{server.longest_lag_ms:.1f}",
         )
-    console.print(Text(f"{found.target} {found.path}  as {found.served_as}, {found.workers} workers"))
+    about = f"as {found.served_as}, {found.workers} workers{watching_text(found)}"
+    console.print(Text(f"{found.target} {found.path}  {about}"))
     console.print(table)
     console.print("A latency with ≤ is bounded with 99 %; one with ~ has too few requests for that.", style="dim")
     for fault in {point.machine.fault for point in found.points} - {None}:
         console.print(Text(f"Mind: {fault}.", style="yellow"))
+    if found.capacity.stages:
+        console.print(Text(f"Where the time goes with {found.capacity.name}: {_stages_text(found.capacity)}."))
+    for line in gpu_texts(found.capacity):
+        console.print(Text(line))
     if found.slo is not None:
         console.print(slo_text(found.slo))
     if found.bare is not None:
@@ -158,6 +164,13 @@ def print_profile(console: Console, found: Profile) -> None:
         console.print(f"{limit}: it is served at {share:.0%} of that.")
         if bare.peak_share is not None:
             console.print(f"That is {bare.peak_share:.0%} of the arithmetic that a matrix product makes here.")
+        if bare.operators:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in bare.operators[:_LARGEST])
+            console.print(f"Its time inside torch and ONNX Runtime: {shares}.")
+        if bare.length_times:
+            short, long = bare.length_times[0], bare.length_times[-1]
+            shortest = f"{short.median_ms:.2f} ms for {short.length} {bare.length_unit}"
+            console.print(f"One item takes {shortest}, {long.median_ms:.2f} ms for {long.length}.")
     for finding in found.findings:
         console.print(Text(finding.title, style="bold red"))
         for line in finding.evidence:
@@ -165,6 +178,13 @@ def print_profile(console: Console, found: Profile) -> None:
         console.print(Text(f"  -> {finding.remedy}", style="green"))
     if not found.findings:
         console.print("Nothing that is known here holds it back.")
+
+
+def _stages_text(point: LoadPoint) -> str:
+    """The longest stages of a load, as shares of them all."""
+    total_ms = sum(point.stage_ms.values())
+    longest = sorted(point.stage_ms, key=lambda name: -point.stage_ms[name])[:_LARGEST]
+    return ", ".join(f"{name} {point.stage_ms[name] / total_ms:.0%}" for name in longest)
 
 
 def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:

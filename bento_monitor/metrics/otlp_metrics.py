@@ -43,6 +43,7 @@ _LABELS = {
     names.METRIC_STAGE_DURATION: ("http.route", "bento_monitor.stage"),
     names.METRIC_LOOP_LAG: (),
     names.METRIC_BATCH_SIZE: (names.API_NAME,),
+    names.METRIC_MODEL_GPU: (names.RUNNER_NAME,),
 }
 _UNITS = {names.METRIC_BATCH_SIZE: "{request}"}
 

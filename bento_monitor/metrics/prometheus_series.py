@@ -20,6 +20,7 @@ _HISTOGRAMS = {
     names.METRIC_STAGE_DURATION: (("route", "stage"), _SECONDS, "One stage of a request"),
     names.METRIC_LOOP_LAG: ((), _SECONDS, "How long the event loop was busy before it read a request"),
     names.METRIC_BATCH_SIZE: (("api",), _SIZES, "Requests in a batch"),
+    names.METRIC_MODEL_GPU: (("runner",), _SECONDS, "How long the GPU computed for a model's call"),
 }
 _LEVELS = {
     names.METRIC_IN_FLIGHT: ("Gauge", (), "Requests that are being served"),

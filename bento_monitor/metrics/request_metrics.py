@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import conventions as names
 from ..guard import Guard
 from ..in_steps import EmptyingThread, take_in_steps
-from ..tracing.ledger import BatchRecord, Ledger
+from ..tracing.ledger import BatchRecord, Ledger, Noted
 from .stage_table import stage_durations_s
 
 _INTERVAL_S = 1.0
@@ -137,6 +137,7 @@ class RequestMetrics:
                 self._observe(names.METRIC_STAGE_DURATION, (route, _short(stage)), values, members)
         lags_s = np.array([ledger.loop_lag_ns for ledger in ledgers]) / 1e9
         self._observe(names.METRIC_LOOP_LAG, (), lags_s, ledgers)
+        self._count_gpu(ledgers)
 
     def _observe(
         self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], ledgers: Sequence[Ledger]
@@ -160,6 +161,17 @@ class RequestMetrics:
         for api, values in sizes.items():
             for sink in self._sinks:
                 sink.observe(names.METRIC_BATCH_SIZE, (api,), np.array(values), None)
+        self._count_gpu(batches)
+
+    def _count_gpu(self, records: Sequence[Noted]) -> None:
+        took_s = defaultdict(list)
+        for record in records:
+            for call in record.model_calls:
+                if (gpu_ns := call.gpu_ns()) is not None:
+                    took_s[call.runner].append(gpu_ns / 1e9)
+        for runner, values in took_s.items():
+            for sink in self._sinks:
+                sink.observe(names.METRIC_MODEL_GPU, (runner,), np.array(values), None)
 
     def _show(self) -> None:
         self._show_at_s = time.monotonic() + _INTERVAL_S

@@ -9,30 +9,25 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import BentoMonitorError, MeasurementError
 from ..loadgen.packing import read_bodies, write_bodies
-from .machine_peak import measure_copy_gib_per_s, measure_gemm_gflops
+from .function_times import FunctionInputs, profile_function
+from .lengths import rows_by_length, unit_of
 from .profile_file import read_bare
-from .record import BareProfile, BatchTime
+from .record import BareProfile
 from .subject import Target
-from .torch_operators import Operators, read_operators
 
 _TIMEOUT_S = 300.0
 BUDGET_S = 8.0
 _SIZES = (1, 2, 4, 8, 16, 32)
-_LEAST_ROUNDS = 3
 
 
 def measure_bare(target: Target, route: str, bodies: Sequence[bytes], seconds: float = BUDGET_S) -> BareProfile | None:
@@ -78,71 +73,34 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Bare
     api = next(each for each in apis_of(service) if each.route == route)
     if api.input_name is None or inspect.iscoroutinefunction(inspect.unwrap(api.method.func)):
         return None
-    instance = instantiate(service)
     values = [body[api.input_name] for body in bodies if api.input_name in body]
     if not values:
         return None
-    if not api.is_batchable:
-        inputs = {1: [validated(api, value) for value in values]}
-    else:
-        rows = [row for value in values for row in value]
-        sizes = [size for size in _SIZES if size <= api.max_batch_size]
-        inputs = {size: [validated(api, rows_of(rows, size))] for size in sizes}
-    return profile_calls(inputs, lambda value: call_api(service, instance, api, value), seconds)
+    rows = [row for value in values for row in value] if api.is_batchable else values
+    sizes = [size for size in _SIZES if size <= api.max_batch_size] if api.is_batchable else [1]
+    by_length = rows_by_length(rows)
+
+    def one(row: Any) -> Any:
+        return validated(api, [row] if api.is_batchable else row)
+
+    inputs = FunctionInputs(
+        {size: [validated(api, rows_of(rows, size))] for size in sizes}
+        if api.is_batchable
+        else {1: list(map(one, rows))},
+        {length: list(map(one, group)) for length, group in by_length.items()},
+        unit_of(rows),
+    )
+
+    def make() -> Callable[[Any], Any]:
+        instance = instantiate(service)
+        return lambda value: call_api(service, instance, api, value)
+
+    return profile_function(inputs, make, seconds)
 
 
 def rows_of(rows: Sequence[Any], size: int) -> list[Any]:
     """The first rows, over again where there are fewer."""
     return list(itertools.islice(itertools.cycle(rows), size))
-
-
-def profile_calls(inputs: dict[int, list[Any]], call: Callable[[Any], Any], seconds: float = BUDGET_S) -> BareProfile:
-    """Time calls with batches of several sizes, in rounds of random order, and the machine's peaks beside them."""
-    for values in inputs.values():
-        call(values[0])  # it allocates, and compiles what it compiles
-    took_s: dict[int, list[float]] = {size: [] for size in inputs}
-    gemm_gflops, copy_gib_per_s = 0.0, 0.0
-    order = random.Random(0)
-    end_s = time.monotonic() + seconds
-    for number in itertools.count():
-        if number >= _LEAST_ROUNDS and time.monotonic() > end_s:
-            break
-        for size in order.sample(list(inputs), len(inputs)):
-            value = inputs[size][number % len(inputs[size])]
-            started_s = time.perf_counter()
-            call(value)
-            took_s[size].append(time.perf_counter() - started_s)
-        gemm_gflops = max(gemm_gflops, measure_gemm_gflops())
-        copy_gib_per_s = max(copy_gib_per_s, measure_copy_gib_per_s())
-    times = tuple(BatchTime(size, float(np.median(each)) * 1e3, len(each)) for size, each in sorted(took_s.items()))
-    alpha_ms, beta_ms = fit_line(times)
-    largest = times[-1]
-    operators = read_operators(lambda: call(inputs[largest.batch_size][0]))
-    gflop = operators.gflop / largest.batch_size if operators.gflop else None
-    return BareProfile(
-        times=times,
-        alpha_ms=alpha_ms,
-        beta_ms=beta_ms,
-        gemm_gflops=gemm_gflops,
-        copy_gib_per_s=copy_gib_per_s,
-        gflop_per_item=gflop,
-        peak_share=_peak_share(operators, largest, gemm_gflops),
-        operators=operators.shares,
-    )
-
-
-def fit_line(times: Sequence[BatchTime]) -> tuple[float | None, float | None]:
-    """`alpha + beta * size` in ms through the times, weighed by their size, so that no batch counts for the most."""
-    if len(times) < 2:
-        return None, None
-    sizes = np.array([each.batch_size for each in times], dtype=np.float64)
-    medians = np.array([each.median_ms for each in times])
-    beta, alpha = np.polyfit(sizes, medians, 1, w=1 / medians)
-    return max(float(alpha), 0.0), max(float(beta), 0.0)
-
-
-def _peak_share(operators: Operators, time_of: BatchTime, gemm_gflops: float) -> float | None:
-    return operators.gflop / (time_of.median_ms / 1e3) / gemm_gflops if operators.gflop else None
 
 
 if __name__ == "__main__":

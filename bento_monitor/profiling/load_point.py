@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ..errors import MeasurementError
 from ..loadgen import LoadResult, LoadSpec, run_load, start_load
 from ..loadgen.validity import check_window
+from ..machine.gpu_use import GpuUse, open_gpu_meter
 from .pauses import pauses_of
 from .percentiles import latencies_of
 from .probe_notes import ProbeNotes, read_notes
 from .process_use import ProcessUse
 from .record import LoadPoint, MachineUse, ServerUse, StageTime
-from .stage_times import batch_size_between, read_totals, stages_around, stages_between
+from .stage_times import batch_size_between, gpu_ms_between, read_totals, stages_around, stages_between
 from .subject import Subject
 
 # A thread that takes this share of a core computes; others wait for something (our own take up to a twentieth).
@@ -72,13 +73,14 @@ def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) 
         MeasurementError: the load failed, or nothing was answered with 2xx.
     """
     totals_before = read_totals(subject.metrics(), spec.path)
-    result, span = _run(subject, spec)
+    result, span, gpus = _run(subject, spec)
     time.sleep(_NOTES_S)
     totals = read_totals(subject.metrics(), spec.path)
     notes = {} if subject.probes is None else read_notes(subject.probes)
     is_in, is_ok = result.is_in_window, result.is_ok
     in_window = is_ok & (result.done_ns >= result.window_start_ns) & (result.done_ns <= result.window_end_ns)
     seconds = (result.window_end_ns - result.window_start_ns) / 1e9
+    energies_j = [gpu.energy_j for gpu in gpus if gpu.energy_j is not None]
     return LoadPoint(
         mode=spec.mode,
         connections=spec.connections,
@@ -95,34 +97,36 @@ def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) 
         batch_size=batch_size_between(totals_before, totals),
         server=None if span is None else span.server_use(result, notes),
         machine=_machine_use(result, span),
+        gpus=gpus,
+        gpu_ms_per_request=gpu_ms_between(totals_before, totals, len(result.status)),
+        energy_mj_per_request=sum(energies_j) * 1e3 / len(result.status) if energies_j else None,
     )
 
 
-def _run(subject: Subject, spec: LoadSpec) -> tuple[LoadResult, _Span | None]:
+def _run(subject: Subject, spec: LoadSpec) -> tuple[LoadResult, _Span | None, tuple[GpuUse, ...]]:
     before, started_s = subject.use(), time.monotonic()
     if before is None:
-        return run_load(spec), None
-    with start_load(spec) as load:
+        return run_load(spec), None, ()
+    with open_gpu_meter() as meter, start_load(spec) as load:
         # Who holds the connections is seen while they are there.
         time.sleep(min(1.0, (spec.duration_s or 0.0) / 2))
         held = subject.use()
         result = load.wait()
+        gpus = () if meter is None else meter.read()
     after = subject.use()
     if held is None or after is None:
         raise MeasurementError("The server has ended while it was measured.")
     amid = replace(before, worker_connections=held.worker_connections)
-    return result, _Span(amid, after, time.monotonic() - started_s)
+    return result, _Span(amid, after, time.monotonic() - started_s), gpus
 
 
 def _stages_around(result: LoadResult, notes: Mapping[int, ProbeNotes], path: str) -> tuple[StageTime, ...]:
     window = (result.window_start_ns, result.window_end_ns)
-    served = [each.served_in(path, *window) for each in notes.values()]
-    requests, total_ns = (sum(column) for column in zip(*served, strict=True)) if served else (0, 0)
+    totals = sum((each.served_in(path, *window) for each in notes.values()), np.zeros(5, dtype=np.int64))
     is_ok = result.is_in_window & result.is_ok
-    if not requests or not is_ok.any():
+    if not totals[0] or not is_ok.any():
         return ()
-    latency_ms = float(result.latency_ns[is_ok].mean()) / 1e6
-    return stages_around(total_ns / requests / 1e6, latency_ms, requests)
+    return stages_around(totals, float(result.latency_ns[is_ok].mean()) / 1e6)
 
 
 def _rates_rps(done_ns: NDArray[np.int64], start_ns: int, seconds: float) -> tuple[float, ...]:

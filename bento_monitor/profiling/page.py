@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from html import escape
 
 from ..loadgen.slo_search import SloSearch
-from .record import BareProfile, Finding, LoadPoint, Profile
+from .page_bare import section_of
+from .record import Finding, LoadPoint, Profile
+from .svg import WIDTH, dot, legend, line, svg, text
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 760, 300, 64, 40
+_HEIGHT, _LEFT, _BOTTOM = 300, 76, 40
 _COLOURS = {50.0: "#2b7bba", 95.0: "#e08a1e", 99.0: "#c0392b"}
 _STAGE_COLOURS = [
     "#9ecae1",
@@ -52,7 +54,7 @@ def page_of(profile: Profile) -> str:
     title = f"{profile.target}{profile.path}"
     workers = "1 worker" if profile.workers == 1 else f"{profile.workers} workers"
     cpu, cores = profile.machine.get("cpu_model"), profile.machine.get("usable_cpus")
-    about = f"served as {profile.served_as} by {workers} on {cpu}, {cores} cores"
+    about = f"served as {profile.served_as} by {workers} on {cpu}, {cores} cores{watching_text(profile)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="dim">{escape(about)}</p>',
@@ -62,7 +64,8 @@ def page_of(profile: Profile) -> str:
         "<h2>Latency against load</h2>",
         _latency_plot([point for point in profile.points if point.offered_rps is not None]),
         _stages(profile.points),
-        "" if profile.bare is None else _bare(profile.bare),
+        "" if profile.bare is None else section_of(profile.bare),
+        "".join(f"<p>{escape(line)}</p>" for line in gpu_texts(profile.capacity)),
         "<h2>Every load</h2>",
         _table(profile.points),
         f'<p class="dim">{_NOTE}</p>',
@@ -71,6 +74,25 @@ def page_of(profile: Profile) -> str:
     return (
         f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
+
+
+def watching_text(profile: Profile) -> str:
+    """What watching cost; nothing where nobody watched."""
+    return "" if profile.watching_us is None else f"; watching takes {profile.watching_us:.1f} us of each request"
+
+
+def gpu_texts(point: LoadPoint) -> list[str]:
+    """What each GPU did under a load, and what that took for a request; nothing without one."""
+    lines = [
+        f"{gpu.name} with {point.name}: "
+        f"busy {gpu.utilization:.0%}, {gpu.memory_bytes / 2**20:.0f} MiB, {gpu.power_w:.0f} W"
+        for gpu in point.gpus
+    ]
+    if point.gpu_ms_per_request is not None:
+        lines.append(f"They compute {point.gpu_ms_per_request:.3f} ms for a request.")
+    if point.energy_mj_per_request is not None:
+        lines.append(f"Their energy for a request: {point.energy_mj_per_request:.1f} mJ.")
+    return lines
 
 
 def slo_text(found: SloSearch) -> str:
@@ -111,28 +133,6 @@ def _limit(profile: Profile) -> tuple[str, str, str]:
     return label, f"{bare.items_per_s:.0f} requests/s", note
 
 
-def _bare(bare: BareProfile) -> str:
-    rows = "".join(
-        f"<tr><td>{each.batch_size}</td><td>{each.median_ms:.2f} ms</td>"
-        f"<td>{each.batch_size / each.median_ms * 1e3:.0f}</td></tr>"
-        for each in bare.times
-    )
-    peak = f"{bare.gemm_gflops:.0f} GFLOP/s, a copy {bare.copy_gib_per_s:.1f} GiB/s"
-    notes = [f"A matrix product beside it makes {peak}."]
-    if bare.alpha_ms is not None and bare.beta_ms is not None:
-        notes.insert(0, f"A batch takes {bare.alpha_ms:.2f} ms and {bare.beta_ms:.2f} ms for each item.")
-    if bare.peak_share is not None and bare.gflop_per_item is not None:
-        notes.append(
-            f"An item is {bare.gflop_per_item:.2f} GFLOP: the largest batch makes {bare.peak_share:.0%} of that peak."
-        )
-    if bare.operators:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in bare.operators)
-        notes.append(f"Its time inside torch: {shares}.")
-    head = "<tr><th>batch</th><th>median</th><th>items/s</th></tr>"
-    text = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    return f"<h2>The function alone</h2><table>{head}{rows}</table>{text}"
-
-
 def _finding(finding: Finding) -> str:
     lines = "".join(f"<li>{escape(line)}</li>" for line in finding.evidence)
     return f'<div class="finding"><b>{escape(finding.title)}</b><ul>{lines}</ul><p>{escape(finding.remedy)}</p></div>'
@@ -146,18 +146,18 @@ def _latency_plot(points: Sequence[LoadPoint]) -> str:
     widest = max(point.offered_rps or 0.0 for point in points) * 1.05
 
     def x(rate_rps: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - 16) * rate_rps / widest
+        return _LEFT + (WIDTH - _LEFT - 16) * rate_rps / widest
 
     def y(value_ms: float) -> float:
         return 12 + (_HEIGHT - 12 - _BOTTOM) * (high - math.log10(value_ms)) / max(high - low, 1)
 
-    marks = [_line(_LEFT, y(10**power), _WIDTH - 16, y(10**power), "#8884") for power in range(low, high + 1)]
-    marks += [_text(_LEFT - 8, y(10**power) + 4, f"{10**power:g} ms", "end") for power in range(low, high + 1)]
+    marks = [line(_LEFT, y(10**power), WIDTH - 16, y(10**power), "#8884") for power in range(low, high + 1)]
+    marks += [text(_LEFT - 8, y(10**power) + 4, f"{10**power:g} ms", "end") for power in range(low, high + 1)]
     marks += [
-        _text(x(point.offered_rps or 0), _HEIGHT - _BOTTOM + 18, f"{point.offered_rps:.0f}", "middle")
+        text(x(point.offered_rps or 0), _HEIGHT - _BOTTOM + 18, f"{point.offered_rps:.0f}", "middle")
         for point in points
     ]
-    marks.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 4, "offered requests/s", "middle"))
+    marks.append(text((_LEFT + WIDTH) / 2, _HEIGHT - 4, "offered requests/s", "middle"))
     for index, percentile in enumerate(each.percentile for each in points[0].latencies):
         colour = _COLOURS[percentile]
         series = [(x(point.offered_rps or 0), point.latencies[index]) for point in points]
@@ -167,13 +167,12 @@ def _latency_plot(points: Sequence[LoadPoint]) -> str:
         marks.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for at, each in series:
             if each.low_ms is not None and each.high_ms is not None:
-                marks.append(_line(at, y(each.low_ms), at, y(each.high_ms), colour))
+                marks.append(line(at, y(each.low_ms), at, y(each.high_ms), colour))
             bound = "" if each.high_ms is None else f", at most {each.high_ms:.2f} ms"
             tip = f"p{percentile:g}: {each.value_ms:.2f} ms{bound}"
-            place = f'cx="{at:.1f}" cy="{y(each.value_ms):.1f}" r="3.5"'
-            marks.append(f'<circle {place} fill="{colour}"><title>{tip}</title></circle>')
-    legend = [(f"p{percentile:g}", colour) for percentile, colour in _COLOURS.items()]
-    return _svg(_HEIGHT, marks) + _legend(legend)
+            marks.append(dot(at, y(each.value_ms), colour, tip))
+    entries = [(f"p{percentile:g}", colour) for percentile, colour in _COLOURS.items()]
+    return svg(_HEIGHT, marks) + legend(entries)
 
 
 def _stages(points: Sequence[LoadPoint]) -> str:
@@ -181,28 +180,22 @@ def _stages(points: Sequence[LoadPoint]) -> str:
     if not shown:
         return ""
     names = list(dict.fromkeys(stage.name for point in shown for stage in point.stages))
-    longest = max(sum(_weighted(point).values()) for point in shown)
+    longest = max(sum(point.stage_ms.values()) for point in shown)
     row, marks = 30, []
     for number, point in enumerate(shown):
         top, at = number * row + 6, 170.0
-        marks.append(_text(at - 10, top + 14, point.name, "end"))
-        for name, mean_ms in _weighted(point).items():
-            width = (_WIDTH - 250) * mean_ms / longest
+        marks.append(text(at - 10, top + 14, point.name, "end"))
+        for name, mean_ms in point.stage_ms.items():
+            width = (WIDTH - 250) * mean_ms / longest
             colour = _STAGE_COLOURS[names.index(name) % len(_STAGE_COLOURS)]
             marks.append(
                 f'<rect x="{at:.1f}" y="{top}" width="{max(width, 0.1):.1f}" height="20" fill="{colour}">'
                 f"<title>{escape(name)}: {mean_ms:.3f} ms</title></rect>"
             )
             at += width
-        marks.append(_text(at + 6, top + 14, f"{sum(_weighted(point).values()):.2f} ms", "start"))
-    legend = [(name, _STAGE_COLOURS[index % len(_STAGE_COLOURS)]) for index, name in enumerate(names)]
-    return "<h2>Where the time goes</h2>" + _svg(len(shown) * row + 8, marks) + _legend(legend)
-
-
-def _weighted(point: LoadPoint) -> dict[str, float]:
-    """The mean of each stage over all requests: one that few have counts for little."""
-    most = max(stage.requests for stage in point.stages)
-    return {stage.name: stage.mean_ms * stage.requests / most for stage in point.stages}
+        marks.append(text(at + 6, top + 14, f"{sum(point.stage_ms.values()):.2f} ms", "start"))
+    entries = [(name, _STAGE_COLOURS[index % len(_STAGE_COLOURS)]) for index, name in enumerate(names)]
+    return "<h2>Where the time goes</h2>" + svg(len(shown) * row + 8, marks) + legend(entries)
 
 
 def _table(points: Sequence[LoadPoint]) -> str:
@@ -241,22 +234,3 @@ def _table(points: Sequence[LoadPoint]) -> str:
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-
-
-def _svg(height: int, marks: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" font-size="12">{"".join(marks)}</svg>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{escape(text)}</text>'
-
-
-def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    spans = "".join(
-        f'<span><i class="swatch" style="background:{colour}"></i>{escape(name)}</span>' for name, colour in entries
-    )
-    return f'<p class="legend">{spans}</p>'

@@ -15,6 +15,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from ..tracing.ledger import Ledger
+
 CENSUS = "census"
 """Once a file of this name is in the folder, each worker counts its objects by type, once."""
 
@@ -33,23 +35,33 @@ class Probe:
         self._pauses: list[tuple[int, int, int]] = []
         self._begun_ns = 0
         self._longest_lag_ns = 0
-        self._served: dict[str, tuple[int, int]] = {}
+        self._served: dict[str, list[int]] = {}
+        self._cost_us = 0.0
         self._has_counted = False
         self._file = folder / f"{os.getpid()}.jsonl"
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self) -> None:
-        """Watch this process, and the loop that runs."""
+    def start(self, cost_us: float) -> None:
+        """Watch this process, and the loop that runs; `cost_us` is what that adds to a request."""
+        self._cost_us = cost_us
         gc.callbacks.append(self._watch)
         self._loop = asyncio.get_running_loop()
         self._beat(self._loop, time.monotonic_ns())
         threading.Thread(target=self._run, name=THREAD_NAME, daemon=True).start()
 
-    def served(self, path: str, took_ns: int) -> None:
+    def served(self, path: str, ledger: Ledger) -> None:
         """The application has come to the end of a request; called on the loop's thread."""
-        requests, total_ns = self._served.get(path, (0, 0))
-        if requests or len(self._served) < _MOST_PATHS:
-            self._served[path] = requests + 1, total_ns + took_ns
+        totals = self._served.get(path)
+        if totals is None:
+            if len(self._served) >= _MOST_PATHS:
+                return
+            totals = self._served[path] = [0] * 5
+        totals[0] += 1
+        totals[1] += ledger.sent_ns - ledger.received_ns
+        if ledger.serialized_ns:
+            totals[2] += ledger.parsed_ns - ledger.read_ns
+            totals[3] += ledger.serialize_started_ns - ledger.parsed_ns
+            totals[4] += ledger.serialized_ns - ledger.serialize_started_ns
 
     def _watch(self, phase: str, info: dict[str, int]) -> None:
         now_ns = time.monotonic_ns()
@@ -70,7 +82,7 @@ class Probe:
             lag_ns, self._longest_lag_ns = self._longest_lag_ns, 0
             served, self._served = self._served, {}
             note: dict[str, object] = {"at_ns": time.monotonic_ns(), "pauses": pauses, "lag_ns": lag_ns}
-            note["served"] = served
+            note["served"], note["cost_us"] = served, self._cost_us
             if not self._has_counted and (self._folder / CENSUS).exists():
                 self._has_counted = True
                 note["census"] = count_objects()

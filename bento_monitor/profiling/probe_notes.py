@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 @dataclass(frozen=True, slots=True)
 class ProbeNotes:
     """Of one worker: its collections as `(pauses, 3)` int64 (begin and end in ns of CLOCK_MONOTONIC, generation), the
-    longest lag of its loop in each interval as `(intervals, 2)` (its end, the lag in ns), its objects by type, and by
-    path the requests that the application ended in each interval as `(intervals, 3)` (its end, how many, their ns).
+    longest lag of its loop in each interval as `(intervals, 2)` (its end, the lag in ns), its objects by type, by path
+    the requests that the application ended in each interval as `(intervals, 6)` (its end, how many, their ns, of these
+    those of parsing, of the call, of serialising), and what watching a request costs.
     """
 
     pauses: NDArray[np.int64]
     lags: NDArray[np.int64]
     census: Mapping[str, int]
     served: Mapping[str, NDArray[np.int64]]
+    cost_us: float
 
     def pauses_in(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
         """The collections that overlap a window."""
@@ -32,11 +34,13 @@ class ProbeNotes:
         lags = self.lags[(self.lags[:, 0] > start_ns) & (self.lags[:, 0] <= end_ns), 1]
         return int(lags.max()) if len(lags) else 0
 
-    def served_in(self, path: str, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """Requests of a path that the application ended in the intervals of a window, and their ns in all."""
-        rows = self.served.get(path, np.empty((0, 3), dtype=np.int64))
-        found = rows[(rows[:, 0] > start_ns) & (rows[:, 0] <= end_ns), 1:].sum(axis=0)
-        return int(found[0]), int(found[1])
+    def served_in(self, path: str, start_ns: int, end_ns: int) -> NDArray[np.int64]:
+        """Requests of a path that the application ended in the intervals of a window, shape (5,): how many, and the
+        sums of their ns, in all and of the three stages.
+        """
+        rows = self.served.get(path, np.empty((0, 6), dtype=np.int64))
+        found: NDArray[np.int64] = rows[(rows[:, 0] > start_ns) & (rows[:, 0] <= end_ns), 1:].sum(axis=0)
+        return found
 
 
 def read_notes(folder: Path) -> dict[int, ProbeNotes]:
@@ -48,7 +52,8 @@ def _read(file: Path) -> ProbeNotes:
     pauses: list[list[int]] = []
     lags: list[tuple[int, int]] = []
     census: dict[str, int] = {}
-    served: dict[str, list[tuple[int, int, int]]] = {}
+    served: dict[str, list[tuple[int, ...]]] = {}
+    cost_us = 0.0
     for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n"):
             break
@@ -56,11 +61,13 @@ def _read(file: Path) -> ProbeNotes:
         pauses += note["pauses"]
         lags.append((note["at_ns"], note["lag_ns"]))
         census = dict(note.get("census", census))
-        for path, (requests, total_ns) in note["served"].items():
-            served.setdefault(path, []).append((note["at_ns"], requests, total_ns))
+        cost_us = note["cost_us"]
+        for path, totals in note["served"].items():
+            served.setdefault(path, []).append((note["at_ns"], *totals))
     return ProbeNotes(
         np.array(pauses, dtype=np.int64).reshape(-1, 3),
         np.array(lags, dtype=np.int64).reshape(-1, 2),
         census,
         {path: np.array(rows, dtype=np.int64) for path, rows in served.items()},
+        cost_us,
     )

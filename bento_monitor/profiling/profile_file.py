@@ -10,10 +10,13 @@ from typing import Any
 from ..errors import InputError
 from ..loadgen.slo import Slo
 from ..loadgen.slo_search import RateTrial, SloSearch
+from ..machine.gpu_use import GpuUse
 from .record import (
     BareProfile,
     BatchTime,
     Finding,
+    Intensity,
+    LengthTime,
     LoadPoint,
     MachineUse,
     Pauses,
@@ -54,9 +57,15 @@ def read_profile(path: Path) -> Profile:
 
 def read_bare(fields: dict[str, Any]) -> BareProfile:
     """A bare profile from JSON."""
-    times = tuple(BatchTime(**each) for each in fields["times"])
-    operators = tuple((name, share) for name, share in fields["operators"])
-    return BareProfile(**fields | {"times": times, "operators": operators})
+    return BareProfile(
+        **fields
+        | {
+            "times": tuple(BatchTime(**each) for each in fields["times"]),
+            "length_times": tuple(LengthTime(**each) for each in fields["length_times"]),
+            "intensities": tuple(Intensity(**each) for each in fields["intensities"]),
+            "operators": tuple((name, share) for name, share in fields["operators"]),
+        }
+    )
 
 
 def _slo(fields: dict[str, Any]) -> SloSearch:
@@ -72,6 +81,7 @@ def _point(fields: dict[str, Any]) -> LoadPoint:
             "latencies": tuple(Percentile(**each) for each in fields["latencies"]),
             "stages": tuple(StageTime(**each) for each in fields["stages"]),
             "machine": MachineUse(**fields["machine"]),
+            "gpus": tuple(GpuUse(**each) for each in fields["gpus"]),
             "server": None if server is None else ServerUse(**server | {"pauses": Pauses(**server["pauses"])}),
         }
     )

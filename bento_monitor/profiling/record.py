@@ -8,6 +8,7 @@ from typing import Any
 
 from ..loadgen.slo_search import SloSearch
 from ..loadgen.spec import LoadMode
+from ..machine.gpu_use import GpuUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class LoadPoint:
 
     `offered_rps` is None where clients wait for their answers, and `share` what it is of the capacity found before.
     `rates_rps` are the answers a second in each half second. `server` is None where its processes are not this
-    machine's, `stages` is empty where it does not tell them.
+    machine's, `stages` is empty where it does not tell them. `gpus` are all of this machine, whoever used them, where
+    the server is; what they computed for each request is known by CUDA events where a runner of ours calls the model,
+    and the millijoules are those of all of them, None where none counts them.
     """
 
     mode: LoadMode
@@ -103,6 +106,9 @@ class LoadPoint:
     batch_size: float | None
     server: ServerUse | None
     machine: MachineUse
+    gpus: tuple[GpuUse, ...]
+    gpu_ms_per_request: float | None
+    energy_mj_per_request: float | None
 
     @property
     def name(self) -> str:
@@ -110,6 +116,12 @@ class LoadPoint:
         if self.offered_rps is not None:
             return f"{self.offered_rps:.0f} requests/s"
         return "1 client" if self.connections == 1 else f"{self.connections} clients"
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """The mean of each stage over all requests: one that few have counts for little."""
+        most = max((stage.requests for stage in self.stages), default=0)
+        return {stage.name: stage.mean_ms * stage.requests / most for stage in self.stages}
 
     def latency_ms(self, percentile: float) -> float:
         """The value of one of its percentiles."""
@@ -126,22 +138,44 @@ class BatchTime:
 
 
 @dataclass(frozen=True, slots=True)
+class LengthTime:
+    """How long the service's function takes for one row of a length: the median of so many calls."""
+
+    length: int
+    median_ms: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """How much arithmetic a batch makes, and how much for each byte that its operators read and write."""
+
+    batch_size: int
+    gflops: float
+    flop_per_byte: float
+
+
+@dataclass(frozen=True, slots=True)
 class BareProfile:
     """The service's function by itself, in a process without a server.
 
     `alpha_ms + beta_ms * batch size` is the line through its times; both are None where it takes no batches.
-    `gflop_per_item` are the floating-point operations of torch's operators for an item of the largest batch, and
-    `peak_share` what it makes of the peak of a matrix product measured beside it; None where torch has no part in it.
-    `operators` have the largest shares of the time inside torch.
+    `length_times` are those of single rows, whose length is counted in `length_unit`; empty where rows have none.
+    `gemm_gflops` and `copy_gib_per_s` are the machine's peaks, measured beside it.
+    `gflop_per_item` are the floating-point operations of an item of the largest batch inside torch and ONNX Runtime,
+    `intensities` what each batch makes of the peaks, and `operators` the largest shares of the time inside the two;
+    None and empty where they have no part in it, or were not made by the service's constructor.
     """
 
     times: tuple[BatchTime, ...]
     alpha_ms: float | None
     beta_ms: float | None
+    length_times: tuple[LengthTime, ...]
+    length_unit: str | None
     gemm_gflops: float
     copy_gib_per_s: float
     gflop_per_item: float | None
-    peak_share: float | None
+    intensities: tuple[Intensity, ...]
     operators: tuple[tuple[str, float], ...]
 
     @property
@@ -153,6 +187,15 @@ class BareProfile:
     def items_per_s(self) -> float:
         """Items a second in the best batch."""
         return self.best.batch_size / self.best.median_ms * 1e3
+
+    @property
+    def peak_share(self) -> float | None:
+        """What the largest batch makes of the arithmetic of a matrix product; None where it is not known."""
+        return self.intensities[-1].gflops / self.gemm_gflops if self.intensities else None
+
+    def roof_gflops(self, flop_per_byte: float) -> float:
+        """The most arithmetic a second where each byte that is moved carries so much of it."""
+        return min(self.gemm_gflops, flop_per_byte * self.copy_gib_per_s * 2**30 / 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +211,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A service from idle to past the knee; `slo` is None where no promise was asked for, `bare` where its function
-    could not be called by itself.
+    could not be called by itself. `watching_us` is what watching it cost each request, where nothing was cold; None
+    where it was not watched.
     """
 
     target: str
@@ -179,6 +223,7 @@ class Profile:
     slo: SloSearch | None
     bare: BareProfile | None
     census: Mapping[str, int]
+    watching_us: float | None
     findings: tuple[Finding, ...]
     machine: Mapping[str, Any]
     versions: Mapping[str, str | None]

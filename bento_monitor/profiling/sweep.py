@@ -92,7 +92,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         on_step("warm up")
         run_load(_closed(load, spec.connections, _WARM_UP_S))
         points = _measure_points(subject, load, spec, on_step)
-        census = _census(subject)
+        census, watching_us = _census(subject), _watching_us(subject)
         slo = None if spec.slo is None else _find_rate(spec.slo, load, points, on_step)
         workers = len(subject.workers()) or 1
         target = subject.target
@@ -107,6 +107,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         slo=slo,
         bare=bare,
         census=census,
+        watching_us=watching_us,
         findings=(),
         machine=asdict(read_machine()),
         versions=read_versions(STACK),
@@ -176,3 +177,9 @@ def _census(subject: Subject) -> Mapping[str, int]:
             return max(found, key=lambda census: sum(census.values()), default={})
         time.sleep(_POLL_S)
     return {}
+
+
+def _watching_us(subject: Subject) -> float | None:
+    """What watching costs a request, in the worker where that is the most."""
+    notes = {} if subject.probes is None else read_notes(subject.probes)
+    return max((each.cost_us for each in notes.values()), default=None)

@@ -41,6 +41,15 @@ class ModelCall:
     error_type: str | None = None
     clock: DeviceClock | None = None
 
+    def gpu_ns(self) -> int | None:
+        """What the GPU took for it, which is waited for; None where it ran on none, or the device has failed since."""
+        if self.clock is None:
+            return None
+        try:
+            return self.clock.elapsed_ns()
+        except RuntimeError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:

@@ -184,7 +184,7 @@ class SpanBuilder:
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
                     names.BATCH_ROWS: call.rows,
-                    names.MODEL_GPU_NS: _gpu_ns(call),
+                    names.MODEL_GPU_NS: call.gpu_ns(),
                     names.ERROR_TYPE: call.error_type,
                 },
             )
@@ -239,13 +239,3 @@ class SpanBuilder:
             names.ERROR_TYPE in kept,
             self.resource,
         )
-
-
-def _gpu_ns(call: ModelCall) -> int | None:
-    """What the GPU took for a call; None where it ran on none, or the device has failed since."""
-    if call.clock is None:
-        return None
-    try:
-        return call.clock.elapsed_ns()
-    except RuntimeError:
-        return None

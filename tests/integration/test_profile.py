@@ -56,6 +56,12 @@ def test_stock_bentoml_is_held_back_by_the_collector_that_walks_what_its_timers_
     (finding,) = [each for each in diagnose(found) if each.rule == "collector_pauses"]
     assert "timers are alive" in finding.evidence[-1]
     assert "monitored" in finding.remedy
+    assert found.watching_us is not None
+    for point in found.points:
+        stages = {stage.name: stage.mean_ms for stage in point.stages}
+        assert set(stages) == {"outside the application", "parse", "wait and function", "serialize", "framework"}
+        assert min(stages.values()) >= 0
+        assert max(stages["parse"], stages["serialize"]) > 0
 
 
 def test_more_threads_than_cores_are_named():

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 from bento_monitor.loadgen.slo import Slo
 from bento_monitor.loadgen.slo_search import RateTrial, SloSearch
+from bento_monitor.machine.gpu_use import GpuUse
 from bento_monitor.profiling.record import (
     BareProfile,
     BatchTime,
+    Intensity,
+    LengthTime,
     LoadPoint,
     MachineUse,
     Pauses,
@@ -37,8 +40,10 @@ BARE = BareProfile(
     beta_ms=0.29,
     gemm_gflops=100.0,
     copy_gib_per_s=8.0,
+    length_times=(LengthTime(20, 1.5, 9), LengthTime(160, 4.5, 9)),
+    length_unit="characters",
     gflop_per_item=0.02,
-    peak_share=0.4,
+    intensities=(Intensity(1, 10.0, 0.5), Intensity(8, 40.0, 4.0)),
     operators=(("aten::addmm", 0.8), ("aten::gelu", 0.1)),
 )
 QUIET = MachineUse(
@@ -71,6 +76,9 @@ def profile(server: ServerUse = HEALTHY, machine: MachineUse = QUIET, workers: i
         batch_size=4.0,
         server=server,
         machine=machine,
+        gpus=(GpuUse("Test GPU", 0.5, 2**30, 70.0, 12.0),),
+        gpu_ms_per_request=0.25,
+        energy_mj_per_request=1.5,
     )
     return Profile(
         target="service:Service",
@@ -81,6 +89,7 @@ def profile(server: ServerUse = HEALTHY, machine: MachineUse = QUIET, workers: i
         slo=SloSearch(Slo(99.0, 50.0), 800.0, (RateTrial(800.0, 30.0, 40.0, 0, True),)),
         bare=BARE,
         census=census or {},
+        watching_us=2.5,
         findings=(),
         machine={},
         versions={},

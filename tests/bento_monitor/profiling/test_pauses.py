@@ -10,7 +10,7 @@ from bento_monitor.profiling.probe_notes import ProbeNotes, read_notes
 
 def notes(*pauses_ms):
     pauses = np.array([(start * MS, end * MS, 2) for start, end in pauses_ms], dtype=np.int64).reshape(-1, 3)
-    return ProbeNotes(pauses, np.empty((0, 2), dtype=np.int64), {}, {})
+    return ProbeNotes(pauses, np.empty((0, 2), dtype=np.int64), {}, {}, 0.0)
 
 
 def stalled(start_ms: int, end_ms: int):
@@ -48,8 +48,9 @@ def test_without_a_collection_nothing_is_explained():
 
 def test_notes_are_read_as_they_are_written_and_a_line_that_is_cut_is_left(tmp_path):
     (tmp_path / "7.jsonl").write_text(
-        '{"at_ns": 10, "pauses": [[1, 2, 0]], "lag_ns": 5, "served": {"/f": [2, 30]}}\n'
-        '{"at_ns": 20, "pauses": [[11, 15, 2]], "lag_ns": 9, "served": {"/f": [1, 5]}, "census": [["dict", 3]]}\n'
+        '{"at_ns": 10, "pauses": [[1, 2, 0]], "lag_ns": 5, "served": {"/f": [2, 30, 1, 2, 3]}, "cost_us": 1.5}\n'
+        '{"at_ns": 20, "pauses": [[11, 15, 2]], "lag_ns": 9, "served": {"/f": [1, 5, 0, 4, 0]}, '
+        '"cost_us": 1.5, "census": [["dict", 3]]}\n'
         '{"at_ns": 30, "pau'
     )
     found = read_notes(tmp_path)[7]
@@ -57,6 +58,7 @@ def test_notes_are_read_as_they_are_written_and_a_line_that_is_cut_is_left(tmp_p
     assert found.pauses_in(10, 20).tolist() == [[11, 15, 2]]
     assert (found.longest_lag_ns(0, 30), found.longest_lag_ns(0, 15), found.longest_lag_ns(25, 30)) == (9, 5, 0)
     assert found.census == {"dict": 3}
-    assert found.served_in("/f", 0, 30) == (3, 35)
-    assert found.served_in("/f", 10, 30) == (1, 5)
-    assert found.served_in("/h", 0, 30) == (0, 0)
+    assert found.served_in("/f", 0, 30).tolist() == [3, 35, 1, 6, 3]
+    assert found.served_in("/f", 10, 30).tolist() == [1, 5, 0, 4, 0]
+    assert found.served_in("/h", 0, 30).tolist() == [0, 0, 0, 0, 0]
+    assert found.cost_us == 1.5

@@ -5,12 +5,19 @@ import gc
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from bento_monitor.profiling.observed import observed
 from bento_monitor.profiling.probe import CENSUS, THREAD_NAME, count_objects
 from bento_monitor.profiling.probe_notes import read_notes
-from bento_monitor.profiling.stage_times import batch_size_between, read_totals, stages_around, stages_between
+from bento_monitor.profiling.stage_times import (
+    batch_size_between,
+    gpu_ms_between,
+    read_totals,
+    stages_around,
+    stages_between,
+)
 
 
 async def application(scope, receive, send):
@@ -59,8 +66,9 @@ def test_a_worker_notes_its_collections_lags_objects_and_requests(folder):
     assert notes.lags[:, 1].max() > 0
     everything = (0, int(notes.lags[:, 0].max()))
     for path in ("/f", "/broken"):
-        requests, total_ns = notes.served_in(path, *everything)
-        assert (requests, total_ns >= 10_000_000) == (1, True)
+        requests, total_ns, *stages = notes.served_in(path, *everything)
+        assert (requests, total_ns >= 10_000_000, stages) == (1, True, [0, 0, 0])
+    assert 0 < notes.cost_us < 1_000
 
 
 def test_objects_are_counted_by_type_the_commonest_first():
@@ -109,11 +117,43 @@ def test_a_batch_is_as_large_as_the_requests_over_the_batches():
     assert batch_size_between(None, None) is None
 
 
+def test_batches_of_bentoml_count_where_there_are_none_of_ours():
+    text = """
+# TYPE bentoml_service_adaptive_batch_size histogram
+bentoml_service_adaptive_batch_size_sum{method_name="f"} 12
+bentoml_service_adaptive_batch_size_count{method_name="f"} 3
+"""
+    stock = read_totals(text, "/f")
+    assert batch_size_between(None, stock) == 4
+    assert stages_between(None, stock) == ()
+    assert batch_size_between(None, read_totals(METRICS.replace("COUNT", "4").replace("SUM", "1") + text, "/f")) == 3
+
+
+def test_what_gpus_computed_is_shared_by_the_requests_between_two_readings():
+    metrics = METRICS.replace("COUNT", "4").replace("SUM", "1.0")
+    text = '# TYPE bento_monitor_model_gpu_seconds histogram\nbento_monitor_model_gpu_seconds_sum{runner="r"} VALUE\n'
+    before, after = (read_totals(metrics + text.replace("VALUE", value), "/f") for value in ("1.0", "1.5"))
+    assert gpu_ms_between(before, after, 100) == pytest.approx(5)
+    assert gpu_ms_between(before, before, 100) is None
+    assert gpu_ms_between(None, None, 100) is None
+
+
 def test_metrics_of_another_server_tell_nothing():
     assert read_totals("# TYPE up gauge\nup 1\n", "/f") is None
 
 
 def test_a_server_that_tells_no_stages_has_two():
-    outside, inside = stages_around(4.0, 10.0, 7)
+    outside, inside = stages_around(np.array([7, 28_000_000, 0, 0, 0]), 10.0)
     assert (outside.mean_ms, inside.mean_ms, inside.requests) == (6.0, 4.0, 7)
-    assert stages_around(4.0, 3.0, 7)[0].mean_ms == 0
+    assert stages_around(np.array([7, 28_000_000, 0, 0, 0]), 3.0)[0].mean_ms == 0
+
+
+def test_an_application_whose_descriptors_are_stamped_has_a_stage_of_each_and_one_of_what_is_left():
+    found = stages_around(np.array([2, 20_000_000, 2_000_000, 10_000_000, 4_000_000]), 12.0)
+    assert {stage.name: stage.mean_ms for stage in found} == {
+        "outside the application": 2.0,
+        "parse": 1.0,
+        "wait and function": 5.0,
+        "serialize": 2.0,
+        "framework": 2.0,
+    }

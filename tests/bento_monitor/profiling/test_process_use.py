@@ -15,7 +15,8 @@ def test_a_process_is_read_with_all_of_its_threads_and_the_connections_to_its_po
             before = read_use([os.getpid()], [os.getpid()], port)
             thread = threading.Thread(target=_switch_often)
             thread.start()
-            while read_use([os.getpid()], [], port).cpu_s - before.cpu_s < 0.05:
+            # Where others use the machine, the thread is let in less often.
+            while thread.is_alive():
                 sum(range(10_000))
             amid = read_use([os.getpid()], [os.getpid()], port)
             thread.join()

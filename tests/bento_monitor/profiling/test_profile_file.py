@@ -52,14 +52,21 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
     assert "its function alone, in batches of 8: it is served at 50% of that" in page
     assert "40% of that peak" in page
     assert "p99=50ms is kept up to 800 requests/s" in page
-    assert "aten::addmm 80%" in page
+    assert "<td>aten::addmm</td><td>80%</td>" in page
+    assert "characters of one item" in page
+    assert "batch of 8: 40.0 GFLOP/s, 116% of the roof above it" in page
+    assert "watching takes 2.5 us of each request" in page
+    assert "Test GPU with 16 clients: busy 50%, 1024 MiB, 70 W" in page
+    assert "0.250 ms for a request" in page
+    assert "1.5 mJ" in page
     for outside in ("http://", "https://", "<script", "<link", "src="):
         assert outside not in page
 
 
 def test_a_page_draws_every_percentile_of_every_rate():
     latencies = tuple(Percentile(each, 10 * each, 9 * each, 11 * each, 11) for each in (50.0, 95.0, 99.0))
-    page = page_of(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies))
+    found = replace(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies), bare=None)
+    page = page_of(found)
     assert page.count("<circle") == 3
     assert "p99: 990.00 ms, at most 1089.00 ms" in page
 

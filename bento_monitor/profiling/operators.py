@@ -1,0 +1,37 @@
+"""What a call does inside torch and ONNX Runtime: arithmetic, bytes, and the time of each operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_LARGEST = 8
+_LEAST_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """Of one call: GFLOP, GiB that its operators read and write, their own microseconds.
+
+    Bytes are those of each operator's tensors, as if no cache held them between two operators. Where an operator's
+    arithmetic is not known, it counts for none.
+    """
+
+    gflop: float = 0.0
+    gib: float = 0.0
+    own_us: Mapping[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: Operators) -> Operators:
+        own_us = Counter(self.own_us)
+        own_us.update(other.own_us)
+        return Operators(self.gflop + other.gflop, self.gib + other.gib, own_us)
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """The largest shares of the time inside all of them."""
+        total_us = sum(self.own_us.values())
+        largest = sorted(self.own_us, key=lambda name: -self.own_us[name])[:_LARGEST]
+        return tuple(
+            (name, self.own_us[name] / total_us) for name in largest if self.own_us[name] >= _LEAST_SHARE * total_us
+        )

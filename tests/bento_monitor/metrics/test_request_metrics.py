@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from bento_monitor import conventions as names
+from bento_monitor.metrics.request_metrics import Levels, RequestMetrics
+from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
+
+
+class Clock:
+    """The clock of a device that took so long, or that has failed."""
+
+    def __init__(self, elapsed_ns):
+        self._elapsed_ns = elapsed_ns
+
+    def elapsed_ns(self):
+        if self._elapsed_ns is None:
+            raise RuntimeError("CUDA error: the device was lost")
+        return self._elapsed_ns
+
+
+class Sink:
+    def __init__(self):
+        self.seen = []
+
+    def start(self):
+        pass
+
+    def observe(self, metric, labels, values, exemplar):
+        if metric == names.METRIC_MODEL_GPU:
+            self.seen.append((labels, values.tolist()))
+
+    def show(self, levels, thread_cpu_s):
+        pass
+
+    def stop(self):
+        pass
+
+
+def ledger():
+    made = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    made.first_read_ns = made.entered_ns = made.read_ns = made.parsed_ns = made.sent_ns = 1
+    return made
+
+
+def call(runner, clock):
+    return ModelCall(1, 2, runner, "torch", None, None, 1, clock=clock)
+
+
+def test_what_a_gpu_computed_is_counted_for_each_call_of_a_request_and_of_a_batch():
+    sink = Sink()
+    metrics = RequestMetrics([sink], lambda: Levels(0, {}, 0, 0, {}))
+    metrics.start()
+    alone, batch = ledger(), BatchRecord("f", [ledger()], 1, 1)
+    for each in (call("a", Clock(2_000_000)), call("b", Clock(None)), call("c", None)):
+        alone.note_model_call(each)
+    batch.note_model_call(call("b", Clock(5_000_000)))
+    metrics.note(alone)
+    metrics.note_batch(batch)
+    metrics.stop()
+    assert sink.seen == [(("a",), [pytest.approx(0.002)]), (("b",), [pytest.approx(0.005)])]
