@@ -26,6 +26,6 @@ class StudySpec(BaseModel):
     workers: tuple[int, ...] = Field(default=(), description="Worker counts to search; none: the server's own.")
     connections: int = Field(default=32, ge=1, description="Closed-loop connections of the load.")
     trials: int = Field(default=10, ge=1, description="Served trials.")
-    blocks: int = Field(default=10, ge=3, description="Paired blocks of the proof.")
+    blocks: int = Field(default=10, ge=5, description="Paired blocks of the proof.")
     block_s: float = Field(default=5.0, gt=0, description="Length of a block of the proof.")
     seed: int = Field(default=0, description="Seed of every random choice.")

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
-from ..profiling.page import gpu_texts, page_of, slo_text, watching_text
+from ..profiling.page import batches_text, error_texts, gpu_texts, page_of, slo_text, watching_text
 from ..profiling.profile_file import profile_text, read_profile
 from ..profiling.record import LoadPoint, Percentile, Profile
 from ..profiling.sweep import SweepSpec, run_sweep
@@ -150,6 +150,8 @@ def print_profile(console: Console, found: Profile) -> None:
     console.print(Text(f"{found.target} {found.path}  {about}"))
     console.print(table)
     console.print("A latency with ≤ is bounded with 99 %; one with ~ has too few requests for that.", style="dim")
+    for line in error_texts(found.points):
+        console.print(Text(line, style="red"))
     for fault in {point.machine.fault for point in found.points} - {None}:
         console.print(Text(f"Mind: {fault}.", style="yellow"))
     if found.capacity.stages:
@@ -161,7 +163,7 @@ def print_profile(console: Console, found: Profile) -> None:
     if found.bare is not None:
         bare, share = found.bare, found.capacity.throughput_rps / found.bare.items_per_s
         limit = f"Its function alone makes {bare.items_per_s:.0f} items/s in batches of {bare.best.batch_size}"
-        console.print(f"{limit}: it is served at {share:.0%} of that.")
+        console.print(f"{limit}: it is served at {share:.0%} of that{batches_text(found, bare)}.")
         if bare.peak_share is not None:
             console.print(f"That is {bare.peak_share:.0%} of the arithmetic that a matrix product makes here.")
         if bare.operators:

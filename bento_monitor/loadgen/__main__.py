@@ -23,9 +23,6 @@ from .requests import RequestBytes
 from .result import LoadResult
 from .spec import LoadSpec, body_order
 
-# The pacer's thread must not wait 5 ms, the default, for the event loop's.
-_SWITCH_INTERVAL_S = 0.0005
-
 
 def main(arguments: list[str]) -> int:
     """Run the load of the spec on stdin and write its result into the folder named."""
@@ -50,7 +47,6 @@ async def _run(spec: LoadSpec, bodies: tuple[bytes, ...]) -> LoadResult:
     loop.add_signal_handler(signal.SIGTERM, client.stop)
     loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, client)
     gc.freeze()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     sys.stdout.write("started\n")
     sys.stdout.flush()
     return await client.run()

@@ -19,6 +19,7 @@ from .session_operators import read_session_operators
 from .torch_operators import read_torch_operators
 
 _LEAST_ROUNDS = 3
+_CALLS_TO_READ = 8  # of torch and ONNX Runtime, four each
 # Of the time: the rest goes to batches.
 _LENGTHS_SHARE = 1 / 3
 Call = Callable[[Any], Any]
@@ -57,7 +58,7 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
     )
     length_times = tuple(LengthTime(*found) for found in _time_each(by_length, call, for_lengths_s))
     alpha_ms, beta_ms = fit_line(times)
-    operators = _read_operators({size: values[0] for size, values in inputs.by_size.items()}, call, make)
+    operators = _read_operators({size: inputs.by_size[size][0] for size in _sizes_to_read(times, seconds)}, call, make)
     largest = operators[times[-1].batch_size]
     return BareProfile(
         times=times,
@@ -117,6 +118,13 @@ def _those_that_work(groups: Mapping[int, Sequence[Any]], call: Call) -> dict[in
     return found if len(found) > 1 else {}
 
 
+def _sizes_to_read(times: Sequence[BatchTime], seconds: float) -> list[int]:
+    """The batches whose operators are read: all of them, or the two ends where that takes longer than the times did."""
+    sizes = [each.batch_size for each in times]
+    is_long = sum(each.median_ms for each in times) * _CALLS_TO_READ > seconds * 1e3
+    return sorted({sizes[0], sizes[-1]}) if is_long else sizes
+
+
 def _read_operators(values: Mapping[int, Any], call: Call, make: Callable[[], Call]) -> dict[int, Operators]:
     of_sessions = read_session_operators(make, values)
 
@@ -129,8 +137,8 @@ def _read_operators(values: Mapping[int, Any], call: Call, make: Callable[[], Ca
 def _intensities(times: Sequence[BatchTime], operators: Mapping[int, Operators]) -> tuple[Intensity, ...]:
     found = []
     for each in times:
-        done = operators[each.batch_size]
-        if done.gflop and done.gib:
+        done = operators.get(each.batch_size)
+        if done is not None and done.gflop and done.gib:
             flop_per_byte = done.gflop * 1e9 / (done.gib * 2**30)
             found.append(Intensity(each.batch_size, done.gflop / each.median_ms * 1e3, flop_per_byte))
     return tuple(found)

@@ -8,7 +8,7 @@ from html import escape
 
 from ..loadgen.slo_search import SloSearch
 from .page_bare import section_of
-from .record import Finding, LoadPoint, Profile
+from .record import BareProfile, Finding, LoadPoint, Profile
 from .svg import WIDTH, dot, legend, line, svg, text
 
 _HEIGHT, _LEFT, _BOTTOM = 300, 76, 40
@@ -43,6 +43,8 @@ td:first-child, th:first-child { text-align: left }
 @media (prefers-color-scheme: dark) { body { background: #15191d; color: #dde4ea } .answers div { background: #20262c }
 td, th { border-color: #2d353c } .dim { color: #93a0ab } svg text { fill: #dde4ea } }
 """
+# Of the best batch's rate: what smaller batches cost is not worth a word from there on.
+_AS_GOOD = 0.9
 _NOTE = (
     "Latency counts from the planned time of each request. Bounds hold with 99 % each; ~ marks a percentile of too few "
     "requests for one."
@@ -68,6 +70,7 @@ def page_of(profile: Profile) -> str:
         "".join(f"<p>{escape(line)}</p>" for line in gpu_texts(profile.capacity)),
         "<h2>Every load</h2>",
         _table(profile.points),
+        "".join(f"<p>{escape(line)}</p>" for line in error_texts(profile.points)),
         f'<p class="dim">{_NOTE}</p>',
     ]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
@@ -93,6 +96,27 @@ def gpu_texts(point: LoadPoint) -> list[str]:
     if point.energy_mj_per_request is not None:
         lines.append(f"Their energy for a request: {point.energy_mj_per_request:.1f} mJ.")
     return lines
+
+
+def batches_text(profile: Profile, bare: BareProfile) -> str:
+    """What the function alone makes in the batches that it was served in, where that is less; else nothing."""
+    size = profile.capacity.batch_size
+    if size is None:
+        return ""
+    items_per_s = bare.items_per_s_in(size)
+    if items_per_s > _AS_GOOD * bare.items_per_s:
+        return ""
+    share = profile.capacity.throughput_rps / items_per_s
+    return f", and at {share:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}, as they are served"
+
+
+def error_texts(points: Sequence[LoadPoint]) -> list[str]:
+    """What failed under each load, by its kind."""
+    return [
+        f"Failed with {point.name}: " + ", ".join(f"{count} of {kind}" for kind, count in point.errors.items()) + "."
+        for point in points
+        if point.errors
+    ]
 
 
 def slo_text(found: SloSearch) -> str:
@@ -130,7 +154,7 @@ def _limit(profile: Profile) -> tuple[str, str, str]:
         return label, "not known", "its function could not be called alone"
     share = profile.capacity.throughput_rps / bare.items_per_s
     note = f"its function alone, in batches of {bare.best.batch_size}: it is served at {share:.0%} of that"
-    return label, f"{bare.items_per_s:.0f} requests/s", note
+    return label, f"{bare.items_per_s:.0f} requests/s", f"{note}{batches_text(profile, bare)}"
 
 
 def _finding(finding: Finding) -> str:
@@ -206,22 +230,28 @@ def _table(points: Sequence[LoadPoint]) -> str:
         "p95 ms",
         "p99 ms",
         "failed",
-        "cores",
         "batch",
+        "cores",
+        "CPU us a request",
         "longest pause",
         "longest lag",
+        "switches/s",
+        "throttled",
         "MiB",
     )
     rows = []
     for point in points:
         server = point.server
         own = (
-            ["-"] * 4
+            ["-"] * 7
             if server is None
             else [
                 f"{server.cpu_cores:.2f}",
+                f"{server.cpu_us_per_request:.0f}",
                 f"{server.pauses.longest_ms:.1f} ms",
                 f"{server.longest_lag_ms:.1f} ms",
+                f"{server.involuntary_switches_per_s:.0f}",
+                f"{server.throttled_s:.1f} s",
                 f"{server.rss_bytes / 2**20:.0f}",
             ]
         )
@@ -230,7 +260,7 @@ def _table(points: Sequence[LoadPoint]) -> str:
             for each in point.latencies
         ]
         batch = "-" if point.batch_size is None else f"{point.batch_size:.1f}"
-        cells = [point.name, f"{point.throughput_rps:.0f}", *latencies, str(point.failed), own[0], batch, *own[1:]]
+        cells = [point.name, f"{point.throughput_rps:.0f}", *latencies, str(point.failed), batch, *own]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'

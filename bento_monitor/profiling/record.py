@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..loadgen.slo_search import SloSearch
 from ..loadgen.spec import LoadMode
 from ..machine.gpu_use import GpuUse
@@ -187,6 +189,11 @@ class BareProfile:
     def items_per_s(self) -> float:
         """Items a second in the best batch."""
         return self.best.batch_size / self.best.median_ms * 1e3
+
+    def items_per_s_in(self, batch_size: float) -> float:
+        """Items a second in batches of a mean size, between those that were measured."""
+        sizes, medians_ms = zip(*((each.batch_size, each.median_ms) for each in self.times), strict=True)
+        return batch_size / float(np.interp(batch_size, sizes, medians_ms)) * 1e3
 
     @property
     def peak_share(self) -> float | None:

@@ -45,13 +45,18 @@ class PairedRun:
         """The share of the pairs that was thrown away."""
         return len(self.faults) / len(self.every) if self.every else 0.0
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether no more than a tenth was thrown away."""
+        return self.thrown_ratio <= _MOST_THROWN_RATIO
+
     def require(self) -> None:
         """Refuse a run on a machine that was too often in the way.
 
         Raises:
             MeasurementError: more than a tenth of the pairs was thrown away.
         """
-        if self.thrown_ratio > _MOST_THROWN_RATIO:
+        if not self.is_valid:
             raise MeasurementError(
                 f"{len(self.faults)} of {len(self.every)} pairs were thrown away, the last because "
                 f"{self.faults[-1]}: nothing can be measured here now."

@@ -39,7 +39,7 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
 )
 @click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="Concurrent clients.")
 @click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Served trials.")
-@click.option("--blocks", default=10, show_default=True, type=click.IntRange(3), help="Paired blocks of the proof.")
+@click.option("--blocks", default=10, show_default=True, type=click.IntRange(5), help="Paired blocks of the proof.")
 @click.option("--block-seconds", default=5.0, show_default=True, type=click.FloatRange(0.5), help="Length of a block.")
 @click.option("--seed", default=0, show_default=True, help="Seed of every random choice.")
 @click.option("--study-dir", type=click.Path(path_type=Path), help="Where the study is kept [default: .bento-monitor].")

@@ -38,8 +38,13 @@ class TrialServer:
 
     def __init__(self, choice: ServerChoice, folder: Path, process: ServerProcess) -> None:
         self.port = process.port
+        self._process = process
         self._folder = folder
         self._pointer = Pointer(_home(folder), choice.service)
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all of its processes until now."""
+        return self._process.cpu_seconds()
 
     def take(self, release: Release, artifact: Path | None) -> None:
         """Make every worker serve a release.

@@ -34,9 +34,18 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table)
     aa_low, aa_high = result["aa_ratio_ci95"]
     console.print(
-        f"Baseline against itself on this machine: {result['aa_ratio']:.3f} times [{aa_low:.3f}, {aa_high:.3f}].",
+        f"Baseline against itself on this machine: {result['aa_ratio']:.3f} times [{aa_low:.3f}, {aa_high:.3f}]. The "
+        f"smallest speed-up that it shows in as many blocks, nine times in ten: {result['smallest_ratio']:.3f} times.",
         highlight=False,
     )
+    if thrown := result["blocks_thrown"]:
+        low, high = result["speedup_with_thrown_ci95"]
+        console.print(
+            f"{len(thrown)} blocks were thrown away, the last because {thrown[-1]}; with them it is "
+            f"{result['speedup_with_thrown']:.2f} times [{low:.2f}, {high:.2f}].",
+            highlight=False,
+            markup=False,
+        )
     console.print(f"Found: {result['candidate']}", highlight=False)
     console.print(f"Release: {result['release']}", highlight=False)
     console.print(f"Next: bento-monitor release promote {result['release']}", highlight=False)

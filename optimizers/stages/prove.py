@@ -2,82 +2,70 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+import numpy as np
+from numpy.typing import NDArray
+
+from bento_monitor.errors import MeasurementError
 from bento_monitor.loadgen import run_load
-from bento_monitor.statistics.blocks import interleave
-from bento_monitor.statistics.paired import Comparison, compare_paired
+from bento_monitor.loadgen.validity import check_window
+from bento_monitor.statistics import interleave
 
 from ..candidate import Candidate
 from ..measurement.load import StudyLoad, block_rate_rps, measure
 from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
+from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, BlockLog, Proof, judge
 from .workbench import Workbench
 
-BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
 # BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
 _WARMUP_BATCHES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Requests per second of each arm in each block, and the paired comparisons made of them."""
-
-    rates: Mapping[str, Sequence[float]]
-    speedup: Comparison
-    against_itself: Comparison
-
-
-def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_block: Callable[[], None]) -> Proof:
+def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> Proof:
     """Measure the winner against the baseline on servers that nothing was measured on before.
 
-    Blocks that were finished before a kill are kept; the rest is measured on fresh servers.
+    Blocks that were finished before a kill are kept; the rest is measured on fresh servers. A block in which the
+    machine was in the way is thrown away, and another measured.
 
     Raises:
-        MeasurementError: an answer was wrong, or an arm served nothing.
+        MeasurementError: an answer was wrong, an arm served nothing, over a tenth of the blocks was thrown away, or the
+            baseline differs from itself; after the last two, the next call measures all blocks anew.
     """
     spec = bench.spec
-    done = _BlockLog(bench.folder.path / f"blocks-{winner.name}.json")
-    orders = interleave([BASELINE, AGAIN, WINNER], spec.blocks, spec.seed)
-    missing = orders[len(done.blocks) :]
+    done = BlockLog(bench.folder.path / f"blocks-{winner.name}.json")
     references = dict.fromkeys((BASELINE, AGAIN), bench.baseline_answers())
     references[WINNER] = bench.answers_in(winner.execution)
-    if missing:
+    if not done.is_enough(spec.blocks):
+        orders = interleave([BASELINE, AGAIN, WINNER], MOST_TIMES * spec.blocks, spec.seed)
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
                 run_load(load.warm_up(server.port, _WARMUP_BATCHES))
-            for order in missing:
-                block = {}
+            for order in orders[len(done.blocks) :]:
+                rates, faults = {}, []
                 for name in order:
-                    port = servers[name].port
-                    block[name] = block_rate_rps(measure(load, port, references[name], spec.block_s))
-                    on_block()
-                done.add(block)
-    rates = {name: [block[name] for block in done.blocks] for name in (BASELINE, AGAIN, WINNER)}
-    return Proof(
-        rates=rates,
-        speedup=compare_paired(rates[WINNER], rates[BASELINE]),
-        against_itself=compare_paired(rates[AGAIN], rates[BASELINE]),
-    )
+                    rates[name], fault = _measure_arm(load, servers[name], references[name], spec.block_s)
+                    faults += [fault] if fault else []
+                    on_arm()
+                done.add(Block(rates, faults[0] if faults else None))
+                if done.is_enough(spec.blocks):
+                    break
+    try:
+        return judge(done.blocks)
+    except MeasurementError:
+        done.clear()
+        raise
 
 
-class _BlockLog:
-    """The blocks that were finished; one that was cut off is measured again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else "[]"
-        self.blocks: list[dict[str, float]] = json.loads(text)
-
-    def add(self, block: dict[str, float]) -> None:
-        self.blocks.append(block)
-        write_atomic(self._path, json.dumps(self.blocks, indent=1) + "\n")
+def _measure_arm(
+    load: StudyLoad, server: TrialServer, reference: NDArray[np.float32], seconds: float
+) -> tuple[float, str | None]:
+    before_s = server.cpu_seconds()
+    result = measure(load, server.port, reference, seconds)
+    return block_rate_rps(result), check_window(result, server.cpu_seconds() - before_s).fault
 
 
 @contextmanager
@@ -106,4 +94,8 @@ def proof_record(proof: Proof) -> dict[str, Any]:
         "speedup_ci95": list(proof.speedup.ci95),
         "aa_ratio": proof.against_itself.ratio,
         "aa_ratio_ci95": list(proof.against_itself.ci95),
+        "smallest_ratio": proof.smallest_ratio,
+        "blocks_thrown": list(proof.thrown),
+        "speedup_with_thrown": proof.speedup_of_all.ratio,
+        "speedup_with_thrown_ci95": list(proof.speedup_of_all.ci95),
     }

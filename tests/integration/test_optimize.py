@@ -23,7 +23,7 @@ from bento_monitor.serving.spec import ServerSpec
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parent / "project"
-QUICK = ["--connections", "4", "--trials", "1", "--blocks", "3", "--block-seconds", "0.5"]
+QUICK = ["--connections", "4", "--trials", "1", "--blocks", "5", "--block-seconds", "0.5"]
 
 
 @dataclass(frozen=True)

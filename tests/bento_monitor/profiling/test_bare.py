@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,19 @@ def test_the_arithmetic_of_torch_is_counted_and_named():
     moved = [4 * (256 * 256 + 2 * size * 256) for size in (1, 16)]
     flop = [2 * 256 * 256 * size for size in (1, 16)]
     assert [each.flop_per_byte for each in found.intensities] == pytest.approx(np.divide(flop, moved))
+
+
+def test_a_slow_function_is_asked_for_the_operators_of_its_smallest_and_largest_batch_alone():
+    weights = torch.rand(64, 64)
+
+    def call(value):
+        time.sleep(0.01)
+        return value @ weights
+
+    inputs = FunctionInputs({size: [torch.rand(size, 64)] for size in (1, 2, 4)})
+    found = profile_function(inputs, lambda: call, seconds=0.1)
+    assert [each.batch_size for each in found.intensities] == [1, 4]
+    assert found.gflop_per_item == pytest.approx(2 * 64 * 64 / 1e9)
 
 
 def test_without_torch_no_operator_is_named(monkeypatch):

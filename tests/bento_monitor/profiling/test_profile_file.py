@@ -49,7 +49,8 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
     assert "1000 requests/s" in page
     assert "Garbage collections stop every request" in page
     assert "60000 timers are alive" in page
-    assert "its function alone, in batches of 8: it is served at 50% of that" in page
+    assert "its function alone, in batches of 8: it is served at 50% of that, and at 71% of the 1400 that" in page
+    assert "in batches of 4.0, as they are served" in page
     assert "40% of that peak" in page
     assert "p99=50ms is kept up to 800 requests/s" in page
     assert "<td>aten::addmm</td><td>80%</td>" in page
@@ -76,6 +77,12 @@ def test_a_promise_that_is_not_kept_is_said_with_its_bound():
     assert slo_text(broken) == "p99=5ms is not kept at 40 requests/s: its bound is 7.2 ms."
     failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, math.inf, math.inf, 9, False),))
     assert slo_text(failing) == "p99=5ms is not kept at 40 requests/s: failures are in it."
+
+
+def test_what_failed_is_said_by_its_kind():
+    page = page_of(profile(failed=7, errors={"HTTP 503": 5, "Timeout": 2}))
+    assert "Failed with 16 clients: 5 of HTTP 503, 2 of Timeout." in page
+    assert "Failed with" not in page_of(profile())
 
 
 def test_names_that_look_like_markup_are_text_on_the_page():
