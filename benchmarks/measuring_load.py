@@ -26,7 +26,7 @@ PERCENTILES = (50, 90, 99)
 _ERROR_GOALS = {50: 0.02, 90: 0.02, 99: 0.05}
 _CLIENT_GOAL_US = 50.0
 _CLIENT_RPS = 2000.0
-# What lies between client and server, up to 0.9 ms on two cores that sleep meanwhile, is then no fiftieth of the median.
+# What lies between client and server, up to 0.9 ms on two cores that sleep meanwhile, is no fiftieth of the median.
 _SERVICE_NS = 50_000_000
 _LOAD = 0.7
 _DELAY_NS = 20_000_000
