@@ -17,9 +17,10 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
-from ..profiling.page import batches_text, error_texts, gpu_texts, page_of, slo_text, watching_text
+from ..profiling.page import page_of
 from ..profiling.profile_file import profile_text, read_profile
-from ..profiling.record import LoadPoint, Percentile, Profile
+from ..profiling.record import LoadPoint, Profile
+from ..profiling.sentences import batches_text, error_texts, gpu_texts, latency_text, limit_of, slo_text, watching_text
 from ..profiling.sweep import SweepSpec, run_sweep
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def print_profile(console: Console, found: Profile) -> None:
         table.add_row(
             point.name,
             f"{point.throughput_rps:.0f}",
-            *map(_latency_text, point.latencies),
+            *(latency_text(each, decimals=1) for each in point.latencies),
             Text(str(point.failed), style="red" if point.failed else ""),
             "-" if server is None else f"{server.cpu_cores:.2f}",
             "-" if point.batch_size is None else f"{point.batch_size:.1f}",
@@ -179,7 +180,7 @@ def print_profile(console: Console, found: Profile) -> None:
             console.print(Text(f"  {line}"))
         console.print(Text(f"  -> {finding.remedy}", style="green"))
     if not found.findings:
-        console.print("Nothing that is known here holds it back.")
+        console.print("What it runs into: {}; {}.".format(*limit_of(found)))
 
 
 def _stages_text(point: LoadPoint) -> str:
@@ -208,8 +209,3 @@ def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:
     console.print(
         "Bold: 1 lies outside the interval, which does not know what the machine did between the two.", style="dim"
     )
-
-
-def _latency_text(found: Percentile) -> str:
-    """A percentile with its upper bound, or marked where it has none."""
-    return f"~{found.value_ms:.1f}" if found.high_ms is None else f"{found.value_ms:.1f} ≤{found.high_ms:.1f}"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ..loadgen.slo_search import SloSearch
 from .page_bare import section_of
-from .record import BareProfile, Finding, LoadPoint, Profile
+from .record import Finding, LoadPoint, Profile
+from .sentences import batches_text, error_texts, gpu_texts, latency_text, limit_of, slo_text, watching_text
 from .svg import WIDTH, dot, legend, line, svg, text
 
 _HEIGHT, _LEFT, _BOTTOM = 300, 76, 40
@@ -43,8 +43,6 @@ td:first-child, th:first-child { text-align: left }
 @media (prefers-color-scheme: dark) { body { background: #15191d; color: #dde4ea } .answers div { background: #20262c }
 td, th { border-color: #2d353c } .dim { color: #93a0ab } svg text { fill: #dde4ea } }
 """
-# Of the best batch's rate: what smaller batches cost is not worth a word from there on.
-_AS_GOOD = 0.9
 _NOTE = (
     "Latency counts from the planned time of each request. Bounds hold with 99 % each; ~ marks a percentile of too few "
     "requests for one."
@@ -79,64 +77,15 @@ def page_of(profile: Profile) -> str:
     )
 
 
-def watching_text(profile: Profile) -> str:
-    """What watching cost; nothing where nobody watched."""
-    return "" if profile.watching_us is None else f"; watching takes {profile.watching_us:.1f} us of each request"
-
-
-def gpu_texts(point: LoadPoint) -> list[str]:
-    """What each GPU did under a load, and what that took for a request; nothing without one."""
-    lines = [
-        f"{gpu.name} with {point.name}: "
-        f"busy {gpu.utilization:.0%}, {gpu.memory_bytes / 2**20:.0f} MiB, {gpu.power_w:.0f} W"
-        for gpu in point.gpus
-    ]
-    if point.gpu_ms_per_request is not None:
-        lines.append(f"They compute {point.gpu_ms_per_request:.3f} ms for a request.")
-    if point.energy_mj_per_request is not None:
-        lines.append(f"Their energy for a request: {point.energy_mj_per_request:.1f} mJ.")
-    return lines
-
-
-def batches_text(profile: Profile, bare: BareProfile) -> str:
-    """What the function alone makes in the batches that it was served in, where that is less; else nothing."""
-    size = profile.capacity.batch_size
-    if size is None:
-        return ""
-    items_per_s = bare.items_per_s_in(size)
-    if items_per_s > _AS_GOOD * bare.items_per_s:
-        return ""
-    share = profile.capacity.throughput_rps / items_per_s
-    return f", and at {share:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}, as they are served"
-
-
-def error_texts(points: Sequence[LoadPoint]) -> list[str]:
-    """What failed under each load, by its kind."""
-    return [
-        f"Failed with {point.name}: " + ", ".join(f"{count} of {kind}" for kind, count in point.errors.items()) + "."
-        for point in points
-        if point.errors
-    ]
-
-
-def slo_text(found: SloSearch) -> str:
-    """In one sentence, up to which rate the promise was shown to be kept."""
-    if found.rate_rps is None:
-        lowest = found.trials[0]
-        bound = "failures are in it" if math.isinf(lowest.high_ms) else f"its bound is {lowest.high_ms:.1f} ms"
-        return f"{found.slo} is not kept at {lowest.rate_rps:.0f} requests/s: {bound}."
-    return f"{found.slo} is kept up to {found.rate_rps:.0f} requests/s (tried at {len(found.trials)} rates)."
-
-
 def _answers(profile: Profile) -> str:
     alone, most = profile.points[0], profile.capacity
-    held = profile.findings[0].title if profile.findings else "nothing that is known here"
+    held = (profile.findings[0].title, "see below") if profile.findings else limit_of(profile)
     with_what = f"with {most.name}" if most.offered_rps is None else f"{most.name} offered"
     cells = [
         ("how fast", f"{most.throughput_rps:.0f} requests/s", with_what),
         _limit(profile),
         ("how long, alone", f"{alone.latency_ms(50.0):.1f} ms", "median of one client"),
-        ("what holds it back", held, "see below" if profile.findings else "no rule applies"),
+        ("what holds it back", *held),
     ]
     return (
         '<div class="answers">'
@@ -255,10 +204,7 @@ def _table(points: Sequence[LoadPoint]) -> str:
                 f"{server.rss_bytes / 2**20:.0f}",
             ]
         )
-        latencies = [
-            f"~{each.value_ms:.2f}" if each.high_ms is None else f"{each.value_ms:.2f} ≤ {each.high_ms:.2f}"
-            for each in point.latencies
-        ]
+        latencies = [latency_text(each, decimals=2) for each in point.latencies]
         batch = "-" if point.batch_size is None else f"{point.batch_size:.1f}"
         cells = [point.name, f"{point.throughput_rps:.0f}", *latencies, str(point.failed), batch, *own]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")

@@ -4,15 +4,16 @@ import math
 from dataclasses import replace
 
 import pytest
-from profiles import HEALTHY, profile
+from profiles import HEALTHY, QUIET, profile
 
 from bento_monitor.diagnosis import diagnose
 from bento_monitor.errors import InputError
 from bento_monitor.loadgen.slo import Slo
 from bento_monitor.loadgen.slo_search import RateTrial, SloSearch
-from bento_monitor.profiling.page import page_of, slo_text
+from bento_monitor.profiling.page import page_of
 from bento_monitor.profiling.profile_file import profile_text, read_profile
 from bento_monitor.profiling.record import Pauses, Percentile, Profile
+from bento_monitor.profiling.sentences import limit_of, slo_text
 
 
 def held_back() -> Profile:
@@ -83,6 +84,22 @@ def test_what_failed_is_said_by_its_kind():
     page = page_of(profile(failed=7, errors={"HTTP 503": 5, "Timeout": 2}))
     assert "Failed with 16 clients: 5 of HTTP 503, 2 of Timeout." in page
     assert "Failed with" not in page_of(profile())
+
+
+@pytest.mark.parametrize(
+    ("changes", "idle_cores", "limit"),
+    [
+        ({"throughput_rps": 1300.0}, 0.8, "its own function"),
+        ({"throughput_rps": 700.0}, 0.2, "the processors"),
+        ({"throughput_rps": 700.0}, 0.8, "nothing that is known here"),
+        ({"throughput_rps": 700.0, "server": None}, 0.2, "nothing that is known here"),
+        ({"throughput_rps": 520.0, "batch_size": None}, 0.2, "its own function"),
+    ],
+)
+def test_a_service_without_a_finding_runs_into_its_function_or_the_processors(changes, idle_cores, limit):
+    found = profile(machine=replace(QUIET, idle_cores=idle_cores), **{"server": HEALTHY, **changes})
+    assert limit_of(found)[0] == limit
+    assert f"<b>{limit}</b>" in page_of(found)
 
 
 def test_names_that_look_like_markup_are_text_on_the_page():
