@@ -20,7 +20,7 @@ from ..profiling.compare import Change, compare_profiles
 from ..profiling.page import page_of
 from ..profiling.profile_file import profile_text, read_profile
 from ..profiling.record import LoadPoint, Profile
-from ..profiling.sentences import batches_text, error_texts, gpu_texts, latency_text, limit_of, slo_text, watching_text
+from ..profiling.sentences import error_texts, gpu_texts, latency_text, limit_of, share_text, slo_text, watching_text
 from ..profiling.sweep import SweepSpec, run_sweep
 
 if TYPE_CHECKING:
@@ -162,9 +162,8 @@ def print_profile(console: Console, found: Profile) -> None:
     if found.slo is not None:
         console.print(slo_text(found.slo))
     if found.bare is not None:
-        bare, share = found.bare, found.capacity.throughput_rps / found.bare.items_per_s
-        limit = f"Its function alone makes {bare.items_per_s:.0f} items/s in batches of {bare.best.batch_size}"
-        console.print(f"{limit}: it is served at {share:.0%} of that{batches_text(found, bare)}.")
+        bare = found.bare
+        console.print(f"Its function alone makes {bare.items_per_s:.0f} items/s {share_text(found, bare)}.")
         if bare.peak_share is not None:
             console.print(f"That is {bare.peak_share:.0%} of the arithmetic that a matrix product makes here.")
         if bare.operators:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .nvml import find_nvml, handles, name_of, opened
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -17,29 +19,21 @@ class Gpu:
 
 def read_gpus() -> tuple[Gpu, ...]:
     """The GPUs that the driver shows; empty where there is no driver, or it does not answer."""
-    try:
-        import pynvml
-    except ImportError:
+    nvml = find_nvml()
+    if nvml is None:
         return _gpus_of_torch()
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        return tuple(_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
+    with opened(nvml) as answers:
+        try:
+            return tuple(_gpu(nvml, handle) for handle in handles(nvml)) if answers else ()
+        except nvml.NVMLError:
+            return ()
 
 
-def _gpu(pynvml: Any, index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    name = pynvml.nvmlDeviceGetName(handle)
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+def _gpu(nvml: Any, handle: Any) -> Gpu:
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(
-        name=name.decode() if isinstance(name, bytes) else str(name),
-        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+        name=name_of(nvml, handle),
+        memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
         compute_capability=f"{major}.{minor}",
     )
 

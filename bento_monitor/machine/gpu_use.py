@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .nvml import find_nvml, handles, name_of, opened
+
 _INTERVAL_S = 0.1
 
 
@@ -31,7 +33,7 @@ class GpuMeter:
 
     def __init__(self, nvml: Any) -> None:
         self._nvml = nvml
-        self._gpus = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        self._gpus = handles(nvml)
         self._samples: list[list[tuple[float, int, float]]] = [[] for _ in self._gpus]
         self._before_mj = [self._energy_mj(gpu) for gpu in self._gpus]
         self._stop = threading.Event()
@@ -70,9 +72,8 @@ class GpuMeter:
         shares, memory_bytes, power_w = zip(*samples, strict=True) if samples else ((0.0,), (0,), (0.0,))
         after_mj = self._energy_mj(gpu)
         energy_j = None if before_mj is None or after_mj is None else (after_mj - before_mj) / 1e3
-        name = self._nvml.nvmlDeviceGetName(gpu)
         return GpuUse(
-            name=name.decode() if isinstance(name, bytes) else str(name),
+            name=name_of(self._nvml, gpu),
             utilization=sum(shares) / len(shares),
             memory_bytes=max(memory_bytes),
             power_w=sum(power_w) / len(power_w),
@@ -89,22 +90,16 @@ class GpuMeter:
 @contextmanager
 def open_gpu_meter() -> Iterator[GpuMeter | None]:
     """A meter that has begun; None where there is no GPU, or no driver that answers."""
-    try:
-        import pynvml
-    except ImportError:
+    nvml = find_nvml()
+    if nvml is None:
         yield None
         return
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        yield None
-        return
-    meter = None
-    try:
-        with suppress(pynvml.NVMLError):
-            meter = GpuMeter(pynvml) if pynvml.nvmlDeviceGetCount() else None
-        yield meter
-    finally:
-        if meter is not None:
-            meter.end()
-        pynvml.nvmlShutdown()
+    with opened(nvml) as answers:
+        meter = None
+        with suppress(nvml.NVMLError):
+            meter = GpuMeter(nvml) if answers and nvml.nvmlDeviceGetCount() else None
+        try:
+            yield meter
+        finally:
+            if meter is not None:
+                meter.end()

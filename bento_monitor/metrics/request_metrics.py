@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -158,9 +158,7 @@ class RequestMetrics:
         sizes = defaultdict(list)
         for record in batches:
             sizes[record.api].append(float(record.size))
-        for api, values in sizes.items():
-            for sink in self._sinks:
-                sink.observe(names.METRIC_BATCH_SIZE, (api,), np.array(values), None)
+        self._observe_each(names.METRIC_BATCH_SIZE, sizes)
         self._count_gpu(batches)
 
     def _count_gpu(self, records: Sequence[Noted]) -> None:
@@ -169,9 +167,13 @@ class RequestMetrics:
             for call in record.model_calls:
                 if (gpu_ns := call.gpu_ns()) is not None:
                     took_s[call.runner].append(gpu_ns / 1e9)
-        for runner, values in took_s.items():
+        self._observe_each(names.METRIC_MODEL_GPU, took_s)
+
+    def _observe_each(self, metric: str, values_of: Mapping[str, Sequence[float]]) -> None:
+        """Observe the values of each label."""
+        for label, values in values_of.items():
             for sink in self._sinks:
-                sink.observe(names.METRIC_MODEL_GPU, (runner,), np.array(values), None)
+                sink.observe(metric, (label,), np.array(values), None)
 
     def _show(self) -> None:
         self._show_at_s = time.monotonic() + _INTERVAL_S

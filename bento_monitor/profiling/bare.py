@@ -76,20 +76,17 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Bare
     values = [body[api.input_name] for body in bodies if api.input_name in body]
     if not values:
         return None
-    rows = [row for value in values for row in value] if api.is_batchable else values
-    sizes = [size for size in _SIZES if size <= api.max_batch_size] if api.is_batchable else [1]
-    by_length = rows_by_length(rows)
-
-    def one(row: Any) -> Any:
-        return validated(api, [row] if api.is_batchable else row)
-
-    inputs = FunctionInputs(
-        {size: [validated(api, rows_of(rows, size))] for size in sizes}
-        if api.is_batchable
-        else {1: list(map(one, rows))},
-        {length: list(map(one, group)) for length, group in by_length.items()},
-        unit_of(rows),
-    )
+    if api.is_batchable:
+        rows = [row for value in values for row in value]
+        sizes = [size for size in _SIZES if size <= api.max_batch_size]
+        by_size = {size: [validated(api, rows_of(rows, size))] for size in sizes}
+    else:
+        rows, by_size = values, {1: [validated(api, value) for value in values]}
+    by_length = {
+        length: [validated(api, [row] if api.is_batchable else row) for row in group]
+        for length, group in rows_by_length(rows).items()
+    }
+    inputs = FunctionInputs(by_size, by_length, unit_of(rows))
 
     def make() -> Callable[[Any], Any]:
         instance = instantiate(service)

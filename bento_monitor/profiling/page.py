@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from .markup import paragraphs, table
 from .page_bare import section_of
 from .record import Finding, LoadPoint, Profile
-from .sentences import batches_text, error_texts, gpu_texts, latency_text, limit_of, slo_text, watching_text
+from .sentences import error_texts, gpu_texts, latency_text, limit_of, share_text, slo_text, watching_text
 from .svg import WIDTH, dot, legend, line, svg, text
 
 _HEIGHT, _LEFT, _BOTTOM = 300, 76, 40
@@ -65,10 +66,10 @@ def page_of(profile: Profile) -> str:
         _latency_plot([point for point in profile.points if point.offered_rps is not None]),
         _stages(profile.points),
         "" if profile.bare is None else section_of(profile.bare),
-        "".join(f"<p>{escape(line)}</p>" for line in gpu_texts(profile.capacity)),
+        paragraphs(gpu_texts(profile.capacity)),
         "<h2>Every load</h2>",
         _table(profile.points),
-        "".join(f"<p>{escape(line)}</p>" for line in error_texts(profile.points)),
+        paragraphs(error_texts(profile.points)),
         f'<p class="dim">{_NOTE}</p>',
     ]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
@@ -101,9 +102,7 @@ def _limit(profile: Profile) -> tuple[str, str, str]:
     label, bare = "how fast it could be", profile.bare
     if bare is None:
         return label, "not known", "its function could not be called alone"
-    share = profile.capacity.throughput_rps / bare.items_per_s
-    note = f"its function alone, in batches of {bare.best.batch_size}: it is served at {share:.0%} of that"
-    return label, f"{bare.items_per_s:.0f} requests/s", f"{note}{batches_text(profile, bare)}"
+    return label, f"{bare.items_per_s:.0f} requests/s", f"its function alone, {share_text(profile, bare)}"
 
 
 def _finding(finding: Finding) -> str:
@@ -206,7 +205,5 @@ def _table(points: Sequence[LoadPoint]) -> str:
         )
         latencies = [latency_text(each, decimals=2) for each in point.latencies]
         batch = "-" if point.batch_size is None else f"{point.batch_size:.1f}"
-        cells = [point.name, f"{point.throughput_rps:.0f}", *latencies, str(point.failed), batch, *own]
-        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+        rows.append([point.name, f"{point.throughput_rps:.0f}", *latencies, str(point.failed), batch, *own])
+    return f'<div class="scroll">{table(heads, rows)}</div>'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
+from .markup import paragraphs, table
 from .record import BareProfile
 from .svg import WIDTH, dot, line, svg, text
 
@@ -29,14 +30,14 @@ def section_of(bare: BareProfile) -> str:
     ]
     parts = [
         "<h2>The function alone</h2>",
-        _table(("batch", "median", "items/s"), batches),
-        "".join(f"<p>{escape(note)}</p>" for note in notes),
+        table(("batch", "median", "items/s"), batches),
+        paragraphs(notes),
         _lengths(bare),
         _roofline(bare),
     ]
     if bare.operators:
         shares = [(name, f"{share:.0%}") for name, share in bare.operators]
-        parts.append("<h2>Its operators</h2>" + _table(("operator", "of the time inside"), shares))
+        parts.append("<h2>Its operators</h2>" + table(("operator", "of the time inside"), shares))
     return "".join(parts)
 
 
@@ -44,7 +45,7 @@ def _lengths(bare: BareProfile) -> str:
     if not bare.length_times:
         return ""
     rows = [(str(each.length), f"{each.median_ms:.2f} ms") for each in bare.length_times]
-    return f"<h2>By length</h2>{_table((f'{bare.length_unit} of one item', 'median'), rows)}"
+    return f"<h2>By length</h2>{table((f'{bare.length_unit} of one item', 'median'), rows)}"
 
 
 def _roofline(bare: BareProfile) -> str:
@@ -92,9 +93,3 @@ def _powers(values: Iterable[float]) -> range:
     logs = [math.log2(value) for value in values]
     low, high = math.floor(min(logs)), math.ceil(max(logs))
     return range(low, max(high, low + 1) + 1)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"

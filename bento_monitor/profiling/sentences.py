@@ -39,16 +39,15 @@ def gpu_texts(point: LoadPoint) -> list[str]:
     return lines
 
 
-def batches_text(profile: Profile, bare: BareProfile) -> str:
-    """What the function alone makes in the batches that it was served in, where that is less; else nothing."""
-    size = profile.capacity.batch_size
-    if size is None:
-        return ""
-    items_per_s = bare.items_per_s_in(size)
+def share_text(profile: Profile, bare: BareProfile) -> str:
+    """What a service makes of its function alone, in that one's best batches and, where that is less, in its own."""
+    rate_rps, size = profile.capacity.throughput_rps, profile.capacity.batch_size
+    text = f"in batches of {bare.best.batch_size}: it is served at {rate_rps / bare.items_per_s:.0%} of that"
+    items_per_s = bare.items_per_s if size is None else bare.items_per_s_in(size)
     if items_per_s > _AS_GOOD * bare.items_per_s:
-        return ""
-    share = profile.capacity.throughput_rps / items_per_s
-    return f", and at {share:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}, as they are served"
+        return text
+    own = f"{rate_rps / items_per_s:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}"
+    return f"{text}, and at {own}, as they are served"
 
 
 def error_texts(points: Sequence[LoadPoint]) -> list[str]:
