@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from served_work import compute
+from served_work import compute, computed
 
 from bento_monitor.fast_path.threads import FunctionThreads
 
@@ -29,6 +29,8 @@ async def app(
         message = await receive()
         x = json.loads(message["body"])["x"]
         answer = json.dumps(await _THREADS.run(compute, x, _CPU_S[scope["path"]])).encode()
+    elif scope["path"] == "/calls":
+        answer = json.dumps(computed()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

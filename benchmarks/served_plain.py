@@ -5,7 +5,7 @@ from __future__ import annotations
 import bentoml
 import numpy as np
 from served_pauses import note_pauses
-from served_work import EMBEDDING, compute
+from served_work import EMBEDDING, compute, computed
 
 
 @bentoml.service(threads=1)
@@ -36,6 +36,10 @@ class Served:
     @bentoml.api
     def model_5ms(self, x: int) -> int:
         return compute(x, 0.005)
+
+    @bentoml.api
+    async def calls(self) -> int:
+        return computed()
 
     @bentoml.api(batchable=True)
     def batch_model(self, xs: list[int]) -> list[int]:
