@@ -61,6 +61,13 @@ class LoadResult:
         """How long each request took, from its planned time."""
         return self.done_ns - self.planned_ns
 
+    @property
+    def failures(self) -> dict[str, int]:
+        """How many requests failed, by HTTP status or by kind."""
+        statuses, counts = np.unique(self.status[(self.status > 0) & ~self.is_ok], return_counts=True)
+        found = {f"HTTP {status}": int(count) for status, count in zip(statuses, counts, strict=True)}
+        return found | dict(self.errors)
+
     def save(self, folder: Path) -> None:
         """Write `load.npz`, then `load.json`; where that is, the result is whole."""
         data, ends = pack(list(self.responses.values()))

@@ -43,7 +43,8 @@ def summarize(result: LoadResult, start_ns: int | None = None, end_ns: int | Non
     latency_ms = result.latency_ns / _NS_PER_MS
     requests, ok = int(is_planned.sum()), int((is_planned & is_ok).sum())
     if ok == 0:
-        raise MeasurementError(f"None of {requests} requests was answered with 2xx: {_failures(result)}.")
+        seen = ", ".join(f"{count} x {kind}" for kind, count in result.failures.items()) or "none was sent"
+        raise MeasurementError(f"None of {requests} requests was answered with 2xx: {seen}.")
     percentiles = np.percentile(latency_ms[is_planned & is_ok], (50, 95, 99), method="inverted_cdf")
     p50, p95, p99 = percentiles.tolist()
     in_window = is_ok & (result.done_ns >= start) & (result.done_ns <= end)
@@ -57,10 +58,3 @@ def summarize(result: LoadResult, start_ns: int | None = None, end_ns: int | Non
         p99_ms=p99,
         slowest_ms=float(latency_ms[is_planned].max()),
     )
-
-
-def _failures(result: LoadResult) -> str:
-    statuses, counts = np.unique(result.status[result.status > 0], return_counts=True)
-    seen = [f"{count} x HTTP {status}" for status, count in zip(statuses, counts, strict=True)]
-    seen += [f"{count} x {kind}" for kind, count in result.errors.items()]
-    return ", ".join(seen) or "none was sent"

@@ -91,7 +91,7 @@ def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) 
         rates_rps=_rates_rps(result.done_ns[in_window], result.window_start_ns, seconds),
         requests=int(is_in.sum()),
         failed=int((is_in & ~is_ok).sum()),
-        errors=_errors(result),
+        errors=result.failures,
         latencies=latencies_of(result),
         stages=stages_between(totals_before, totals) or _stages_around(result, notes, spec.path),
         batch_size=batch_size_between(totals_before, totals),
@@ -150,10 +150,3 @@ def _machine_use(result: LoadResult, span: _Span | None) -> MachineUse:
         client_lag_p99_ms=check.lag_p99_ns / 1e6,
         fault=check.fault,
     )
-
-
-def _errors(result: LoadResult) -> dict[str, int]:
-    failed = result.status[(result.status > 0) & ~result.is_ok]
-    statuses, counts = np.unique(failed, return_counts=True)
-    found = {f"HTTP {status}": int(count) for status, count in zip(statuses, counts, strict=True)}
-    return found | dict(result.errors)
