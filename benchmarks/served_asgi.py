@@ -30,7 +30,7 @@ async def app(
         x = json.loads(message["body"])["x"]
         answer = json.dumps(await _THREADS.run(compute, x, _CPU_S[scope["path"]])).encode()
     elif scope["path"] == "/calls":
-        answer = json.dumps(computed()).encode()
+        answer = json.dumps(await _THREADS.run(computed)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

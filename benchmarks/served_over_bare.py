@@ -7,18 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 from served_arms import ASGI, OURS, SERVICES, Arm
-from wrk import Block
 
 LONGEST_S = 2.0
 _BARE = (OURS, ASGI)
-# Longer than a call of the longest model.
-_IDLE_S = 0.05
 
 
 class BareLoop:
@@ -69,24 +65,16 @@ class BareModel:
     def before(self, arm: Arm) -> None:
         """Note what it had done before the block."""
         if arm.name in _BARE:
-            self._before = _calls_when_idle(arm.port), arm.cpu_seconds()
+            self._before = _ask(arm.port, "/calls"), arm.cpu_seconds()
 
-    def after(self, arm: Arm, block: Block) -> float | None:
+    def after(self, arm: Arm) -> float | None:
         """CPU time of a call over the server's for one."""
         if arm.name not in _BARE:
             return None
-        calls, served_s = _calls_when_idle(arm.port) - self._before[0], arm.cpu_seconds() - self._before[1]
+        calls = _ask(arm.port, "/calls") - self._before[0]
+        served_s = arm.cpu_seconds() - self._before[1]
         answer = self._bare.run(self._job)
         return answer["cpu_s"] / answer["calls"] / (served_s / calls)
-
-
-def _calls_when_idle(port: int) -> int:
-    """How often a server has called its model, once it calls it no more."""
-    last, calls = -1, int(_ask(port, "/calls"))
-    while calls != last:
-        time.sleep(_IDLE_S)
-        last, calls = calls, int(_ask(port, "/calls"))
-    return calls
 
 
 class BareBatches:
@@ -103,7 +91,7 @@ class BareBatches:
         _take_batches(arm.port)
         self._before_s = arm.cpu_seconds()
 
-    def after(self, arm: Arm, block: Block) -> float | None:
+    def after(self, arm: Arm) -> float | None:
         """CPU time of the batches, over the server's for them."""
         batches = _take_batches(arm.port)
         served_s = arm.cpu_seconds() - self._before_s

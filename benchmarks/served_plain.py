@@ -38,7 +38,8 @@ class Served:
         return compute(x, 0.005)
 
     @bentoml.api
-    async def calls(self) -> int:
+    def calls(self) -> int:
+        """How often a model was called. In a thread: there is one, so none is half done."""
         return computed()
 
     @bentoml.api(batchable=True)
