@@ -42,7 +42,7 @@ class Beside(Protocol):
 
     def before(self, arm: Arm) -> None: ...
 
-    def after(self, arm: Arm) -> float | None: ...
+    def after(self, arm: Arm, block: Block) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _measure_one(arm: Arm, workload: Workload, plan: Plan, expected: Sequence[by
     pauses_ms: tuple[float | None, float | None] = (None, None)
     if arm.pauses is not None:
         pauses_ms = longest_pauses_ms(arm.pauses, [worker.pid for worker in arm.workers])
-    bare_ratio = None if beside is None else beside.after(arm)
+    bare_ratio = None if beside is None else beside.after(arm, block)
     wrong += workload.count_wrong(arm.port, expected)
     return Sample(block, wrong, *pauses_ms, shares[0] if shares else None, bare_ratio)
 

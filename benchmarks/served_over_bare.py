@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from served_arms import ASGI, OURS, SERVICES, Arm
+from wrk import Block
 
 LONGEST_S = 2.0
 _BARE = (OURS, ASGI)
@@ -67,7 +68,7 @@ class BareModel:
         if arm.name in _BARE:
             self._before = _ask(arm.port, "/calls"), arm.cpu_seconds()
 
-    def after(self, arm: Arm) -> float | None:
+    def after(self, arm: Arm, block: Block) -> float | None:
         """CPU time of a call over the server's for one."""
         if arm.name not in _BARE:
             return None
@@ -91,7 +92,7 @@ class BareBatches:
         _take_batches(arm.port)
         self._before_s = arm.cpu_seconds()
 
-    def after(self, arm: Arm) -> float | None:
+    def after(self, arm: Arm, block: Block) -> float | None:
         """CPU time of the batches, over the server's for them."""
         batches = _take_batches(arm.port)
         served_s = arm.cpu_seconds() - self._before_s
