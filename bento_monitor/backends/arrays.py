@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,13 +41,18 @@ def to_numpy(array: Any) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def to_torch(array: Any) -> Any:
-    """The array as a torch tensor, its memory shared where torch can."""
+def to_torch(array: Any, device: Any | None = None) -> Any:
+    """The array as a torch tensor, its memory shared where torch can; on `device`, if one is given."""
     import torch
 
-    if is_torch_tensor(array):
-        return array
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    if not is_torch_tensor(array):
+        array = torch.from_numpy(array if array.flags.writeable else array.copy())
+    return array if device is None else array.to(device)
+
+
+def device_of(arrays: Iterable[Any]) -> Any | None:
+    """Where the first tensor of torch among the arrays lies; None where none is torch's."""
+    return next((array.device for array in arrays if is_torch_tensor(array)), None)
 
 
 def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:

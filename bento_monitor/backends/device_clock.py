@@ -29,5 +29,11 @@ class DeviceClock:
 
 
 def start_device_clock(parameter: Any) -> DeviceClock | None:
-    """A clock of the device that holds a parameter of a module; None where that is no CUDA device."""
-    return DeviceClock(parameter.device) if parameter is not None and parameter.is_cuda else None
+    """A clock of the device that holds a parameter of a module; None where that is no CUDA device.
+
+    None too while a CUDA graph is captured: its kernels run when the graph is replayed, and an event that is recorded
+    into it is of no use outside of it.
+    """
+    if parameter is None or not parameter.is_cuda or sys.modules["torch"].cuda.is_current_stream_capturing():
+        return None
+    return DeviceClock(parameter.device)

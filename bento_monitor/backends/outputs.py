@@ -36,18 +36,19 @@ def flatten_output(output: Any) -> tuple[OutputForm, tuple[str, ...], list[Any]]
     )
 
 
-def output_builder(form: OutputForm, names: Sequence[str]) -> Callable[[list[Any], bool], Any]:
-    """A function that puts the arrays of one call together; its second argument: whether the inputs were torch's.
+def output_builder(form: OutputForm, names: Sequence[str]) -> Callable[[list[Any], Any], Any]:
+    """A function that puts the arrays of one call together; its second argument: where its inputs lay, by `device_of`.
+
+    Tensors are given back there, as the user's own model gives them.
 
     Raises:
         InputError: the class of the output cannot be found.
     """
     cls = _load_type(form.type_name) if form.type_name else None
 
-    def build(arrays: list[Any], inputs_are_torch: bool) -> Any:
-        torch_wanted = form.arrays == "torch" or (form.arrays == "inputs" and inputs_are_torch)
-        convert = to_torch if torch_wanted else to_numpy
-        values = [convert(array) for array in arrays]
+    def build(arrays: list[Any], device: Any | None) -> Any:
+        torch_wanted = form.arrays == "torch" or (form.arrays == "inputs" and device is not None)
+        values = [to_torch(array, device) if torch_wanted else to_numpy(array) for array in arrays]
         if form.kind == "array":
             return values[0]
         if form.kind == "mapping":

@@ -11,7 +11,7 @@ from ..errors import InputError, ReleaseError
 from ..releases.record import Release, TensorSpec
 from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
-from .arrays import is_array, is_torch_tensor, to_torch
+from .arrays import device_of, is_array, to_torch
 from .onnxruntime import OnnxRuntimeBackend
 from .outputs import output_builder
 from .own import OwnModel, OwnModule
@@ -35,6 +35,7 @@ class ReleasedModel:
         self.backend: str = release.execution.backend
         self.precision: str = release.execution.precision
         self._names = own.names
+        self._device = None if own.parameter is None else own.parameter.device
         self._inputs = {spec.name for spec in release.inputs}
         self._backend = _build_backend(release, folder, own)
         try:
@@ -51,7 +52,7 @@ class ReleasedModel:
         inputs = bind_arguments(self._names, args, kwargs)
         if inputs.keys() != self._inputs or not all(is_array(value) for value in inputs.values()):
             raise UnboundCallError(f"The release is for the tensors {sorted(self._inputs)}, not {sorted(inputs)}.")
-        return self._build_output(self._backend.run(inputs), any(is_torch_tensor(value) for value in inputs.values()))
+        return self._build_output(self._backend.run(inputs), device_of(inputs.values()))
 
     def warm_up(self, release: Release) -> None:
         """Run inputs of the shapes that were seen when the release was made.
@@ -59,7 +60,9 @@ class ReleasedModel:
         Raises:
             ReleaseError: the backend fails on them.
         """
-        inputs = {spec.name: _warm_up_input(spec, torch_tensor=self.backend == "torch") for spec in release.inputs}
+        inputs = {spec.name: _warm_up_input(spec) for spec in release.inputs}
+        if self.backend == "torch":
+            inputs = {name: to_torch(value, self._device) for name, value in inputs.items()}
         try:
             for _ in range(_WARM_UP_CALLS):
                 self.run((), inputs)
@@ -107,12 +110,11 @@ def _read_artifact(release: Release, folder: Path) -> bytes:
     return graph
 
 
-def _warm_up_input(spec: TensorSpec, *, torch_tensor: bool) -> Any:
+def _warm_up_input(spec: TensorSpec) -> Any:
     """Ones: a valid token, a valid mask and a plain number."""
     import numpy as np
 
     shape = spec.example or tuple(1 if length is None else length for length in spec.shape)
     if spec.shape and spec.shape[0] is None:
         shape = (min(shape[0], _WARM_UP_ROWS), *shape[1:])
-    array = np.ones(shape, dtype=spec.dtype)
-    return to_torch(array) if torch_tensor else array
+    return np.ones(shape, dtype=spec.dtype)

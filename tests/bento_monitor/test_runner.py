@@ -20,6 +20,7 @@ from bento_monitor.releases.record import Execution, OutputForm, Release, Tensor
 from bento_monitor.runner import MonitoredRunner, PreparedModel, runners
 from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
+ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
@@ -227,7 +228,7 @@ def test_a_call_on_no_gpu_has_no_time_of_one() -> None:
     assert ledger.model_calls[0].clock is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@ON_A_GPU
 def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once() -> None:
     class Powers(torch.nn.Module):
         def __init__(self) -> None:
@@ -257,6 +258,38 @@ def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once
     gpu_ns = call.clock.elapsed_ns()
     assert call.ended_ns - call.started_ns < 0.5 * gpu_ns
     assert 0.8 * took_ns < gpu_ns <= took_ns
+
+
+@ON_A_GPU
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, onnx_file: Path, backend: Any) -> None:
+    runner = MonitoredRunner(Linear()).to("cuda")
+    execution = Execution(backend, "fp32", 1)
+    runner.take_over(runner.prepare(replace(release, execution=execution), onnx_file.parent))
+    answer = runner(X.cuda())
+    assert runner.release == "r1"
+    assert answer.device == runner.weight.device
+    np.testing.assert_allclose(answer.detach().cpu().numpy(), EXPECTED, rtol=0.01)
+
+
+@ON_A_GPU
+def test_a_call_that_is_captured_in_a_cuda_graph_is_no_call_that_is_timed() -> None:
+    runner = MonitoredRunner(Linear()).to("cuda")
+    x = X.cuda()
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    token = current_ledger.set(ledger)
+    with torch.inference_mode():
+        runner(x)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            answer = runner(x)
+        graph.replay()
+    current_ledger.reset(token)
+    alone, captured = ledger.model_calls
+    assert alone.gpu_ns() is not None
+    assert captured.clock is None
+    np.testing.assert_allclose(answer.cpu().numpy(), EXPECTED, rtol=0.01)
 
 
 def test_a_record_that_cannot_be_made_does_not_fail_the_call() -> None:

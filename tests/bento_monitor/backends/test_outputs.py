@@ -27,6 +27,7 @@ class ModelOutput(OrderedDict[str, Any]):
         return self[name]
 
 
+CPU = torch.device("cpu")
 A, B = torch.tensor([1.0]), torch.tensor([2.0])
 
 
@@ -35,7 +36,7 @@ A, B = torch.tensor([1.0]), torch.tensor([2.0])
 )
 def test_an_output_is_put_together_as_it_was(output: Any) -> None:
     form, names, arrays = flatten_output(output)
-    again = output_builder(form, names)([array.numpy() for array in arrays], True)
+    again = output_builder(form, names)([array.numpy() for array in arrays], CPU)
     assert type(again) is type(output)
     assert repr(again) == repr(output)
 
@@ -44,7 +45,7 @@ def test_a_mapping_of_a_class_of_its_own_keeps_its_attributes(monkeypatch: pytes
     module = type("Module", (), {"ModelOutput": ModelOutput})
     monkeypatch.setitem(__import__("sys").modules, ModelOutput.__module__, module)
     form, names, arrays = flatten_output(ModelOutput(hidden=A, cache=None, pooled=B))
-    again = output_builder(form, names)(arrays, True)
+    again = output_builder(form, names)(arrays, CPU)
     assert isinstance(again, ModelOutput)
     assert again.pooled is B
     assert list(again) == ["hidden", "pooled"]
@@ -62,7 +63,13 @@ def test_a_release_cannot_name_any_callable_as_its_output(type_name: str) -> Non
         output_builder(OutputForm("mapping", "torch", type_name), ["a"])
 
 
-@pytest.mark.parametrize("inputs_are_torch", [False, True])
-def test_arrays_of_the_kind_of_the_inputs_are_given_back_where_the_form_says_so(inputs_are_torch: bool) -> None:
+@pytest.mark.parametrize("device", [None, CPU])
+def test_arrays_of_the_kind_of_the_inputs_are_given_back_where_the_form_says_so(device: torch.device | None) -> None:
     build = output_builder(OutputForm("array", "inputs"), ["y"])
-    assert isinstance(build([np.ones(2)], inputs_are_torch), torch.Tensor) == inputs_are_torch
+    assert isinstance(build([np.ones(2)], device), torch.Tensor) == (device is not None)
+
+
+def test_tensors_are_given_back_where_the_inputs_lay() -> None:
+    build = output_builder(OutputForm("array", "torch"), ["y"])
+    assert build([np.ones(2)], torch.device("meta")).device.type == "meta"
+    assert build([np.ones(2)], None).device.type == "cpu"
