@@ -20,7 +20,17 @@ from ..profiling.compare import Change, compare_profiles
 from ..profiling.page import page_of
 from ..profiling.profile_file import profile_text, read_profile
 from ..profiling.record import LoadPoint, Profile
-from ..profiling.sentences import error_texts, gpu_texts, latency_text, limit_of, share_text, slo_text, watching_text
+from ..profiling.sentences import (
+    error_texts,
+    gpu_texts,
+    latency_text,
+    limit_of,
+    operators_text,
+    product_text,
+    share_text,
+    slo_text,
+    watching_text,
+)
 from ..profiling.sweep import SweepSpec, run_sweep
 
 if TYPE_CHECKING:
@@ -165,10 +175,10 @@ def print_profile(console: Console, found: Profile) -> None:
         bare = found.bare
         console.print(f"Its function alone makes {bare.items_per_s:.0f} items/s {share_text(found, bare)}.")
         if bare.peak_share is not None:
-            console.print(f"That is {bare.peak_share:.0%} of the arithmetic that a matrix product makes here.")
+            console.print(f"That is {bare.peak_share:.0%} of the arithmetic that {product_text(bare)} makes here.")
         if bare.operators:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in bare.operators[:_LARGEST])
-            console.print(f"Its time inside torch and ONNX Runtime: {shares}.")
+            console.print(f"{operators_text(bare)}: {shares}.")
         if bare.length_times:
             short, long = bare.length_times[0], bare.length_times[-1]
             shortest = f"{short.median_ms:.2f} ms for {short.length} {bare.length_unit}"

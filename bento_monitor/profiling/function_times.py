@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ServiceError
-from .machine_peak import measure_copy_gib_per_s, measure_gemm_gflops
+from .machine_peak import Place, measure_copy_gib_per_s, measure_gemm_gflops
 from .operators import Operators
 from .record import BareProfile, BatchTime, Intensity, LengthTime
 from .session_operators import read_session_operators
-from .torch_operators import read_torch_operators
+from .torch_operators import find_place, read_torch_operators
 
 _LEAST_ROUNDS = 3
 _CALLS_TO_READ = 8  # of torch and ONNX Runtime, four each
@@ -35,7 +35,7 @@ class FunctionInputs:
 
 
 def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: float) -> BareProfile:
-    """Time a function, the machine's peaks beside it, and what it does inside torch and ONNX Runtime.
+    """Time a function, the peaks of where it computes beside it, and what it does inside torch and ONNX Runtime.
 
     Args:
         inputs: what it is called with; a length that it fails on is left out.
@@ -45,12 +45,13 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
     """
     call = make()
     by_length = _those_that_work(inputs.by_length, call)
+    place = find_place(lambda: call(inputs.by_size[max(inputs.by_size)][0]))
     gemm_gflops, copy_gib_per_s = 0.0, 0.0
 
     def measure_peaks() -> None:
         nonlocal gemm_gflops, copy_gib_per_s
-        gemm_gflops = max(gemm_gflops, measure_gemm_gflops())
-        copy_gib_per_s = max(copy_gib_per_s, measure_copy_gib_per_s())
+        gemm_gflops = max(gemm_gflops, measure_gemm_gflops(place))
+        copy_gib_per_s = max(copy_gib_per_s, measure_copy_gib_per_s(place))
 
     for_lengths_s = seconds * _LENGTHS_SHARE if by_length else 0.0
     times = tuple(
@@ -58,7 +59,8 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
     )
     length_times = tuple(LengthTime(*found) for found in _time_each(by_length, call, for_lengths_s))
     alpha_ms, beta_ms = fit_line(times)
-    operators = _read_operators({size: inputs.by_size[size][0] for size in _sizes_to_read(times, seconds)}, call, make)
+    to_read = {size: inputs.by_size[size][0] for size in _sizes_to_read(times, seconds)}
+    operators = _read_operators(to_read, call, make, place)
     largest = operators[times[-1].batch_size]
     return BareProfile(
         times=times,
@@ -71,6 +73,7 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
         gflop_per_item=largest.gflop / times[-1].batch_size if largest.gflop else None,
         intensities=_intensities(times, operators),
         operators=largest.shares,
+        computes_in=place.description,
     )
 
 
@@ -125,11 +128,13 @@ def _sizes_to_read(times: Sequence[BatchTime], seconds: float) -> list[int]:
     return sorted({sizes[0], sizes[-1]}) if is_long else sizes
 
 
-def _read_operators(values: Mapping[int, Any], call: Call, make: Callable[[], Call]) -> dict[int, Operators]:
+def _read_operators(
+    values: Mapping[int, Any], call: Call, make: Callable[[], Call], place: Place
+) -> dict[int, Operators]:
     of_sessions = read_session_operators(make, values)
 
     def of_torch(value: Any) -> Operators:
-        return read_torch_operators(lambda: call(value))
+        return read_torch_operators(lambda: call(value), place)
 
     return {size: of_torch(value) + of_sessions.get(size, Operators()) for size, value in values.items()}
 

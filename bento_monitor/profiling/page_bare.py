@@ -8,6 +8,7 @@ from html import escape
 
 from .markup import paragraphs, table
 from .record import BareProfile
+from .sentences import operators_text, product_text
 from .svg import WIDTH, dot, line, svg, text
 
 _HEIGHT, _LEFT, _BOTTOM, _TOP = 290, 76, 40, 26
@@ -17,7 +18,7 @@ _ROOF, _POINT, _GRID = "#66737f", "#c0392b", "#8884"
 def section_of(bare: BareProfile) -> str:
     """The section as HTML."""
     peak = f"{bare.gemm_gflops:.0f} GFLOP/s, a copy {bare.copy_gib_per_s:.1f} GiB/s"
-    notes = [f"A matrix product beside it makes {peak}."]
+    notes = [f"Beside it, {product_text(bare)} makes {peak}."]
     if bare.alpha_ms is not None and bare.beta_ms is not None:
         notes.insert(0, f"A batch takes {bare.alpha_ms:.2f} ms and {bare.beta_ms:.2f} ms for each item.")
     if bare.peak_share is not None and bare.gflop_per_item is not None:
@@ -37,7 +38,7 @@ def section_of(bare: BareProfile) -> str:
     ]
     if bare.operators:
         shares = [(name, f"{share:.0%}") for name, share in bare.operators]
-        parts.append("<h2>Its operators</h2>" + table(("operator", "of the time inside"), shares))
+        parts.append("<h2>Its operators</h2>" + table(("operator", operators_text(bare)), shares))
     return "".join(parts)
 
 
@@ -83,7 +84,7 @@ def _roofline(bare: BareProfile) -> str:
         marks.append(text(beside, y(each.gflops) + 4, f"batch of {each.batch_size}", "start" if is_left else "end"))
     note = (
         "The roof is what a copy and a matrix product make here. A point above it keeps in its caches what is counted "
-        "as moved, or computes in less than 32 bits."
+        "as moved, or computes in fewer bits than that product."
     )
     return f'<h2>How much is left</h2>{svg(_HEIGHT, marks)}<p class="dim">{escape(note)}</p>'
 

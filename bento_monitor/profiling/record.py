@@ -163,7 +163,8 @@ class BareProfile:
 
     `alpha_ms + beta_ms * batch size` is the line through its times; both are None where it takes no batches.
     `length_times` are those of single rows, whose length is counted in `length_unit`; empty where rows have none.
-    `gemm_gflops` and `copy_gib_per_s` are the machine's peaks, measured beside it.
+    `gemm_gflops` and `copy_gib_per_s` are the machine's peaks, measured beside it: of its processors, or of the GPU on
+    which it computes most, and then `computes_in` names that and the element type, as "float32 on NVIDIA H100".
     `gflop_per_item` are the floating-point operations of an item of the largest batch inside torch and ONNX Runtime,
     `intensities` what each batch makes of the peaks, and `operators` the largest shares of the time inside the two;
     None and empty where they have no part in it, or were not made by the service's constructor.
@@ -179,6 +180,7 @@ class BareProfile:
     gflop_per_item: float | None
     intensities: tuple[Intensity, ...]
     operators: tuple[tuple[str, float], ...]
+    computes_in: str | None
 
     @property
     def best(self) -> BatchTime:

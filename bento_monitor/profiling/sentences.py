@@ -39,6 +39,16 @@ def gpu_texts(point: LoadPoint) -> list[str]:
     return lines
 
 
+def product_text(bare: BareProfile) -> str:
+    """The product of matrices that the function is held against."""
+    return "a matrix product" if bare.computes_in is None else f"a matrix product in {bare.computes_in}"
+
+
+def operators_text(bare: BareProfile) -> str:
+    """Of what the shares of its operators are shares."""
+    return "Its time inside torch and ONNX Runtime" if bare.computes_in is None else "Its time on the GPU"
+
+
 def share_text(profile: Profile, bare: BareProfile) -> str:
     """What a service makes of its function alone, in that one's best batches and, where that is less, in its own."""
     rate_rps, size = profile.capacity.throughput_rps, profile.capacity.batch_size

@@ -1,16 +1,21 @@
-"""Which of torch's operators a call spends its time in, their arithmetic, and how much they read and write."""
+"""Which of torch's operators a call spends its time in, their arithmetic, what they read and write, and where."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from .machine_peak import FLOATS, Place
 from .operators import Operators
 
 
-def read_torch_operators(call: Callable[[], Any]) -> Operators:
-    """Call twice to count, once to get the profiler going, once to time; nothing is found where torch is not loaded."""
+def read_torch_operators(call: Callable[[], Any], place: Place) -> Operators:
+    """Call twice to count, once to get the profiler going, once to time; nothing is found where torch is not loaded.
+
+    On a GPU, times are those of the kernels that an operator starts there.
+    """
     if "torch" not in sys.modules:
         return Operators()
     from torch.profiler import ProfilerActivity, profile
@@ -18,31 +23,50 @@ def read_torch_operators(call: Callable[[], Any]) -> Operators:
 
     with FlopCounterMode(display=False) as counter:
         call()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if place.is_gpu else [])]
     for _ in range(2):
-        with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        with profile(activities=activities) as recorded:
             call()
-    own_us = {event.key: event.self_cpu_time_total for event in recorded.key_averages()}
-    return Operators(counter.get_total_flops() / 1e9, _count_bytes(call) / 2**30, own_us)
+    gib = sum(_bytes_by_place(call).values()) / 2**30
+    return Operators(counter.get_total_flops() / 1e9, gib, _own_us(recorded.key_averages(), place))
 
 
-def _count_bytes(call: Callable[[], Any]) -> int:
+def find_place(call: Callable[[], Any]) -> Place:
+    """Where a call does most, by what its operators read and write; the processors, where torch is not loaded."""
+    if "torch" not in sys.modules:
+        return Place()
+    moved = {place: count for place, count in _bytes_by_place(call).items() if place.dtype in FLOATS}
+    most = max(moved, key=lambda place: moved[place], default=Place())
+    return most if most.device.startswith("cuda") else Place()
+
+
+def _own_us(events: Any, place: Place) -> dict[str, float]:
+    if not place.is_gpu:
+        return {event.key: event.self_cpu_time_total for event in events}
+    # A kernel is an event of its own too, and the operator's that has started it.
+    operators = [event for event in events if event.self_device_time_total and event.device_type.name == "CPU"]
+    return {event.key: event.self_device_time_total for event in operators}
+
+
+def _bytes_by_place(call: Callable[[], Any]) -> Counter[Place]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
-    total = 0
+    moved: Counter[Place] = Counter()
 
-    class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, of its subclasses
+    class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, of its subclasses
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
-            nonlocal total
             found = operator(*args, **(kwargs or {}))
             if not operator.is_view:
-                tensors = [each for each in tree_leaves((args, kwargs, found)) if isinstance(each, torch.Tensor)]
-                total += sum(each.numel() * each.element_size() for each in tensors)
+                for each in tree_leaves((args, kwargs, found)):
+                    if isinstance(each, torch.Tensor):
+                        place = Place(str(each.device), str(each.dtype).removeprefix("torch."))
+                        moved[place] += each.numel() * each.element_size()
             return found
 
-    with Counter():  # type: ignore[no-untyped-call]
+    with ByteCounter():  # type: ignore[no-untyped-call]
         call()
-    return total
+    return moved

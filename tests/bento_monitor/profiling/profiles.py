@@ -45,6 +45,7 @@ BARE = BareProfile(
     gflop_per_item=0.02,
     intensities=(Intensity(1, 10.0, 0.5), Intensity(8, 40.0, 4.0)),
     operators=(("aten::addmm", 0.8), ("aten::gelu", 0.1)),
+    computes_in=None,
 )
 QUIET = MachineUse(
     cores=2,

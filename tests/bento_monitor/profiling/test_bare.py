@@ -10,11 +10,12 @@ from bento_monitor.errors import MeasurementError, ServiceError
 from bento_monitor.profiling.bare import measure_bare, rows_of
 from bento_monitor.profiling.function_times import FunctionInputs, fit_line, profile_function
 from bento_monitor.profiling.lengths import rows_by_length, unit_of
+from bento_monitor.profiling.machine_peak import Place
 from bento_monitor.profiling.operators import Operators
 from bento_monitor.profiling.record import BatchTime
 from bento_monitor.profiling.session_operators import read_session_operators
 from bento_monitor.profiling.subject import Target
-from bento_monitor.profiling.torch_operators import read_torch_operators
+from bento_monitor.profiling.torch_operators import find_place, read_torch_operators
 
 SERVICE = """
 import time
@@ -115,6 +116,25 @@ def test_the_arithmetic_of_torch_is_counted_and_named():
     assert [each.flop_per_byte for each in found.intensities] == pytest.approx(np.divide(flop, moved))
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_computes_on_no_gpu_is_held_against_the_processors(device):
+    value = torch.ones(64, 64, dtype=torch.float64, device=device)
+    assert find_place(lambda: value @ value) == Place("cpu", "float32")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_computes_on_a_gpu_is_held_against_that_gpu(dtype):
+    weights = torch.rand(4096, 4096, device="cuda", dtype=dtype)
+    inputs = FunctionInputs({size: [torch.rand(size, 4096)] for size in (1, 4096)})
+    found = profile_function(inputs, lambda: lambda value: (value.to("cuda", dtype) @ weights).cpu(), seconds=1.0)
+    assert found.computes_in == f"{str(dtype).removeprefix('torch.')} on {torch.cuda.get_device_name()}"
+    assert 0.1 < found.gemm_gflops / 1e3 < 5000
+    assert 20 < found.copy_gib_per_s < 20_000
+    assert 0 < found.peak_share < 1.1
+    assert "aten::mm" in dict(found.operators)
+
+
 def test_a_slow_function_is_asked_for_the_operators_of_its_smallest_and_largest_batch_alone():
     weights = torch.rand(64, 64)
 
@@ -132,11 +152,11 @@ def test_without_torch_no_operator_is_named(monkeypatch):
     import sys
 
     monkeypatch.delitem(sys.modules, "torch")
-    assert read_torch_operators(lambda: np.ones(3)) == Operators()
+    assert read_torch_operators(lambda: np.ones(3), Place()) == Operators()
 
 
 def test_a_view_moves_no_bytes():
-    found = read_torch_operators(lambda: torch.ones(4).view(2, 2))
+    found = read_torch_operators(lambda: torch.ones(4).view(2, 2), Place())
     assert found.gib * 2**30 == 16
 
 
