@@ -10,6 +10,8 @@ from typing import Any
 from .machine_peak import FLOATS, Place
 from .operators import Operators
 
+_PROFILERS_OWN = "Activity Buffer Request"
+
 
 def read_torch_operators(call: Callable[[], Any], place: Place) -> Operators:
     """Call twice to count, once to get the profiler going, once to time; nothing is found where torch is not loaded.
@@ -25,7 +27,7 @@ def read_torch_operators(call: Callable[[], Any], place: Place) -> Operators:
         call()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if place.is_gpu else [])]
     for _ in range(2):
-        with profile(activities=activities) as recorded:
+        with profile(activities=activities, acc_events=True) as recorded:
             call()
     gib = sum(_bytes_by_place(call).values()) / 2**30
     return Operators(counter.get_total_flops() / 1e9, gib, _own_us(recorded.key_averages(), place))
@@ -44,8 +46,8 @@ def _own_us(events: Any, place: Place) -> dict[str, float]:
     if not place.is_gpu:
         return {event.key: event.self_cpu_time_total for event in events}
     # A kernel is an event of its own too, and the operator's that has started it.
-    operators = [event for event in events if event.self_device_time_total and event.device_type.name == "CPU"]
-    return {event.key: event.self_device_time_total for event in operators}
+    operators = [event for event in events if event.device_type.name == "CPU" and event.key != _PROFILERS_OWN]
+    return {event.key: event.self_device_time_total for event in operators if event.self_device_time_total}
 
 
 def _bytes_by_place(call: Callable[[], Any]) -> Counter[Place]:
