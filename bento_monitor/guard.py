@@ -9,17 +9,16 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 class Guard:
-    """Counts the failures of one part of ours, logs the first, and switches the part off after `limit` of them."""
+    """Counts the failures of one part of ours, logs the first, and switches the part off after `limit` of them.
+
+    `is_open` says that it is switched off.
+    """
 
     def __init__(self, part: str, limit: int = 5) -> None:
         self._part = part
         self._limit = limit
         self.failures = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the part is switched off."""
-        return self.failures >= self._limit
+        self.is_open = False
 
     def run(self, step: Callable[..., object], *args: object) -> None:
         """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""
@@ -32,6 +31,7 @@ class Guard:
     def record(self, error: Exception) -> None:
         """Count one failure."""
         self.failures += 1
+        self.is_open = self.failures >= self._limit
         if self.failures == 1:
             _LOGGER.warning("%s failed; the request is not affected.", self._part, exc_info=error)
         elif self.failures == self._limit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
@@ -125,13 +125,15 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             kin = object() if writes_files(method) else kin_of_request()
         return await self.batch_dispatchers[name].submit(values[0], kin)
 
-    async def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        # Not async, here and below: each coroutine within another is gone through again when the thread is done.
         if not holds("threads"):
-            return await super()._to_thread(func, *args, **kwargs)
+            stock: Awaitable[Any] = super()._to_thread(func, *args, **kwargs)
+            return stock
         ledger = current_ledger.get()
         # `next` is a step of a stream, whose time lies between its first and its last byte.
         if ledger is None or func is next:
-            return await self._threads.run(func, *args, **kwargs)
+            return self._threads.run(func, *args, **kwargs)
         ledger.queued_ns = time.monotonic_ns()
 
         def call() -> Any:
@@ -141,7 +143,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             finally:
                 ledger.ended_ns = time.monotonic_ns()
 
-        return await self._threads.run(call)
+        return self._threads.run(call)
 
     async def destroy_instance(self, _: Any) -> None:
         """Do what the service asks for at its end, then let the threads go."""
@@ -158,9 +160,9 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         """The instance of the user's class; there once the application has started."""
         return self._service_instance
 
-    async def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a function of the user's in one of the service's threads."""
-        return await self._to_thread(func, *args, **kwargs)
+        return self._to_thread(func, *args, **kwargs)
 
     @property
     def middlewares(self) -> list[Any]:

@@ -54,7 +54,7 @@ class ApiCaller(Protocol):
     async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
         """Wait for the answer to one request in a batch."""
 
-    async def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a function in one of the service's threads."""
 
 

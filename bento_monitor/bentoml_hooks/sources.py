@@ -67,6 +67,10 @@ CONNECTIONS = {
 WRITTEN_ANSWERS = {
     "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "e67d470d435dcc1c",
 }
+# What a proxy's headers change.
+PROXY_HEADERS = {
+    "uvicorn.middleware.proxy_headers:ProxyHeadersMiddleware.__call__": "b601df964c02a3bb",
+}
 # What our application of a legacy service, and of a runner's process, is built with.
 LEGACY_SERVICE = {
     "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "1100e88476ee9d3c",
@@ -110,6 +114,7 @@ EVERYTHING = (
     | CLIENT_CALLS
     | CONNECTIONS
     | WRITTEN_ANSWERS
+    | PROXY_HEADERS
     | LEGACY_SERVICE
     | LEGACY_RUNNER
     | LEGACY_RUNNER_APP

@@ -126,6 +126,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "head_limits": _check_head_limits,
     "joined_writes": _check_joined_writes,
     "written_answers": _unchanged("WRITTEN_ANSWERS"),
+    "proxy_headers": _unchanged("PROXY_HEADERS"),
     "traffic": _unchanged("TRAFFIC"),
     "schema": _unchanged("SCHEMA"),
     "answers": _unchanged("ANSWERS"),

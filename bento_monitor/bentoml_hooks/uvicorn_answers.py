@@ -1,4 +1,4 @@
-"""A whole answer written on uvicorn's side of a request, without two messages on their way through its `send`."""
+"""A whole body taken, and a whole answer written, on uvicorn's side of a request, without messages to wait for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,24 @@ from ..tracing.ledger import Ledger
 from .uvicorn_writes import JoinedWrites
 
 _OK = STATUS_LINE[200]
+
+
+def take_body(receive: Any) -> bytes | None:
+    """The body of a request, as `RequestResponseCycle.receive` gives it in one message where all of it has come.
+
+    None where it has not, or the client has gone, or another server serves: `receive` is then to be asked.
+    """
+    cycle: Any = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    if cycle.waiting_for_100_continue or not cycle.message_event.is_set():
+        return None
+    if cycle.flow.read_paused:
+        cycle.flow.resume_reading()
+    cycle.message_event.clear()
+    body = bytes(cycle.body)
+    cycle.body = bytearray()
+    return body
 
 
 def write_answer(receive: Any, headers: Sequence[tuple[bytes, bytes]], body: bytes, ledger: Ledger | None) -> bool:

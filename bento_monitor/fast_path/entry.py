@@ -141,12 +141,17 @@ class Entry:
         ledger.scheme = scope.get("scheme", "http")
         return ledger
 
-    def _enter(self, ledger: Ledger) -> Callable[[], None]:
-        """Put the request's context in place; what is returned undoes it."""
+    def _enter(self, ledger: Ledger) -> Callable[[], None] | None:
+        """Put the request's context in place; what is returned undoes it.
+
+        None under uvicorn, which runs each request in a context of its own that ends with it.
+        """
         if self._set_request_id is not None:
             self._set_request_id(ledger.span_id)
         detach = self._worker.telemetry.enter_request(ledger)
         token = current_ledger.set(ledger)
+        if ledger.connection is not None:
+            return None
 
         def leave() -> None:
             current_ledger.reset(token)
@@ -155,7 +160,7 @@ class Entry:
         return leave
 
     async def _serve(
-        self, ledger: Ledger, leave: Callable[[], None], scope: Scope, receive: Receive, send: Send
+        self, ledger: Ledger, leave: Callable[[], None] | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         fast = self._fast_traffic(scope)
         self._worker.in_flight += 1
@@ -173,7 +178,8 @@ class Entry:
             ledger.error_type = CLIENT_LEFT
         finally:
             self._worker.in_flight -= 1
-            leave()
+            if leave is not None:
+                leave()
             if ledger.is_held:
                 # It is written at the end of this turn of the loop, which was asked for before this is.
                 asyncio.get_running_loop().call_soon(self._finish, ledger)

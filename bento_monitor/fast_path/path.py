@@ -52,10 +52,10 @@ class FastPath:
             except Exception as error:
                 answer = error_response(error, opened.request, frame.log_exception)
             if isinstance(answer, Answer):
-                headers = [answer.content_length, answer.content_type, *frame.headers()]
                 if isinstance(send, Sending):
-                    await send.answer(headers, answer.body)
+                    await send.answer(answer, frame.headers())
                 else:  # a middleware of the user's is around it
+                    headers = [answer.content_length, answer.content_type, *frame.headers()]
                     await send_answer(send, headers, answer.body)
                 if opened.has_background:
                     await opened.response.background()

@@ -9,6 +9,7 @@ from typing import Any
 from ..tracing.ledger import Ledger
 from .deadlines import Deadlines
 from .exchange import Exchange
+from .plan import Answer
 from .records import ExchangeRecords
 
 Message = MutableMapping[str, Any]
@@ -18,9 +19,9 @@ WriteAnswer = Callable[[Any, Sequence[tuple[bytes, bytes]], bytes, Ledger | None
 
 
 class Sending:
-    """What an application is given as its `send`."""
+    """What an application is given as its `send`. `deadline_key` is 0 where the request has no time limit any more."""
 
-    __slots__ = ("_deadlines", "_exchange", "_key", "_ledger", "_receive", "_records", "_send", "_write_answer")
+    __slots__ = ("_deadlines", "_exchange", "_ledger", "_receive", "_records", "_send", "_write_answer", "deadline_key")
 
     def __init__(
         self,
@@ -39,19 +40,19 @@ class Sending:
         self._send = send
         self._write_answer = write_answer
         self._deadlines: Deadlines | None = None
-        self._key = 0
+        self.deadline_key = 0
 
     def limit_time(self, deadlines: Deadlines, on_expired: Callable[[], None]) -> None:
         """Call `on_expired` where no answer has begun in time."""
         self._deadlines = deadlines
-        self._key = deadlines.watch(on_expired)
+        self.deadline_key = deadlines.watch(on_expired)
 
     def end_time_limit(self) -> None:
         """The request has begun to answer, or has ended."""
-        if self._key:
+        if self.deadline_key:
             assert self._deadlines is not None
-            self._deadlines.end(self._key)
-            self._key = 0
+            self._deadlines.end(self.deadline_key)
+            self.deadline_key = 0
 
     async def __call__(self, message: Message) -> None:
         """Send for the application; nothing, once it was answered in its place."""
@@ -72,17 +73,23 @@ class Sending:
         if self._ledger is not None:
             self._ledger.stamp_sent(is_last=is_last)
 
-    async def answer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole answer with status 200 for the application, in one step where the server allows it."""
+    async def answer(self, answer: Answer, others: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send a whole answer with status 200 and these `others` of headers, in one step where the server allows it."""
         exchange = self._exchange
         if exchange.late_answer is not None:
             return
-        if self._write_answer is not None and self._write_answer(self._receive, headers, body, self._ledger):
-            self.end_time_limit()
-            self._note_start(200, headers)
-            self._note_end()
+        headers = [answer.content_length, answer.content_type, *others]
+        write = self._write_answer
+        if write is None or not write(self._receive, headers, answer.body, self._ledger):
+            await send_answer(self, headers, answer.body)
             return
-        await send_answer(self, headers, body)
+        if self.deadline_key:
+            self.end_time_limit()
+        exchange.status = 200
+        exchange.response_length, exchange.response_type = answer.content_length[1], answer.content_type[1]
+        if self._ledger is not None:
+            self._ledger.status = 200
+        self._note_end()
 
     def _note_start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._exchange.status = status

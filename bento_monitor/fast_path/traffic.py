@@ -86,7 +86,8 @@ class Traffic:
             assert exchange.task is not None
             exchange.task.uncancel()
         finally:
-            sending.end_time_limit()
+            if sending.deadline_key:
+                sending.end_time_limit()
             if exchange.late_answer is not None:
                 await exchange.late_answer
             exchange.task = None

@@ -29,7 +29,7 @@ class LateKeep:
             slow_ms: what is slow; None: the slowest hundredth of the requests of its route.
             bucket: how many may be kept; None is no limit.
         """
-        self._reasons = frozenset(reasons)
+        self._keeps_failed, self._keeps_slow, self._keeps_first = (each in reasons for each in (FAILED, SLOW, FIRST))
         self._slow_ns = None if slow_ms is None else slow_ms * 1e6
         self._bucket = bucket
         self._kinds: set[tuple[str | None, int, str | None]] = set()
@@ -37,26 +37,19 @@ class LateKeep:
 
     def reason_for(self, ledger: Ledger) -> str | None:
         """Why a finished request must be kept, if it must; one that is sampled is only learned from."""
-        reason = self._reason_for(ledger)
+        reason = SLOW if self._keeps_slow and self._is_slow(ledger) else None
+        if self._keeps_first:
+            kind = (ledger.route, ledger.status, ledger.error_type)
+            if kind not in self._kinds and len(self._kinds) < _MAX_KINDS:
+                self._kinds.add(kind)
+                reason = FIRST
+        if self._keeps_failed and (
+            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_LEFT)
+        ):
+            reason = FAILED
         if reason is None or ledger.sampled or (self._bucket is not None and not self._bucket.take()):
             return None
         return reason
-
-    def _reason_for(self, ledger: Ledger) -> str | None:
-        is_slow = SLOW in self._reasons and self._is_slow(ledger)
-        is_first = FIRST in self._reasons and self._is_first(ledger)
-        if FAILED in self._reasons and (
-            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_LEFT)
-        ):
-            return FAILED
-        return FIRST if is_first else SLOW if is_slow else None
-
-    def _is_first(self, ledger: Ledger) -> bool:
-        kind = (ledger.route, ledger.status, ledger.error_type)
-        if kind in self._kinds or len(self._kinds) >= _MAX_KINDS:
-            return False
-        self._kinds.add(kind)
-        return True
 
     def _is_slow(self, ledger: Ledger) -> bool:
         took_ns = ledger.sent_ns - ledger.received_ns

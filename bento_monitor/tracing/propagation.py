@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from contextvars import Token
 from dataclasses import dataclass
 from functools import cache
 from random import getrandbits
+from typing import Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.sampling import (
     Decision,
     ParentBased,
@@ -21,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NonRecordingSpan,
     Span,
     SpanContext,
@@ -149,9 +152,36 @@ def span_context_of(ledger: Ledger) -> SpanContext:
     return SpanContext(ledger.trace_id, ledger.span_id, False, flags, parse_trace_state(ledger.trace_state))
 
 
-def context_with(ledger: Ledger) -> Context:
-    """The current context with the request's server span in it: what starts inside it becomes its child."""
-    return set_span_in_context(NonRecordingSpan(span_context_of(ledger)))
+class LedgerSpan(NonRecordingSpan):
+    """The server span of a request, named only when something asks for it: most requests make no span of their own."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def get_span_context(self) -> SpanContext:
+        """What names it."""
+        return span_context_of(self._ledger)
+
+    def __repr__(self) -> str:
+        return f"LedgerSpan({self.get_span_context()!r})"
+
+
+(_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+
+
+def enter_request(ledger: Ledger) -> Any:
+    """Make the request's server span the current one: what starts inside it becomes its child.
+
+    Returns:
+        A token for `opentelemetry.context.detach`.
+    """
+    span = LedgerSpan(ledger)
+    token: Any = attach(Context({_SPAN_KEY: span}))
+    around = getattr(token, "old_value", None)
+    if around is not Token.MISSING and around != {}:  # another is current: what it holds stays
+        detach(token)
+        token = attach(set_span_in_context(span))
+    return token
 
 
 def call_span(parent: SpanContext, span_id: int) -> AbstractContextManager[Span]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource
@@ -17,7 +18,7 @@ from .exporters import make_exporters, make_resource, make_sampler
 from .late_keep import LateKeep
 from .ledger import BatchRecord, Ledger
 from .pipeline import Pipeline
-from .propagation import context_with, context_with_batch, start_ledger
+from .propagation import context_with_batch, enter_request, start_ledger
 from .rate_limit import TokenBucket
 from .stats import PipelineStats
 from .user_provider import ProviderExporter, find_user_provider
@@ -95,8 +96,7 @@ class Telemetry:
 
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
         """Make the request's server span the current one; what is returned undoes it."""
-        token = otel_context.attach(context_with(ledger))
-        return lambda: otel_context.detach(token)
+        return partial(otel_context.detach, enter_request(ledger))
 
     def enter_batch(self, record: BatchRecord) -> None:
         """Make the batch's span the current one, for the rest of the batch's own context."""
@@ -108,10 +108,12 @@ class Telemetry:
             ledger.kept_late = self._late_keep.reason_for(ledger)
             if ledger.kept_late is None:
                 ledger.held_spans = ()
-        self._pipeline.submit(ledger)
-        for record, _ in ledger.batches:
-            record.leave(ledger)
-            self._submit_if_over(record)
+        if ledger.sampled or ledger.kept_late is not None:
+            self._pipeline.submit(ledger)
+        if ledger.batch is not None:
+            for record, _ in ledger.batches:
+                record.leave(ledger)
+                self._submit_if_over(record)
 
     def finish_batch(self, record: BatchRecord) -> None:
         """Take a finished batch, whose spans are built once all of its requests have ended, too; never blocks."""

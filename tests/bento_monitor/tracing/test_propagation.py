@@ -4,13 +4,13 @@ import logging
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current, set_value
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, ParentBasedTraceIdRatio
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bento_monitor.tracing.propagation import (
-    context_with,
     context_with_batch,
+    enter_request,
     parse_traceparent,
     span_context_of,
     start_ledger,
@@ -81,8 +81,21 @@ def test_the_tracestate_reaches_an_outgoing_call_with_the_server_span_as_parent(
     headers = [(b"traceparent", VALID.encode()), (b"tracestate", b"a=1"), (b"tracestate", b"b@v=2, c=3")]
     ledger = start_ledger(headers, 0, DEFAULT_ON)
     carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier, context_with(ledger))
+    token = enter_request(ledger)
+    TraceContextTextMapPropagator().inject(carrier)
+    detach(token)
     assert carrier == {"traceparent": f"00-{TRACE}-{ledger.span_id:016x}-01", "tracestate": "a=1,b@v=2,c=3"}
+
+
+def test_what_is_current_around_a_request_stays_so_within_it_and_after_it() -> None:
+    ledger = start_ledger([], 0, DEFAULT_ON)
+    outer = attach(set_value("mine", 1, Context()))
+    token = enter_request(ledger)
+    assert get_current()["mine"] == 1
+    assert trace.get_current_span().get_span_context() == span_context_of(ledger)
+    detach(token)
+    assert get_current() == {"mine": 1}
+    detach(outer)
 
 
 def test_a_long_tracestate_keeps_whole_entries_within_512_characters() -> None:
