@@ -41,20 +41,21 @@ class PlainAccessLog:
         if handler is None or not all(exchange.trace_id for exchange in exchanges):
             self._records.write(exchanges)
             return
-        lines = "".join([self._line(exchange) for exchange in exchanges if self._rules.are_for(exchange)])
+        component = _component_name()
+        lines = "".join([self._line(exchange, component) for exchange in exchanges if self._rules.are_for(exchange)])
         if lines:
             with handler.lock:
                 handler.stream.write(lines)
                 handler.flush()
 
-    def _line(self, exchange: Exchange) -> str:
+    def _line(self, exchange: Exchange, component: str) -> str:
         second = int(exchange.ended_wall_s)
         if second != self._second:
             self._second, self._asctime = second, time.strftime(DATE_FORMAT, time.localtime(second))
         ids = f"trace={exchange.trace_id:{self._trace_format}},span={exchange.span_id:{self._span_format}}"
         trace = f" ({ids},sampled={int(exchange.is_sampled)},service.name={exchange.service_name})"
         message = LINE_FORMAT % describe(exchange, self._rules)
-        return f"{self._asctime} [INFO] [{_component_name()}] {message}{trace}\n"
+        return f"{self._asctime} [INFO] [{component}] {message}{trace}\n"
 
 
 def _plain_handler(logger: logging.Logger) -> Any | None:

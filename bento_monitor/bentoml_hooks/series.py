@@ -29,13 +29,14 @@ class BentoSeries:
     def write(self, exchanges: Sequence[Exchange]) -> None:
         """Count exchanges."""
         latest_s = 0.0
+        skipped = tuple(self._middleware.skip_paths)
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
         for exchange in exchanges:
             if exchange.endpoint == METRICS_PATH:
                 continue
             duration_s = max(exchange.ended_s - exchange.begun_s, 0.0)
             durations[exchange.endpoint, exchange.status].append(duration_s)
-            if not exchange.endpoint.startswith(tuple(self._middleware.skip_paths)):
+            if not exchange.endpoint.startswith(skipped):
                 latest_s = max(latest_s, exchange.ended_wall_s - duration_s)
         for (endpoint, status), values in durations.items():
             self._child("request_total", endpoint, status).inc(len(values))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .exchange import Exchange
 
@@ -65,14 +66,27 @@ def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, 
     """What a line says: the client's address, the request, the response, and the milliseconds in between."""
     client = exchange.client
     address = f"{client[0]}:{client[1]}" if client else "_"
-    request = f"scheme={exchange.scheme},method={exchange.method},path={exchange.path}"
-    if rules.request_content_type:
-        request += f",type={exchange.request_type.decode()}"
-    if rules.request_content_length:
-        request += f",length={exchange.request_length.decode()}"
-    response = f"status={exchange.status}"
-    if rules.response_content_type:
-        response += f",type={exchange.response_type.decode()}"
-    if rules.response_content_length:
-        response += f",length={exchange.response_length.decode()}"
+    request = _request_text(
+        exchange.scheme, exchange.method, exchange.path, exchange.request_type, exchange.request_length, rules
+    )
+    response = _response_text(exchange.status, exchange.response_type, exchange.response_length, rules)
     return address, request, response, max(exchange.ended_s - exchange.begun_s, 0.0) * 1e3
+
+
+# A service answers much the same over and over.
+@lru_cache(maxsize=64)
+def _request_text(
+    scheme: str, method: str, path: str, content_type: bytes, length: bytes, rules: AccessLogRules
+) -> str:
+    text = f"scheme={scheme},method={method},path={path}"
+    if rules.request_content_type:
+        text += f",type={content_type.decode()}"
+    return f"{text},length={length.decode()}" if rules.request_content_length else text
+
+
+@lru_cache(maxsize=64)
+def _response_text(status: int, content_type: bytes, length: bytes, rules: AccessLogRules) -> str:
+    text = f"status={status}"
+    if rules.response_content_type:
+        text += f",type={content_type.decode()}"
+    return f"{text},length={length.decode()}" if rules.response_content_length else text

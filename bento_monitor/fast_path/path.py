@@ -33,6 +33,8 @@ class FastPath:
             return None
         for name, value in scope["headers"]:
             if name == b"content-type":
+                if value == b"application/json":
+                    return plan
                 return None if value.decode("latin-1").split(";")[0].strip() in _OTHER_TYPES else plan
         return plan
 

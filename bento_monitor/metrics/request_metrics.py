@@ -129,28 +129,35 @@ class RequestMetrics:
             route = ledger.route or names.ROUTE_UNMATCHED
             by_route[route].append(index)
             by_status[route, str(ledger.status)].append(index)
+        traced = np.array([ledger.is_kept for ledger in ledgers])
         for labels, indices in by_status.items():
-            self._observe(names.METRIC_REQUEST_DURATION, labels, totals_s[indices], [ledgers[i] for i in indices])
+            self._observe(names.METRIC_REQUEST_DURATION, labels, totals_s[indices], indices, traced, ledgers)
         for route, indices in by_route.items():
-            members = [ledgers[index] for index in indices]
             for stage, values in zip(names.STAGES, stages_s[indices].T, strict=True):
-                self._observe(names.METRIC_STAGE_DURATION, (route, _short(stage)), values, members)
+                self._observe(names.METRIC_STAGE_DURATION, (route, _short(stage)), values, indices, traced, ledgers)
         lags_s = np.array([ledger.loop_lag_ns for ledger in ledgers]) / 1e9
-        self._observe(names.METRIC_LOOP_LAG, (), lags_s, ledgers)
+        self._observe(names.METRIC_LOOP_LAG, (), lags_s, range(len(ledgers)), traced, ledgers)
         self._count_gpu(ledgers)
 
     def _observe(
-        self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], ledgers: Sequence[Ledger]
+        self,
+        metric: str,
+        labels: tuple[str, ...],
+        values: NDArray[np.float64],
+        indices: Sequence[int],
+        traced: NDArray[np.bool_],
+        ledgers: Sequence[Ledger],
     ) -> None:
-        """Observe the values of ledgers, less those that are NaN."""
+        """Observe the values of the ledgers of these indices, less those that are NaN."""
         is_there = ~np.isnan(values)
         if not is_there.any():
             return
-        exemplar = None
-        of_traced = np.where(is_there & [ledger.is_kept for ledger in ledgers], values, -1.0)
+        of_traced = np.where(is_there & traced[indices], values, -1.0)
         slowest = int(of_traced.argmax())
+        exemplar = None
         if of_traced[slowest] >= 0:
-            exemplar = Exemplar(float(values[slowest]), ledgers[slowest].trace_id, ledgers[slowest].span_id)
+            stands_for = ledgers[indices[slowest]]
+            exemplar = Exemplar(float(values[slowest]), stands_for.trace_id, stands_for.span_id)
         for sink in self._sinks:
             sink.observe(metric, labels, values[is_there], exemplar)
 
