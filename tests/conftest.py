@@ -30,7 +30,7 @@ def _environment_of_its_own() -> Iterator[None]:
 def require_means(reason: str) -> NoReturn:
     """End a test whose means are missing: skipped with its reason, or failed where `REQUIRE=all` says they are here.
 
-    A test that needs a GPU skips by itself: that alone may be missing everywhere.
+    A test that needs a GPU uses the fixture `gpu` and skips: that alone may be missing everywhere.
     """
     if os.environ.get("REQUIRE") == "all":
         pytest.fail(f"{reason} (REQUIRE=all: only a GPU may be missing)", pytrace=False)
@@ -40,3 +40,12 @@ def require_means(reason: str) -> NoReturn:
 @pytest.fixture(name="require_means", scope="session")
 def require_means_fixture() -> Callable[[str], NoReturn]:
     return require_means
+
+
+@pytest.fixture(scope="session")
+def gpu() -> None:
+    """A GPU that torch can compute on."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")

@@ -225,8 +225,7 @@ class Ledger(Noted):
     )
 
     def __init__(self, *, trace_id: int, parent_span_id: int, sampled: bool, received_ns: int) -> None:
-        # As `Noted` makes it, without a call for each request.
-        self.held_spans, self.model_calls, self.service_calls = (), (), ()
+        super().__init__()
         self.trace_id = trace_id
         self.span_id = getrandbits(64) or 1
         self.infer_span_id = getrandbits(64) or 1

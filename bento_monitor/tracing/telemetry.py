@@ -108,12 +108,10 @@ class Telemetry:
             ledger.kept_late = self._late_keep.reason_for(ledger)
             if ledger.kept_late is None:
                 ledger.held_spans = ()
-        if ledger.sampled or ledger.kept_late is not None:
-            self._pipeline.submit(ledger)
-        if ledger.batch is not None:
-            for record, _ in ledger.batches:
-                record.leave(ledger)
-                self._submit_if_over(record)
+        self._pipeline.submit(ledger)
+        for record, _ in ledger.batches:
+            record.leave(ledger)
+            self._submit_if_over(record)
 
     def finish_batch(self, record: BatchRecord) -> None:
         """Take a finished batch, whose spans are built once all of its requests have ended, too; never blocks."""

@@ -20,7 +20,6 @@ from bento_monitor.releases.record import Execution, OutputForm, Release, Tensor
 from bento_monitor.runner import MonitoredRunner, PreparedModel, runners
 from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
-ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
@@ -228,7 +227,7 @@ def test_a_call_on_no_gpu_has_no_time_of_one() -> None:
     assert ledger.model_calls[0].clock is None
 
 
-@ON_A_GPU
+@pytest.mark.usefixtures("gpu")
 def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once() -> None:
     class Powers(torch.nn.Module):
         def __init__(self) -> None:
@@ -260,7 +259,7 @@ def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once
     assert 0.8 * took_ns < gpu_ns <= took_ns
 
 
-@ON_A_GPU
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
 def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, onnx_file: Path, backend: Any) -> None:
     runner = MonitoredRunner(Linear()).to("cuda")
@@ -272,7 +271,7 @@ def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, o
     np.testing.assert_allclose(answer.detach().cpu().numpy(), EXPECTED, rtol=0.01)
 
 
-@ON_A_GPU
+@pytest.mark.usefixtures("gpu")
 def test_a_call_that_is_captured_in_a_cuda_graph_is_no_call_that_is_timed() -> None:
     runner = MonitoredRunner(Linear()).to("cuda")
     x = X.cuda()

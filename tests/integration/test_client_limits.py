@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from scraping import scraped_text
 
 from bento_monitor.serving.process import ServerProcess, start_servers
 from bento_monitor.serving.spec import ServerSpec
@@ -74,17 +74,11 @@ def status_and_error(answer: bytes) -> tuple[int, str]:
     return int(top.split()[1]), json.loads(body)["error"]
 
 
-def scraped(server: ServerProcess) -> str:
-    with urllib.request.urlopen(server.base_url + "/metrics", timeout=10) as response:
-        text: str = response.read().decode()
-        return text
-
-
 def assert_recorded(server: ServerProcess, status: int, count: int) -> None:
     """In the series, which are written before a scrape, and with them the access log."""
     (line,) = [
         line
-        for line in scraped(server).splitlines()
+        for line in scraped_text(server).splitlines()
         if line.startswith("bentoml_service_request_total") and f'http_response_code="{status}"' in line
     ]
     assert 'endpoint="/echo"' in line

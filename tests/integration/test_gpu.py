@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scraping import scrape, total
 from waiting import wait_until
 
 from bento_monitor import conventions as names
@@ -19,7 +20,7 @@ from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+pytestmark = pytest.mark.usefixtures("gpu")
 
 SERVICES = Path(__file__).parent / "services"
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
@@ -37,12 +38,8 @@ def send(server: ServerProcess, path: str, field: str, values: list[object]) -> 
 
 def gpu_seconds(server: ServerProcess) -> tuple[float, int]:
     """The sum and the number of the calls that the metrics have counted."""
-    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=10) as response:
-        lines = response.read().decode().splitlines()
-    series = "bento_monitor_model_gpu_seconds"
-    found = {name: [line for line in lines if line.startswith(f"{series}_{name}{{")] for name in ("sum", "count")}
-    sums, counts = ([float(line.rsplit(" ", 1)[1]) for line in found[name]] for name in ("sum", "count"))
-    return sum(sums), round(sum(counts))
+    samples, series = scrape(server), "bento_monitor_model_gpu_seconds"
+    return total(samples, f"{series}_sum"), round(total(samples, f"{series}_count"))
 
 
 def calls_made(server: ServerProcess) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import socket
-import urllib.request
-from collections import defaultdict
 from pathlib import Path
 
 import psutil
 import pytest
 from mixed_load import CASES, EACH, REQUESTS, send_mixed_load
+from scraping import scrape, total
 
 from bento_monitor import conventions as names
 from bento_monitor.serving.process import ServerProcess, start_server
@@ -18,24 +16,7 @@ from bento_monitor.serving.spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"
-SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
-LABEL = re.compile(r'(\w+)="([^"]*)"')
 TOGETHER = 100
-Samples = dict[str, list[tuple[dict[str, str], float]]]
-
-
-def scrape(server: ServerProcess) -> Samples:
-    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=20) as response:
-        lines = response.read().decode().splitlines()
-    found: Samples = defaultdict(list)
-    for line in lines:
-        if match := SAMPLE.match(line):
-            found[match[1]].append((dict(LABEL.findall(match[2] or "")), float(match[3])))
-    return found
-
-
-def total(samples: Samples, name: str, **labels: str) -> float:
-    return sum(value for has, value in samples[name] if labels.items() <= has.items())
 
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
-import urllib.request
 from collections.abc import Callable
+
+from scraping import scrape, total
 
 from bento_monitor.serving.process import ServerProcess
 
@@ -20,7 +20,4 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None
 
 def requests_in_progress(server: ServerProcess, endpoint: str) -> int:
     """How many requests BentoML's own metrics say are in progress there."""
-    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=10) as response:
-        text = response.read().decode()
-    pattern = rf'^bentoml_service_request_in_progress\{{[^}}]*endpoint="{endpoint}"[^}}]*\}} (\S+)$'
-    return sum(int(float(value)) for value in re.findall(pattern, text, re.MULTILINE))
+    return int(total(scrape(server), "bentoml_service_request_in_progress", endpoint=endpoint))

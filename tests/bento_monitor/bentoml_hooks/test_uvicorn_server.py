@@ -21,13 +21,9 @@ def client_seen(headers: list[tuple[bytes, bytes]], trusted: str) -> tuple[str, 
         seen.append(scope["client"])
 
     middleware = _looking_first(ProxyHeadersMiddleware)(application, trusted_hosts=trusted)
-    asyncio.run(_serve(middleware, {"type": "http", "client": CLIENT, "scheme": "http", "headers": headers}))
+    asyncio.run(middleware({"type": "http", "client": CLIENT, "scheme": "http", "headers": headers}, None, None))
     (client,) = seen
     return client
-
-
-async def _serve(application: Any, scope: Any) -> None:
-    await application(scope, None, None)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_what_computes_on_no_gpu_is_held_against_the_processors(device):
     assert find_place(lambda: value @ value) == Place("cpu", "float32")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_computes_on_a_gpu_is_held_against_that_gpu(dtype):
     weights = torch.rand(4096, 4096, device="cuda", dtype=dtype)

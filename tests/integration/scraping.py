@@ -1,0 +1,34 @@
+"""What a server of the tests says of itself on `/metrics`."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections import defaultdict
+
+from bento_monitor.serving.process import ServerProcess
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def scraped_text(server: ServerProcess) -> str:
+    """All of it."""
+    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=20) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def scrape(server: ServerProcess) -> Samples:
+    """The labels and the value of each sample, by name."""
+    found: Samples = defaultdict(list)
+    for line in scraped_text(server).splitlines():
+        if match := _SAMPLE.match(line):
+            found[match[1]].append((dict(_LABEL.findall(match[2] or "")), float(match[3])))
+    return found
+
+
+def total(samples: Samples, name: str, **labels: str) -> float:
+    """The sum of the samples of a name that have these labels."""
+    return sum(value for has, value in samples[name] if labels.items() <= has.items())
