@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring soak clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-overhead: $(STAMP) ## Measure what tracing costs, in CPU time and in reque
 bench-measuring: $(STAMP) ## Measure the measuring: load generator and statistics (half an hour on a machine that does nothing else)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/bench_measuring.py
+
+bench-fingerprint: $(STAMP) ## Measure how long the fingerprint of a model takes, by its size
+	@$(BIN)/python benchmarks/bench_fingerprint.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
 	@$(BIN)/python benchmarks/soak.py

@@ -34,7 +34,9 @@ MODEL_GPU_NS: Final = "bento_monitor.model.gpu_ns"  # how long the GPU computed 
 RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
-RUNNER_RELEASE: Final = "bento_monitor.runner.release"
+RUNNER_RELEASE: Final = "bento_monitor.runner.release"  # the release that ran; OWN_MODEL where it was the user's own
+RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ran though a release is active
+OWN_MODEL: Final = "own"
 KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
 LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
@@ -89,6 +91,9 @@ METRIC_IN_FLIGHT: Final = "bento_monitor.requests.in_flight"
 METRIC_RATE_LIMITED: Final = "bento_monitor.traces.rate_limited"
 METRIC_RECORDS_DROPPED: Final = "bento_monitor.records.dropped"  # ledgers and batches that were never built into spans
 METRIC_SPANS: Final = "bento_monitor.spans"  # by exporter and state: built, exported, dropped
+METRIC_RELEASE_INFO: Final = "bento_monitor.release.info"  # workers that serve a release in a runner, by phase
+METRIC_RELEASE_FALLBACK: Final = "bento_monitor.release.fallback"  # calls that the own model ran in a release's place
+METRIC_RELEASE_SWAPS: Final = "bento_monitor.release.swaps"  # taken, refused, failed
 METRIC_THREAD_CPU: Final = "bento_monitor.thread.cpu"  # s, of each of our own threads
 ROUTE_UNMATCHED: Final = "unmatched"
 
@@ -111,6 +116,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_BACKEND,
         RUNNER_PRECISION,
         RUNNER_RELEASE,
+        RUNNER_FALLBACK,
         KEPT_LATE,
         LOOP_LAG_NS,
         UNACCOUNTED_NS,

@@ -28,7 +28,11 @@ class ServiceError(InputError):
 
 
 class ReleaseError(BentoMonitorError):
-    """A release cannot be read, verified or taken over."""
+    """A release cannot be read, verified or taken over; `reason` is the kind of that in a word, for metrics."""
+
+    def __init__(self, message: str, reason: str = "load") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ServerError(BentoMonitorError):

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .backends._base import RunnableModel, UnboundCallError
+from .backends._base import FallbackReason, RunnableModel, UnboundCallError
 from .backends.device_clock import DeviceClock, start_device_clock
 from .backends.own import OwnModel, wrap_own_model
 from .backends.released import ReleasedModel
+from .conventions import OWN_MODEL
+from .current_api import current_api, traced_work
 from .errors import ReleaseError, ServiceError
+from .fallback_log import FallbackLog
+from .fingerprints import ModelFingerprint
 from .releases.record import Release
-from .tracing.ledger import ModelCall, current_batch, current_ledger
+from .tracing.ledger import BatchRecord, Ledger, ModelCall
 
 _logger = logging.getLogger(__name__)
 _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValueDictionary()
@@ -26,10 +30,20 @@ _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValue
 
 @dataclass(frozen=True, slots=True)
 class PreparedModel:
-    """A model that is ready to be called; `release` is None where it is the user's own."""
+    """A model that is ready to be called; `release` is None where it is the user's own.
+
+    `apis` are those that it answers; None in it stands for calls whose API cannot be told, and None in its place for
+    all.
+    """
 
     model: RunnableModel
     release: Release | None
+    apis: frozenset[str | None] | None = None
+
+    @property
+    def release_name(self) -> str:
+        """The release as spans name it."""
+        return OWN_MODEL if self.release is None else self.release.name
 
 
 class MonitoredRunner:
@@ -37,8 +51,9 @@ class MonitoredRunner:
 
     Each call is timed into the trace of the request, or of the batch, that it is made for. A release can take the
     model's place between two calls; calls that are running end on the model that they began with, which is freed after
-    the last of them. Attributes that a runner does not have are the wrapped model's. `release_failures` counts the
-    calls that a release failed.
+    the last of them. A call that the release cannot take, or fails, is run by the model itself; `fallbacks` counts
+    these. `release_failures` counts calls that a release failed and the model answered. Attributes that a runner does
+    not have are the wrapped model's.
     """
 
     def __init__(self, model: Any, *, name: str = "model") -> None:
@@ -50,30 +65,66 @@ class MonitoredRunner:
         self._own = wrap_own_model(model)
         self._own_prepared = PreparedModel(self._own, None)
         self._active = self._own_prepared
+        self._fingerprint: ModelFingerprint | None = None
         self._has_warned = False
         self.name = name
         self.release_failures = 0
+        self.fallbacks = FallbackLog(name)
         _register(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model."""
+        work = traced_work()
         active = self._active
-        clock = self._start_clock(active)
-        started_ns = time.monotonic_ns()
+        if active.release is None:
+            return self._run(active, work, args, kwargs)
+        if active.apis is not None and (api := current_api(work)) not in active.apis:
+            why = "the API cannot be told" if api is None else f"it does not govern {api}"
+            return self._run_own(active, "api", why, work, args, kwargs)
+        reason: FallbackReason = "error"
         try:
-            return active.model.run(args, kwargs)
+            return self._run(active, work, args, kwargs)
         except UnboundCallError as error:
-            if active is self._own_prepared:
-                raise
-            self._warn_once("%s: a call is run by the model itself: %s", self.name, error)
-            active = self._own_prepared
-            return active.model.run(args, kwargs)
-        except Exception:
-            if active is not self._own_prepared:
-                self.release_failures += 1
+            reason, why = error.reason, str(error)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        answer = self._run_own(active, reason, why, work, args, kwargs)
+        if reason == "error":  # and the model itself has answered
+            self.release_failures += 1
+        return answer
+
+    def _run_own(
+        self,
+        active: PreparedModel,
+        reason: FallbackReason,
+        why: str,
+        work: BatchRecord | Ledger | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Run a call that the release did not take by the model itself, whose error is then the caller's."""
+        self.fallbacks.note(active.release_name, reason, why)
+        return self._run(self._own_prepared, work, args, kwargs, fallback=reason)
+
+    def _run(
+        self,
+        prepared: PreparedModel,
+        work: BatchRecord | Ledger | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        fallback: FallbackReason | None = None,
+    ) -> Any:
+        clock = self._start_clock(prepared)
+        started_ns = time.monotonic_ns()
+        is_taken = True
+        try:
+            return prepared.model.run(args, kwargs)
+        except UnboundCallError:
+            is_taken = prepared is self._own_prepared
             raise
         finally:
-            self._record(active, started_ns, clock, args, kwargs)
+            if is_taken and work is not None:
+                self._record(prepared, work, started_ns, clock, args, kwargs, fallback)
 
     @property
     def release(self) -> str | None:
@@ -86,6 +137,13 @@ class MonitoredRunner:
         """The model that was wrapped, as a runner calls it."""
         return self._own
 
+    @property
+    def fingerprint(self) -> ModelFingerprint:
+        """That of the wrapped model; its structure is read when this is first asked for."""
+        if self._fingerprint is None:
+            self._fingerprint = ModelFingerprint(self._own)
+        return self._fingerprint
+
     def prepare(self, release: Release, folder: Path) -> PreparedModel:
         """Build and warm up `release`, whose files are in `folder`, while the model that runs now goes on.
 
@@ -93,7 +151,9 @@ class MonitoredRunner:
             ReleaseError: it is for another runner, its artifact is not the one that was released, or it does not run.
         """
         if release.runner != self.name:
-            raise ReleaseError(f"Release {release.name} is for the runner {release.runner!r}, not {self.name!r}.")
+            raise ReleaseError(
+                f"Release {release.name} is for the runner {release.runner!r}, not {self.name!r}.", "runner"
+            )
         model = ReleasedModel(release, folder, self._own)
         model.warm_up(release)
         return PreparedModel(model, release)
@@ -128,31 +188,30 @@ class MonitoredRunner:
 
     def _record(
         self,
-        active: PreparedModel,
+        prepared: PreparedModel,
+        work: BatchRecord | Ledger,
         started_ns: int,
         clock: DeviceClock | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        fallback: FallbackReason | None,
     ) -> None:
-        """Note the call if somebody traces it; never raises, for the user's call must not fail of it."""
+        """Note the call for the request or the batch; never raises, for the user's call must not fail of it."""
         try:
             if clock is not None:
                 clock.stop()
-            target = current_batch.get() or current_ledger.get()
-            if target is not None:
-                release = None if active.release is None else active.release.name
-                model = active.model
-                call = ModelCall(
-                    started_ns=started_ns,
-                    ended_ns=time.monotonic_ns(),
-                    runner=self.name,
-                    backend=model.backend,
-                    precision=model.precision,
-                    release=release,
-                    rows=row_count(args, kwargs),
-                    clock=clock,
-                )
-                target.note_model_call(call)
+            call = ModelCall(
+                started_ns=started_ns,
+                ended_ns=time.monotonic_ns(),
+                runner=self.name,
+                backend=prepared.model.backend,
+                precision=prepared.model.precision,
+                release=prepared.release_name,
+                rows=row_count(args, kwargs),
+                fallback=fallback,
+                clock=clock,
+            )
+            work.note_model_call(call)
         except Exception:
             self._warn_once("%s: a call could not be recorded", self.name, exc_info=True)
 
@@ -165,6 +224,15 @@ class MonitoredRunner:
 def runners() -> dict[str, MonitoredRunner]:
     """The runners of this process by name; one that nothing refers to any more is gone from here too."""
     return dict(_registry)
+
+
+def release_fallbacks() -> dict[tuple[str, str, str], int]:
+    """Calls of this process that an own model ran in a release's place: by runner, release and reason."""
+    return {
+        (name, release, reason): count
+        for name, runner in runners().items()
+        for (release, reason), count in runner.fallbacks.totals().items()
+    }
 
 
 def _register(runner: MonitoredRunner) -> None:

@@ -86,7 +86,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
 
     settings = load_settings()
     has_endpoint = service.config.get("metrics", {}).get("enabled", True)
-    worker = WorkerMonitor(service.name, settings, has_metrics_endpoint=has_endpoint)
+    worker = WorkerMonitor(service.name, settings, apis=service.apis, has_metrics_endpoint=has_endpoint)
     body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
     batch_hooks = BatchHooks(worker.enter_batch, worker.batch_done)
     factory = make_factory(service, is_main, batch_hooks, body_limits, _captures(service, settings, is_main=is_main))

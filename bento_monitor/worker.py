@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from .batching import BatchDispatcher
 from .collector import Collector
-from .errors import ReleaseError
 from .fast_path.arrivals import Arrivals
 from .fast_path.loop_lag import LoopLag
 from .guard import Guard
 from .metrics.request_metrics import Levels, RequestMetrics
 from .metrics.sinks import make_sinks
+from .releases.active_store import ActiveStore
 from .releases.agent import ReleaseAgent
-from .releases.pointer import Pointer
-from .releases.record import Batching, Release
-from .runner import MonitoredRunner, runners
+from .releases.record import Batching
+from .releases.runner_models import RunnerModels
+from .runner import release_fallbacks, runners
 from .settings import MonitorSettings, read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
 from .tracing.plain_text import plain_text_warning
@@ -29,7 +29,10 @@ _LOGGER = logging.getLogger("bento_monitor")
 class WorkerMonitor:
     """One a worker. Made when the application is built, started when it is up, stopped with it."""
 
-    def __init__(self, service: str, settings: MonitorSettings, *, has_metrics_endpoint: bool = True) -> None:
+    def __init__(
+        self, service: str, settings: MonitorSettings, *, apis: Iterable[str] = (), has_metrics_endpoint: bool = True
+    ) -> None:
+        """`apis` are the names of all APIs of the service; without them releases govern those that they name alone."""
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
         self.is_tracing = settings.tracing
@@ -42,17 +45,17 @@ class WorkerMonitor:
         self.collector = Collector(lambda: self.in_flight == 0)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
+        self._models = RunnerModels(apis, self._configure, self._renew_heap)
         self._agent = ReleaseAgent(
-            Pointer(settings.home, service),
-            self._take_over,
-            _release_failures,
+            ActiveStore(settings.home, service),
+            self._models,
             poll_interval_s=settings.release_poll_interval_s,
             probation_s=settings.release_probation_s,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Take the active release before the first request is served, then follow the pointer."""
+        """Serve the active state before the first request, then follow it."""
         self._loop = asyncio.get_running_loop()
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
@@ -63,6 +66,7 @@ class WorkerMonitor:
             self.metrics.start()
             self.loop_lag.start()
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
+        self._models.note_structures()
         await asyncio.to_thread(self._agent.start)
 
     async def stop(self) -> None:
@@ -100,42 +104,19 @@ class WorkerMonitor:
             rate_limited=self.telemetry.rate_limited,
             records_dropped=stats.dropped,
             spans=spans,
+            releases=self._agent.release_info(),
+            fallbacks=release_fallbacks(),
+            swaps=self._agent.swaps.totals(),
         )
-
-    def _take_over(self, release: Release | None, folder: Path | None) -> None:
-        if release is None or folder is None:
-            for runner in runners().values():
-                runner.reset()
-            self._configure(self._defaults)
-            self._renew_heap()
-            return
-        runner = self._runner_of(release)
-        prepared = runner.prepare(release, folder)
-        runner.take_over(prepared)
-        if release.batching is not None:
-            self._configure({release.api: release.batching})
-        self._renew_heap()
 
     def _renew_heap(self) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.collector.renew_when_idle)
 
-    def _runner_of(self, release: Release) -> MonitoredRunner:
-        try:
-            return runners()[release.runner]
-        except KeyError:
-            known = ", ".join(runners()) or "none"
-            raise ReleaseError(f"The service has no runner {release.runner!r} (it has: {known}).") from None
-
-    def _configure(self, batching: dict[str, Batching]) -> None:
+    def _configure(self, batching: Mapping[str, Batching]) -> None:
+        """Give each API the batching that a release says, or the service's own."""
         loop = self._loop
         if loop is None:
             return
-        for api, value in batching.items():
-            dispatcher = self.dispatchers.get(api)
-            if dispatcher is not None:
-                loop.call_soon_threadsafe(dispatcher.configure, value)
-
-
-def _release_failures() -> int:
-    return sum(runner.release_failures for runner in runners().values())
+        for api, own in self._defaults.items():
+            loop.call_soon_threadsafe(self.dispatchers[api].configure, batching.get(api, own))

@@ -30,7 +30,7 @@ from .stages.subject import find_subject
 from .stages.winner import winner_accuracy
 from .stages.workbench import Kind, Workbench
 from .study_folder import StudyFolder, study_key
-from .study_spec import StudySpec
+from .study_spec import StudySpec, command_of
 
 STAGES = 7
 
@@ -47,7 +47,10 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
     check_files(spec)
     with ModelHost(spec.target, spec.working_dir) as host:
         subject = find_subject(host, spec)
-        folder = StudyFolder(root.resolve() / "studies" / study_key(spec))
+        machine = read_machine()
+        circumstances = {"versions": read_versions(STACK), "cpu": machine.cpu_model, "cores": machine.cores}
+        key = study_key(spec, subject.subject.interface.fingerprint, circumstances)
+        folder = StudyFolder(root.resolve() / "studies" / key)
         with folder.locked():
             return _Study(Workbench(host, spec, subject, folder), progress).run()
 
@@ -169,6 +172,7 @@ class _Study:
             "candidate": winner.describe(),
             "machine": asdict(self._machine),
             "versions": read_versions(STACK),
+            "command": command_of(self._spec),
         }
         name = self._folder.once("release", lambda: self._store(winner, evidence))["name"]
         self._progress.step()

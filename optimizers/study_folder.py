@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,14 @@ from .errors import StudyInputError
 from .study_spec import StudySpec
 
 
-def study_key(spec: StudySpec) -> str:
-    """A hash of the specification, the data, and every Python file of the working folder."""
+def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[str, Any]) -> str:
+    """A hash of the specification, the data, the model, every Python file of the working folder, and the circumstances.
+
+    Those are what figures are only good for: the versions of the libraries, and the machine.
+    """
     digest = hashlib.sha256(spec.model_dump_json().encode())
+    digest.update(model_fingerprint.encode())
+    digest.update(json.dumps(circumstances, sort_keys=True).encode())
     digest.update(sha256_of(spec.data).encode())
     for source in sorted(spec.working_dir.rglob("*.py")):
         if ".venv" not in source.parts and "site-packages" not in source.parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,3 +30,20 @@ class StudySpec(BaseModel):
     blocks: int = Field(default=10, ge=5, description="Paired blocks of the proof.")
     block_s: float = Field(default=5.0, gt=0, description="Length of a block of the proof.")
     seed: int = Field(default=0, description="Seed of every random choice.")
+
+
+def command_of(spec: StudySpec) -> str:
+    """The command that makes this study, from the service's folder: a release names it where it has to be made anew."""
+    options = [
+        ("--data", spec.data),
+        ("--metric", spec.metric),
+        ("--api", spec.api),
+        ("--max-drop", spec.max_drop),
+        ("--min-accuracy", spec.min_accuracy),
+        ("--slo", spec.slo),
+        ("--baseline", spec.baseline),
+        ("--workers", ",".join(map(str, spec.workers)) or None),
+        ("--connections", spec.connections),
+    ]
+    words = [word for name, value in options if value is not None for word in (name, str(value))]
+    return shlex.join(["bento-monitor", "optimize", spec.target, *words])

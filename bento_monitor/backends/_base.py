@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..errors import BentoMonitorError
+
+FallbackReason = Literal["name", "rank", "shape", "dtype", "device", "gradient", "api", "error"]
+"""Why a call is run by the user's own model where a release is active: what of its arguments the release was not made
+for, another API than those that it governs, or an error that the release raised."""
 
 
 class UnboundCallError(BentoMonitorError):
     """A call gives a model other arguments than its release was made for; nothing has run yet."""
+
+    def __init__(self, message: str, reason: FallbackReason = "name") -> None:
+        super().__init__(message)
+        self.reason: FallbackReason = reason
 
 
 class RunnableModel(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def to_torch(array: Any, device: Any | None = None) -> Any:
     if not is_torch_tensor(array):
         array = torch.from_numpy(array if array.flags.writeable else array.copy())
     return array if device is None else array.to(device)
+
+
+def inference_mode() -> AbstractContextManager[Any]:
+    """torch's inference mode where torch is imported; else nothing."""
+    torch = sys.modules.get("torch")
+    return nullcontext() if torch is None else torch.inference_mode()
 
 
 def device_of(arrays: Iterable[Any]) -> Any | None:

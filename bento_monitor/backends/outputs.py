@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -36,15 +35,20 @@ def flatten_output(output: Any) -> tuple[OutputForm, tuple[str, ...], list[Any]]
     )
 
 
-def output_builder(form: OutputForm, names: Sequence[str]) -> Callable[[list[Any], Any], Any]:
+def output_class(output: Any) -> type | None:
+    """The class that the arrays of an output like this one are put into; None for plain arrays, tuples, lists,
+    dicts.
+    """
+    form, _, _ = flatten_output(output)
+    return None if form.type_name is None else type(output)
+
+
+def output_builder(form: OutputForm, names: Sequence[str], cls: type | None) -> Callable[[list[Any], Any], Any]:
     """A function that puts the arrays of one call together; its second argument: where its inputs lay, by `device_of`.
 
-    Tensors are given back there, as the user's own model gives them.
-
-    Raises:
-        InputError: the class of the output cannot be found.
+    Tensors are given back there, as the user's own model gives them. `cls` is the class of the own model's output, by
+    `output_class`.
     """
-    cls = _load_type(form.type_name) if form.type_name else None
 
     def build(arrays: list[Any], device: Any | None) -> Any:
         torch_wanted = form.arrays == "torch" or (form.arrays == "inputs" and device is not None)
@@ -76,14 +80,3 @@ def _kind_of(values: Iterable[Any]) -> Literal["torch", "numpy"]:
 
 def _type_name(value: object) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
-
-
-def _load_type(type_name: str) -> Any:
-    module, _, name = type_name.partition(":")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"The class of the model's output, {type_name}, cannot be found: {error}.") from error
-    if not (isinstance(cls, type) and issubclass(cls, Mapping | tuple)):
-        raise InputError(f"The class of the model's output, {type_name}, is neither a mapping nor a named tuple.")
-    return cls

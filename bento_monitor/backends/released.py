@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ReleaseError
+from ..errors import ReleaseError
 from ..releases.record import Release, TensorSpec
-from ._base import Backend, UnboundCallError
+from ._base import Backend
 from .arguments import bind_arguments
-from .arrays import device_of, is_array, to_torch
+from .arrays import device_of, inference_mode, to_torch
+from .call_check import CallCheck
 from .onnxruntime import OnnxRuntimeBackend
-from .outputs import output_builder
+from .outputs import output_builder, output_class
 from .own import OwnModel, OwnModule
 from .sub_batches import SubBatches
 from .torch import TorchBackend
@@ -21,6 +23,9 @@ from .torch import TorchBackend
 _WARM_UP_CALLS = 2
 # Enough to fill allocators and caches; more would take the processor from the requests that are served meanwhile.
 _WARM_UP_ROWS = 4
+# A release from a larger machine may be tried on a small one; a record by hand may not take all of its memory.
+_MOST_THREADS_A_CORE = 4
+_ALWAYS_ALLOWED_THREADS = 64
 
 
 class ReleasedModel:
@@ -34,14 +39,14 @@ class ReleasedModel:
         """
         self.backend: str = release.execution.backend
         self.precision: str = release.execution.precision
+        self._own = own
         self._names = own.names
         self._device = None if own.parameter is None else own.parameter.device
-        self._inputs = {spec.name for spec in release.inputs}
+        self._check = CallCheck(release.inputs, self._device)
+        _require_sane_threads(release)
         self._backend = _build_backend(release, folder, own)
-        try:
-            self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs])
-        except InputError as error:
-            raise ReleaseError(str(error)) from error
+        cls = self._own_output_class(release) if release.output_form.type_name is not None else None
+        self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs], cls)
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Execute the release.
@@ -50,8 +55,7 @@ class ReleasedModel:
             UnboundCallError: the arguments are not those that the release was made for.
         """
         inputs = bind_arguments(self._names, args, kwargs)
-        if inputs.keys() != self._inputs or not all(is_array(value) for value in inputs.values()):
-            raise UnboundCallError(f"The release is for the tensors {sorted(self._inputs)}, not {sorted(inputs)}.")
+        self._check(inputs)
         return self._build_output(self._backend.run(inputs), device_of(inputs.values()))
 
     def warm_up(self, release: Release) -> None:
@@ -60,14 +64,39 @@ class ReleasedModel:
         Raises:
             ReleaseError: the backend fails on them.
         """
-        inputs = {spec.name: _warm_up_input(spec) for spec in release.inputs}
-        if self.backend == "torch":
-            inputs = {name: to_torch(value, self._device) for name, value in inputs.items()}
+        inputs = self._warm_up_inputs(release)
         try:
             for _ in range(_WARM_UP_CALLS):
                 self.run((), inputs)
         except Exception as error:
             raise ReleaseError(f"Release {release.name} fails when it is warmed up: {error!r}.") from error
+
+    def _warm_up_inputs(self, release: Release) -> dict[str, Any]:
+        inputs = {spec.name: _warm_up_input(spec) for spec in release.inputs}
+        if isinstance(self._own, OwnModule):
+            return {name: to_torch(value, self._device) for name, value in inputs.items()}
+        return inputs
+
+    def _own_output_class(self, release: Release) -> type | None:
+        """What the own model's output is an instance of: the record's word for it is never imported."""
+        try:
+            with inference_mode():
+                return output_class(self._own.run((), self._warm_up_inputs(release)))
+        except Exception as error:
+            raise ReleaseError(
+                f"Release {release.name}: the service's own model fails on inputs like those of the release: {error!r}."
+            ) from error
+
+
+def _require_sane_threads(release: Release) -> None:
+    threads = release.execution.intra_op_threads * release.execution.streams
+    most = max(_MOST_THREADS_A_CORE * (os.cpu_count() or 1), _ALWAYS_ALLOWED_THREADS)
+    if threads > most:
+        raise ReleaseError(
+            f"Release {release.name} asks for {threads} threads, and this machine has {os.cpu_count()} cores: at most "
+            f"{most} are of use. Make one here with {release.renewal}",
+            "record",
+        )
 
 
 def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
@@ -96,16 +125,19 @@ def _read_artifact(release: Release, folder: Path) -> bytes:
     """The released file. The bytes that are hashed are the bytes that are loaded, so nothing can change between."""
     name = release.artifact_file
     if name is None or Path(name).name != name:
-        raise ReleaseError(f"Release {release.name} names {name!r} as its artifact: it must be a file of its folder.")
+        raise ReleaseError(
+            f"Release {release.name} names {name!r} as its artifact: it must be a file of its folder.", "artifact"
+        )
     try:
         graph = (folder / name).read_bytes()
     except OSError as error:
-        raise ReleaseError(f"Release {release.name}: its artifact cannot be read: {error}.") from error
+        raise ReleaseError(f"Release {release.name}: its artifact cannot be read: {error}.", "artifact") from error
     found = hashlib.sha256(graph).hexdigest()
     if found != release.artifact_sha256:
         raise ReleaseError(
             f"Release {release.name}: {name} has the SHA-256 {found}, not {release.artifact_sha256} as was released. "
-            "The file was changed or damaged: release again."
+            "The file was changed or damaged: release again.",
+            "artifact",
         )
     return graph
 

@@ -12,6 +12,7 @@ import click
 
 from ..errors import BentoMonitorError, DiskFullError
 from ..files import is_disk_full
+from .printable import printable_lines
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
@@ -23,7 +24,7 @@ def one_sentence() -> Iterator[None]:
         with interrupted_once():
             yield
     except BentoMonitorError as error:
-        raise _end(f"Error: {error}", error.exit_code) from error
+        raise _end(f"Error: {printable_lines(str(error))}", error.exit_code) from error
     except OSError as error:
         if not is_disk_full(error):
             raise

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from ..errors import InputError
-from ..releases.pointer import Pointer
-from ..releases.promotion import PromotionResult
+from ..errors import InputError, ReleaseError
+from ..releases.active_state import ActiveState
+from ..releases.active_store import ActiveStore
+from ..releases.promotion import PromotionResult, promote_own
 from ..releases.promotion import promote as promote_release
 from ..releases.promotion import rollback as rollback_release
-from ..releases.record import Release
-from ..releases.store import find_release, list_releases
-from ..releases.worker_state import WorkerState, live_workers
+from ..releases.status import ServiceStatus, marks_of, read_status
+from ..releases.store import StoredRelease, find_release, list_releases
+from ..releases.worker_state import WorkerState
 from ..settings import load_settings
+from .printable import printable
+
+_WATCH_S = 1.0
 
 
 @click.group()
@@ -29,29 +34,39 @@ def release() -> None:
 @click.option("--service", help="Only the releases of this service.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_command(service: str | None, as_json: bool) -> None:
-    """List the stored releases, the oldest first."""
+    """List the stored releases, the oldest first, and what there is to say of each."""
     found = list_releases(service)
-    home = load_settings().home
-    active = {name: Pointer(home, name).read().release for name in {item.service for item in found}}
+    marks = [_marks(stored) for stored in found]
     if as_json:
-        click.echo(json.dumps([{**asdict(r), "is_active": active[r.service] == r.name} for r in found], indent=2))
+        click.echo(json.dumps([_raw(stored, said) for stored, said in zip(found, marks, strict=True)], indent=2))
     elif not found:
         click.echo("No releases yet: bento-monitor optimize makes them.")
     else:
-        _print_releases(found, active)
+        for stored, said in zip(found, marks, strict=True):
+            _print_release(stored, said)
 
 
 @release.command()
-@click.argument("name")
+@click.argument("name", metavar="RELEASE")
+@click.option("--own", is_flag=True, help="Go to the own model of the service RELEASE, instead of to a release.")
+@click.option("--runner", help="With --own: only in this runner.")
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for every worker to take it.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def promote(name: str, timeout_s: float, as_json: bool) -> None:
-    """Make a release active: every worker of the running server takes it over, and no request fails."""
+def promote(name: str, own: bool, runner: str | None, timeout_s: float, as_json: bool) -> None:
+    """Make a release active: every worker of the running server takes it over, and no request fails.
+
+    With --own, RELEASE is the name of a service, and its own model is served again.
+    """
+    if runner is not None and not own:
+        raise InputError("--runner goes with --own: a release says itself which runner it is for.")
+    if own:
+        _print_result(promote_own(_known_store(name), runner, timeout_s=timeout_s), as_json)
+        return
     record, folder = find_release(name)
     if not as_json:
         click.echo("Running workers take it over, and keep it once they have watched it for failures.", err=True)
-    pointer = Pointer(load_settings().home, record.service)
-    _print_result(promote_release(pointer, record, folder, timeout_s=timeout_s), as_json)
+    store = _store(record.service)
+    _print_result(promote_release(store, record, folder, timeout_s=timeout_s), as_json)
 
 
 @release.command()
@@ -59,61 +74,125 @@ def promote(name: str, timeout_s: float, as_json: bool) -> None:
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for every worker to go back.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rollback(service: str, timeout_s: float, as_json: bool) -> None:
-    """Go back to what SERVICE ran before its present release."""
-    pointer = Pointer(load_settings().home, service)
-    _print_result(rollback_release(pointer, timeout_s=timeout_s), as_json)
+    """Go back to what SERVICE ran before its present release, if that served well; again: further back."""
+    _print_result(rollback_release(_known_store(service), timeout_s=timeout_s), as_json)
 
 
 @release.command()
 @click.argument("service")
+@click.option("--watch", is_flag=True, help="Show it again each time that it changes, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(service: str, as_json: bool) -> None:
-    """What is active for SERVICE, and what each worker serves."""
-    pointer = Pointer(load_settings().home, service)
-    if not pointer.folder.is_dir():
+def status(service: str, watch: bool, as_json: bool) -> None:
+    """What is active for SERVICE, and what each worker serves; exits with 1 where a worker is not on the active
+    state.
+    """
+    store = _known_store(service)
+    shown = read_status(store)
+    _print_status(shown, as_json)
+    while watch:
+        time.sleep(_WATCH_S)
+        latest = read_status(store)
+        if latest != shown:
+            shown = latest
+            if not as_json:
+                click.echo(time.strftime("\n%H:%M:%S"))
+            _print_status(shown, as_json)
+    if shown.problems:
+        raise click.exceptions.Exit(1)
+
+
+def _store(service: str) -> ActiveStore:
+    try:
+        return ActiveStore(load_settings().home, service)
+    except ReleaseError as error:
+        raise InputError(str(error)) from error
+
+
+def _known_store(service: str) -> ActiveStore:
+    store = _store(service)
+    if not store.folder.is_dir():
         raise InputError(
             f"No service {service!r} was served here: run bento-monitor serve, or check BENTO_MONITOR_HOME."
         )
-    move, workers = pointer.read(), live_workers(pointer.folder)
-    if as_json:
-        click.echo(json.dumps({"active": asdict(move), "workers": [asdict(state) for state in workers]}, indent=2))
-        return
-    click.echo(f"Active: {_name(move.release)}")
-    _print_workers(workers)
+    return store
 
 
-def _name(release_name: str | None) -> str:
-    return release_name or "the service's own model"
+def _marks(stored: StoredRelease) -> list[str]:
+    if stored.release is None:
+        return [f"damaged: {stored.problem}"]
+    try:
+        return marks_of(stored, _store(stored.release.service))
+    except InputError as error:
+        return [f"unusable: {error}"]
 
 
-def _print_result(result: PromotionResult, as_json: bool) -> None:
-    if as_json:
-        payload = {"active": asdict(result.move), "workers": [asdict(state) for state in result.workers]}
-        click.echo(json.dumps(payload, indent=2))
-        return
-    served = len(result.workers)
-    when = f"{served} worker(s) serve it." if served else "No server is running: it is taken at the next start."
-    click.echo(f"Active: {_name(result.move.release)}. {when}")
-    _print_workers(result.workers)
+def _raw(stored: StoredRelease, marks: Sequence[str]) -> dict[str, Any]:
+    record = {} if stored.release is None else asdict(stored.release)
+    return {**record, "name": stored.name, "marks": list(marks), "is_active": "active" in marks}
 
 
-def _print_releases(found: list[Release], active: Mapping[str, str | None]) -> None:
-    for item in found:
-        mark = "* " if active[item.service] == item.name else "  "
-        how = item.evidence.get("candidate") or f"{item.execution.backend} {item.execution.precision}"
-        click.echo(f"{mark}{item.name}\n    {item.service}.{item.api}: {how}; {_speedup(item.evidence)}")
-    click.echo("* is active." if any(active[item.service] == item.name for item in found) else "None is active.")
+def _say(text: str) -> None:
+    click.echo(printable(text))
+
+
+def _print_release(stored: StoredRelease, marks: Sequence[str]) -> None:
+    _say(f"{'* ' if 'active' in marks else '  '}{stored.name}")
+    if stored.release is not None:
+        found = stored.release
+        how = found.evidence.get("candidate") or f"{found.execution.backend} {found.execution.precision}"
+        apis = ", ".join(found.apis)
+        _say(f"    {found.service} ({apis}), runner {found.runner}: {how}; {_speedup(found.evidence)}")
+    for mark in marks:
+        _say(f"    {mark}")
 
 
 def _speedup(evidence: Mapping[str, Any]) -> str:
-    value, interval = evidence.get("speedup"), evidence.get("speedup_ci95")
-    if not value or not interval:
+    try:
+        value, interval = evidence["speedup"], evidence["speedup_ci95"]
+        return f"{value:.2f} times the baseline [{interval[0]:.2f}, {interval[1]:.2f}]"
+    except (TypeError, ValueError, KeyError, IndexError):  # a person may have written the record
         return "not measured"
-    return f"{value:.2f} times the baseline [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
-def _print_workers(workers: tuple[WorkerState, ...] | list[WorkerState]) -> None:
+def _print_result(result: PromotionResult, as_json: bool) -> None:
+    status = ServiceStatus(result.state, result.workers)
+    if as_json:
+        click.echo(json.dumps(status.to_raw(), indent=2))
+        return
+    served = len(result.workers)
+    when = f"{served} worker(s) serve it." if served else "No server is running: it is taken at the next start."
+    _say(f"Active: {result.state.describe()}. {when}")
+    if result.released_apis:
+        _say(f"No release governs {', '.join(result.released_apis)} any more: the service's own model answers there.")
+    _print_workers(result.workers)
+
+
+def _print_status(status: ServiceStatus, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(status.to_raw(), indent=2))
+        return
+    active = status.active
+    _say(f"Active: {active.describe()} (move {active.sequence}, {active.reason})")
+    if active.note is not None:
+        _say(f"  {active.note}")
+    _print_governed(active)
+    if not status.workers:
+        _say("No server is running.")
+    _print_workers(status.workers)
+    for sentence in (*status.problems, *status.notes):
+        _say(sentence)
+
+
+def _print_governed(active: ActiveState) -> None:
+    for runner, found in sorted(active.runners.items()):
+        _say(f"  runner {runner}: {found.release}, for {', '.join(found.apis)}")
+    for api, batching in sorted(active.batching.items()):
+        _say(f"  {api}: up to {batching.max_batch_size} a batch, window {batching.window_ms:g} ms")
+
+
+def _print_workers(workers: Sequence[WorkerState]) -> None:
     for state in workers:
-        swap = f", swapped in {state.swap_ms:.0f} ms" if state.swap_ms is not None else ""
+        swap = f", swapped in {state.swap_ms:.0f} ms" if state.swap_ms is not None and state.sequence else ""
         error = f" ({state.error})" if state.error else ""
-        click.echo(f"  worker {state.pid}: {state.phase} {_name(state.release)}{swap}{error}")
+        serves = ", ".join(f"{runner}: {name or 'own model'}" for runner, name in sorted(state.serves.items()))
+        _say(f"  worker {state.pid}: {state.phase}, {serves or 'no runner'}{swap}{error}")

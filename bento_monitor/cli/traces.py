@@ -21,6 +21,7 @@ from ..tracing.store_reader import StoreReader
 from ..tracing.trace_record import Trace, TraceReader, TraceSummary
 from ..tracing.waterfall import WaterfallLine, waterfall
 from .account_table import is_anything_missing, print_accounts
+from .printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,13 +128,15 @@ def print_summaries(console: Console, summaries: Sequence[TraceSummary], *, whol
     digits = _ID_DIGITS if whole_ids else _digits_that_differ({item.trace_id for item in summaries})
     for item in summaries:
         table.add_row(
-            item.trace_id[:digits],
+            Text(printable(item.trace_id[:digits])),
             _when(item.start_ns),
-            Text(item.service),
-            Text(item.name),
+            Text(printable(item.service)),
+            Text(printable(item.name)),
             Text(str(item.status_code or "-"), style="red" if item.is_error else ""),
             f"{item.duration_ns / 1e6:.1f}",
-            Text(f"{item.largest_stage} {item.largest_stage_ns / 1e6:.1f} ms" if item.largest_stage else "-"),
+            Text(
+                f"{printable(item.largest_stage)} {item.largest_stage_ns / 1e6:.1f} ms" if item.largest_stage else "-"
+            ),
         )
     console.print(table)
     where = " --jaeger URL" if whole_ids else ""
@@ -154,7 +157,7 @@ def print_waterfall(console: Console, trace: Trace) -> None:
 
     lines = waterfall(trace)
     services = ", ".join(dict.fromkeys(span.service for span in trace.spans))
-    console.print(Text(f"trace {trace.trace_id}  {services}  {_when(trace.spans[0].start_ns)}"))
+    console.print(Text(printable(f"trace {trace.trace_id}  {services}  {_when(trace.spans[0].start_ns)}")))
     total_ns = max(1, *(line.start_offset_ns + line.duration_ns for line in lines if not line.is_linked))
     bar_chars = min(max(_BAR_CHARS[0], console.width - _LABEL_CHARS), _BAR_CHARS[1])
     table = Table.grid(padding=(0, 1))
@@ -165,10 +168,14 @@ def print_waterfall(console: Console, trace: Trace) -> None:
     for line in lines:
         style = "red" if line.is_error else "magenta" if line.is_linked else "cyan"
         table.add_row(
-            Text("  " * line.depth + line.name + (" (linked)" if line.is_linked and line.name == "batch" else "")),
+            Text(
+                "  " * line.depth
+                + printable(line.name)
+                + (" (linked)" if line.is_linked and line.name == "batch" else "")
+            ),
             Text(_bar(line, total_ns, bar_chars, ascii_only=console.options.ascii_only), style=style),
             f"{line.duration_ns / 1e6:.2f} ms",
-            Text(line.note, style="dim"),
+            Text(printable(line.note), style="dim"),
         )
     console.print(table)
 

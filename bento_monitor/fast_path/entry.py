@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import getrandbits
 
+from ..current_api import untraced_api
 from ..guard import Guard
 from ..tracing.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
 from ..worker import WorkerMonitor
@@ -112,6 +113,7 @@ class Entry:
 
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._set_random_id()
+        untraced_api.set(self._routes.get(scope["path"]))
         self._worker.in_flight += 1
         try:
             fast = self._fast_traffic(scope)

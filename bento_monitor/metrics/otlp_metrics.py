@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from .series_cap import OVERFLOW, CappedSeries
 
 _LOGGER = logging.getLogger("bento_monitor")
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
+_Attributes = Mapping[str, str | bool]
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _LABELS = {
     names.METRIC_REQUEST_DURATION: ("http.route", "http.response.status_code"),
@@ -167,28 +168,35 @@ class OtlpMetrics:
         return Metric(metric, "", _UNITS.get(metric, "s"), ExponentialHistogram(points, _CUMULATIVE))
 
     def _level_metrics(self, levels: Levels, thread_cpu_s: dict[str, float], now_ns: int) -> list[Metric]:
-        def points(values: Iterable[tuple[dict[str, str], float]]) -> list[NumberDataPoint]:
+        def points(values: Iterable[tuple[_Attributes, float]]) -> list[NumberDataPoint]:
             return [NumberDataPoint(labels, self._started_ns, now_ns, value) for labels, value in values]
 
-        def gauge(name: str, unit: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        def gauge(name: str, unit: str, values: Iterable[tuple[_Attributes, float]]) -> Metric:
             return Metric(name, "", unit, Gauge(points(values)))
 
-        def total(name: str, unit: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        def total(name: str, unit: str, values: Iterable[tuple[_Attributes, float]]) -> Metric:
             return Metric(name, "", unit, Sum(points(values), _CUMULATIVE, is_monotonic=True))
 
         depths = [({names.API_NAME: api}, depth) for api, depth in levels.queue_depth.items()]
         spans = [({"exporter": of, "state": state}, count) for (of, state), count in levels.spans.items()]
+        release = (names.RUNNER_NAME, names.RUNNER_RELEASE)
+        served = [(_attributes((*release, "phase"), of), count) for of, count in levels.releases.items()]
+        fallbacks = [(_attributes((*release, "reason"), of), count) for of, count in levels.fallbacks.items()]
+        swaps = [(_attributes(("outcome", "reason"), of), count) for of, count in levels.swaps.items()]
         return [
             gauge(names.METRIC_IN_FLIGHT, "{request}", [({}, levels.in_flight)]),
             gauge(names.METRIC_QUEUE_DEPTH, "{row}", depths),
             total(names.METRIC_RATE_LIMITED, "{trace}", [({}, levels.rate_limited)]),
             total(names.METRIC_RECORDS_DROPPED, "{record}", [({}, levels.records_dropped)]),
             total(names.METRIC_SPANS, "{span}", spans),
+            gauge(names.METRIC_RELEASE_INFO, "{worker}", served),
+            total(names.METRIC_RELEASE_FALLBACK, "{call}", fallbacks),
+            total(names.METRIC_RELEASE_SWAPS, "{swap}", swaps),
             total(names.METRIC_THREAD_CPU, "s", [({"thread": name}, value) for name, value in thread_cpu_s.items()]),
         ]
 
 
-def _attributes(label_names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, str | bool]:
+def _attributes(label_names: tuple[str, ...], labels: tuple[str, ...]) -> _Attributes:
     if labels and all(label == OVERFLOW for label in labels):
         return {"otel.metric.overflow": True}
     return dict(zip(label_names, labels, strict=True))

@@ -29,6 +29,13 @@ _LEVELS = {
     names.METRIC_RECORDS_DROPPED: ("Counter", (), "Requests and batches whose spans were never built"),
     names.METRIC_SPANS: ("Counter", ("exporter", "state"), "Spans by what became of them"),
     names.METRIC_THREAD_CPU: ("Counter", ("thread",), "CPU time of the monitor's own threads"),
+    names.METRIC_RELEASE_INFO: ("Gauge", ("runner", "release", "phase"), "Workers that serve a release, by its runner"),
+    names.METRIC_RELEASE_FALLBACK: (
+        "Counter",
+        ("runner", "release", "reason"),
+        "Calls that the service's own model ran in a release's place",
+    ),
+    names.METRIC_RELEASE_SWAPS: ("Counter", ("outcome", "reason"), "Swaps of a release, by what became of them"),
 }
 _SERVICE = "service_name"
 # Prometheus wants the unit in the name.
@@ -68,6 +75,17 @@ class PrometheusSeries:
             self._set(names.METRIC_SPANS, labels, total)
         for thread, total_s in thread_cpu_s.items():
             self._set(names.METRIC_THREAD_CPU, (thread,), total_s)
+        self._show_releases(levels)
+
+    def _show_releases(self, levels: Levels) -> None:
+        served = levels.releases
+        served_before = {labels for metric, labels in self._shown if metric == names.METRIC_RELEASE_INFO}
+        for labels in served_before | served.keys():
+            self._set(names.METRIC_RELEASE_INFO, labels, served.get(labels, 0))
+        for fallback, total in levels.fallbacks.items():
+            self._set(names.METRIC_RELEASE_FALLBACK, fallback, total)
+        for swap, total in levels.swaps.items():
+            self._set(names.METRIC_RELEASE_SWAPS, swap, total)
 
     def stop(self) -> None:
         """Nothing is held."""

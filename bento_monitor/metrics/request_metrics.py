@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +42,9 @@ class Levels:
     rate_limited: int
     records_dropped: int
     spans: dict[tuple[str, str], int]  # by exporter and state
+    releases: dict[tuple[str, ...], int] = field(default_factory=dict)  # by runner, release and phase
+    fallbacks: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by runner, release and reason
+    swaps: dict[tuple[str, str], int] = field(default_factory=dict)  # by outcome and reason
 
 
 class MetricsSink(Protocol):

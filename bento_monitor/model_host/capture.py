@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,10 +10,9 @@ from ..backends.arrays import dtype_name, is_array, to_numpy
 from ..backends.outputs import flatten_output
 from ..backends.sub_batches import prefix_lengths
 from ..bentoml_hooks.services import ServiceApi
-from ..errors import ServiceError
+from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
-from .fingerprint import fingerprint
 from .recording import RecordingModel, recording
 from .records import ModelInterface, SampleSource
 from .state import CapturedCall, HostState
@@ -29,6 +28,7 @@ def capture(state: HostState, api_name: str, source: SampleSource, seed: int) ->
         ServiceError: the API calls no runner or several, or its model takes or gives what cannot be exported.
     """
     api = state.api(api_name)
+    before = _fingerprints(state)
     name, recorder = _record(state, api, source, seed)
     calls = recorder.calls
     _require_exportable(name, calls)
@@ -44,9 +44,41 @@ def capture(state: HostState, api_name: str, source: SampleSource, seed: int) ->
         outputs=outputs,
         output_form=form,
         mask_input=_mask_input(calls, inputs, outputs),
-        fingerprint=fingerprint(own, inputs),
+        fingerprint=_fingerprint(state, name, before),
     )
     return state.interface
+
+
+def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]) -> str:
+    """The fingerprint of the model as it was loaded.
+
+    Raises:
+        ServiceError: it has none, or calls change its weights, so that a release would answer otherwise after some.
+    """
+    fingerprint = state.fingerprints.get(runner) or state.runner(runner).fingerprint
+    try:
+        if fingerprint.is_stale():
+            fingerprint.renew()
+        value = fingerprint.value()
+    except ReleaseError as error:
+        raise ServiceError(str(error)) from error
+    if before.get(runner, value) != value:
+        raise ServiceError(
+            f"The weights or buffers of the model {runner} change when it is called, so a release would soon be of "
+            "another model: load the weights in the service's constructor, and keep what calls change out of the model."
+        )
+    return value
+
+
+def _fingerprints(state: HostState) -> dict[str, str | None]:
+    """Those of all models before the first call of them; None for one that has none."""
+    found: dict[str, str | None] = {}
+    for name, fingerprint in state.fingerprints.items():
+        try:
+            found[name] = fingerprint.value()
+        except ReleaseError:  # it may be another model than the one that the API calls
+            found[name] = None
+    return found
 
 
 def record_calls(state: HostState, api: ServiceApi, batches: Sequence[Any], runner_name: str) -> list[CapturedCall]:

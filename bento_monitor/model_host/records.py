@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class ModelInterface:
     """What an API's calls of its model look like.
 
     `mask_input` names the input `(batch, length)` of ones then zeros if there is one and a batch can be run in
-    sub-batches by it. `fingerprint` changes with the model's weights and code.
+    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it.
     """
 
     runner: str
@@ -73,6 +74,12 @@ class ModelInterface:
     output_form: OutputForm
     mask_input: str | None
     fingerprint: str
+
+    @property
+    def source(self) -> str:
+        """What an artifact is made from, by a hash: the model, and the axes of its inputs that vary."""
+        axes = repr([(spec.name, spec.dtype, spec.shape) for spec in self.inputs])
+        return hashlib.sha256(f"{self.fingerprint} {axes}".encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ModelInterface:

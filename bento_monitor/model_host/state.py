@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bentoml_hooks.services import ServiceApi, api_of, call_api, input_of, instantiate, load_service
 from ..errors import InputError, MeasurementError, ServiceError
+from ..fingerprints import ModelFingerprint
 from ..releases.record import Release
 from ..runner import MonitoredRunner, PreparedModel, runners
 from .records import Contender, ModelInterface, SampleSource
@@ -38,6 +39,7 @@ class HostState:
     instance: Any = None
     interface: ModelInterface | None = None
     calls: list[CapturedCall] = field(default_factory=list)
+    fingerprints: dict[str, ModelFingerprint] = field(default_factory=dict)
     _samples: dict[SampleSource, NDArray[Any]] = field(default_factory=dict)
 
     def load(self) -> None:
@@ -49,6 +51,8 @@ class HostState:
         if self.instance is None:
             self.service = load_service(self.target, self.working_dir)
             self.instance = instantiate(self.service)
+            for runner in runners().values():  # before a call changes anything in them
+                self.fingerprints[runner.name] = runner.fingerprint
 
     def api(self, name: str) -> ServiceApi:
         """The API of that name, which must take one input.
@@ -123,7 +127,7 @@ class HostState:
         release = Release(
             name=_RELEASE_NAME,
             service=self.service.name,
-            api="",
+            apis=(),
             runner=interface.runner,
             execution=contender.execution,
             batching=None,

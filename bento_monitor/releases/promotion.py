@@ -1,72 +1,131 @@
-"""Moving a running server to a release, and back if a worker cannot take it."""
+"""Moving a running server to a release or back, and waiting until its workers say that they serve it."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ReleaseError
-from .pointer import Move, Pointer
+from .active_state import ActiveState, own_models, promoted, restored
+from .active_store import ActiveStore
+from .deaths import at_fault
+from .history import History
 from .record import Release
 from .store import verify_artifact
-from .worker_state import WorkerState, live_workers, worker_counts
+from .worker_state import (
+    ServerKey,
+    WorkerState,
+    dead_workers,
+    is_server_alive,
+    live_workers,
+    worker_counts,
+)
 
 OnWorkers = Callable[[list[WorkerState]], None]
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
-    """What a promotion did: the move, and every worker's state after it."""
+    """What a promotion did: the state before and after it, and every worker's own after it.
 
-    move: Move
+    `released_apis` are those that a release governed before, and that the service's own model answers now.
+    """
+
+    before: ActiveState
+    state: ActiveState
     workers: tuple[WorkerState, ...]
+
+    @property
+    def released_apis(self) -> tuple[str, ...]:
+        """APIs that were governed by a release that is active no more, and are governed by none now."""
+        return tuple(sorted(_governed(self.before) - _governed(self.state)))
 
 
 def promote(
-    pointer: Pointer,
+    store: ActiveStore,
     release: Release,
     folder: Path,
     *,
     timeout_s: float = 60.0,
     on_workers: OnWorkers = lambda states: None,
 ) -> PromotionResult:
-    """Make a release active, and wait until every live worker serves it.
+    """Make a release active, and wait until the workers that are there, or those in their place, serve it.
 
     Raises:
         InputError: the release needs another number of workers than the server has.
-        ReleaseError: it is damaged, or a worker could not take it; the pointer then stands where it stood.
+        ReleaseError: it is damaged or not bound to a model, a worker could not take it, or another move came after this
+            one; what was active before is active again, but for the last.
     """
+    if release.service != store.service:
+        raise ReleaseError(
+            f"Release {release.name} is for the service {release.service}, not {store.service}.", "record"
+        )
+    if release.model_fingerprint is None:
+        raise ReleaseError(
+            f"Release {release.name} does not say which model it was made from, so it cannot be served: make it anew "
+            f"with {release.renewal}",
+            "fingerprint",
+        )
     verify_artifact(release, folder)
-    _check_worker_count(pointer, release)
-    before = pointer.read()
-    move = pointer.move(release.name, folder, "promote")
-    return _settle(pointer, move, before, timeout_s, on_workers)
+    _check_worker_count(store, release)
+    return _move(
+        store, lambda state, _, now_s, new: promoted(state, release, folder, now_s, new), timeout_s, on_workers
+    )
+
+
+def promote_own(
+    store: ActiveStore,
+    runner: str | None = None,
+    *,
+    timeout_s: float = 60.0,
+    on_workers: OnWorkers = lambda states: None,
+) -> PromotionResult:
+    """Go to the service's own model, in one runner or in all of them.
+
+    Raises:
+        InputError: that is what is served already.
+        ReleaseError: a worker did not follow.
+    """
+
+    def change(state: ActiveState, _: History, now_s: float, new: int) -> ActiveState:
+        target = own_models(state, runner, now_s, new)
+        if target.serves_same(state):
+            where = f"The runner {runner!r}" if runner is not None else "The service"
+            raise InputError(f"{where} runs its own model already: what is served is {state.describe()}.")
+        return target
+
+    return _move(store, change, timeout_s, on_workers)
 
 
 def rollback(
-    pointer: Pointer, *, timeout_s: float = 60.0, on_workers: OnWorkers = lambda states: None
+    store: ActiveStore, *, timeout_s: float = 60.0, on_workers: OnWorkers = lambda states: None
 ) -> PromotionResult:
-    """Go back to what was active before the present release: an earlier one, or the service's own model.
+    """Go back to the last state below the present one that has served well, or to the service's own model.
+
+    Called again, it goes further back.
 
     Raises:
         InputError: there is nothing to go back to.
+        ReleaseError: a worker did not follow.
     """
-    current = pointer.read()
-    if current.release is None:
-        raise InputError("The service runs its own model: there is no release to roll back.")
-    earlier = [move for move in pointer.journal() if move.sequence < current.sequence]
-    target = next((move for move in reversed(earlier) if move.release != current.release), None)
-    release, folder = (target.release, target.folder) if target is not None else (None, None)
-    move = pointer.move(release, Path(folder) if folder is not None else None, "rollback")
-    return _settle(pointer, move, current, timeout_s, on_workers)
+
+    def change(state: ActiveState, history: History, now_s: float, new: int) -> ActiveState:
+        target = history.rollback_target(state)
+        if target is None:
+            raise InputError(f"There is no release to roll back: {store.service} runs its own model.")
+        return restored(target, "rollback", now_s, new)
+
+    return _move(store, change, timeout_s, on_workers)
 
 
-def _check_worker_count(pointer: Pointer, release: Release) -> None:
+def _check_worker_count(store: ActiveStore, release: Release) -> None:
     if release.workers is None:
         return
-    for count in worker_counts(pointer.folder).values():
+    for count in worker_counts(store.folder).values():
         if count != release.workers:
             raise InputError(
                 f"Release {release.name} was measured with {release.workers} worker(s), the running server has {count}:"
@@ -74,23 +133,104 @@ def _check_worker_count(pointer: Pointer, release: Release) -> None:
             )
 
 
-def _settle(pointer: Pointer, move: Move, before: Move, timeout_s: float, on_workers: OnWorkers) -> PromotionResult:
+def _move(
+    store: ActiveStore,
+    change: Callable[[ActiveState, History, float, int], ActiveState],
+    timeout_s: float,
+    on_workers: OnWorkers,
+) -> PromotionResult:
+    expected: Counter[ServerKey] = Counter()
+    before: list[ActiveState] = []
+
+    def counted(state: ActiveState, history: History, now_s: float, new: int) -> ActiveState:
+        # Under the lock: whoever starts after this reads the new state by itself.
+        expected.update(worker_counts(store.folder))
+        before.append(state)
+        return change(state, history, now_s, new)
+
+    state = store.move(counted)
+    assert state is not None
+    workers = _settle(store, state, expected, timeout_s, on_workers)
+    return PromotionResult(before[0], state, tuple(workers))
+
+
+def _settle(
+    store: ActiveStore, move: ActiveState, expected: Counter[ServerKey], timeout_s: float, on_workers: OnWorkers
+) -> list[WorkerState]:
+    """Wait until each server that was there has as many workers on this very move as it had workers."""
     deadline_s = time.monotonic() + timeout_s
     while True:
-        states = live_workers(pointer.folder)
+        states = live_workers(store.folder)
         on_workers(states)
-        failed = [state for state in states if state.sequence == move.sequence and state.phase == "failed"]
-        if failed:
-            _go_back(pointer, before)
-            raise ReleaseError(f"Worker {failed[0].pid} could not take {move.release}: {failed[0].error} Moved back.")
-        if all(state.sequence >= move.sequence and state.phase == "serving" for state in states):
-            return PromotionResult(move, tuple(states))
+        servers = [server for server in expected if is_server_alive(server)]
+        _require_still_active(store, move)
+        if expected and not servers:
+            _fail(store, move, "The server stopped before its workers had taken it.")
+        for server in servers:
+            _look_for_failures(store, move, server, states)
+        if all(_has_followed(states, server, move, expected[server]) for server in servers):
+            _require_still_active(store, move)
+            return [state for state in states if state.server in expected]
         if time.monotonic() > deadline_s:
-            _go_back(pointer, before)
-            raise ReleaseError(f"Not every worker took {move.release} within {timeout_s:.0f} s. Moved back.")
-        time.sleep(0.05)
+            there = sum(state.server in expected and _is_on(state, move) for state in states)
+            wanted = sum(expected[server] for server in servers)
+            _fail(store, move, f"{there} of {wanted} worker(s) serve it after {timeout_s:.0f} s.")
+        time.sleep(_POLL_S)
 
 
-def _go_back(pointer: Pointer, before: Move) -> None:
-    folder = Path(before.folder) if before.folder is not None else None
-    pointer.move(before.release, folder, "automatic rollback")
+def _has_followed(states: list[WorkerState], server: ServerKey, move: ActiveState, count: int) -> bool:
+    mine = [state for state in states if state.server == server]
+    return len(mine) >= count and all(_is_on(state, move) for state in mine)
+
+
+def _is_on(state: WorkerState, move: ActiveState) -> bool:
+    return state.sequence == move.sequence and state.phase == "serving"
+
+
+def _look_for_failures(store: ActiveStore, move: ActiveState, server: ServerKey, states: list[WorkerState]) -> None:
+    for state in states:
+        if state.server == server and state.sequence == move.sequence and state.phase == "failed":
+            _fail(store, move, f"Worker {state.pid} could not take it: {state.error}", _new_releases(move))
+    killed = at_fault(dead_workers(store.folder), move.sequence, server)
+    if killed is not None:
+        _fail(store, move, f"Worker {killed.pid} died while it took {', '.join(killed.loading)}.", killed.loading)
+
+
+def _new_releases(move: ActiveState) -> tuple[str, ...]:
+    return () if move.promoted is None else (move.promoted,)
+
+
+def _fail(store: ActiveStore, move: ActiveState, why: str, aside: tuple[str, ...] = ()) -> None:
+    """Take the move back, and say so; somebody else may have done it already, or moved on."""
+    undone = store.undo(move.sequence, why, aside)
+    if undone is None:
+        _require_still_active(store, move)
+    active = store.read().state
+    raise ReleaseError(f"{_what(move)} was not taken: {why} Moved back to {active.describe()}.")
+
+
+def _require_still_active(store: ActiveStore, move: ActiveState) -> None:
+    """Raise where the active state is another by now: taken back by a worker, or overtaken by somebody's next move."""
+    state = store.read().state
+    if state.sequence == move.sequence:
+        return
+    later = store.history().states
+    taken_back = next((each for each in later.values() if each.undoes == move.sequence), None)
+    if taken_back is None and state.undoes == move.sequence:
+        taken_back = state
+    if taken_back is not None:
+        raise ReleaseError(f"{_what(move)} was not taken: {taken_back.note} Moved back to {taken_back.describe()}.")
+    raise ReleaseError(
+        f"{_what(move)} was overtaken: {state.reason} number {state.sequence} came after it, and {state.describe()} is "
+        "active now."
+    )
+
+
+def _what(move: ActiveState) -> str:
+    if move.promoted is not None:
+        return f"Release {move.promoted}"
+    return f"The move to {move.describe()}"
+
+
+def _governed(state: ActiveState) -> set[str]:
+    return {api for active in state.runners.values() for api in active.apis}

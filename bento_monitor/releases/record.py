@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ..errors import ReleaseError
+from .record_bounds import BackendName, PrecisionName, check_bounds, require_object, require_shallow
 
-Backend = Literal["torch", "onnxruntime"]
-Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
+Backend = BackendName
+Precision = PrecisionName
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class TensorSpec:
 class OutputForm:
     """The structure that a model's outputs, in the order of their specs, are given back in.
 
-    `type_name` ("module:name") is the class of a named tuple or of a mapping that is no plain dict. `arrays` "inputs"
-    gives back torch tensors for torch tensors and numpy arrays for numpy arrays.
+    `type_name` ("module:name") says that it is a named tuple, or a mapping that is no plain dict; its class is taken
+    from what the running model itself gives, and never imported. `arrays` "inputs" gives back torch tensors for torch
+    tensors and numpy arrays for numpy arrays.
     """
 
     kind: Literal["array", "tuple", "list", "mapping"] = "array"
@@ -70,23 +72,37 @@ class Batching:
 class Release:
     """An immutable record of what is served. Its folder holds `release.json` and, if named, `artifact_file`.
 
-    `runner` and `api` name what the release is for. `artifact_file` is relative to the release's folder, and
-    `artifact_sha256` its hash, checked whenever it is loaded; both are None where the user's own module is run.
+    It takes the place of `runner`'s model in requests to `apis`, whose batching is then `batching`; other APIs that
+    share the runner go on with the service's own model. `model_fingerprint` is that of the model it was made from,
+    which alone it may stand for. `artifact_file` is relative to the release's folder, and `artifact_sha256` its hash,
+    checked whenever it is loaded; both are None where the user's own module is run.
     """
 
     name: str
     service: str
-    api: str
+    apis: tuple[str, ...]
     runner: str
     execution: Execution
     batching: Batching | None
     workers: int | None
     artifact_file: str | None
     artifact_sha256: str | None
+    model_fingerprint: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     output_form: OutputForm = OutputForm()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def renewal(self) -> str:
+        """The command that makes a release like this one of today's model."""
+        command = self.evidence.get("command")
+        apis = "".join(f" --api {api}" for api in self.apis)
+        return (
+            str(command)
+            if command
+            else f"bento-monitor optimize MODULE:{self.service}{apis} --data DATA --metric METRIC"
+        )
 
     def to_json(self) -> str:
         """The record as indented JSON, keys sorted."""
@@ -94,13 +110,16 @@ class Release:
 
     @classmethod
     def from_json(cls, text: str) -> Release:
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, or what a person or an earlier version did.
 
         Raises:
-            ReleaseError: the text is no such record.
+            ReleaseError: the text is no such record, or a value in it is out of bounds.
         """
         try:
             raw = json.loads(text)
+            require_object(raw)
+            require_shallow(raw)
+            raw["apis"] = _names(raw["apis"]) if "apis" in raw else (raw.pop("api"),)
             raw["execution"] = Execution(**raw["execution"])
             raw["batching"] = Batching(**raw["batching"]) if raw["batching"] is not None else None
             for key in ("inputs", "outputs"):
@@ -108,6 +127,22 @@ class Release:
                     TensorSpec(t["name"], t["dtype"], tuple(t["shape"]), tuple(t["example"])) for t in raw[key]
                 )
             raw["output_form"] = OutputForm(**raw["output_form"])
-            return cls(**raw)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ReleaseError(f"This is not a release record: {error!r}.") from error
+            release = cls(**raw)
+            check_bounds(release)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ReleaseError(f"This is not a release record: {_in_short(error)}.", "record") from error
+        return release
+
+
+def _names(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise TypeError(f"apis is {names!r:.60}, not a list of names")
+    return tuple(names)
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    return str(error)[:300].rstrip(".")

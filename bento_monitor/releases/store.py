@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ReleaseError
@@ -11,6 +12,7 @@ from ..settings import bentoml_home
 from .record import Release
 
 RECORD_FILE = "release.json"
+_MAX_RECORD_BYTES = 16 * 2**20
 _MODULE_LABEL = "bento_monitor.service"
 
 
@@ -50,10 +52,13 @@ def read_release(folder: Path) -> Release:
     Raises:
         ReleaseError: there is none, or it is damaged.
     """
+    path = folder / RECORD_FILE
     try:
-        text = (folder / RECORD_FILE).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReleaseError(f"{folder} holds no release ({error.strerror}).") from error
+        if path.stat().st_size > _MAX_RECORD_BYTES:
+            raise ReleaseError(f"{path} has over {_MAX_RECORD_BYTES} bytes: this is not a release record.", "record")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{folder} holds no release ({error}).", "record") from error
     return Release.from_json(text)
 
 
@@ -67,21 +72,37 @@ def verify_artifact(release: Release, folder: Path) -> Path | None:
         return None
     path = (folder / release.artifact_file).resolve()
     if path.parent != folder.resolve() or not path.is_file():
-        raise ReleaseError(f"Release {release.name} names {release.artifact_file!r}, which is not in its folder.")
+        raise ReleaseError(
+            f"Release {release.name} names {release.artifact_file!r}, which is not in its folder.", "artifact"
+        )
     seen = sha256_of(path)
     if seen != release.artifact_sha256:
         raise ReleaseError(
             f"The artifact of release {release.name} has hash {seen[:12]}, the record says "
-            f"{str(release.artifact_sha256)[:12]}: it was changed, so it is not loaded. Optimize again."
+            f"{str(release.artifact_sha256)[:12]}: it was changed, so it is not loaded. Optimize again.",
+            "artifact",
         )
     return path
 
 
-def list_releases(service: str | None = None) -> list[Release]:
-    """The releases in BentoML's model store, the oldest first; of one service, if named."""
-    records = sorted(_models().glob(f"*/*/{RECORD_FILE}"), key=lambda path: path.stat().st_mtime)
-    found = [read_release(path.parent) for path in records]
-    return [release for release in found if service is None or release.service == service]
+@dataclass(frozen=True, slots=True)
+class StoredRelease:
+    """One folder of the model store that holds a record: the record, or what is wrong with it."""
+
+    name: str
+    folder: Path
+    release: Release | None
+    problem: str | None = None
+
+
+def list_releases(service: str | None = None) -> list[StoredRelease]:
+    """The releases in BentoML's model store, the oldest first; of one service, if named.
+
+    One that is damaged is listed with what is wrong with it, whatever its service was.
+    """
+    records = sorted(_models().glob(f"*/*/{RECORD_FILE}"), key=_modified_ns)
+    found = [_read_stored(path.parent) for path in records]
+    return [each for each in found if each.release is None or service in (None, each.release.service)]
 
 
 def find_release(name: str) -> tuple[Release, Path]:
@@ -89,15 +110,37 @@ def find_release(name: str) -> tuple[Release, Path]:
 
     Raises:
         InputError: there is no such release.
-        ReleaseError: its record is damaged.
+        ReleaseError: its record is damaged, or is that of another name.
     """
     model, _, version = name.partition(":")
     folder = _models() / model / version
-    is_inside = folder.resolve().parent.parent == _models().resolve()
+    is_inside = "\0" not in name and folder.resolve().parent.parent == _models().resolve()
     if not version or not is_inside or not (folder / RECORD_FILE).is_file():
-        known = ", ".join(release.name for release in list_releases()) or "none"
+        known = ", ".join(stored.name for stored in list_releases()) or "none"
         raise InputError(f"There is no release {name!r} (stored: {known}): run bento-monitor release list.")
-    return read_release(folder), folder
+    stored = _read_stored(folder)
+    if stored.release is None:
+        raise ReleaseError(f"Release {name} cannot be used: {stored.problem}", "record")
+    return stored.release, folder
+
+
+def _read_stored(folder: Path) -> StoredRelease:
+    name = f"{folder.parent.name}:{folder.name}"
+    try:
+        release = read_release(folder)
+    except ReleaseError as error:
+        return StoredRelease(name, folder, None, str(error))
+    if release.name != name:
+        problem = f"Its record says that it is {release.name}: a copy, or renamed by hand. Optimize again."
+        return StoredRelease(name, folder, None, problem)
+    return StoredRelease(name, folder, release)
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # it was deleted in this moment
+        return 0
 
 
 def _models() -> Path:

@@ -1,67 +1,107 @@
-"""What each worker says of itself: a small file a worker, read by `promote` and `status`."""
+"""What each worker says of itself: a small file a worker, read by `promote`, `status` and the workers that come after
+it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..files import write_atomic
 from ..liveness import is_alive
 
 WorkerPhase = Literal["serving", "loading", "probation", "failed"]
+ServerKey = tuple[int, str]
+"""A server: the process id of its supervisor, and its identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One worker: which move of the pointer it has followed, and what it serves.
+    """One worker: which move it has followed, and what each of its runners serves.
 
-    `release` None means the service's own model. In "probation" it serves a new release, and watches it for failures.
-    `error` says why the move of `sequence` could not be followed; the worker then goes on with what it served before.
+    In `serves` None is the service's own model. In "probation" it serves a new release, and watches it for failures.
+    `loading` are the releases that it is building, or has just begun to serve: if it dies of it, they are at fault.
+    `error` says why the move of `sequence` could not be followed, and `reason` the kind of that in a word; the worker
+    then serves what `serves` says. `fingerprints` are those of the service's own models, as far as they are known.
     `swap_ms` is the time from seeing the move to serving it.
     """
 
     pid: int
+    identity: str
     server_pid: int
-    started_at_s: float
+    server_identity: str
     sequence: int
-    release: str | None
     phase: WorkerPhase
+    serves: Mapping[str, str | None] = field(default_factory=dict)
+    loading: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    reason: str | None = None
     swap_ms: float | None = None
 
+    @property
+    def server(self) -> ServerKey:
+        """The server that it belongs to."""
+        return self.server_pid, self.server_identity
 
-def _state_path(service_folder: Path, pid: int) -> Path:
-    return service_folder / "workers" / f"{pid}.json"
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        return is_alive(self.pid, self.identity)
+
+
+def is_server_alive(server: ServerKey) -> bool:
+    """Whether a server's supervisor is there."""
+    return is_alive(*server)
 
 
 def write_worker_state(service_folder: Path, state: WorkerState) -> None:
-    """Write a worker's state whole."""
-    write_atomic(_state_path(service_folder, state.pid), json.dumps(asdict(state)) + "\n")
+    """Write a worker's state whole.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    write_atomic(_state_path(service_folder, state), json.dumps(asdict(state)) + "\n")
 
 
-def remove_worker_state(service_folder: Path, pid: int) -> None:
-    """Forget a worker that stops."""
-    _state_path(service_folder, pid).unlink(missing_ok=True)
+def remove_worker_state(service_folder: Path, state: WorkerState) -> None:
+    """Forget a worker that has stopped."""
+    with suppress(OSError):
+        _state_path(service_folder, state).unlink(missing_ok=True)
+
+
+def is_written(service_folder: Path, state: WorkerState) -> bool:
+    """Whether the file of a worker's state is there."""
+    return _state_path(service_folder, state).exists()
 
 
 def live_workers(service_folder: Path) -> list[WorkerState]:
-    """The states of the workers that are alive; files of those that were killed are removed."""
-    alive: list[WorkerState] = []
+    """The states of the workers that are alive."""
+    return [state for state in _read_all(service_folder) if state.is_alive]
+
+
+def dead_workers(service_folder: Path) -> list[WorkerState]:
+    """What workers that were killed have left; one that stops in order leaves nothing."""
+    return [state for state in _read_all(service_folder) if not state.is_alive]
+
+
+def worker_counts(service_folder: Path) -> dict[ServerKey, int]:
+    """How many live workers each running server of the service has."""
+    return dict(Counter(state.server for state in live_workers(service_folder)))
+
+
+def _read_all(service_folder: Path) -> Iterator[WorkerState]:
     for path in sorted((service_folder / "workers").glob("[0-9]*.json")):
-        try:
-            state = WorkerState(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        if is_alive(state.pid, state.started_at_s):
-            alive.append(state)
-        else:
-            path.unlink(missing_ok=True)
-    return alive
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            yield WorkerState(**{**raw, "loading": tuple(raw["loading"])})
 
 
-def worker_counts(service_folder: Path) -> dict[int, int]:
-    """How many live workers each running server of the service has, by the server's process id."""
-    return dict(Counter(state.server_pid for state in live_workers(service_folder)))
+def _state_path(service_folder: Path, state: WorkerState) -> Path:
+    # With its identity, since in a container a worker and the one that takes its place may have one id.
+    return service_folder / "workers" / f"{state.pid}-{state.identity}.json"

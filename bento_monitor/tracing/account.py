@@ -26,11 +26,13 @@ _TEMPORARY_KEPT_S = 60.0
 class Account:
     """One process's account, all of one moment.
 
-    `capacity` is how many finished requests and batches it may hold that are not exported yet.
+    `identity` is the process's, by `liveness`. `capacity` is how many finished requests and batches it may hold that
+    are not exported yet.
     """
 
     service: str
     pid: int
+    identity: str
     started_at_s: float
     written_at_s: float
     is_stopped: bool
@@ -65,7 +67,7 @@ def write_account(home: Path, account: Account) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    name = f"{account.service}-{account.pid}-{round(account.started_at_s * 1e3)}.json"
+    name = f"{account.service}-{account.pid}-{account.identity}.json"
     write_atomic(_folder(home) / name, json.dumps(asdict(account)) + "\n", is_durable=False)
 
 
@@ -102,7 +104,7 @@ def _read_all(home: Path) -> Iterator[tuple[Path, ProcessAccount]]:
 
 
 def _judge(path: Path, account: Account) -> ProcessAccount:
-    if not account.is_stopped and is_alive(account.pid, account.started_at_s):
+    if not account.is_stopped and is_alive(account.pid, account.identity):
         return ProcessAccount(account, "running", 0)
     # It may have stopped in order since the file was read.
     account = _read(path) or account

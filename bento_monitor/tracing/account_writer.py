@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..liveness import process_started_at_s
+from ..liveness import process_identity
 from ..sparse_log import OutageLog
 from .account import Account, remove_old_accounts, write_account
 from .stats import PipelineStats
@@ -51,14 +51,16 @@ class AccountWriter:
 
     def _run(self, read: Callable[[], PipelineStats], capacity: int) -> None:
         pid = os.getpid()
-        started_at_s = process_started_at_s(pid)
+        identity, started_at_s = process_identity(pid), time.time()
         written: tuple[PipelineStats, bool] | None = None
         is_stopped = False
         while not is_stopped:
             is_stopped = self._stop.wait(0.0 if written is None else _INTERVAL_S)
             latest = read(), is_stopped
             if latest != written:
-                account = Account(self._service, pid, started_at_s, time.time(), is_stopped, capacity, latest[0])
+                account = Account(
+                    self._service, pid, identity, started_at_s, time.time(), is_stopped, capacity, latest[0]
+                )
                 self._write(account, is_first=written is None)
                 written = latest
 

@@ -27,7 +27,8 @@ class ModelCall:
     """One call of a model by a runner, in monotonic nanoseconds.
 
     `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
-    `clock` is that of the GPU it ran on, if any; it may still run when the call has ended.
+    `release` is what ran, "own" where it was the user's own model; `fallback` says why that ran where a release is
+    active. `clock` is that of the GPU it ran on, if any; it may still run when the call has ended.
     """
 
     started_ns: int
@@ -39,6 +40,7 @@ class ModelCall:
     rows: int
     span_id: int = 0
     error_type: str | None = None
+    fallback: str | None = None
     clock: DeviceClock | None = None
 
     def gpu_ns(self) -> int | None:

@@ -91,8 +91,13 @@ def _model_parts(span: SpanRecord) -> list[str]:
     get = span.attributes.get
     execution = (get(names.RUNNER_BACKEND), get(names.RUNNER_PRECISION))
     parts = [f"{get(names.RUNNER_NAME)} on {' '.join(each for each in execution if each is not None)}"]
-    if get(names.RUNNER_RELEASE) is not None:
-        parts.append(f"release {get(names.RUNNER_RELEASE)}")
+    release = get(names.RUNNER_RELEASE)
+    if release == names.OWN_MODEL:
+        parts.append("own model")
+    elif release is not None:
+        parts.append(f"release {release}")
+    if get(names.RUNNER_FALLBACK) is not None:
+        parts.append(f"in a release's place ({get(names.RUNNER_FALLBACK)})")
     if get(names.BATCH_ROWS) is not None:
         parts.append(_counted(get(names.BATCH_ROWS), "row"))
     return parts

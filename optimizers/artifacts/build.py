@@ -72,7 +72,7 @@ def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cach
 
 
 def _export_with(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
-    key = spec.key(interface.fingerprint)
+    key = spec.key(interface.source)
     was_cached = cache.get(key) is not None
     try:
         path = cache.get_or_build(key, lambda target: host.export(target, spec.exporter, opset=spec.opset))

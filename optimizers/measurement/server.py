@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento_monitor.releases.pointer import Pointer
+from bento_monitor.errors import ReleaseError
+from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.record import Release
 from bento_monitor.releases.store import write_release
+from bento_monitor.releases.worker_state import live_workers
 from bento_monitor.serving.process import ServerProcess, start_servers
 from bento_monitor.serving.spec import ServerSpec
+
+from ..errors import StudyInputError
 
 # A trial is traced as in production, but into a store of its own: no collector of the user's gets its load.
 _OWN_STORE = dict.fromkeys(
@@ -40,7 +44,7 @@ class TrialServer:
         self.port = process.port
         self._process = process
         self._folder = folder
-        self._pointer = Pointer(_home(folder), choice.service)
+        self._store = ActiveStore(_home(folder), choice.service)
 
     def cpu_seconds(self) -> float:
         """CPU time of all of its processes until now."""
@@ -51,10 +55,24 @@ class TrialServer:
 
         Raises:
             ReleaseError: a worker cannot.
+            StudyInputError: the server has loaded another model than the one that the release was made from.
         """
         folder = self._folder / "releases" / f"{release.name.replace(':', '-')}-{time.monotonic_ns()}"
         write_release(release, artifact, folder)
-        promote(self._pointer, release, folder, timeout_s=120.0)
+        try:
+            promote(self._store, release, folder, timeout_s=120.0)
+        except ReleaseError as error:
+            self._require_same_model(release, error)
+            raise
+
+    def _require_same_model(self, release: Release, error: ReleaseError) -> None:
+        for worker in live_workers(self._store.folder):
+            found = worker.fingerprints.get(release.runner)
+            if found is not None and found != release.model_fingerprint:
+                raise StudyInputError(
+                    f"The runner {release.runner} wraps another model each time that the service is loaded: give it "
+                    "weights from a file, or set a seed before they are drawn."
+                ) from error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from bento_monitor.loadgen import summarize
 from bento_monitor.releases.record import Batching, Execution
 
 from ..candidate import Candidate
+from ..errors import StudyInputError
 from ..measurement.load import StudyLoad, block_rate_rps, latency_percentile_ms, measure
 from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
@@ -99,6 +100,8 @@ class ServedStage:
             reference = self._bench.answers_in(candidate.execution)
             result = measure(self._load, server.port, reference, _MEASURE_S, _WARMUP_S)
             summary = summarize(result)
+        except StudyInputError:
+            raise
         except BentoMonitorError as error:
             return TrialOutcome(rps=0.0, p99_ms=0.0, failed=1, violation=1.0, error=str(error))
         slo = self._spec.slo

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import ApiDescription, ServiceDescription
-from bento_monitor.releases.pointer import Pointer
+from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import load_settings
 
@@ -64,5 +64,5 @@ def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescrip
 
 
 def _current_workers(description: ServiceDescription) -> int:
-    running = worker_counts(Pointer(load_settings().home, description.service).folder)
+    running = worker_counts(ActiveStore(load_settings().home, description.service).folder)
     return max(running.values(), default=description.workers)

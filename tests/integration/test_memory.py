@@ -17,10 +17,11 @@ from waiting import wait_until
 
 from bento_monitor.files import sha256_of
 from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.releases.pointer import Pointer
+from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
 from bento_monitor.releases.store import write_release
+from bento_monitor.releases.worker_state import live_workers
 from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
 
@@ -95,7 +96,7 @@ def test_cycles_of_100_kb_left_by_each_of_100_000_requests_stay_within_200_mib(m
     assert highest_mib - before_mib < 200
 
 
-def released(name: str, folder: Path) -> tuple[Release, Path]:
+def released(name: str, folder: Path, fingerprint: str) -> tuple[Release, Path]:
     """A release whose weights are large beside everything else that a swap needs."""
     hidden = WEIGHTS_MIB * 2**20 // 4 // 4 // 2
     weights = [np.ones((4, hidden), np.float32), np.ones((hidden, 4), np.float32)]
@@ -115,13 +116,14 @@ def released(name: str, folder: Path) -> tuple[Release, Path]:
     release = Release(
         name=f"memory-release:{name}",
         service="Memory",
-        api="tie",
+        apis=("tie",),
         runner="model",
         execution=Execution("onnxruntime", "fp32", 1),
         batching=None,
         workers=None,
         artifact_file="model.onnx",
         artifact_sha256=sha256_of(artifact),
+        model_fingerprint=fingerprint,
         inputs=(TensorSpec("input", "float32", (None, 4), (1, 4)),),
         outputs=(TensorSpec("y", "float32", (None, 4), (1, 4)),),
         output_form=OutputForm(),
@@ -130,12 +132,14 @@ def released(name: str, folder: Path) -> tuple[Release, Path]:
 
 
 def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: Memory, tmp_path: Path) -> None:
-    pointer = Pointer(memory.home / "monitor", "Memory")
-    releases = [released(name, tmp_path) for name in ("a", "b")]
+    store = ActiveStore(memory.home / "monitor", "Memory")
+    wait_until(lambda: [worker.fingerprints for worker in live_workers(store.folder)] != [{}])
+    (worker,) = live_workers(store.folder)
+    releases = [released(name, tmp_path, worker.fingerprints["model"]) for name in ("a", "b")]
     after_ten_mib = 0.0
     for swap in range(SWAPS):
         release, folder = releases[swap % 2]
-        promote(pointer, release, folder)
+        promote(store, release, folder)
         assert memory.ask("tie") == {"release": release.name}
         if swap == 9:
             time.sleep(1)  # several of the moments at which an idle worker collects

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bento_monitor.cli import main
-from bento_monitor.liveness import process_started_at_s
+from bento_monitor.liveness import process_identity
 from bento_monitor.tracing.account import Account, write_account
 from bento_monitor.tracing.stats import ExporterStats, PipelineStats
 
@@ -24,8 +24,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(home: Path, stats: PipelineStats, *, is_alive: bool = True, service: str = "demo") -> None:
-    started_at_s = process_started_at_s(os.getpid()) if is_alive else 1.0
-    write_account(home, Account(service, os.getpid(), started_at_s, 5.0, False, 100, stats))
+    identity = process_identity(os.getpid()) if is_alive else "gone"
+    write_account(home, Account(service, os.getpid(), identity, 1.0, 5.0, False, 100, stats))
 
 
 def run(*arguments: str) -> tuple[int, str]:

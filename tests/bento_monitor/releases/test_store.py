@@ -18,12 +18,12 @@ from pathlib import Path
 import bentoml
 from bento_monitor.releases.record import Execution, Release
 from bento_monitor.releases.store import save_release
-release = Release("svc-release:1-abc", "Svc", "embed", "model", Execution("torch", "fp32", 2), None, 1, None, None)
+release = Release("svc-release:1-abc", "Svc", ("embed",), "model", Execution("torch", "fp32", 2), None, 1, None, None)
 folder = save_release(release, None)
 assert folder == Path(bentoml.models.get("svc-release:1-abc").path), folder
 print(folder)
 """
-RELEASE = Release("svc-release:1-abc", "Svc", "embed", "model", Execution("torch", "fp32", 2), None, 1, None, None)
+RELEASE = Release("svc-release:1-abc", "Svc", ("embed",), "model", Execution("torch", "fp32", 2), None, 1, None, None)
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_a_saved_release_is_found_where_bentoml_put_it(home: Path) -> None:
     release, folder = find_release("svc-release:1-abc")
     assert release == RELEASE
     assert folder.resolve() == Path(done.stdout.strip()).resolve()
-    assert list_releases() == [RELEASE]
-    assert list_releases("Svc") == [RELEASE]
+    assert [stored.release for stored in list_releases()] == [RELEASE]
+    assert [stored.release for stored in list_releases("Svc")] == [RELEASE]
     assert list_releases("Other") == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bento_monitor.liveness import process_started_at_s
+from bento_monitor.liveness import process_identity
 from bento_monitor.tracing.account import Account, read_accounts, remove_old_accounts, write_account
 from bento_monitor.tracing.account_writer import AccountWriter
 from bento_monitor.tracing.pipeline import Pipeline
@@ -24,8 +24,8 @@ WAIT_S = 20.0
 STATS = PipelineStats(12, 9, 1, 2, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),), most_spans=6)
 
 
-def account(pid: int = 1, *, started_at_s: float = 1000.0, is_stopped: bool = False) -> Account:
-    return Account("demo", pid, started_at_s, time.time(), is_stopped, capacity=20, stats=STATS)
+def account(pid: int = 1, *, identity: str = "gone", started_at_s: float = 1000.0, is_stopped: bool = False) -> Account:
+    return Account("demo", pid, identity, started_at_s, time.time(), is_stopped, capacity=20, stats=STATS)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def wait_for(home: Path, submitted: int) -> Account:
 
 
 def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> None:
-    mine = account(os.getpid(), started_at_s=process_started_at_s(os.getpid()))
+    mine = account(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
     write_account(tmp_path, mine)
     (found,) = read_accounts(tmp_path)
     assert (found.account, found.state, found.lost_at_most) == (mine, "running", 0)
@@ -82,9 +82,9 @@ def test_a_torn_or_foreign_file_is_passed_over(tmp_path: Path, ended_pid: int) -
 def test_of_processes_that_have_ended_the_latest_are_kept(tmp_path: Path) -> None:
     now_s = time.time()
     for age in range(40):
-        write_account(tmp_path, replace(account(started_at_s=age + 1.0), written_at_s=now_s - age))
-    write_account(tmp_path, replace(account(started_at_s=100.0), written_at_s=now_s - 30 * 86400))
-    mine = account(os.getpid(), started_at_s=process_started_at_s(os.getpid()))
+        write_account(tmp_path, replace(account(identity=str(age), started_at_s=age + 1.0), written_at_s=now_s - age))
+    write_account(tmp_path, replace(account(identity="old", started_at_s=100.0), written_at_s=now_s - 30 * 86400))
+    mine = account(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
     write_account(tmp_path, replace(mine, written_at_s=1.0))
     left_over = tmp_path / "accounts" / ".demo-1-1.json.aa.tmp"
     left_over.touch()

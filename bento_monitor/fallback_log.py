@@ -1,0 +1,35 @@
+"""Calls that the user's own model ran where a release was active: counted by reason, and said once a minute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+
+from .backends._base import FallbackReason
+from .sparse_log import SparseLog
+
+_LOGGER = logging.getLogger("bento_monitor")
+_INTERVAL_S = 60.0
+
+
+class FallbackLog:
+    """Of one runner; several threads may note at once."""
+
+    def __init__(self, runner: str) -> None:
+        self._counts: Counter[tuple[str, FallbackReason]] = Counter()
+        self._log = SparseLog(
+            _LOGGER, f"Runner {runner}: %d call(s) were run by the service's own model: %s.", _INTERVAL_S
+        )
+        self._lock = threading.Lock()
+
+    def note(self, release: str, reason: FallbackReason, why: str) -> None:
+        """One more call that `release` did not answer."""
+        with self._lock:
+            self._counts[release, reason] += 1
+            self._log.note(f"{release} did not take it ({reason}: {why})")
+
+    def totals(self) -> dict[tuple[str, FallbackReason], int]:
+        """How many there were, by release and reason."""
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,133 @@
+"""The fingerprint of the model that a `MonitoredRunner` wraps: which weights, graph and code it has."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from threading import Lock
+from typing import Any, Protocol
+
+from ..backends.own import OwnModel, OwnOnnxFile
+from ..errors import BentoMonitorError, ReleaseError
+from .modules import modules_of, write_tensors
+from .onnx_file import OnnxFileDigest
+from .plain import frame
+from .rules import rules
+from .tensor_bytes import as_plain_tensors
+from .tree_state import TreeState
+from .walk import Walk
+
+_FORMAT = "v1"
+
+
+class _Subject(Protocol):
+    def digest(self) -> bytes: ...
+    def is_stale(self) -> bool: ...
+    def renew(self) -> None: ...
+
+
+class ModelFingerprint:
+    """The fingerprint of a model: the same in every process that loads it, another for other weights, graph or code.
+
+    Plain attributes, code and hooks are looked at when this is made, which takes milliseconds and raises nothing: later
+    an attribute may be a cache that calls have filled. Weights and files are hashed at the first `value()`.
+    """
+
+    def __init__(self, own: OwnModel) -> None:
+        self._lock = Lock()
+        self._value: str | None = None
+        self._subject: _Subject = OnnxFileDigest(own.path) if isinstance(own, OwnOnnxFile) else _ModuleDigest(own.model)
+
+    def value(self) -> str:
+        """`v1:` and 64 hexadecimal digits. The first call hashes every byte of the model; its result is kept.
+
+        Raises:
+            ReleaseError: a weight has no values yet, a file cannot be read or was changed since it was loaded.
+        """
+        with self._lock:
+            if self._value is None:
+                self._value = f"{_FORMAT}:{self._subject.digest().hex()}"
+            return self._value
+
+    def is_stale(self) -> bool:
+        """Whether the model has changed since `value()` hashed it; False before that. It hashes nothing.
+
+        Seen are replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`.
+        """
+        return self._value is not None and self._subject.is_stale()
+
+    def renew(self) -> None:
+        """Let the next `value()` hash the tensors again.
+
+        Attributes and code stay as they were loaded, unless a submodule was replaced or `training` has changed.
+        """
+        with self._lock:
+            self._value = None
+            self._subject.renew()
+
+
+class _ModuleDigest:
+    """The digest of a torch module: its structure as it was loaded, and its tensors as they are when hashed."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._state: TreeState | None = None
+        self._look()
+
+    def digest(self) -> bytes:
+        """Hash the tensors."""
+        try:
+            with as_plain_tensors():
+                return self._digest()
+        except BentoMonitorError:
+            raise
+        except Exception as error:
+            raise ReleaseError(
+                f"The model cannot be fingerprinted: a part of it cannot be read ({type(error).__name__}: {error}). "
+                "Keep what cannot be read, or is nested without end, outside of the model."
+            ) from error
+
+    def is_stale(self) -> bool:
+        """Whether modules or tensors are others than those that were hashed."""
+        if self._state is None:
+            return False
+        with as_plain_tensors():
+            return not self._state.is_same()
+
+    def renew(self) -> None:
+        """Forget which tensors were hashed."""
+        self._state = None
+
+    def _digest(self) -> bytes:
+        if self._loaded is None or not self._loaded.has_same_tree():
+            self._look()
+        if self._failure is not None:
+            raise self._failure
+        state = TreeState(self._root)  # before hashing: what is written meanwhile is then seen as stale
+        tensors = Walk(rules())
+        write_tensors(tensors, self._root)
+        digest = hashlib.sha256(frame(b"runtime", _runtime().encode()))
+        digest.update(self._structure.finish())
+        digest.update(tensors.finish())
+        self._state = state
+        return digest.digest()
+
+    def _look(self) -> None:
+        """Walk over classes, attributes, code and hooks; a failure is kept for `digest`, since loading must go on."""
+        self._failure: Exception | None = None
+        self._loaded: TreeState | None = None
+        try:
+            with as_plain_tensors():
+                self._structure = Walk(rules(), (id(module) for _, module in modules_of(self._root)))
+                self._structure.value(self._root, "the model")
+                self._structure.structure()
+                self._loaded = TreeState(self._root)
+        except Exception as error:
+            self._failure = error
+
+
+def _runtime() -> str:
+    """What stands for code that is taken by name: bytecode is of a Python version, torch's modules of torch's."""
+    torch = sys.modules.get("torch")
+    version = "" if torch is None else str(torch.__version__).partition("+")[0]
+    return f"python {sys.version_info.major}.{sys.version_info.minor} torch {version}"

@@ -1,0 +1,70 @@
+"""The names of the files that an ONNX file keeps tensors in, wherever a tensor may be.
+
+The file is read in place rather than with the package onnx, which would hold it in memory twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .protobuf_fields import Message, NotProtobufError
+
+# Message -> number of a field -> the message that it holds. Source: onnx.proto of onnx 1.23.
+_HOLDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
+_KEY, _VALUE = 1, 2
+
+
+def read_external_names(path: Path) -> list[str]:
+    """The names, each once, relative to the file's folder; none where the file is no protobuf, as `.ort` is.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(descriptor).st_size
+        model = Message(lambda offset, length: os.pread(descriptor, length, offset), 0, size)
+        return sorted({name for name in _names(model) if name})
+    except NotProtobufError:
+        return []
+    finally:
+        os.close(descriptor)
+
+
+def _names(model: Message) -> Iterator[str]:
+    pending = [("model", model)]
+    while pending:
+        kind, message = pending.pop()
+        if kind == "tensor":
+            yield _location(message)
+            continue
+        holds = _HOLDS[kind]
+        pending += [
+            (holds[number], message.inner(start, end)) for number, start, end, _ in message.fields() if number in holds
+        ]
+
+
+def _location(tensor: Message) -> str:
+    """The file that a tensor's values are in; empty where they are in the tensor."""
+    location = ""
+    is_external = False
+    for number, start, end, value in tensor.fields():
+        if number == _EXTERNAL_DATA:
+            entry = tensor.inner(start, end)
+            texts = {field: entry.text(first, last) for field, first, last, _ in entry.fields()}
+            if texts.get(_KEY) == "location":
+                location = texts.get(_VALUE, "")
+        elif number == _DATA_LOCATION:
+            is_external = value == _EXTERNAL
+    return location if is_external else ""

@@ -1,0 +1,117 @@
+"""What a worker has loaded of an active state: the releases that are ready to run, and why others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import BentoMonitorError, ReleaseError
+from .active_state import ActiveRelease, ActiveState, batching_of
+from .record import Batching, Release
+from .store import read_release
+
+# What may come back by itself; another model does not become this one.
+_WORTH_A_RETRY = frozenset({"load", "artifact", "record"})
+
+
+class ServedModels(Protocol):
+    """The runners of a worker, as an agent needs them."""
+
+    def names(self) -> list[str]:
+        """The names of the runners."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each runner's own model; those that have none are left out."""
+
+    def prepare(self, runner: str, release: Release, folder: Path) -> Any:
+        """Build a release beside what runs, and warm it up; raises ReleaseError if this worker may not serve it."""
+
+    def serve(self, prepared: Mapping[str, Any], batching: Mapping[str, Batching]) -> None:
+        """Run these from the next call on; runners and APIs that are not named have the service's own."""
+
+    def failures(self) -> int:
+        """How many calls releases have failed so far that the service's own model answered."""
+
+    def has_changed(self) -> bool:
+        """Whether an own model has other weights than when its fingerprint was taken; cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a release is not served, and the kind of that in a word."""
+
+    release: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """By runner: the release that is active in it and the model that was built for it, or why there is none."""
+
+    prepared: Mapping[str, tuple[ActiveRelease, Any]] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+
+    def has(self, runner: str, active: ActiveRelease) -> bool:
+        """Whether just this is ready."""
+        known = self.prepared.get(runner)
+        return known is not None and known[0] == active
+
+    def missing(self, state: ActiveState) -> tuple[str, ...]:
+        """The releases of a state that are not ready."""
+        return tuple(active.release for runner, active in state.runners.items() if not self.has(runner, active))
+
+    def without(self, runners: set[str]) -> Loaded:
+        """The same, but for these runners."""
+        return Loaded(
+            {runner: found for runner, found in self.prepared.items() if runner not in runners}, self.refusals
+        )
+
+    @property
+    def releases(self) -> dict[str, str]:
+        """The name of the release that is ready for each runner."""
+        return {runner: active.release for runner, (active, _) in self.prepared.items()}
+
+    @property
+    def first_refusal(self) -> Refusal | None:
+        """One that stands for all, if there is any."""
+        return next(iter(self.refusals.values()), None)
+
+    @property
+    def is_worth_a_retry(self) -> bool:
+        """Whether something that was refused may come back by itself."""
+        return any(refusal.reason in _WORTH_A_RETRY for refusal in self.refusals.values())
+
+    def serve(self, models: ServedModels) -> None:
+        """Run all that is ready; the batching of an API is that of the releases that are."""
+        batching = batching_of({runner: active for runner, (active, _) in self.prepared.items()})
+        models.serve({runner: model for runner, (_, model) in self.prepared.items()}, batching)
+
+
+NOTHING = Loaded()
+
+
+def load(state: ActiveState, models: ServedModels, before: Loaded) -> Loaded:
+    """Build every release of a state that is not in `before` yet; what one of them raises is a refusal of it alone."""
+    prepared: dict[str, tuple[ActiveRelease, Any]] = {}
+    refusals: dict[str, Refusal] = {}
+    for runner, active in state.runners.items():
+        if before.has(runner, active):
+            prepared[runner] = before.prepared[runner]
+            continue
+        try:
+            prepared[runner] = (active, models.prepare(runner, _record(active), Path(active.folder)))
+        except Exception as error:  # whatever a model's loading raises, what runs goes on
+            reason = error.reason if isinstance(error, ReleaseError) else "load"
+            message = str(error) if isinstance(error, BentoMonitorError) else f"{type(error).__name__}: {error}"
+            refusals[runner] = Refusal(active.release, message, reason)
+    return Loaded(prepared, refusals)
+
+
+def _record(active: ActiveRelease) -> Release:
+    release = read_release(Path(active.folder))
+    if release.name != active.release:
+        raise ReleaseError(f"{active.folder} holds {release.name}, and {active.release} is active.", "record")
+    return release

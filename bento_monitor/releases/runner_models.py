@@ -1,0 +1,128 @@
+"""The runners of a worker as its agent needs them: which release fits which, and how all of them are swapped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import ReleaseError
+from ..runner import MonitoredRunner, PreparedModel, runners
+from .record import Batching, Release
+
+_LOGGER = logging.getLogger("bento_monitor")
+Configure = Callable[[Mapping[str, Batching]], None]
+
+
+class RunnerModels:
+    """The runners of this process, and the batching of its APIs."""
+
+    def __init__(self, apis: Iterable[str], configure: Configure, after_swap: Callable[[], None]) -> None:
+        """Make it; runners are found when they are needed.
+
+        Args:
+            apis: all APIs of the service.
+            configure: gives each API its batching, the service's own where it is not named.
+            after_swap: called when other models run than before.
+        """
+        self._apis = frozenset(apis)
+        self._configure = configure
+        self._after_swap = after_swap
+        self._unseen: dict[str, str] = {}
+        self._swapped: dict[str, PreparedModel] = {}
+
+    def note_structures(self) -> None:
+        """Read what calls may change of the models, before the first call."""
+        for runner in runners().values():
+            _ = runner.fingerprint
+
+    def names(self) -> list[str]:
+        """The names of the runners."""
+        return sorted(runners())
+
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each runner's own model; those that have none are left out, and said once."""
+        found = {}
+        for name, runner in sorted(runners().items()):
+            try:
+                found[name] = _fingerprint_of(runner)
+            except ReleaseError as error:
+                if self._unseen.get(name) != str(error):
+                    self._unseen[name] = str(error)
+                    _LOGGER.warning("Runner %s can have no release: %s", name, error)
+        return found
+
+    def prepare(self, name: str, release: Release, folder: Path) -> PreparedModel:
+        """Build and warm up a release for a runner, if it was made from the model that the runner wraps.
+
+        Raises:
+            ReleaseError: the service has no such runner, its model is another, or the release does not run.
+        """
+        runner = runners().get(name)
+        if runner is None:
+            known = ", ".join(self.names()) or "none"
+            raise ReleaseError(f"The service has no runner {name!r} (it has: {known}).", "runner")
+        _require_same_model(runner, release)
+        unknown = set(release.apis) - self._apis
+        if unknown and self._apis:
+            raise ReleaseError(
+                f"Release {release.name} is for {sorted(unknown)}, which the service does not have.", "api"
+            )
+        apis: set[str | None] = set(release.apis)
+        if self._apis <= apis:
+            apis.add(None)  # whatever calls the model, it is for an API that the release governs
+        return replace(runner.prepare(release, folder), apis=frozenset(apis))
+
+    def serve(self, prepared: Mapping[str, PreparedModel], batching: Mapping[str, Batching]) -> None:
+        """Run these from the next call on; runners and APIs that are not named have the service's own."""
+        for name, runner in runners().items():
+            model = prepared.get(name)
+            if model is None:
+                runner.reset()
+            else:
+                runner.take_over(model)
+        self._configure(batching)
+        if self._swapped != dict(prepared):
+            self._swapped = dict(prepared)
+            self._after_swap()
+
+    def failures(self) -> int:
+        """How many calls releases have failed so far that the service's own model answered."""
+        return sum(runner.release_failures for runner in runners().values())
+
+    def has_changed(self) -> bool:
+        """Whether an own model has other weights than when its fingerprint was taken."""
+        return any(runner.fingerprint.is_stale() for runner in runners().values())
+
+
+def _fingerprint_of(runner: MonitoredRunner) -> str:
+    fingerprint = runner.fingerprint
+    if fingerprint.is_stale():
+        fingerprint.renew()
+    return fingerprint.value()
+
+
+def _require_same_model(runner: MonitoredRunner, release: Release) -> None:
+    wanted = release.model_fingerprint
+    if wanted is None:
+        raise ReleaseError(
+            f"Release {release.name} does not say which model it was made from, so it is not served: make it anew with "
+            f"{release.renewal}",
+            "fingerprint",
+        )
+    try:
+        found = _fingerprint_of(runner)
+    except ReleaseError as error:
+        raise ReleaseError(str(error), "unseen") from error
+    if found != wanted:
+        raise ReleaseError(
+            f"Release {release.name} was made from another model than runner {runner.name} has (fingerprint "
+            f"{_short(wanted)}, here {_short(found)}): its weights, code or attributes have changed, or the version "
+            f"of Python or torch. Make a release of this one with {release.renewal}",
+            "model",
+        )
+
+
+def _short(fingerprint: str) -> str:
+    return fingerprint.partition(":")[2][:12]

@@ -1,0 +1,169 @@
+"""The active state is one whole value: however it was reached, every worker serves the same of it.
+
+Seen before: with A in one runner and B in another, rollback left B running while `status` showed A; a worker that
+started later differed from one that had run on; a release without batching kept its predecessor's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from releasing import SERVICE, FakeModels, make_release, worker
+
+from bento_monitor.errors import InputError, ReleaseError
+from bento_monitor.releases.active_state import promoted
+from bento_monitor.releases.active_store import ActiveStore
+from bento_monitor.releases.promotion import promote, promote_own, rollback
+from bento_monitor.releases.record import Batching
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ActiveStore:
+    return ActiveStore(tmp_path / "home", SERVICE)
+
+
+def served_by_a_new_worker(store: ActiveStore, *runners: str) -> tuple[dict[str, str], dict[str, Batching]]:
+    with worker(store, FakeModels(*runners)) as models:
+        return models.served, models.batching
+
+
+def test_rollback_with_two_runners_takes_back_the_last_move_and_nothing_else(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    with worker(store, FakeModels("embed", "rerank")) as models:
+        promote(store, *make_release(tmp_path, "a", runner="embed"))
+        promote(store, *make_release(tmp_path, "b", runner="rerank"))
+        assert models.served == {"embed": "svc-release:a", "rerank": "svc-release:b"}
+        rollback(store)
+        assert models.served == {"embed": "svc-release:a"}
+        assert store.read().state.releases == models.served
+        assert served_by_a_new_worker(store, "embed", "rerank") == (models.served, models.batching)
+
+
+def test_a_release_without_batching_does_not_keep_its_predecessor_s(store: ActiveStore, tmp_path: Path) -> None:
+    with worker(store) as models:
+        promote(store, *make_release(tmp_path, "1", batching=Batching(32, 5.0)))
+        assert models.batching == {"embed": Batching(32, 5.0)}
+        promote(store, *make_release(tmp_path, "2", batching=None))
+        assert models.batching == {}
+        assert served_by_a_new_worker(store) == (models.served, {})
+
+
+def test_a_release_of_another_runner_without_batching_leaves_the_api_s_batching(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    with worker(store, FakeModels("embed", "rerank")) as models:
+        promote(store, *make_release(tmp_path, "1", runner="embed", batching=Batching(16, 1.0)))
+        promote(store, *make_release(tmp_path, "2", runner="rerank", batching=Batching(8, 2.0)))
+        assert models.batching == {"embed": Batching(8, 2.0)}
+        promote(store, *make_release(tmp_path, "3", runner="rerank", batching=None))
+        assert models.batching == {"embed": Batching(16, 1.0)}
+        promote_own(store, "embed")
+        assert models.batching == {}
+
+
+def test_a_release_in_place_of_another_says_which_apis_no_release_governs_any_more(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    with worker(store) as models:
+        promote(store, *make_release(tmp_path, "1", apis=("embed", "search")))
+        result = promote(store, *make_release(tmp_path, "2", apis=("embed",)))
+        assert result.released_apis == ("search",)
+        assert models.batching == {"embed": Batching(32, 5.0)}
+
+
+def test_rollback_never_leads_to_a_release_that_failed(store: ActiveStore, tmp_path: Path) -> None:
+    bad = make_release(tmp_path, "bad")
+    with worker(store, FakeModels(refuse={"svc-release:bad": "load"})) as models:
+        promote(store, *make_release(tmp_path, "1"))
+        with pytest.raises(ReleaseError):
+            promote(store, *bad)
+        promote(store, *make_release(tmp_path, "2"))
+        rollback(store)
+        assert models.served == {"model": "svc-release:1"}
+        assert store.history().aside.keys() == {"svc-release:bad"}
+
+
+def test_rollback_walks_back_and_does_not_toggle(store: ActiveStore, tmp_path: Path) -> None:
+    with worker(store) as models:
+        for version in ("1", "2", "3"):
+            promote(store, *make_release(tmp_path, version))
+        walked = []
+        for _ in range(3):
+            rollback(store)
+            walked.append(models.served.get("model"))
+        assert walked == ["svc-release:2", "svc-release:1", None]
+        with pytest.raises(InputError):
+            rollback(store)
+
+
+def test_rollback_leads_below_what_the_release_was_promoted_onto_not_to_what_was_rolled_back(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    with worker(store) as models:
+        promote(store, *make_release(tmp_path, "1"))
+        promote(store, *make_release(tmp_path, "2"))
+        rollback(store)
+        promote(store, *make_release(tmp_path, "3"))
+        rollback(store)
+        assert models.served == {"model": "svc-release:1"}
+
+
+def test_what_no_worker_has_served_is_no_target_of_a_rollback(store: ActiveStore, tmp_path: Path) -> None:
+    with worker(store):
+        promote(store, *make_release(tmp_path, "1"))
+    promote(store, *make_release(tmp_path, "2"))  # no server runs
+    with worker(store, probation_s=3600.0) as models:
+        promoted_release, folder = make_release(tmp_path, "3")
+        store.move(lambda state, _, now_s, new: promoted(state, promoted_release, folder, now_s, new))
+        rollback(store)
+        assert models.served == {"model": "svc-release:1"}
+
+
+def test_the_own_model_can_be_promoted_and_rolled_back(store: ActiveStore, tmp_path: Path) -> None:
+    with worker(store, FakeModels("embed", "rerank")) as models:
+        promote(store, *make_release(tmp_path, "a", runner="embed"))
+        promote(store, *make_release(tmp_path, "b", runner="rerank"))
+        promote_own(store, "embed")
+        assert models.served == {"rerank": "svc-release:b"}
+        promote_own(store)
+        assert models.served == {}
+        with pytest.raises(InputError, match="own model already"):
+            promote_own(store)
+        rollback(store)
+        assert models.served == {"rerank": "svc-release:b"}
+
+
+def test_an_automatic_move_back_writes_all_of_the_state_and_is_served_by_a_worker_that_starts(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    refuse = {"svc-release:bad": "load"}
+    with worker(store, FakeModels("embed", "rerank", refuse=refuse)) as models:
+        promote(store, *make_release(tmp_path, "a", runner="embed", batching=Batching(7, 1.0)))
+        with pytest.raises(ReleaseError):
+            promote(store, *make_release(tmp_path, "bad", runner="rerank"))
+        assert models.served == {"embed": "svc-release:a"}
+        state = store.read().state
+        assert (state.releases, state.reason, state.aside) == (
+            models.served,
+            "automatic rollback",
+            ("svc-release:bad",),
+        )
+        rollback(store)
+        assert models.served == {}
+        assert served_by_a_new_worker(store, "embed", "rerank") == ({}, {})
+
+
+def test_a_release_that_failed_and_is_promoted_again_is_put_aside_no_more(store: ActiveStore, tmp_path: Path) -> None:
+    models = FakeModels(refuse={"svc-release:1": "load"})
+    with worker(store, models):
+        release = make_release(tmp_path, "1")
+        with pytest.raises(ReleaseError):
+            promote(store, *release)
+        models.refuse.clear()
+        promote(store, *release)
+        promote(store, *make_release(tmp_path, "2"))
+        rollback(store)
+        assert models.served == {"model": "svc-release:1"}
+        assert store.history().aside == {}

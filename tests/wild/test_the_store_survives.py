@@ -1,0 +1,282 @@
+"""Whatever happens to the files, every command works or says what it mended, and workers come back by themselves.
+
+Seen before: a corrupt `active.json` named a remedy that failed on it; half a line in the journal made rollback a
+traceback for good; a deeply nested record was a RecursionError in `list` and in the error of `promote`; a worker that
+started meanwhile never followed again; a move on a full disk was never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from releasing import SERVICE, FakeModels, make_release, worker
+from waiting import wait_until
+
+from bento_monitor.cli import main
+from bento_monitor.releases import active_store, worker_state
+from bento_monitor.releases.active_state import promoted
+from bento_monitor.releases.active_store import ActiveStore
+from bento_monitor.releases.promotion import promote, rollback
+from bento_monitor.releases.status import read_status
+from bento_monitor.releases.worker_state import live_workers
+
+NESTED = "[" * 100_000
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    monkeypatch.setenv("BENTO_MONITOR_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def store(home: Path) -> ActiveStore:
+    """Where two releases have served one after the other, by a worker that is gone."""
+    store = ActiveStore(home / "home", SERVICE)
+    with worker(store):
+        for version in ("1", "2"):
+            promote(store, *make_release(home, version))
+    return store
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, ["release", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "half": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "no JSON": lambda path: path.write_text("active"),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00" * 10),
+    "nested": lambda path: path.write_text(NESTED),
+    "a list": lambda path: path.write_text("[]"),
+    "another format": lambda path: path.write_text(json.dumps({"sequence": 1, "release": "x", "folder": "/x"})),
+    "a batch size of 0": lambda path: path.write_text(
+        path.read_text().replace('"max_batch_size": 32', '"max_batch_size": 0')
+    ),
+    "gone": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_command_works_on_a_damaged_active_state_and_the_next_move_mends_it(
+    store: ActiveStore, home: Path, damage: str
+) -> None:
+    DAMAGE[damage](store.path)
+    shown = run("status", SERVICE)
+    assert shown.exit_code == 1
+    assert "svc-release:2" in shown.output
+    assert "last good state" in shown.output
+    assert run("list").exit_code == 0
+    with worker(store) as models:
+        assert models.served == {"model": "svc-release:2"}
+        back = run("rollback", SERVICE)
+        assert (back.exit_code, models.served) == (0, {"model": "svc-release:1"}), back.output
+    assert read_status(store).problems == ()
+    assert run("promote", "svc-release:2").exit_code == 0
+
+
+@pytest.mark.parametrize("damage", ["half", "gone", "nested"])
+def test_where_the_copy_is_damaged_too_the_journal_has_the_last_good_state(store: ActiveStore, damage: str) -> None:
+    for path in (store.path, store.path.with_name("active.last-good.json")):
+        DAMAGE[damage](path)
+    assert store.read().state.releases == {"model": "svc-release:2"}
+    assert run("rollback", SERVICE).exit_code == 0
+    assert store.read().state.releases == {"model": "svc-release:1"}
+
+
+def test_where_nothing_can_be_read_any_more_the_own_model_is_served_and_every_command_works(
+    store: ActiveStore, home: Path
+) -> None:
+    for path in store.folder.glob("*.json*"):
+        path.write_text("{")
+    with worker(store) as models:
+        assert models.served == {}
+        assert run("status", SERVICE).exit_code == 1
+        assert run("rollback", SERVICE).exit_code == 2
+        promote(store, *make_release(home, "3"))
+        assert models.served == {"model": "svc-release:3"}
+        status = read_status(store)
+        assert status.problems == ()
+        assert status.notes == ("1 line(s) of the journal cannot be read: rollback passes over them.",)
+
+
+@pytest.mark.parametrize("line", ["", '{"format": 1, "sequ', "}{", NESTED, '{"kept": "x"}', "null", "7"])
+def test_half_a_line_in_the_journal_costs_no_other_line(store: ActiveStore, home: Path, line: str) -> None:
+    journal = store.folder / "journal.jsonl"
+    with journal.open("a") as file:
+        file.write(line)  # without its end: its writer was killed
+    with worker(store) as models:
+        promote(store, *make_release(home, "3"))
+        assert store.history().last == store.read().state
+        rollback(store)
+        assert models.served == {"model": "svc-release:2"}
+        rollback(store)
+        assert models.served == {"model": "svc-release:1"}
+
+
+def test_a_journal_that_is_gone_or_a_folder_leaves_the_own_model_to_go_back_to(store: ActiveStore) -> None:
+    (store.folder / "journal.jsonl").unlink()
+    with worker(store) as models:
+        assert models.served == {"model": "svc-release:2"}
+        rollback(store)
+        assert models.served == {}
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "no text", "nested", "a list", "gone", "a folder"])
+def test_a_damaged_record_is_listed_as_such_and_costs_no_other_command(
+    store: ActiveStore, home: Path, damage: str
+) -> None:
+    bad, folder = make_release(home, "bad")
+    record = folder / "release.json"
+    DAMAGE[damage](record)
+    listed = run("list")
+    assert listed.exit_code == 0
+    assert "svc-release:1" in listed.output
+    if record.is_file():
+        assert "damaged" in listed.output
+    assert run("promote", bad.name).exit_code in (1, 2)
+    assert run("promote", "svc-release:none").exit_code == 2
+    assert store.read().state.releases == {"model": "svc-release:2"}
+
+
+def test_a_worker_that_starts_on_a_damaged_state_follows_again_when_it_is_whole(store: ActiveStore, home: Path) -> None:
+    whole = store.path.read_bytes()
+    for path in store.folder.glob("*.json*"):
+        path.write_text("{")
+    with worker(store) as models:
+        assert models.served == {}
+        store.path.write_bytes(whole)
+        wait_until(lambda: models.served == {"model": "svc-release:2"})
+        promote(store, *make_release(home, "3"))
+        assert models.served == {"model": "svc-release:3"}
+
+
+def test_a_worker_whose_release_is_not_there_at_its_start_takes_it_when_it_is(store: ActiveStore, home: Path) -> None:
+    folder = home / "models" / "svc-release" / "2"
+    away = folder.rename(home / "away")
+    with worker(store) as models:
+        assert models.served == {}
+        (problem,) = read_status(store).problems
+        assert "not on the active state" in problem
+        away.rename(folder)
+        wait_until(lambda: models.served == {"model": "svc-release:2"})
+        wait_until(lambda: read_status(store).problems == ())
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Makes every write of the store fail as on a full disk, until it is told otherwise."""
+    modules: list[Any] = [active_store, worker_state]
+    originals = {
+        (module, name): getattr(module, name)
+        for module in modules
+        for name in ("write_atomic", "append_line")
+        if hasattr(module, name)
+    }
+    full = [False]
+
+    def failing(original: Callable[..., object]) -> Callable[..., object]:
+        def write(*arguments: object, **options: object) -> object:
+            if full[0]:
+                raise OSError(errno.ENOSPC, "No space left on device", str(arguments[0]))
+            return original(*arguments, **options)
+
+        return write
+
+    for (module, name), original in originals.items():
+        monkeypatch.setattr(module, name, failing(original))
+
+    def fill(is_full: bool) -> None:
+        full[0] = is_full
+
+    yield fill
+    full[0] = False
+
+
+def test_a_move_that_comes_while_the_disk_is_full_is_followed_and_told_later(
+    store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
+) -> None:
+    release, folder = make_release(home, "3")
+    with worker(store) as models:
+        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        full_disk(True)
+        wait_until(lambda: models.served == {"model": release.name})
+        full_disk(False)
+        wait_until(lambda: [state.serves for state in live_workers(store.folder)] == [{"model": release.name}])
+        wait_until(lambda: store.read().state.position in store.history().kept)
+
+
+def test_a_promotion_on_a_full_disk_changes_nothing_and_says_so(
+    store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
+) -> None:
+    release, _ = make_release(home, "3")
+    with worker(store) as models:
+        full_disk(True)
+        done = run("promote", release.name)
+        assert done.exit_code == 2
+        assert "disk is full" in done.output
+        assert models.served == {"model": "svc-release:2"}
+        full_disk(False)
+        assert run("promote", release.name).exit_code == 0
+        assert models.served == {"model": release.name}
+
+
+def test_a_release_that_fails_while_the_disk_is_full_is_taken_back_when_it_is_not(
+    store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
+) -> None:
+    release, folder = make_release(home, "3")
+    with worker(store, FakeModels(refuse={release.name: "load"})) as models:
+        models.on_prepare = lambda _: full_disk(True)
+        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        wait_until(lambda: release.name in models.prepared)
+        assert models.served == {"model": "svc-release:2"}
+        full_disk(False)
+        wait_until(lambda: store.read().state.reason == "automatic rollback")
+    assert store.read().state.releases == {"model": "svc-release:2"}
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence_and_the_worker_serves(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    release, _ = make_release(home)
+    (home / "home").write_text("a file where a folder should be")
+    store = ActiveStore(home / "home", SERVICE)
+    with caplog.at_level(logging.WARNING), worker(store) as models:
+        assert models.served == {}
+        done = run("promote", release.name)
+        assert done.exit_code == 1
+        assert "BENTO_MONITOR_HOME" in done.output
+    assert any("cannot be written" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("gone", ["workers", "lock", "."])
+def test_folders_that_disappear_under_a_worker_are_made_again(store: ActiveStore, home: Path, gone: str) -> None:
+    with worker(store) as models:
+        path = store.folder / gone
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        assert run("promote", make_release(home, "3")[0].name).exit_code == 0
+        wait_until(lambda: models.served == {"model": "svc-release:3"})
+        promote(store, *make_release(home, "4"))
+        wait_until(lambda: models.served == {"model": "svc-release:4"})
+
+
+def test_what_a_writer_that_was_killed_left_behind_is_not_read(store: ActiveStore) -> None:
+    (store.folder / f".active.json.{os.getpid():08x}.tmp").write_text("{")
+    (store.folder / "workers").mkdir(exist_ok=True)
+    (store.folder / "workers" / "12-x.json").write_text('{"pid": ')
+    assert run("status", SERVICE).exit_code == 0
