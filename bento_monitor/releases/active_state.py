@@ -23,14 +23,16 @@ Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollbac
 
 @dataclass(frozen=True, slots=True)
 class ActiveRelease:
-    """The release that one runner runs, where it lies, and which APIs it governs; `since` is the move that brought
-    it.
+    """The release that one runner runs, where it lies, and which APIs it governs.
+
+    `model` is the fingerprint of the model that it may stand for; `since` is the move that brought it.
     """
 
     release: str
     folder: str
     apis: tuple[str, ...]
     batching: Batching | None
+    model: str
     since: int
 
 
@@ -103,7 +105,8 @@ OWN_MODELS = ActiveState()
 
 def promoted(state: ActiveState, release: Release, folder: Path, now_s: float, sequence: int) -> ActiveState:
     """The state with `release` in place of whatever its runner runs; other runners go on as they are."""
-    active = ActiveRelease(release.name, str(folder), release.apis, release.batching, sequence)
+    model = release.model_fingerprint or ""
+    active = ActiveRelease(release.name, str(folder), release.apis, release.batching, model, sequence)
     return _moved(state, {**state.runners, release.runner: active}, "promote", now_s, sequence, promoted=release.name)
 
 
@@ -174,7 +177,9 @@ def _batching(raw: Mapping[str, Any]) -> Batching:
 def _check(state: ActiveState) -> None:
     counts: list[Any] = [state.sequence, state.position, *(active.since for active in state.runners.values())]
     counts += [count for count in (state.parent, state.undoes) if count is not None]
-    texts: list[Any] = [text for active in state.runners.values() for text in (active.release, active.folder)]
+    texts: list[Any] = [
+        text for active in state.runners.values() for text in (active.release, active.folder, active.model)
+    ]
     texts += [api for active in state.runners.values() for api in active.apis] + list(state.aside)
     said: list[Any] = [text for text in (state.promoted, state.note) if text is not None]
     moved_at_s: Any = state.moved_at_s

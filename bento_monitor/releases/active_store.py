@@ -11,7 +11,7 @@ import fcntl
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..files import append_line, is_disk_full, write_atomic
 from .active_state import OWN_MODELS, ActiveState, restored
 from .history import History, kept_line, read_history
 from .record_bounds import check_service_name
+from .worker_state import WorkerState, live_workers
 
 _LOGGER = logging.getLogger("bento_monitor")
 # Gets the state as it stands, the history, the time and the number of the move; gives the state to move to.
@@ -95,6 +96,7 @@ class ActiveStore:
         """
         with self._locked():
             reading, history = self.read(), self.history()
+            history.is_servable = _servable_by(live_workers(self.folder))
             state = reading.state
             if state.sequence and state.sequence not in history.states:
                 append_line(self._journal, state.to_json())  # a mover was killed before it had written this
@@ -165,3 +167,18 @@ class ActiveStore:
             raise ReleaseError(
                 f"{self.folder} cannot be written ({error}): check BENTO_MONITOR_HOME and its permissions.", "store"
             ) from error
+
+
+def _servable_by(workers: Sequence[WorkerState]) -> Callable[[ActiveState], bool]:
+    """Whether the models of the workers that run are those that a state's releases were made from, as far as is
+    known.
+    """
+    models: dict[str, set[str]] = {}
+    for worker in workers:
+        for runner, fingerprint in worker.fingerprints.items():
+            models.setdefault(runner, set()).add(fingerprint)
+
+    def is_servable(state: ActiveState) -> bool:
+        return all(active.model in models.get(runner, {active.model}) for runner, active in state.runners.items())
+
+    return is_servable

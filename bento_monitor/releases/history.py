@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..errors import ReleaseError
@@ -23,6 +23,8 @@ class History:
     kept: set[int] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     damaged_lines: int = 0
+    is_servable: Callable[[ActiveState], bool] = lambda state: True
+    """Whether the workers that run have the models that a state's releases were made from; they may all be unknown."""
 
     @property
     def last(self) -> ActiveState | None:
@@ -42,12 +44,12 @@ class History:
         return OWN_MODELS if position == 0 else self.states.get(position)
 
     def is_good(self, state: ActiveState) -> bool:
-        """Whether it served well, and nothing in it has failed since."""
-        return self.is_free_of_failures(state) and (state.position == 0 or state.position in self.kept)
+        """Whether it served well, nothing in it has failed since, and it can be served now."""
+        return self.is_possible(state) and (state.position == 0 or state.position in self.kept)
 
-    def is_free_of_failures(self, state: ActiveState) -> bool:
-        """Whether no release in it was put aside."""
-        return not any(release in self.aside for release in state.releases.values())
+    def is_possible(self, state: ActiveState) -> bool:
+        """Whether no release in it was put aside, and the workers may serve it."""
+        return self.is_servable(state) and not any(release in self.aside for release in state.releases.values())
 
     def rollback_target(self, state: ActiveState) -> ActiveState | None:
         """The nearest state below `state` that has served well and serves something else; None where there is none.
@@ -70,7 +72,7 @@ class History:
         """What was served before the move to `state`, less what has failed: where an automatic move goes back to."""
         before = max((each for each in self.states if each < state.sequence), default=0)
         target = self.at(before) or OWN_MODELS
-        while not self.is_free_of_failures(target):
+        while not self.is_possible(target):
             target = self.rollback_target(target) or OWN_MODELS
         return target
 

@@ -70,7 +70,7 @@ def swap_under_load(port: int, bodies: Path, release: str, rate_rps: float) -> S
         slowest_before_ms=_slowest_ms(result, before),
         rate_rps=rate_rps,
         workers=len(workers),
-        workers_on_release=sum(worker["release"] == release for worker in workers),
+        workers_on_release=sum(release in worker["serves"].values() for worker in workers),
     )
 
 

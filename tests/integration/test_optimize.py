@@ -149,13 +149,13 @@ def test_a_live_server_takes_the_release_under_load_and_gives_it_back(
             result = running.stop()
         assert (result.status == 200).all()
         assert len(result.status) > 20
-        assert [worker["release"] for worker in promoted["workers"]] == [name]
+        assert [worker["serves"] for worker in promoted["workers"]] == [{"model": name}]
         answers = np.array([json.loads(answer)[0] for answer in result.responses.values()])
         assert np.abs(answers - answers[0]).max() < 0.2
         status = json.loads(workspace.run("release", "status", "Loans", "--json").stdout)
-        assert status["active"]["release"] == name
+        assert status["active"]["releases"] == {"model": name}
         back = json.loads(workspace.run("release", "rollback", "Loans", "--json").stdout)
-        assert [worker["release"] for worker in back["workers"]] == [None]
+        assert [worker["serves"] for worker in back["workers"]] == [{"model": None}]
         one = LoadSpec(port=server.port, path="/score", bodies=(body,), mode="closed", connections=1, request_count=3)
         assert (run_load(one).status == 200).all()
 
