@@ -1,0 +1,113 @@
+"""A study is of one model: retrained weights are another study, and never get the old one's proof.
+
+Seen before: `optimize` gave back "drop at most +0.0000" for a model at .028, since the study's key left the weights
+out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live import Place
+
+from bento_monitor.errors import ServiceError
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.records import SampleSource
+from bento_monitor.releases.record import Batching, Execution
+from optimizers.candidate import Candidate
+from optimizers.releasing import make_release
+from optimizers.stages.subject import find_subject
+from optimizers.study_folder import study_key
+from optimizers.study_spec import StudySpec, command_of
+
+CIRCUMSTANCES = {"versions": {"torch": "2.13.0"}, "cpu": "one", "cores": 2}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40, 2)).astype(np.float32)
+    np.savez(tmp_path / "eval.npz", x=x, labels=x[:, :1] * 2)
+    return place
+
+
+def spec_of(place: Place) -> StudySpec:
+    return StudySpec(
+        target="service:Wild",
+        working_dir=place.project,
+        data=place.folder / "eval.npz",
+        metric="mean_absolute_error",
+        api="embed",
+    )
+
+
+def fingerprint_of(place: Place) -> str:
+    spec = spec_of(place)
+    with ModelHost(spec.target, spec.working_dir, place.env) as host:
+        return find_subject(host, spec).subject.interface.fingerprint
+
+
+def test_retrained_weights_are_another_study_and_the_same_ones_the_same(place: Place) -> None:
+    spec, fingerprint = spec_of(place), fingerprint_of(place)
+    key = study_key(spec, fingerprint, CIRCUMSTANCES)
+    assert study_key(spec, fingerprint_of(place), CIRCUMSTANCES) == key
+    place.train(embed=2.5)
+    assert study_key(spec, fingerprint_of(place), CIRCUMSTANCES) != key
+    assert study_key(spec, fingerprint, {**CIRCUMSTANCES, "cores": 4}) != key
+
+
+def test_the_optimizer_and_a_worker_see_the_same_model(place: Place) -> None:
+    with place.serve(workers=1) as live:
+        assert live.fingerprints()["embed"] == fingerprint_of(place)
+
+
+def test_a_release_of_a_study_is_bound_to_its_model_and_names_the_command_that_renews_it(place: Place) -> None:
+    spec = spec_of(place)
+    with ModelHost(spec.target, spec.working_dir, place.env) as host:
+        subject = find_subject(host, spec).subject
+    candidate = Candidate(Execution("torch", "fp32", 1), Batching(4, 0.0), 1)
+    release = make_release("wild-release:1", subject, candidate, None, {"command": command_of(spec)})
+    assert (release.model_fingerprint, release.apis) == (subject.interface.fingerprint, ("embed",))
+    assert release.renewal.startswith("bento-monitor optimize service:Wild --data ")
+    assert "--api embed" in release.renewal
+
+
+CHANGING = """
+import bentoml
+import torch
+from bento_monitor import MonitoredRunner, monitored
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+@monitored
+@bentoml.service
+class Changing:
+    def __init__(self) -> None:
+        self.model = MonitoredRunner(Counting().eval())
+
+    @bentoml.api(batchable=True)
+    def embed(self, x: list[list[float]]) -> list[list[float]]:
+        with torch.no_grad():
+            return self.model(torch.tensor(x)).tolist()
+"""
+
+
+def test_a_model_whose_weights_change_when_it_is_called_gets_no_release(place: Place) -> None:
+    (place.project / "changing.py").write_text(CHANGING)
+    with (
+        ModelHost("changing:Changing", place.project, place.env) as host,
+        pytest.raises(ServiceError, match="change when it is called"),
+    ):
+        host.capture("embed", SampleSource(place.folder / "eval.npz", "x"))

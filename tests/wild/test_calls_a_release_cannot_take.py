@@ -1,0 +1,312 @@
+"""A call that a release cannot take, or fails, is run by the user's own model, counted by reason, and seen on its span.
+
+Seen before: an LSTM released from sequences of length 8 answered 500 for ever to length 12; one request that the own
+model refuses too vetoed any promotion.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from live import scale
+from releasing import FINGERPRINT, SERVICE
+from waiting import wait_until
+
+from bento_monitor.backends.outputs import flatten_output
+from bento_monitor.current_api import untraced_api
+from bento_monitor.errors import ReleaseError
+from bento_monitor.files import sha256_of
+from bento_monitor.releases.active_store import ActiveStore
+from bento_monitor.releases.agent import ReleaseAgent
+from bento_monitor.releases.promotion import promote
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.runner_models import RunnerModels
+from bento_monitor.releases.store import write_release
+from bento_monitor.runner import MonitoredRunner, PreparedModel, release_fallbacks
+from bento_monitor.tracing.ledger import Ledger, current_ledger
+
+OWN, RELEASED = 2.0, 1000.0
+
+
+class Twice(torch.nn.Module):
+    """`x` times two, of any shape of up to three axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor([OWN]))
+
+    def forward(self, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        if x.dim() > 3:
+            raise ValueError("too many axes")
+        factor = self.factor.to(x.device)
+        return x * factor if bias is None else x * factor + bias
+
+
+@pytest.fixture
+def runner() -> MonitoredRunner:
+    return MonitoredRunner(Twice().eval(), name="twice")
+
+
+def released(folder: Path, **fields: Any) -> Release:
+    """A release of `Twice` for `(n, 2)` float32, which multiplies by 1000."""
+    onnx.save(scale(RELEASED), folder / "scale.onnx")
+    record = {
+        "execution": Execution("onnxruntime", "fp32", 1),
+        "artifact_file": "scale.onnx",
+        "artifact_sha256": sha256_of(folder / "scale.onnx"),
+        "inputs": (TensorSpec("x", "float32", (None, 2), (4, 2)),),
+        "outputs": (TensorSpec("y", "float32", (None, 2), (4, 2)),),
+        "output_form": OutputForm(),
+        "model_fingerprint": FINGERPRINT,
+    }
+    return Release(
+        name="svc-release:1",
+        service=SERVICE,
+        apis=("embed",),
+        runner="twice",
+        batching=None,
+        workers=None,
+        **{**record, **fields},
+    )
+
+
+def stored(runner: MonitoredRunner, folder: Path) -> tuple[Release, Path]:
+    """The same, bound to the runner's model, in a folder."""
+    release = released(folder, model_fingerprint=runner.fingerprint.value())
+    return release, write_release(release, folder / "scale.onnx", folder / "stored")
+
+
+@pytest.fixture
+def on_release(runner: MonitoredRunner, tmp_path: Path) -> MonitoredRunner:
+    runner.take_over(runner.prepare(released(tmp_path), tmp_path))
+    return runner
+
+
+FITS = torch.ones(3, 2)
+
+
+def test_a_call_like_those_that_it_was_made_for_is_the_release_s(on_release: MonitoredRunner) -> None:
+    assert on_release(FITS)[0, 0] == RELEASED
+    assert on_release(x=FITS[:1])[0, 0] == RELEASED
+    assert on_release.fallbacks.totals() == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "arguments"),
+    [
+        ("shape", {"x": torch.ones(3, 5)}),
+        ("shape", {"x": torch.ones(3, 0)}),
+        ("rank", {"x": torch.ones(2)}),
+        ("rank", {"x": torch.ones(3, 2, 2)}),
+        ("dtype", {"x": torch.ones(3, 2, dtype=torch.float64)}),
+        ("dtype", {"x": torch.ones(3, 2, dtype=torch.float16)}),
+        ("dtype", {"x": torch.ones(3, 2, dtype=torch.int64)}),
+        ("name", {"x": FITS, "bias": torch.ones(1)}),
+        ("device", {"x": torch.ones(3, 2, device="meta")}),
+        ("gradient", {"x": torch.ones(3, 2, requires_grad=True)}),
+    ],
+)
+def test_any_other_call_is_the_own_model_s(on_release: MonitoredRunner, reason: str, arguments: dict[str, Any]) -> None:
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    token = current_ledger.set(ledger)
+    answer = on_release(**arguments)
+    current_ledger.reset(token)
+    expected = Twice()(**arguments)
+    assert (answer.shape, answer.dtype, answer.device) == (expected.shape, expected.dtype, expected.device)
+    if answer.numel() and answer.device.type != "meta":
+        assert torch.equal(answer, expected)
+    assert on_release.fallbacks.totals() == {("svc-release:1", reason): 1}
+    assert release_fallbacks() == {("twice", "svc-release:1", reason): 1}
+    (call,) = ledger.model_calls
+    assert (call.release, call.fallback, call.backend) == ("own", reason, "torch")
+    assert on_release.release_failures == 0
+
+
+def test_what_the_own_model_refuses_too_is_the_caller_s_error_unchanged(on_release: MonitoredRunner) -> None:
+    with pytest.raises(ValueError, match="too many axes") as raised:
+        on_release(torch.ones(1, 1, 1, 1))
+    assert raised.value.__context__ is None
+    assert on_release.release_failures == 0
+
+
+@given(
+    shape=st.lists(st.integers(0, 4), max_size=4),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.int64, torch.bool, torch.bfloat16]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_it_is_called_with_the_answer_is_one_of_the_two_models_or_the_own_one_s_error(
+    on_release: MonitoredRunner, shape: list[int], dtype: torch.dtype
+) -> None:
+    x = torch.ones(shape, dtype=dtype)
+    try:
+        expected = Twice()(x)
+    except ValueError:
+        with pytest.raises(ValueError, match="too many axes"):
+            on_release(x)
+        return
+    answer = on_release(x)
+    fits = dtype == torch.float32 and len(shape) == 2 and shape[1] == 2
+    assert torch.equal(answer, x * RELEASED if fits else expected)
+
+
+class Failing:
+    """A release that fails each call."""
+
+    backend, precision = "onnxruntime", "fp32"
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def run(self, args: tuple[Any, ...], kwargs: Any) -> Any:
+        raise self.error("no kernel")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, IndexError])
+def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
+    runner: MonitoredRunner, tmp_path: Path, error: type[Exception]
+) -> None:
+    runner.take_over(PreparedModel(Failing(error), released(tmp_path)))
+    assert torch.equal(runner(FITS), FITS * OWN)
+    assert runner.fallbacks.totals() == {("svc-release:1", "error"): 1}
+    assert runner.release_failures == 1
+    with pytest.raises(ValueError, match="too many axes") as raised:
+        runner(torch.ones(1, 1, 1, 1))
+    assert raised.value.__context__ is None
+    assert runner.release_failures == 1
+
+
+def test_an_interrupt_is_not_answered(runner: MonitoredRunner, tmp_path: Path) -> None:
+    runner.take_over(PreparedModel(Failing(KeyboardInterrupt), released(tmp_path)))
+    with pytest.raises(KeyboardInterrupt):
+        runner(FITS)
+
+
+def test_fallbacks_are_logged_once_a_minute_not_once_a_call(
+    on_release: MonitoredRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(100):
+            on_release(torch.ones(3, 5))
+    (line,) = caplog.records
+    assert "svc-release:1 did not take it (shape" in line.getMessage()
+    assert on_release.fallbacks.totals() == {("svc-release:1", "shape"): 100}
+
+
+@pytest.mark.parametrize(
+    ("apis", "api", "is_released"),
+    [
+        (("embed",), "embed", True),
+        (("embed",), None, True),  # of a service with this one API all calls are for it
+        (("embed", "search"), "embed", True),
+        (("embed", "search"), "search", False),
+        (("embed", "search"), None, False),
+    ],
+)
+def test_a_release_answers_the_apis_that_it_governs_alone(
+    runner: MonitoredRunner, tmp_path: Path, apis: tuple[str, ...], api: str | None, is_released: bool
+) -> None:
+    models = RunnerModels(apis, lambda batching: None, lambda: None)
+    release = released(tmp_path, model_fingerprint=runner.fingerprint.value())
+    models.serve({"twice": models.prepare("twice", release, tmp_path)}, {})
+    token = untraced_api.set(api)
+    factor = runner(FITS)[0, 0]
+    untraced_api.reset(token)
+    assert factor == (RELEASED if is_released else OWN)
+    assert ("svc-release:1", "api") not in runner.fallbacks.totals() or not is_released
+
+
+def test_a_release_for_an_api_that_the_service_does_not_have_is_refused(
+    runner: MonitoredRunner, tmp_path: Path
+) -> None:
+    models = RunnerModels(("search",), lambda batching: None, lambda: None)
+    release = released(tmp_path, model_fingerprint=runner.fingerprint.value())
+    with pytest.raises(ReleaseError, match="embed"):
+        models.prepare("twice", release, tmp_path)
+
+
+@pytest.fixture
+def probation(runner: MonitoredRunner, tmp_path: Path) -> Iterator[ActiveStore]:
+    """A worker with a real runner, whose releases are on probation for long."""
+    store = ActiveStore(tmp_path / "home", SERVICE)
+    models = RunnerModels(("embed",), lambda batching: None, lambda: None)
+    agent = ReleaseAgent(store, models, poll_interval_s=0.01, probation_s=1.0)
+    agent.start()
+    yield store
+    agent.stop()
+
+
+def test_a_request_that_the_own_model_refuses_too_does_not_veto_a_promotion(
+    runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
+) -> None:
+    release, folder = stored(runner, tmp_path)
+    refused = []
+
+    def ask(_: object) -> None:
+        if runner.release is not None and not refused:
+            with pytest.raises(ValueError, match="too many axes"):
+                runner(torch.ones(1, 1, 1, 1))
+            refused.append(1)
+
+    promote(probation, release, folder, on_workers=ask, timeout_s=20)
+    assert refused
+    assert runner(FITS)[0, 0] == RELEASED
+
+
+def test_a_release_that_fails_what_the_own_model_answers_is_taken_back(
+    runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
+) -> None:
+    release, folder = stored(runner, tmp_path)
+    answered = []
+
+    def ask(_: object) -> None:
+        if runner.release is not None and not answered:
+            runner._active.model._backend = Failing(RuntimeError)
+            answered.append(runner(FITS))
+
+    with pytest.raises(ReleaseError, match="failed 1 call"):
+        promote(probation, release, folder, on_workers=ask, timeout_s=20)
+    assert torch.equal(answered[0], FITS * OWN)
+    wait_until(lambda: runner.release is None)
+
+
+def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Path) -> None:
+    class Sequences(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(4, 3, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.lstm(x)[0][:, -1]
+
+    module = Sequences().eval()
+    graph = tmp_path / "lstm.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.ones(2, 8, 4),), str(graph), dynamo=False, input_names=["x"], output_names=["y"]
+        )
+    runner = MonitoredRunner(module, name="twice")
+    release = released(
+        tmp_path,
+        artifact_file="lstm.onnx",
+        artifact_sha256=sha256_of(graph),
+        inputs=(TensorSpec("x", "float32", (2, 8, 4), (2, 8, 4)),),
+        outputs=(TensorSpec("y", "float32", (2, 3), (2, 3)),),
+    )
+    runner.take_over(runner.prepare(release, tmp_path))
+    with torch.inference_mode():
+        for length in (8, 12):
+            x = torch.randn(2, length, 4)
+            np.testing.assert_allclose(runner(x).numpy(), module(x).numpy(), atol=1e-5)
+    assert runner.fallbacks.totals() == {("svc-release:1", "shape"): 1}
+    assert flatten_output(runner(torch.ones(2, 8, 4)))[0].kind == "array"
