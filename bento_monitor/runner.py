@@ -87,7 +87,7 @@ class MonitoredRunner:
         except UnboundCallError as error:
             reason, why = error.reason, str(error)
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+            why = type(error).__name__  # what it says may hold what the client has sent
         answer = self._run_own(active, reason, why, work, args, kwargs)
         if reason == "error":  # and the model itself has answered
             self.release_failures += 1

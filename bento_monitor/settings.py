@@ -53,7 +53,9 @@ class MonitorSettings(BaseSettings):
     spread_connections: bool = Field(
         default=True, description="False: whichever worker is first accepts a connection, as in BentoML."
     )
-    home: Path = Field(default_factory=_default_home, description="Where traces, pointers and worker states are kept.")
+    home: Path = Field(
+        default_factory=_default_home, description="Where traces, active states and worker states are kept."
+    )
     trace_store_max_bytes: int = Field(default=64 * 2**20, ge=2**20, description="Size of the embedded trace store.")
     trace_queue_size: int = Field(default=8192, ge=1, description="Ledgers that may wait to be built into spans.")
     trace_rate_limit: float = Field(

@@ -11,12 +11,14 @@ from .collector import Collector
 from .fast_path.arrivals import Arrivals
 from .fast_path.loop_lag import LoopLag
 from .guard import Guard
+from .metrics.dead_workers import forget_gauges
 from .metrics.request_metrics import Levels, RequestMetrics
 from .metrics.sinks import make_sinks
 from .releases.active_store import ActiveStore
 from .releases.agent import ReleaseAgent
 from .releases.record import Batching
 from .releases.runner_models import RunnerModels
+from .releases.worker_state import dead_workers
 from .runner import release_fallbacks, runners
 from .settings import MonitorSettings, read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
@@ -46,8 +48,9 @@ class WorkerMonitor:
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
         self._models = RunnerModels(apis, self._configure, self._renew_heap)
+        self._store = ActiveStore(settings.home, service)
         self._agent = ReleaseAgent(
-            ActiveStore(settings.home, service),
+            self._store,
             self._models,
             poll_interval_s=settings.release_poll_interval_s,
             probation_s=settings.release_probation_s,
@@ -67,6 +70,7 @@ class WorkerMonitor:
             self.loop_lag.start()
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         self._models.note_structures()
+        await asyncio.to_thread(self._forget_dead_workers)
         await asyncio.to_thread(self._agent.start)
 
     async def stop(self) -> None:
@@ -108,6 +112,11 @@ class WorkerMonitor:
             fallbacks=release_fallbacks(),
             swaps=self._agent.swaps.totals(),
         )
+
+    def _forget_dead_workers(self) -> None:
+        """What a worker of this server that was killed has shown last is no level any more."""
+        mine, dead = self._agent.state, dead_workers(self._store.folder)
+        forget_gauges(state.pid for state in dead if state.server == mine.server and state.pid != mine.pid)
 
     def _renew_heap(self) -> None:
         if self._loop is not None:

@@ -25,6 +25,7 @@ from .record_bounds import check_service_name
 from .worker_state import WorkerState, live_workers
 
 _LOGGER = logging.getLogger("bento_monitor")
+_MAX_STATE_BYTES = 4 * 2**20
 # Gets the state as it stands, the history, the time and the number of the move; gives the state to move to.
 Change = Callable[[ActiveState, History, float, int], ActiveState | None]
 
@@ -61,14 +62,14 @@ class ActiveStore:
         read.
         """
         try:
-            return self.path.read_bytes()
+            return _read_bounded(self.path)
         except OSError:
             return None
 
     def read(self) -> Reading:
         """What is active; the service's own models where it was never moved."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = _read_bounded(self.path).decode()
         except FileNotFoundError:
             last = self._last_good()  # somebody has removed the file, or nothing was ever moved
             return Reading(OWN_MODELS) if last is None else Reading(last, f"{self.path} is gone")
@@ -167,6 +168,12 @@ class ActiveStore:
             raise ReleaseError(
                 f"{self.folder} cannot be written ({error}): check BENTO_MONITOR_HOME and its permissions.", "store"
             ) from error
+
+
+def _read_bounded(path: Path) -> bytes:
+    """What is in a file, or so much of it that it is no state any more: a file is read five times a second."""
+    with path.open("rb") as file:
+        return file.read(_MAX_STATE_BYTES)
 
 
 def _servable_by(workers: Sequence[WorkerState]) -> Callable[[ActiveState], bool]:

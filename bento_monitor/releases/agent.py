@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterable, Sequence
 
 from ..conventions import OWN_MODEL
 from ..errors import ReleaseError
@@ -130,7 +131,7 @@ class ReleaseAgent:
         self._swap(state, load(state, self._models, NOTHING), started_s)
         if state.position != 0 and not self._loaded.refusals:
             # It has served well when nothing has failed for as long as a probation.
-            self._unproven = (state, time.monotonic() + self._probation_s, self._models.failures())
+            self._unproven = (state, time.monotonic() + self._probation_s, self._failures(state.runners))
         if reading.damage is None:
             self._content = content
 
@@ -147,9 +148,10 @@ class ReleaseAgent:
                 self._fail(state, refusal, (refusal.release,))
                 return
         incumbent = self._loaded, self._followed
+        runners = [runner for runner, active in state.runners.items() if not self._loaded.has(runner, active)]
         self._swap(state, loaded, started_s)
         if state.position != 0 and state.position not in self._store.history().kept:
-            self._watch(state, new, incumbent)
+            self._watch(state, runners, incumbent)
 
     def _retry(self, state: ActiveState) -> None:
         """What could not be served may have come back: a folder that was not there, a disk that was full."""
@@ -214,13 +216,14 @@ class ReleaseAgent:
             self._store.undo(*self._undo)  # a full disk raises: it is tried again
             self._undo = None
 
-    def _watch(self, state: ActiveState, new: tuple[str, ...], incumbent: tuple[Loaded, ActiveState | None]) -> None:
-        """Watch what has just begun to serve, until its probation is over or it is moved on."""
-        failures, deadline_s = self._models.failures(), time.monotonic() + self._probation_s
+    def _watch(self, state: ActiveState, runners: Sequence[str], incumbent: tuple[Loaded, ActiveState | None]) -> None:
+        """Watch what has just begun to serve in these runners, until its probation is over or it is moved on."""
+        failures, deadline_s = self._failures(runners), time.monotonic() + self._probation_s
+        new = tuple(state.runners[runner].release for runner in runners)
         is_active = state.to_json().encode() + b"\n"
         self._reporter.report(phase="probation", loading=new)
         while not self._stop.is_set():
-            failed = self._models.failures() - failures
+            failed = self._failures(runners) - failures
             if failed:
                 self._loaded, self._followed = incumbent
                 self._loaded.serve(self._models)
@@ -230,7 +233,7 @@ class ReleaseAgent:
             if self._store.content() != is_active:
                 break
             if time.monotonic() >= deadline_s:
-                self._unproven = (state, deadline_s, failures)
+                self._unproven = (state, deadline_s, self._failures(state.runners))
                 self._look_at_proof()
                 break
             self._stop.wait(min(self._poll_interval_s, self._probation_s))
@@ -241,7 +244,7 @@ class ReleaseAgent:
         if self._unproven is None:
             return
         state, at_s, failures = self._unproven
-        if state != self._followed or self._loaded.refusals or self._models.failures() != failures:
+        if state != self._followed or self._loaded.refusals or self._failures(state.runners) != failures:
             self._unproven = None
         elif time.monotonic() >= at_s:
             try:
@@ -249,6 +252,11 @@ class ReleaseAgent:
                 self._unproven = None
             except (OSError, ReleaseError):  # a full disk: it is noted later
                 self._unproven = (state, time.monotonic() + _RETRY_S[0], failures)
+
+    def _failures(self, runners: Iterable[str]) -> int:
+        """Calls that the releases in these runners have failed, and the own models answered."""
+        counts = self._models.failures()
+        return sum(counts.get(runner, 0) for runner in runners)
 
     def _look_at_models(self) -> None:
         """Weights that the service's own code has loaded anew are another model: releases of the old one end."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..errors import BentoMonitorError, ReleaseError
 from .active_state import ActiveRelease, ActiveState, batching_of
 from .record import Batching, Release
-from .store import read_release
+from .store import has_record, read_release, stored_folder
 
 # What may come back by itself; another model does not become this one.
 _WORTH_A_RETRY = frozenset({"load", "artifact", "record"})
@@ -31,8 +31,8 @@ class ServedModels(Protocol):
     def serve(self, prepared: Mapping[str, Any], batching: Mapping[str, Batching]) -> None:
         """Run these from the next call on; runners and APIs that are not named have the service's own."""
 
-    def failures(self) -> int:
-        """How many calls releases have failed so far that the service's own model answered."""
+    def failures(self) -> dict[str, int]:
+        """How many calls releases have failed so far that the service's own model answered, by runner."""
 
     def has_changed(self) -> bool:
         """Whether an own model has other weights than when its fingerprint was taken; cheap."""
@@ -102,7 +102,8 @@ def load(state: ActiveState, models: ServedModels, before: Loaded) -> Loaded:
             prepared[runner] = before.prepared[runner]
             continue
         try:
-            prepared[runner] = (active, models.prepare(runner, _record(active), Path(active.folder)))
+            release, folder = _read(active)
+            prepared[runner] = (active, models.prepare(runner, release, folder))
         except Exception as error:  # whatever a model's loading raises, what runs goes on
             reason = error.reason if isinstance(error, ReleaseError) else "load"
             message = str(error) if isinstance(error, BentoMonitorError) else f"{type(error).__name__}: {error}"
@@ -110,8 +111,15 @@ def load(state: ActiveState, models: ServedModels, before: Loaded) -> Loaded:
     return Loaded(prepared, refusals)
 
 
-def _record(active: ActiveRelease) -> Release:
-    release = read_release(Path(active.folder))
+def _read(active: ActiveRelease) -> tuple[Release, Path]:
+    """The record of a release, and its folder: where it was promoted from, or the same in this process's model store.
+
+    The two differ where a container sees the model store under another path than the one who promoted.
+    """
+    folder = Path(active.folder)
+    if not has_record(folder) and has_record(stored_folder(active.release)):
+        folder = stored_folder(active.release)
+    release = read_release(folder)
     if release.name != active.release:
-        raise ReleaseError(f"{active.folder} holds {release.name}, and {active.release} is active.", "record")
-    return release
+        raise ReleaseError(f"{folder} holds {release.name}, and {active.release} is active.", "record")
+    return release, folder

@@ -148,9 +148,16 @@ def _move(
         before.append(state)
         return change(state, history, now_s, new)
 
+    if not timeout_s > 0:
+        raise InputError(f"The timeout is {timeout_s:g} s: give more than 0.")
     state = store.move(counted)
     assert state is not None
-    workers = _settle(store, state, expected, timeout_s, on_workers)
+    try:
+        workers = _settle(store, state, expected, timeout_s, on_workers)
+    except KeyboardInterrupt:
+        if state.promoted is not None:  # who breaks off a rollback does not want back what he leaves
+            store.undo(state.sequence, "It was interrupted before every worker had taken it.")
+        raise
     return PromotionResult(before[0], state, tuple(workers))
 
 

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ..errors import ReleaseError
-from .record_bounds import BackendName, PrecisionName, check_bounds, require_object, require_shallow
-
-Backend = BackendName
-Precision = PrecisionName
+Backend = Literal["torch", "onnxruntime"]
+Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,42 +104,3 @@ class Release:
     def to_json(self) -> str:
         """The record as indented JSON, keys sorted."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Release:
-        """Read what `to_json` wrote, or what a person or an earlier version did.
-
-        Raises:
-            ReleaseError: the text is no such record, or a value in it is out of bounds.
-        """
-        try:
-            raw = json.loads(text)
-            require_object(raw)
-            require_shallow(raw)
-            raw["apis"] = _names(raw["apis"]) if "apis" in raw else (raw.pop("api"),)
-            raw["execution"] = Execution(**raw["execution"])
-            raw["batching"] = Batching(**raw["batching"]) if raw["batching"] is not None else None
-            for key in ("inputs", "outputs"):
-                raw[key] = tuple(
-                    TensorSpec(t["name"], t["dtype"], tuple(t["shape"]), tuple(t["example"])) for t in raw[key]
-                )
-            raw["output_form"] = OutputForm(**raw["output_form"])
-            release = cls(**raw)
-            check_bounds(release)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ReleaseError(f"This is not a release record: {_in_short(error)}.", "record") from error
-        return release
-
-
-def _names(names: Any) -> tuple[str, ...]:
-    if not isinstance(names, list):
-        raise TypeError(f"apis is {names!r:.60}, not a list of names")
-    return tuple(names)
-
-
-def _in_short(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deep"
-    if isinstance(error, KeyError):
-        return f"{error.args[0]!r} is missing"
-    return str(error)[:300].rstrip(".")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
-if TYPE_CHECKING:
-    from .record import Batching, Execution, OutputForm, Release, TensorSpec
+from .record import Backend, Batching, Execution, OutputForm, Precision, Release, TensorSpec
 
 MAX_THREADS = 4096
 _MAX_DEPTH = 32
@@ -27,8 +26,6 @@ _MAX_WINDOW_MS = 60_000.0
 _MAX_WORKERS = 4096
 _MAX_STREAMS = 256
 
-BackendName = Literal["torch", "onnxruntime"]
-PrecisionName = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
 # What BentoML's model store takes as a tag.
 _TAG = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -107,10 +104,8 @@ def _check_apis(apis: Any) -> None:
 
 
 def _check_execution(execution: Execution) -> None:
-    _require(
-        "backend", execution.backend, f"one of {get_args(BackendName)}", execution.backend in get_args(BackendName)
-    )
-    precisions = get_args(PrecisionName)
+    _require("backend", execution.backend, f"one of {get_args(Backend)}", execution.backend in get_args(Backend))
+    precisions = get_args(Precision)
     _require("precision", execution.precision, f"one of {precisions}", execution.precision in precisions)
     _check_count("intra_op_threads", execution.intra_op_threads, MAX_THREADS)
     _check_count("streams", execution.streams, _MAX_STREAMS)

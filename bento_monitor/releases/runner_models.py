@@ -87,9 +87,9 @@ class RunnerModels:
             self._swapped = dict(prepared)
             self._after_swap()
 
-    def failures(self) -> int:
-        """How many calls releases have failed so far that the service's own model answered."""
-        return sum(runner.release_failures for runner in runners().values())
+    def failures(self) -> dict[str, int]:
+        """How many calls releases have failed so far that the service's own model answered, by runner."""
+        return {name: runner.release_failures for name, runner in runners().items()}
 
     def has_changed(self) -> bool:
         """Whether an own model has other weights than when its fingerprint was taken."""

@@ -10,6 +10,7 @@ from ..errors import InputError, ReleaseError
 from ..files import sha256_of, write_atomic
 from ..settings import bentoml_home
 from .record import Release
+from .record_json import parse_release
 
 RECORD_FILE = "release.json"
 _MAX_RECORD_BYTES = 16 * 2**20
@@ -59,7 +60,18 @@ def read_release(folder: Path) -> Release:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ReleaseError(f"{folder} holds no release ({error}).", "record") from error
-    return Release.from_json(text)
+    return parse_release(text)
+
+
+def has_record(folder: Path) -> bool:
+    """Whether there is a record in a folder."""
+    return (folder / RECORD_FILE).is_file()
+
+
+def stored_folder(name: str) -> Path:
+    """Where the model store of this process has a release of that name, if it has one; nothing is looked at."""
+    model, _, version = name.partition(":")
+    return _models() / model / version
 
 
 def verify_artifact(release: Release, folder: Path) -> Path | None:
@@ -112,10 +124,9 @@ def find_release(name: str) -> tuple[Release, Path]:
         InputError: there is no such release.
         ReleaseError: its record is damaged, or is that of another name.
     """
-    model, _, version = name.partition(":")
-    folder = _models() / model / version
+    folder = stored_folder(name)
     is_inside = "\0" not in name and folder.resolve().parent.parent == _models().resolve()
-    if not version or not is_inside or not (folder / RECORD_FILE).is_file():
+    if ":" not in name or not is_inside or not has_record(folder):
         known = ", ".join(stored.name for stored in list_releases()) or "none"
         raise InputError(f"There is no release {name!r} (stored: {known}): run bento-monitor release list.")
     stored = _read_stored(folder)

@@ -85,8 +85,8 @@ class FakeModels:
         self.served, self.batching = dict(prepared), dict(batching)
         self.taken.append(dict(prepared))
 
-    def failures(self) -> int:
-        return self.failed
+    def failures(self) -> dict[str, int]:
+        return {self.runners[-1]: self.failed}
 
     def has_changed(self) -> bool:
         return False

@@ -21,7 +21,7 @@ import server_process
 from releasing import SERVICE, FakeModels, at_once, make_release, worker
 from waiting import wait_until
 
-from bento_monitor.errors import ReleaseError
+from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.liveness import is_alive, process_identity
 from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
@@ -307,4 +307,40 @@ def test_what_is_promoted_with_no_server_is_said_to_be_taken_at_the_next_start(
     result = promote(store, *make_release(tmp_path))
     assert result.workers == ()
     with worker(store, FakeModels()) as models:
+        assert models.served == {"model": "svc-release:1"}
+
+
+def test_a_promotion_that_is_interrupted_is_taken_back_and_a_rollback_is_not(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    def interrupt(states: list[WorkerState]) -> None:
+        raise KeyboardInterrupt
+
+    with worker(store) as models:
+        promote(store, *make_release(tmp_path, "1"))
+        with pytest.raises(KeyboardInterrupt):
+            promote(store, *make_release(tmp_path, "2"), on_workers=interrupt)
+        wait_until(lambda: models.served == {"model": "svc-release:1"})
+        assert store.read().state.releases == {"model": "svc-release:1"}
+        with pytest.raises(KeyboardInterrupt):
+            rollback(store, on_workers=interrupt)
+        wait_until(lambda: models.served == {})
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan")])
+def test_a_timeout_that_is_no_time_is_refused_before_anything_is_moved(
+    store: ActiveStore, tmp_path: Path, timeout_s: float
+) -> None:
+    with pytest.raises(InputError, match="timeout"):
+        promote(store, *make_release(tmp_path), timeout_s=timeout_s)
+    assert store.read().state.sequence == 0
+
+
+def test_a_worker_that_sees_the_model_store_under_another_path_finds_the_release(
+    store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(store, *make_release(tmp_path / "here", "1"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "there"))
+    with worker(store) as models:
         assert models.served == {"model": "svc-release:1"}

@@ -16,6 +16,7 @@ from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, promote_own, rollback
 from bento_monitor.releases.record import Batching
+from bento_monitor.releases.worker_state import WorkerState
 
 
 @pytest.fixture
@@ -167,3 +168,18 @@ def test_a_release_that_failed_and_is_promoted_again_is_put_aside_no_more(store:
         rollback(store)
         assert models.served == {"model": "svc-release:1"}
         assert store.history().aside == {}
+
+
+def test_a_release_of_another_runner_that_fails_calls_does_not_veto_a_promotion(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    models = FakeModels("embed", "rerank")  # its failures are those of the last one
+
+    def fail(states: list[WorkerState]) -> None:
+        models.failed += any(state.phase == "probation" for state in states)
+
+    with worker(store, models, probation_s=0.3):
+        promote(store, *make_release(tmp_path, "b", runner="rerank"))
+        promote(store, *make_release(tmp_path, "a", runner="embed"), on_workers=fail)
+        assert models.failed
+        assert models.served == {"embed": "svc-release:a", "rerank": "svc-release:b"}

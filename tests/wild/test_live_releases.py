@@ -156,6 +156,9 @@ def test_a_release_that_kills_its_loader_leaves_a_server_that_serves_what_it_did
         wait_until(lambda: place.run("status", SERVICE).returncode == 0)
         assert live.factors("rerank") == {3000.0: 40}
         assert "put aside: Worker" in place.done("list")
+        # What the worker that was killed has shown last is shown no more.
+        wait_until(lambda: total(scrape(live.server), "bento_monitor_release_info", runner="rerank") == 2)
+        assert total(scrape(live.server), "bento_monitor_release_info", runner="rerank", phase="serving") == 2
         assert len(live_workers(place.store.folder)) == 2
 
 
