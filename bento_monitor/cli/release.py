@@ -44,6 +44,7 @@ def list_command(service: str | None, as_json: bool) -> None:
     else:
         for stored, said in zip(found, marks, strict=True):
             _print_release(stored, said)
+        click.echo("* is active." if any("active" in said for said in marks) else "None is active.")
 
 
 @release.command()
@@ -143,7 +144,8 @@ def _print_release(stored: StoredRelease, marks: Sequence[str]) -> None:
         apis = ", ".join(found.apis)
         _say(f"    {found.service} ({apis}), runner {found.runner}: {how}; {_speedup(found.evidence)}")
     for mark in marks:
-        _say(f"    {mark}")
+        if mark != "active":
+            _say(f"    {mark}")
 
 
 def _speedup(evidence: Mapping[str, Any]) -> str:

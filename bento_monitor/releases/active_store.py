@@ -109,8 +109,7 @@ class ActiveStore:
             if reading.damage is not None:
                 self._put_damaged_aside()
             write_atomic(self.path, new.to_json() + "\n")
-            write_atomic(self._copy, new.to_json() + "\n")
-            append_line(self._journal, new.to_json())
+            self._note_move(new)
         return new
 
     def undo(self, sequence: int, note: str, aside: tuple[str, ...] = ()) -> ActiveState | None:
@@ -143,6 +142,16 @@ class ActiveStore:
         with self._locked():
             if state.position not in self.history().kept:
                 append_line(self._journal, kept_line(state.position))
+
+    def _note_move(self, new: ActiveState) -> None:
+        """The copy and the journal's line. The move is made by now: what cannot be written here comes with the next."""
+        try:
+            write_atomic(self._copy, new.to_json() + "\n")
+            append_line(self._journal, new.to_json())
+        except OSError as error:
+            _LOGGER.warning(
+                "Move %d is made, but %s cannot be brought up to date: %s", new.sequence, self.folder, error
+            )
 
     def _last_good(self) -> ActiveState | None:
         found = [self.history().last]

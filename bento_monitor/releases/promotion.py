@@ -209,7 +209,13 @@ def _new_releases(move: ActiveState) -> tuple[str, ...]:
 
 def _fail(store: ActiveStore, move: ActiveState, why: str, aside: tuple[str, ...] = ()) -> None:
     """Take the move back, and say so; somebody else may have done it already, or moved on."""
-    undone = store.undo(move.sequence, why, aside)
+    try:
+        undone = store.undo(move.sequence, why, aside)
+    except OSError as error:
+        raise ReleaseError(
+            f"{_what(move)} is active, but it is not seen to be served: {why} It cannot be moved back either ({error}):"
+            " mend that, then look at bento-monitor release status."
+        ) from error
     if undone is None:
         _require_still_active(store, move)
     active = store.read().state

@@ -22,6 +22,7 @@ from releasing import SERVICE, FakeModels, make_release, worker
 from waiting import wait_until
 
 from bento_monitor.cli import main
+from bento_monitor.errors import ReleaseError
 from bento_monitor.releases import active_store, worker_state
 from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
@@ -233,6 +234,30 @@ def test_a_promotion_on_a_full_disk_changes_nothing_and_says_so(
         assert models.served == {"model": "svc-release:2"}
         full_disk(False)
         assert run("promote", release.name).exit_code == 0
+        assert models.served == {"model": release.name}
+
+
+def test_a_move_during_which_the_disk_fills_is_made_or_not_and_is_reported_so(
+    store: ActiveStore, home: Path, full_disk: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, folder = make_release(home, "3")
+    write = active_store.write_atomic
+
+    def write_and_fill(path: Path, data: str) -> None:
+        write(path, data)
+        full_disk(True)
+
+    with worker(store) as models:
+        monkeypatch.setattr(active_store, "write_atomic", write_and_fill)
+        with pytest.raises(ReleaseError, match="is active, but it is not seen to be served"):
+            promote(store, release, folder, timeout_s=0.5)
+        assert store.read().state.releases == {"model": release.name}
+        monkeypatch.setattr(active_store, "write_atomic", write)
+        full_disk(False)
+        assert models.served == {"model": release.name}
+        wait_until(lambda: store.read().state.position in store.history().kept)
+        promote(store, *make_release(home, "4"))
+        rollback(store)
         assert models.served == {"model": release.name}
 
 
