@@ -21,13 +21,20 @@ class FallbackLog:
         self._log = SparseLog(
             _LOGGER, f"Runner {runner}: %d call(s) were run by the service's own model: %s.", _INTERVAL_S
         )
+        self._latest: dict[tuple[str, FallbackReason], str] = {}
         self._lock = threading.Lock()
 
     def note(self, release: str, reason: FallbackReason, why: str) -> None:
         """One more call that `release` did not answer."""
         with self._lock:
             self._counts[release, reason] += 1
+            self._latest[release, reason] = why
             self._log.note(f"{release} did not take it ({reason}: {why})")
+
+    def latest(self) -> list[tuple[str, FallbackReason, str]]:
+        """The release, the reason and the details of the last call of each kind."""
+        with self._lock:
+            return [(release, reason, why) for (release, reason), why in self._latest.items()]
 
     def totals(self) -> dict[tuple[str, FallbackReason], int]:
         """How many there were, by release and reason."""

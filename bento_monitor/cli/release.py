@@ -198,3 +198,6 @@ def _print_workers(workers: Sequence[WorkerState]) -> None:
         error = f" ({state.error})" if state.error else ""
         serves = ", ".join(f"{runner}: {name or 'own model'}" for runner, name in sorted(state.serves.items()))
         _say(f"  worker {state.pid}: {state.phase}, {serves or 'no runner'}{swap}{error}")
+        for release, counts in state.fallbacks.items():
+            calls = ", ".join(f"{count} by {reason}" for reason, count in sorted(counts.items()))
+            _say(f"    calls that the own model ran in the place of {release}: {calls}")

@@ -43,16 +43,14 @@ def answers(
     prepared = state.prepare(contender)
     _, runner = state.captured()
     found: list[Any] = []
-    runner.take_over(prepared)
-    try:
+    with state.measured(runner):
+        runner.take_over(prepared)
         started = time.perf_counter()
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             found.append(_as_rows(api, state.call(api, samples[rows]), len(rows)))
             progress(min(1.0, (start + size) / len(order)))
         seconds = time.perf_counter() - started
-    finally:
-        runner.reset()
     result = np.empty((len(samples), *found[0].shape[1:]), dtype=np.float32)
     result[order] = np.concatenate(found)
     buffer = io.BytesIO()

@@ -56,7 +56,7 @@ def race(
     else:
         calls = [_api_call(state, runner, model, api, chosen) for model in prepared]
     speeds: list[list[float]] = [[] for _ in calls]
-    try:
+    with state.measured(runner):
         for call in calls:
             call(0)  # the first call of a shape allocates
         for round_index in range(rounds):
@@ -64,8 +64,6 @@ def race(
             for index in generator.permutation(len(calls)):
                 speeds[index].append(_rows_per_s(calls[index], first, block_s))
             progress((round_index + 1) / rounds)
-    finally:
-        runner.reset()
     return speeds
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bentoml_hooks.services import ServiceApi, api_of, call_api, input_of, instantiate, load_service
-from ..errors import InputError, MeasurementError, ServiceError
+from ..errors import InputError, MeasurementError, ReleaseError, ServiceError
 from ..fingerprints import ModelFingerprint
 from ..releases.record import Release
 from ..runner import MonitoredRunner, PreparedModel, runners
@@ -113,6 +114,22 @@ class HostState:
         if self.interface is None:
             raise MeasurementError("Nothing is known of the model yet: capture comes first.")
         return self.interface, self.runner(self.interface.runner)
+
+    @contextmanager
+    def measured(self, runner: MonitoredRunner) -> Iterator[None]:
+        """Around calls that are to be a contender's own; the user's model runs again after them.
+
+        Raises:
+            ReleaseError: a call failed, and the user's model answered it: figures would be of that one.
+        """
+        failures = runner.release_failures
+        try:
+            yield
+        finally:
+            runner.reset()
+        if failed := runner.release_failures - failures:
+            errors = ", ".join(sorted({why for _, reason, why in runner.fallbacks.latest() if reason == "error"}))
+            raise ReleaseError(f"It fails {failed} call(s) that the model itself answers ({errors}).")
 
     def prepare(self, contender: Contender) -> PreparedModel:
         """Build and warm up one way to run the model.

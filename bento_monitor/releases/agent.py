@@ -21,6 +21,7 @@ from .worker_state import WorkerState
 _LOGGER = logging.getLogger("bento_monitor")
 _RETRY_S = (1.0, 60.0)
 _CHECK_MODELS_S = 2.0
+_TELL_FALLBACKS_S = 1.0
 
 
 class ReleaseAgent:
@@ -53,7 +54,7 @@ class ReleaseAgent:
         self._undo: tuple[int, str, tuple[str, ...]] | None = None
         self._unproven: tuple[ActiveState, float, int] | None = None
         self._retry_at_s, self._retry_s = 0.0, _RETRY_S[0]
-        self._check_models_at_s = 0.0
+        self._check_models_at_s = self._tell_fallbacks_at_s = 0.0
         self._has_learnt = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,6 +121,7 @@ class ReleaseAgent:
             self._retry(self._followed)
         self._look_at_models()
         self._look_at_proof()
+        self._tell_fallbacks()
 
     def _serve_from_start(self) -> None:
         """Before the first request: nothing runs that would be kept instead, so what cannot be served is left out."""
@@ -276,6 +278,12 @@ class ReleaseAgent:
         fingerprints = self._models.fingerprints()
         if fingerprints != self.state.fingerprints:
             self._reporter.report(fingerprints=fingerprints)
+
+    def _tell_fallbacks(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._tell_fallbacks_at_s and (fallbacks := self._models.fallbacks()) != self.state.fallbacks:
+            self._tell_fallbacks_at_s = now_s + _TELL_FALLBACKS_S
+            self._reporter.report(fallbacks=fallbacks)
 
     def _tell_damage(self, reading: Reading) -> None:
         if reading.damage is not None:

@@ -34,6 +34,9 @@ class ServedModels(Protocol):
     def failures(self) -> dict[str, int]:
         """How many calls releases have failed so far that the service's own model answered, by runner."""
 
+    def fallbacks(self) -> dict[str, dict[str, int]]:
+        """How many calls own models ran in a release's place, by release and reason."""
+
     def has_changed(self) -> bool:
         """Whether an own model has other weights than when its fingerprint was taken; cheap."""
 

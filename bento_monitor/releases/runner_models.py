@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ReleaseError
-from ..runner import MonitoredRunner, PreparedModel, runners
+from ..runner import MonitoredRunner, PreparedModel, release_fallbacks, runners
 from .record import Batching, Release
 
 _LOGGER = logging.getLogger("bento_monitor")
@@ -90,6 +90,13 @@ class RunnerModels:
     def failures(self) -> dict[str, int]:
         """How many calls releases have failed so far that the service's own model answered, by runner."""
         return {name: runner.release_failures for name, runner in runners().items()}
+
+    def fallbacks(self) -> dict[str, dict[str, int]]:
+        """How many calls own models ran in a release's place, by release and reason."""
+        found: dict[str, dict[str, int]] = {}
+        for (_, release, reason), count in release_fallbacks().items():
+            found.setdefault(release, {})[reason] = count
+        return found
 
     def has_changed(self) -> bool:
         """Whether an own model has other weights than when its fingerprint was taken."""

@@ -28,6 +28,7 @@ class WorkerState:
     `loading` are the releases that it is building, or has just begun to serve: if it dies of it, they are at fault.
     `error` says why the move of `sequence` could not be followed, and `reason` the kind of that in a word; the worker
     then serves what `serves` says. `fingerprints` are those of the service's own models, as far as they are known.
+    `fallbacks` are calls that own models ran in a release's place, by release and reason, told once a second.
     `swap_ms` is the time from seeing the move to serving it.
     """
 
@@ -40,6 +41,7 @@ class WorkerState:
     serves: Mapping[str, str | None] = field(default_factory=dict)
     loading: tuple[str, ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     error: str | None = None
     reason: str | None = None
     swap_ms: float | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento_monitor.errors import ReleaseError
+from bento_monitor.errors import MeasurementError, ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.record import Release
@@ -64,6 +64,15 @@ class TrialServer:
         except ReleaseError as error:
             self._require_same_model(release, error)
             raise
+
+    def require_no_failed_calls(self, release: str) -> None:
+        """Raise MeasurementError where calls of a release failed and the model itself answered: figures are of both."""
+        told = [worker.fallbacks.get(release, {}) for worker in live_workers(self._store.folder)]
+        failed = sum(counts.get("error", 0) for counts in told)
+        if failed:
+            raise MeasurementError(
+                f"The release failed {failed} call(s) under load, which the service's own model answered in its place."
+            )
 
     def _require_same_model(self, release: Release, error: ReleaseError) -> None:
         for worker in live_workers(self._store.folder):

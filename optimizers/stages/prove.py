@@ -50,6 +50,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
                     rates[name], fault = _measure_arm(load, servers[name], references[name], spec.block_s)
                     faults += [fault] if fault else []
                     on_arm()
+                servers[WINNER].require_no_failed_calls(_release_name(winner))
                 done.add(Block(rates, faults[0] if faults else None))
                 if done.is_enough(spec.blocks):
                     break
@@ -82,8 +83,12 @@ def _serve_arms(bench: Workbench, winner: Candidate) -> Iterator[dict[str, Trial
     choices = {BASELINE: baseline, AGAIN: baseline, WINNER: own}
     with serve_trials(choices, bench.folder.path / "proof") as servers:
         artifact = bench.artifact(winner.execution)
-        servers[WINNER].take(make_release(f"proof:{winner.name}", subject, winner, artifact), artifact.path)
+        servers[WINNER].take(make_release(_release_name(winner), subject, winner, artifact), artifact.path)
         yield servers
+
+
+def _release_name(winner: Candidate) -> str:
+    return f"proof:{winner.name}"
 
 
 def proof_record(proof: Proof) -> dict[str, Any]:

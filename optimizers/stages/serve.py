@@ -100,6 +100,7 @@ class ServedStage:
             reference = self._bench.answers_in(candidate.execution)
             result = measure(self._load, server.port, reference, _MEASURE_S, _WARMUP_S)
             summary = summarize(result)
+            server.require_no_failed_calls(release.name)
         except StudyInputError:
             raise
         except BentoMonitorError as error:

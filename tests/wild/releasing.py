@@ -88,6 +88,9 @@ class FakeModels:
     def failures(self) -> dict[str, int]:
         return {self.runners[-1]: self.failed}
 
+    def fallbacks(self) -> dict[str, dict[str, int]]:
+        return {}
+
     def has_changed(self) -> bool:
         return False
 

@@ -26,6 +26,7 @@ from bento_monitor.backends.outputs import flatten_output
 from bento_monitor.current_api import untraced_api
 from bento_monitor.errors import ReleaseError
 from bento_monitor.files import sha256_of
+from bento_monitor.model_host.state import HostState
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
 from bento_monitor.releases.promotion import promote
@@ -183,6 +184,20 @@ def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
         runner(torch.ones(1, 1, 1, 1))
     assert raised.value.__context__ is None
     assert runner.release_failures == 1
+
+
+def test_the_optimizer_takes_no_figures_of_a_contender_whose_calls_the_own_model_answers(
+    runner: MonitoredRunner, tmp_path: Path
+) -> None:
+    state = HostState("nowhere:Service", tmp_path)
+    with pytest.raises(ReleaseError, match=r"fails 2 call\(s\).*RuntimeError"), state.measured(runner):
+        runner.take_over(PreparedModel(Failing(RuntimeError), released(tmp_path)))
+        runner(FITS)
+        runner(FITS)
+    assert runner.release is None
+    with state.measured(runner):
+        runner.take_over(runner.prepare(released(tmp_path), tmp_path))
+        assert runner(FITS)[0, 0] == RELEASED
 
 
 def test_an_interrupt_is_not_answered(runner: MonitoredRunner, tmp_path: Path) -> None:

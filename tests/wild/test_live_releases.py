@@ -130,6 +130,8 @@ def test_a_call_that_the_release_cannot_take_or_fails_is_answered_by_the_own_mod
             wait_until(lambda: fallbacks(runner="sequences", release="wild-release:lstm", reason="shape") == 6)
             wait_until(lambda: fallbacks(runner="table", reason="error") == 5)
             assert fallbacks(runner="embed", reason="shape") == 0
+            status = place.done("status", SERVICE)
+            assert "calls that the own model ran in the place of wild-release:lstm" in status
     models_called = [
         {key.removeprefix("bento_monitor.runner."): value for key, value in span.attributes.items()}
         for span in receiver.spans()
