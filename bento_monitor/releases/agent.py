@@ -151,9 +151,10 @@ class ReleaseAgent:
                 return
         incumbent = self._loaded, self._followed
         runners = [runner for runner, active in state.runners.items() if not self._loaded.has(runner, active)]
+        failures = self._failures(runners)  # before the swap: the first call may fail
         self._swap(state, loaded, started_s)
         if state.position != 0 and state.position not in self._store.history().kept:
-            self._watch(state, runners, incumbent)
+            self._watch(state, runners, failures, incumbent)
 
     def _retry(self, state: ActiveState) -> None:
         """What could not be served may have come back: a folder that was not there, a disk that was full."""
@@ -218,9 +219,11 @@ class ReleaseAgent:
             self._store.undo(*self._undo)  # a full disk raises: it is tried again
             self._undo = None
 
-    def _watch(self, state: ActiveState, runners: Sequence[str], incumbent: tuple[Loaded, ActiveState | None]) -> None:
+    def _watch(
+        self, state: ActiveState, runners: Sequence[str], failures: int, incumbent: tuple[Loaded, ActiveState | None]
+    ) -> None:
         """Watch what has just begun to serve in these runners, until its probation is over or it is moved on."""
-        failures, deadline_s = self._failures(runners), time.monotonic() + self._probation_s
+        deadline_s = time.monotonic() + self._probation_s
         new = tuple(state.runners[runner].release for runner in runners)
         is_active = state.to_json().encode() + b"\n"
         self._reporter.report(phase="probation", loading=new)
