@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..tracing.account import ProcessAccount
+from .printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +33,10 @@ def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None
         for lane in stats.exporters:
             table.add_row(
                 str(account.pid),
-                Text(account.service),
+                Text(printable(account.service)),
                 Text(found.state, style=_STYLES[found.state]),
                 *_counts(stats.waiting, stats.dropped),
-                Text(lane.name),
+                Text(printable(lane.name)),
                 *_counts(lane.built, lane.exported, lane.dropped, lane.queued),
                 f"<= {found.lost_at_most}" if found.state == "lost" else "0",
             )

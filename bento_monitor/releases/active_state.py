@@ -25,11 +25,13 @@ Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollbac
 class ActiveRelease:
     """The release that one runner runs, where it lies, and which APIs it governs.
 
-    `model` is the fingerprint of the model that it may stand for; `since` is the move that brought it.
+    `record_sha256` is the hash of its record, which is never changed. `model` is the fingerprint of the model that it
+    may stand for; `since` is the move that brought it.
     """
 
     release: str
     folder: str
+    record_sha256: str
     apis: tuple[str, ...]
     batching: Batching | None
     model: str
@@ -103,10 +105,12 @@ OWN_MODELS = ActiveState()
 """What a service serves that was never moved: it is at the bottom of every history, and has always served well."""
 
 
-def promoted(state: ActiveState, release: Release, folder: Path, now_s: float, sequence: int) -> ActiveState:
+def promoted(
+    state: ActiveState, release: Release, folder: Path, record_sha256: str, now_s: float, sequence: int
+) -> ActiveState:
     """The state with `release` in place of whatever its runner runs; other runners go on as they are."""
     model = release.model_fingerprint or ""
-    active = ActiveRelease(release.name, str(folder), release.apis, release.batching, model, sequence)
+    active = ActiveRelease(release.name, str(folder), record_sha256, release.apis, release.batching, model, sequence)
     return _moved(state, {**state.runners, release.runner: active}, "promote", now_s, sequence, promoted=release.name)
 
 
@@ -178,7 +182,9 @@ def _check(state: ActiveState) -> None:
     counts: list[Any] = [state.sequence, state.position, *(active.since for active in state.runners.values())]
     counts += [count for count in (state.parent, state.undoes) if count is not None]
     texts: list[Any] = [
-        text for active in state.runners.values() for text in (active.release, active.folder, active.model)
+        text
+        for active in state.runners.values()
+        for text in (active.release, active.folder, active.model, active.record_sha256)
     ]
     texts += [api for active in state.runners.values() for api in active.apis] + list(state.aside)
     said: list[Any] = [text for text in (state.promoted, state.note) if text is not None]

@@ -86,8 +86,12 @@ class ReleaseAgent:
 
     def release_info(self) -> dict[tuple[str, ...], int]:
         """What each runner serves: 1 by runner, release and phase, for metrics."""
-        state = self.state
-        return {(runner, release or OWN_MODEL, state.phase): 1 for runner, release in state.serves.items()}
+        state, refused = self.state, self._loaded.refusals
+        others = "serving" if state.phase == "failed" else state.phase
+        return {
+            (runner, release or OWN_MODEL, "failed" if runner in refused else others): 1
+            for runner, release in state.serves.items()
+        }
 
     def _run(self) -> None:
         while not self._stop.wait(self._poll_interval_s):

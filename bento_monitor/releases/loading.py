@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..errors import BentoMonitorError, ReleaseError
 from .active_state import ActiveRelease, ActiveState, batching_of
 from .record import Batching, Release
-from .store import has_record, read_release, stored_folder
+from .store import has_record, read_release, record_sha256, stored_folder
 
 # What may come back by itself; another model does not become this one.
 _WORTH_A_RETRY = frozenset({"load", "artifact", "record"})
@@ -123,6 +123,10 @@ def _read(active: ActiveRelease) -> tuple[Release, Path]:
     if not has_record(folder) and has_record(stored_folder(active.release)):
         folder = stored_folder(active.release)
     release = read_release(folder)
-    if release.name != active.release:
-        raise ReleaseError(f"{folder} holds {release.name}, and {active.release} is active.", "record")
+    if record_sha256(folder) != active.record_sha256:
+        raise ReleaseError(
+            f"The record of {active.release} in {folder} was changed since it was promoted, so it is not served: "
+            "promote it again if that is meant.",
+            "record",
+        )
     return release, folder

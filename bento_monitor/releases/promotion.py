@@ -14,7 +14,7 @@ from .active_store import ActiveStore
 from .deaths import at_fault
 from .history import History
 from .record import Release
-from .store import verify_artifact
+from .store import record_sha256, verify_artifact
 from .worker_state import (
     ServerKey,
     WorkerState,
@@ -72,9 +72,12 @@ def promote(
         )
     verify_artifact(release, folder)
     _check_worker_count(store, release)
-    return _move(
-        store, lambda state, _, now_s, new: promoted(state, release, folder, now_s, new), timeout_s, on_workers
-    )
+    sha256 = record_sha256(folder)
+
+    def change(state: ActiveState, _: History, now_s: float, new: int) -> ActiveState:
+        return promoted(state, release, folder, sha256, now_s, new)
+
+    return _move(store, change, timeout_s, on_workers)
 
 
 def promote_own(

@@ -94,12 +94,10 @@ class Release:
     def renewal(self) -> str:
         """The command that makes a release like this one of today's model."""
         command = self.evidence.get("command")
+        if isinstance(command, str) and command.isprintable():
+            return command
         apis = "".join(f" --api {api}" for api in self.apis)
-        return (
-            str(command)
-            if command
-            else f"bento-monitor optimize MODULE:{self.service}{apis} --data DATA --metric METRIC"
-        )
+        return f"bento-monitor optimize MODULE:{self.service}{apis} --data DATA --metric METRIC"
 
     def to_json(self) -> str:
         """The record as indented JSON, keys sorted."""

@@ -68,6 +68,18 @@ def has_record(folder: Path) -> bool:
     return (folder / RECORD_FILE).is_file()
 
 
+def record_sha256(folder: Path) -> str:
+    """The hash of the record in a folder.
+
+    Raises:
+        ReleaseError: there is none.
+    """
+    try:
+        return sha256_of(folder / RECORD_FILE)
+    except OSError as error:
+        raise ReleaseError(f"{folder} holds no release ({error}).", "record") from error
+
+
 def stored_folder(name: str) -> Path:
     """Where the model store of this process has a release of that name, if it has one; nothing is looked at."""
     model, _, version = name.partition(":")

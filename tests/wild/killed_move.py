@@ -14,11 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from releasing import SERVICE
+from releasing import SERVICE, move_to
 
 from bento_monitor import files
 from bento_monitor.releases import active_store
-from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import rollback
 from bento_monitor.releases.store import read_release
@@ -56,7 +55,7 @@ def main() -> None:
     tracer = Tracer(kill_at)
     sys.setprofile(tracer)
     if move == "promote":
-        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        move_to(store, release, folder)
     elif move == "rollback":
         rollback(store)
     elif move == "keep":

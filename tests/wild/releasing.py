@@ -10,10 +10,11 @@ from typing import Any
 
 from bento_monitor.errors import ReleaseError
 from bento_monitor.files import sha256_of
+from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
 from bento_monitor.releases.record import Batching, Execution, Release, TensorSpec
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.store import record_sha256, write_release
 
 FINGERPRINT = f"v1:{'a' * 64}"
 SERVICE = "svc"
@@ -105,6 +106,12 @@ def worker(store: ActiveStore, models: FakeModels | None = None, probation_s: fl
         yield models
     finally:
         agent.stop()
+
+
+def move_to(store: ActiveStore, release: Release, folder: Path) -> None:
+    """Make a release active, and wait for nobody."""
+    sha256 = record_sha256(folder)
+    store.move(lambda state, _, now_s, new: promoted(state, release, folder, sha256, now_s, new))
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -18,12 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 import server_process
-from releasing import SERVICE, FakeModels, at_once, make_release, worker
+from releasing import SERVICE, FakeModels, at_once, make_release, move_to, worker
 from waiting import wait_until
 
 from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.liveness import is_alive, process_identity
-from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import PromotionResult, promote, rollback
 from bento_monitor.releases.status import read_status
@@ -112,7 +111,7 @@ def test_the_supervisor_s_next_worker_comes_up_with_what_served_before_also_wher
     promote(store, *make_release(tmp_path, "1"))
     server.tell("kill", "svc-release:2")
     release, folder = make_release(tmp_path, "2")
-    store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+    move_to(store, release, folder)
     wait_until(lambda: store.read().state.reason == "automatic rollback")
     wait_until(lambda: on_release(store, "svc-release:1") == 1)
     assert "died while it loaded svc-release:2" in (store.read().state.note or "")
@@ -134,7 +133,7 @@ def test_a_server_that_was_killed_whole_while_it_loaded_once_is_not_the_release_
     server = serve(1)
     release, folder = make_release(tmp_path, "1")
     hang = server.tell("hang", release.name)
-    store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+    move_to(store, release, folder)
     wait_until(lambda: any(state.phase == "loading" for state in live_workers(store.folder)))
     server.process.kill()
     for state in live_workers(store.folder):
@@ -205,7 +204,7 @@ def test_a_promotion_that_was_overtaken_says_so_and_takes_nothing_back(store: Ac
 
     def overtake(states: list[WorkerState]) -> None:
         if store.read().state.sequence == 1:
-            store.move(lambda state, _, now_s, new: promoted(state, later, later_folder, now_s, new))
+            move_to(store, later, later_folder)
 
     with worker(store) as models:
         with pytest.raises(ReleaseError, match="overtaken"):

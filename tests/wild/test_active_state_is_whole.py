@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from releasing import SERVICE, FakeModels, make_release, worker
+from releasing import SERVICE, FakeModels, make_release, move_to, worker
 
 from bento_monitor.errors import InputError, ReleaseError
-from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, promote_own, rollback
 from bento_monitor.releases.record import Batching
@@ -117,7 +116,7 @@ def test_what_no_worker_has_served_is_no_target_of_a_rollback(store: ActiveStore
     promote(store, *make_release(tmp_path, "2"))  # no server runs
     with worker(store, probation_s=3600.0) as models:
         promoted_release, folder = make_release(tmp_path, "3")
-        store.move(lambda state, _, now_s, new: promoted(state, promoted_release, folder, now_s, new))
+        move_to(store, promoted_release, folder)
         rollback(store)
         assert models.served == {"model": "svc-release:1"}
 

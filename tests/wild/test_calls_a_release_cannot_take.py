@@ -252,6 +252,17 @@ def test_a_release_for_an_api_that_the_service_does_not_have_is_refused(
         models.prepare("twice", release, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("fingerprint", "sentence"), [(None, "make it anew with bento-monitor optimize"), (FINGERPRINT, "another model")]
+)
+def test_a_release_of_another_model_or_of_none_is_not_loaded(
+    runner: MonitoredRunner, tmp_path: Path, fingerprint: str | None, sentence: str
+) -> None:
+    models = RunnerModels(("embed",), lambda batching: None, lambda: None)
+    with pytest.raises(ReleaseError, match=sentence):
+        models.prepare("twice", released(tmp_path, model_fingerprint=fingerprint), tmp_path)
+
+
 @pytest.fixture
 def probation(runner: MonitoredRunner, tmp_path: Path) -> Iterator[ActiveStore]:
     """A worker with a real runner, whose releases are on probation for long."""

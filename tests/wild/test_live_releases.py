@@ -187,10 +187,11 @@ def test_a_release_governs_the_same_apis_without_traces_and_on_bentoml_s_own_pat
         assert live.factors("rerank") == {3000.0: 40}
 
 
-def test_a_release_without_a_fingerprint_is_neither_promoted_nor_served(place: Place) -> None:
+def test_a_release_without_a_fingerprint_is_not_promoted_and_a_changed_record_not_served(place: Place) -> None:
     with place.serve(workers=1) as live:
         name = place.scaling("1", 1000.0, live)
         place.done("promote", name)
+        assert live.factors() == {1000.0: 40}
     record = place.folder / "models" / "wild-release" / "1" / "release.json"
     raw = json.loads(record.read_text())
     del raw["model_fingerprint"]
@@ -201,8 +202,8 @@ def test_a_release_without_a_fingerprint_is_neither_promoted_nor_served(place: P
     assert "bento-monitor optimize" in refused.stderr
     with place.serve(workers=1) as live:
         assert live.factors() == {2.0: 40}
-        assert "make it anew with bento-monitor optimize" in place.run("status", SERVICE).stdout
-        assert "without the fingerprint of its model" in place.done("list")
+        assert "was changed since it was promoted" in place.run("status", SERVICE).stdout
+        assert "make it anew with bento-monitor optimize" in place.done("list")
 
 
 def test_status_watches_until_it_is_interrupted(place: Place) -> None:

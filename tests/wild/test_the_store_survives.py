@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from releasing import SERVICE, FakeModels, make_release, worker
+from releasing import SERVICE, FakeModels, make_release, move_to, worker
 from waiting import wait_until
 
 from bento_monitor.cli import main
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases import active_store, worker_state
-from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, rollback
 from bento_monitor.releases.status import read_status
@@ -214,7 +213,7 @@ def test_a_move_that_comes_while_the_disk_is_full_is_followed_and_told_later(
 ) -> None:
     release, folder = make_release(home, "3")
     with worker(store) as models:
-        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        move_to(store, release, folder)
         full_disk(True)
         wait_until(lambda: models.served == {"model": release.name})
         full_disk(False)
@@ -267,7 +266,7 @@ def test_a_release_that_fails_while_the_disk_is_full_is_taken_back_when_it_is_no
     release, folder = make_release(home, "3")
     with worker(store, FakeModels(refuse={release.name: "load"})) as models:
         models.on_prepare = lambda _: full_disk(True)
-        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        move_to(store, release, folder)
         wait_until(lambda: release.name in models.prepared)
         assert models.served == {"model": "svc-release:2"}
         full_disk(False)

@@ -5,10 +5,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from releasing import SERVICE, FakeModels, make_release, worker
+from releasing import SERVICE, FakeModels, make_release, move_to, worker
 
 from bento_monitor.errors import InputError, ReleaseError
-from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, rollback
 from bento_monitor.releases.store import read_release
@@ -94,7 +93,7 @@ def test_concurrent_moves_are_all_kept_in_order(store: ActiveStore, tmp_path: Pa
     release, folder = make_release(tmp_path)
 
     def move() -> None:
-        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        move_to(store, release, folder)
 
     threads = [threading.Thread(target=move) for _ in range(8)]
     for thread in threads:
@@ -135,7 +134,7 @@ def test_a_release_that_fails_a_call_in_its_probation_is_taken_back_everywhere(
 def test_a_move_that_comes_after_ends_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     with worker(store, probation_s=3600.0) as models:
-        store.move(lambda state, _, now_s, new: promoted(state, release, folder, now_s, new))
+        move_to(store, release, folder)
         result = rollback(store, timeout_s=30)
         assert [state.serves for state in result.workers] == [{"model": None}]
         assert models.served == {}
