@@ -268,12 +268,15 @@ class ReleaseAgent:
         return sum(counts.get(runner, 0) for runner in runners)
 
     def _look_at_models(self) -> None:
-        """Weights that the service's own code has loaded anew are another model: releases of the old one end."""
+        """Weights that the service's own code has loaded anew are another model: releases of the old one end.
+
+        Where no release runs nobody asks, for a model may write to its buffers in every call.
+        """
         now_s = time.monotonic()
         if now_s < self._check_models_at_s:
             return
         self._check_models_at_s = now_s + _CHECK_MODELS_S
-        if not self._models.has_changed():
+        if not any(self._models.has_changed(runner) for runner in self._loaded.prepared):
             return
         before = self.state.fingerprints
         self._learn_fingerprints()

@@ -37,8 +37,8 @@ class ServedModels(Protocol):
     def fallbacks(self) -> dict[str, dict[str, int]]:
         """How many calls own models ran in a release's place, by release and reason."""
 
-    def has_changed(self) -> bool:
-        """Whether an own model has other weights than when its fingerprint was taken; cheap."""
+    def has_changed(self, runner: str) -> bool:
+        """Whether a runner's own model has other weights than when its fingerprint was taken; cheap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,10 @@ class RunnerModels:
             found.setdefault(release, {})[reason] = count
         return found
 
-    def has_changed(self) -> bool:
-        """Whether an own model has other weights than when its fingerprint was taken."""
-        return any(runner.fingerprint.is_stale() for runner in runners().values())
+    def has_changed(self, runner: str) -> bool:
+        """Whether a runner's own model has other weights than when its fingerprint was taken."""
+        found = runners().get(runner)
+        return found is not None and found.fingerprint.is_stale()
 
 
 def _fingerprint_of(runner: MonitoredRunner) -> str:

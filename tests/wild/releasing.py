@@ -92,7 +92,7 @@ class FakeModels:
     def fallbacks(self) -> dict[str, dict[str, int]]:
         return {}
 
-    def has_changed(self) -> bool:
+    def has_changed(self, runner: str) -> bool:
         return False
 
 

@@ -144,6 +144,30 @@ def test_a_call_that_the_release_cannot_take_or_fails_is_answered_by_the_own_mod
     assert of_lengths == {("wild-release:lstm", None): 4, ("own", "shape"): 6}
 
 
+def test_other_lengths_than_the_released_one_are_the_own_model_s_after_a_restart_too(place: Place) -> None:
+    eight, twelve = [[[0.1, 0.2]] * 8], [[[0.1, 0.2]] * 12]
+
+    def check(live: Live, of_length_8: list[list[float]]) -> None:
+        for x, expected in ((eight, of_length_8), (twelve, own_sequences(twelve))):
+            for status, answer in live.ask("sequence", 12, x=x):
+                assert status == 200
+                np.testing.assert_allclose(answer, expected, rtol=1e-5)
+
+    with place.serve() as live:
+        check(live, own_sequences(eight))
+        lengths = {
+            "inputs": (TensorSpec("x", "float32", (None, 8, 2), (2, 8, 2)),),
+            "outputs": (TensorSpec("y", "float32", (None, 3), (2, 3)),),
+        }
+        fingerprint = live.fingerprints()["sequences"]
+        place.done("promote", place.release("lstm", of_length_8(), "sequences", "sequence", fingerprint, **lengths))
+        check(live, [[7.0, 7.0, 7.0]])
+    with place.serve() as live:
+        check(live, [[7.0, 7.0, 7.0]])
+        place.done("rollback", SERVICE)
+        check(live, own_sequences(eight))
+
+
 def test_a_release_that_kills_its_loader_leaves_a_server_that_serves_what_it_did(place: Place) -> None:
     with place.serve() as live:
         place.done("promote", place.scaling("good", 3000.0, live, runner="rerank", api="rerank"))
