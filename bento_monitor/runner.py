@@ -7,6 +7,7 @@ import gc
 import logging
 import time
 import weakref
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class MonitoredRunner:
     Each call is timed into the trace of the request, or of the batch, that it is made for. A release can take the
     model's place between two calls; calls that are running end on the model that they began with, which is freed after
     the last of them. A call that the release cannot take, or fails, is run by the model itself; `fallbacks` counts
-    these. `release_failures` counts calls that a release failed and the model answered. Attributes that a runner does
+    these. `failures` counts, by release, the calls that it failed and the model answered. Attributes that a runner does
     not have are the wrapped model's.
     """
 
@@ -68,7 +69,7 @@ class MonitoredRunner:
         self._fingerprint: ModelFingerprint | None = None
         self._has_warned = False
         self.name = name
-        self.release_failures = 0
+        self.failures: Counter[str] = Counter()
         self.fallbacks = FallbackLog(name)
         _register(self)
 
@@ -90,7 +91,7 @@ class MonitoredRunner:
             why = type(error).__name__  # what it says may hold what the client has sent
         answer = self._run_own(active, reason, why, work, args, kwargs)
         if reason == "error":  # and the model itself has answered
-            self.release_failures += 1
+            self.failures[active.release_name] += 1
         return answer
 
     def _run_own(

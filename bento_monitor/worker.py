@@ -115,7 +115,11 @@ class WorkerMonitor:
 
     def _forget_dead_workers(self) -> None:
         """What a worker of this server that was killed has shown last is no level any more."""
-        mine, dead = self._agent.state, dead_workers(self._store.folder)
+        mine = self._agent.state
+        try:
+            dead = dead_workers(self._store.folder)
+        except OSError:  # it cannot be read: nothing is known of them
+            return
         forget_gauges(state.pid for state in dead if state.server == mine.server and state.pid != mine.pid)
 
     def _renew_heap(self) -> None:

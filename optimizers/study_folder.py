@@ -26,7 +26,8 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
     digest.update(sha256_of(spec.data).encode())
     for source in sorted(spec.working_dir.rglob("*.py")):
-        if ".venv" not in source.parts and "site-packages" not in source.parts:
+        # An editor's lock may be a link to nowhere.
+        if ".venv" not in source.parts and "site-packages" not in source.parts and source.is_file():
             digest.update(str(source.relative_to(spec.working_dir)).encode())
             digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -16,6 +16,7 @@ _DTYPES = {
     "tensor(double)": "float64",
     "tensor(float16)": "float16",
     "tensor(bool)": "bool",
+    "tensor(string)": "object",
 }
 _ERRORS_ONLY = 3
 

@@ -47,9 +47,9 @@ class SubBatches:
         self._executor = ThreadPoolExecutor(streams, "bento-monitor-stream") if streams > 1 else None
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Run the batch in parts; whole where its mask is not ones then zeros or the inputs disagree on the rows."""
+        """Run the batch in parts; whole where its mask is not ones then zeros, or inputs disagree on the lengths."""
         lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
-        if lengths is None or any(value.shape[0] != len(lengths) for value in inputs.values()):
+        if lengths is None or not self._are_of_one_length(inputs):
             return self._backend.run(inputs)
         order = (-lengths).argsort(kind="stable")
         outputs: list[Any] = []
@@ -68,14 +68,20 @@ class SubBatches:
                 put_rows(output, rows, part)
         return outputs
 
+    def _are_of_one_length(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether all inputs have the mask's rows, and its length in every axis that varies: else one means another."""
+        rows, padded = inputs[self._mask_input].shape
+        return all(
+            value.shape[0] == rows and all(value.shape[axis] == padded for axis in self._varying_axes[name])
+            for name, value in inputs.items()
+        )
+
     def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int) -> dict[str, Any]:
-        padded = inputs[self._mask_input].shape[1]
         part = {}
         for name, value in inputs.items():
             trimmed = [slice(None)] * value.ndim
             for axis in self._varying_axes[name]:
-                if value.shape[axis] == padded:
-                    trimmed[axis] = slice(longest)
+                trimmed[axis] = slice(longest)
             part[name] = take_rows(value[tuple(trimmed)], rows)
         return part
 

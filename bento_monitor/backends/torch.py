@@ -31,11 +31,15 @@ class TorchBackend:
         self._device = "cpu" if parameter is None else parameter.device.type
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Call the module; the outputs are torch tensors of the element types that the module gives by itself."""
+        """Call the module; the outputs are torch tensors of the element types that the module gives by itself.
+
+        Without gradients, but not in inference mode: what that gives cannot be written to outside of it, and the user's
+        own code may do so.
+        """
         import torch
 
         tensors = {name: to_torch(value) for name, value in inputs.items()}
-        with _threads(self._threads), torch.inference_mode(), self._precision():
+        with _threads(self._threads), torch.no_grad(), self._precision():
             output = self._module(**tensors)
         _, _, values = flatten_output(output)
         return [

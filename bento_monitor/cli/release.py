@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import InputError, ReleaseError
+from ..files import is_disk_full
 from ..releases.active_state import ActiveState
 from ..releases.active_store import ActiveStore
 from ..releases.promotion import PromotionResult, promote_own
@@ -25,7 +26,20 @@ from .printable import printable
 _WATCH_S = 1.0
 
 
-@click.group()
+class _StoreGroup(click.Group):
+    """Commands on files that anybody may have touched: one that cannot be read or written is one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise ReleaseError(f"{error}: check the file, its folder and their permissions.", "store") from error
+
+
+@click.group(cls=_StoreGroup)
 def release() -> None:
     """Releases: what was found to be faster, and which of them a server runs."""
 
@@ -152,7 +166,7 @@ def _speedup(evidence: Mapping[str, Any]) -> str:
     try:
         value, interval = evidence["speedup"], evidence["speedup_ci95"]
         return f"{value:.2f} times the baseline [{interval[0]:.2f}, {interval[1]:.2f}]"
-    except (TypeError, ValueError, KeyError, IndexError):  # a person may have written the record
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):  # a person may have written the record
         return "not measured"
 
 

@@ -142,7 +142,7 @@ def _mask_input(
         return None
     if any(None in spec.shape[1:] for spec in outputs):
         return None
-    masks = [spec.name for spec in inputs if _is_mask(spec, calls)]
+    masks = [spec.name for spec in inputs if _is_mask(spec, calls) and _gives_every_length(spec.name, calls, inputs)]
     return min(masks, key=lambda name: ("mask" not in name, name), default=None)
 
 
@@ -153,6 +153,14 @@ def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
     masks = [to_numpy(call.inputs[spec.name]) for call in calls]
     lengths = [prefix_lengths(mask) for mask in masks]
     return all(rows is not None and rows.min() > 0 for rows in lengths) and any((mask == 0).any() for mask in masks)
+
+
+def _gives_every_length(mask: str, calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec]) -> bool:
+    """Whether every axis that varies, but for the batch, was as long as the mask in each call: the mask can trim it."""
+    varying = [
+        (spec.name, axis) for spec in inputs for axis, length in enumerate(spec.shape) if axis and length is None
+    ]
+    return all(call.inputs[name].shape[axis] == call.inputs[mask].shape[1] for call in calls for name, axis in varying)
 
 
 def _output_form(kind: str, output: Any) -> OutputForm:

@@ -122,12 +122,12 @@ class HostState:
         Raises:
             ReleaseError: a call failed, and the user's model answered it: figures would be of that one.
         """
-        failures = runner.release_failures
+        failures = runner.failures.total()
         try:
             yield
         finally:
             runner.reset()
-        if failed := runner.release_failures - failures:
+        if failed := runner.failures.total() - failures:
             errors = ", ".join(sorted({why for _, reason, why in runner.fallbacks.latest() if reason == "error"}))
             raise ReleaseError(f"It fails {failed} call(s) that the model itself answers ({errors}).")
 

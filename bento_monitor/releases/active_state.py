@@ -96,7 +96,7 @@ class ActiveState:
             fields["aside"] = tuple(raw["aside"])
             state = cls(**fields)
             _check(state)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise ReleaseError(f"This is not an active state: {error!r:.200}.", "state") from error
         return state
 
@@ -196,6 +196,8 @@ def _check(state: ActiveState) -> None:
         and isinstance(moved_at_s, int | float)
         and math.isfinite(moved_at_s)
         and state.reason in get_args(Reason)
+        and state.position <= state.sequence
+        and (state.parent is None or state.parent < state.position)
     )
     if not is_sane:
         raise ValueError("a field is not of its kind")

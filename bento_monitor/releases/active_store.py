@@ -97,12 +97,14 @@ class ActiveStore:
         """
         with self._locked():
             reading, history = self.read(), self.history()
-            history.is_servable = _servable_by(live_workers(self.folder))
+            workers = live_workers(self.folder)
+            history.is_servable = _servable_by(workers)
             state = reading.state
             if state.sequence and state.sequence not in history.states:
-                append_line(self._journal, state.to_json())  # a mover was killed before it had written this
-                history.add(state)
-            latest = max([state.sequence, *history.states])
+                history.add(state)  # a mover was killed before it had written this
+                self._note_in_journal(state)
+            # A worker may have followed a move that nothing tells of any more.
+            latest = max([state.sequence, *history.states, *(worker.sequence for worker in workers)])
             new = change(state, history, time.time(), latest + 1)
             if new is None:
                 return None
@@ -147,11 +149,15 @@ class ActiveStore:
         """The copy and the journal's line. The move is made by now: what cannot be written here comes with the next."""
         try:
             write_atomic(self._copy, new.to_json() + "\n")
-            append_line(self._journal, new.to_json())
         except OSError as error:
-            _LOGGER.warning(
-                "Move %d is made, but %s cannot be brought up to date: %s", new.sequence, self.folder, error
-            )
+            _LOGGER.warning("Move %d is made, but not in %s: %s", new.sequence, self._copy, error)
+        self._note_in_journal(new)
+
+    def _note_in_journal(self, state: ActiveState) -> None:
+        try:
+            append_line(self._journal, state.to_json())
+        except OSError as error:
+            _LOGGER.warning("Move %d is made, but not in %s: %s", state.sequence, self._journal, error)
 
     def _last_good(self) -> ActiveState | None:
         found = [self.history().last]

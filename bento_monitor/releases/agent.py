@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from ..conventions import OWN_MODEL
 from ..errors import ReleaseError
 from ..sparse_log import OutageLog
-from .active_state import ActiveState
+from .active_state import ActiveRelease, ActiveState
 from .active_store import ActiveStore, Reading
-from .deaths import put_killers_aside
+from .deaths import forget_deaths, put_killers_aside
 from .loading import NOTHING, Loaded, Refusal, ServedModels, load
 from .reporter import Reporter
 from .swap_counts import SwapCounts
@@ -52,7 +52,11 @@ class ReleaseAgent:
         self._followed: ActiveState | None = None
         self._loaded: Loaded = NOTHING
         self._undo: tuple[int, str, tuple[str, ...]] | None = None
-        self._unproven: tuple[ActiveState, float, int] | None = None
+        self._incumbent: Loaded = NOTHING
+        self._watched: dict[ActiveRelease, tuple[float, int]] = {}
+        self._is_kept = True
+        self._note_at_s = 0.0
+        self._forget_deaths_at_s: float | None = None
         self._retry_at_s, self._retry_s = 0.0, _RETRY_S[0]
         self._check_models_at_s = self._tell_fallbacks_at_s = 0.0
         self._has_learnt = False
@@ -60,6 +64,7 @@ class ReleaseAgent:
         self._thread: threading.Thread | None = None
         self._damage = OutageLog(_LOGGER, "%s: the worker goes on with the last good state until it is whole again.")
         self._outages = OutageLog(_LOGGER, "The active state cannot be followed (%s): the worker goes on as it is.")
+        self._undo_outages = OutageLog(_LOGGER, "A move that failed cannot be taken back yet (%s).")
 
     @property
     def state(self) -> WorkerState:
@@ -111,21 +116,24 @@ class ReleaseAgent:
         self._reporter.catch_up()
         if not self._has_learnt:
             self._has_learnt = True
-            self._learn_fingerprints()
+            self._learn_fingerprints(self._models.names())
         self._take_back()
+        self._look_at_state()
+        self._look_at_models()
+        self._look_at_probation()
+        self._note_kept()
+        self._tell_fallbacks()
+
+    def _look_at_state(self) -> None:
         content = self._store.content()
         if content != self._content:
             reading = self._store.read()
             self._tell_damage(reading)
             if reading.damage is None or self._followed is None:
                 self._follow(reading.state)
-            if reading.damage is None:
-                self._content = content
+            self._content = content
         elif self._followed is not None and self._loaded.is_worth_a_retry and time.monotonic() >= self._retry_at_s:
             self._retry(self._followed)
-        self._look_at_models()
-        self._look_at_proof()
-        self._tell_fallbacks()
 
     def _serve_from_start(self) -> None:
         """Before the first request: nothing runs that would be kept instead, so what cannot be served is left out."""
@@ -134,12 +142,10 @@ class ReleaseAgent:
         state, started_s = reading.state, time.monotonic()
         if state.runners:
             self._reporter.report(sequence=state.sequence, phase="loading", loading=NOTHING.missing(state))
-        self._swap(state, load(state, self._models, NOTHING), started_s)
-        if state.position != 0 and not self._loaded.refusals:
-            # It has served well when nothing has failed for as long as a probation.
-            self._unproven = (state, time.monotonic() + self._probation_s, self._failures(state.runners))
-        if reading.damage is None:
-            self._content = content
+        self._swap(state, load(state, self._models), started_s)
+        self._look_at_probation()
+        self._content = content
+        self._forget_deaths_at_s = time.monotonic() + self._probation_s
 
     def _follow(self, state: ActiveState) -> None:
         """A move of a running worker: all of it, or nothing."""
@@ -148,17 +154,14 @@ class ReleaseAgent:
         started_s = time.monotonic()
         new = self._loaded.missing(state)
         self._reporter.report(sequence=state.sequence, phase="loading", loading=new, error=None, reason=None)
-        loaded = load(state, self._models, self._loaded)
+        loaded = load(state, self._models, self._loaded, self._incumbent)
         for runner, refusal in loaded.refusals.items():
             if self._followed is not None and self._followed.runners.get(runner) != state.runners[runner]:
                 self._fail(state, refusal, (refusal.release,))
                 return
-        incumbent = self._loaded, self._followed
-        runners = [runner for runner, active in state.runners.items() if not self._loaded.has(runner, active)]
-        failures = self._failures(runners)  # before the swap: the first call may fail
         self._swap(state, loaded, started_s)
-        if state.position != 0 and state.position not in self._store.history().kept:
-            self._watch(state, runners, failures, incumbent)
+        self._look_at_probation()
+        self._note_kept()
 
     def _retry(self, state: ActiveState) -> None:
         """What could not be served may have come back: a folder that was not there, a disk that was full."""
@@ -172,19 +175,25 @@ class ReleaseAgent:
             self._swap(state, loaded, started_s)
 
     def _swap(self, state: ActiveState, loaded: Loaded, started_s: float) -> None:
+        before, is_kept = self._loaded, state.position == 0 or state.position in self._store.history().kept
+        if not is_kept:  # from before the swap on, since the first call may fail
+            self._watch([active for runner, (active, _) in loaded.prepared.items() if not before.has(runner, active)])
         loaded.serve(self._models)
         swap_ms = (time.monotonic() - started_s) * 1e3
         self._tell_swap(state, loaded, swap_ms)
         if not loaded.refusals:
             self._retry_s = _RETRY_S[0]
         self._retry_at_s = time.monotonic() + self._retry_s
-        self._loaded, self._followed = loaded, state
+        self._incumbent, self._loaded, self._followed, self._is_kept = before, loaded, state, is_kept
         refusal = loaded.first_refusal
+        # What was refused before this move is no failure of it.
+        is_failed = any(before.refusals.get(runner) != found for runner, found in loaded.refusals.items())
         self._reporter.report(
             sequence=state.sequence,
-            phase="serving" if refusal is None else "failed",
+            phase="failed" if is_failed else "probation" if self._on_probation() else "serving",
             serves=self._serves(),
-            loading=(),
+            refused=tuple(found.release for found in loaded.refusals.values()),
+            loading=self._on_probation(),
             error=None if refusal is None else refusal.message,
             reason=None if refusal is None else refusal.reason,
             swap_ms=swap_ms,
@@ -219,53 +228,67 @@ class ReleaseAgent:
         self._take_back()
 
     def _take_back(self) -> None:
-        if self._undo is not None:
-            self._store.undo(*self._undo)  # a full disk raises: it is tried again
-            self._undo = None
-
-    def _watch(
-        self, state: ActiveState, runners: Sequence[str], failures: int, incumbent: tuple[Loaded, ActiveState | None]
-    ) -> None:
-        """Watch what has just begun to serve in these runners, until its probation is over or it is moved on."""
-        deadline_s = time.monotonic() + self._probation_s
-        new = tuple(state.runners[runner].release for runner in runners)
-        is_active = state.to_json().encode() + b"\n"
-        self._reporter.report(phase="probation", loading=new)
-        while not self._stop.is_set():
-            failed = self._failures(runners) - failures
-            if failed:
-                self._loaded, self._followed = incumbent
-                self._loaded.serve(self._models)
-                message = f"it failed {failed} call(s) in its first seconds that the service's own model answered."
-                self._fail(state, Refusal(", ".join(new) or state.describe(), message, "probation"), new)
-                return
-            if self._store.content() != is_active:
-                break
-            if time.monotonic() >= deadline_s:
-                self._unproven = (state, deadline_s, self._failures(state.runners))
-                self._look_at_proof()
-                break
-            self._stop.wait(min(self._poll_interval_s, self._probation_s))
-        self._reporter.report(phase="serving", loading=())
-
-    def _look_at_proof(self) -> None:
-        """Note that what is served has served well, when it has."""
-        if self._unproven is None:
+        if self._undo is None:
             return
-        state, at_s, failures = self._unproven
-        if state != self._followed or self._loaded.refusals or self._failures(state.runners) != failures:
-            self._unproven = None
-        elif time.monotonic() >= at_s:
-            try:
-                self._store.note_kept(state)
-                self._unproven = None
-            except (OSError, ReleaseError):  # a full disk: it is noted later
-                self._unproven = (state, time.monotonic() + _RETRY_S[0], failures)
+        try:
+            if self._store.read().state.sequence == self._undo[0]:  # else somebody has done it, or moved on
+                self._store.undo(*self._undo)
+            self._undo = None
+            self._undo_outages.worked()
+        except (OSError, ReleaseError) as error:  # a full disk: it is tried again
+            self._undo_outages.failed(error)
 
-    def _failures(self, runners: Iterable[str]) -> int:
-        """Calls that the releases in these runners have failed, and the own models answered."""
-        counts = self._models.failures()
-        return sum(counts.get(runner, 0) for runner in runners)
+    def _watch(self, new: Iterable[ActiveRelease]) -> None:
+        """Put releases on probation, each for its own time, whatever moves come meanwhile."""
+        failures, deadline_s = self._models.failures(), time.monotonic() + self._probation_s
+        for active in new:
+            self._watched[active] = (deadline_s, failures.get(active.release, 0))
+
+    def _on_probation(self) -> tuple[str, ...]:
+        """The releases that are served and still watched."""
+        return tuple(active.release for active, _ in self._loaded.prepared.values() if active in self._watched)
+
+    def _look_at_probation(self) -> None:
+        """Take back what has failed a call that the own model answered; let go of what has served long enough."""
+        failures, now_s = self._models.failures(), time.monotonic()
+        served = {active: runner for runner, (active, _) in self._loaded.prepared.items()}
+        for active, (deadline_s, before) in list(self._watched.items()):
+            runner = served.get(active)
+            failed = failures.get(active.release, 0) - before
+            if runner is None or now_s >= deadline_s or failed:
+                del self._watched[active]
+            if runner is not None and failed:
+                self._go_back(runner, active, failed)
+                return
+        if self.state.phase == "probation" and not self._on_probation():
+            self._reporter.report(phase="serving", loading=())
+        if not self._watched:
+            self._incumbent = NOTHING  # it is freed
+
+    def _go_back(self, runner: str, active: ActiveRelease, failed: int) -> None:
+        """Serve in this runner what it served before, and take the move back for all."""
+        state = self._followed
+        assert state is not None
+        self._loaded = self._loaded.with_former(runner, self._incumbent)
+        self._loaded.serve(self._models)
+        message = f"it failed {failed} call(s) in its first seconds that the service's own model answered."
+        self._fail(state, Refusal(active.release, message, "probation"), (active.release,))
+
+    def _note_kept(self) -> None:
+        """Note that what is served has served well, when it has; what killed workers before is then forgotten."""
+        state, now_s = self._followed, time.monotonic()
+        if self._forget_deaths_at_s is not None and now_s >= self._forget_deaths_at_s and not self._on_probation():
+            self._forget_deaths_at_s = None
+            forget_deaths(self._store)
+        is_proven = state is not None and not self._loaded.refusals and not self._on_probation()
+        if self._is_kept or not is_proven or self.state.phase != "serving" or now_s < self._note_at_s:
+            return
+        assert state is not None
+        try:
+            self._store.note_kept(state)
+            self._is_kept = True
+        except (OSError, ReleaseError):  # a full disk: it is noted later
+            self._note_at_s = now_s + _RETRY_S[0]
 
     def _look_at_models(self) -> None:
         """Weights that the service's own code has loaded anew are another model: releases of the old one end.
@@ -276,16 +299,17 @@ class ReleaseAgent:
         if now_s < self._check_models_at_s:
             return
         self._check_models_at_s = now_s + _CHECK_MODELS_S
-        if not any(self._models.has_changed(runner) for runner in self._loaded.prepared):
-            return
-        before = self.state.fingerprints
-        self._learn_fingerprints()
-        changed = {runner for runner in before if self.state.fingerprints.get(runner) != before[runner]}
-        if changed and self._followed is not None:
-            self._swap(self._followed, load(self._followed, self._models, self._loaded.without(changed)), now_s)
+        served = self._loaded.prepared
+        if served and self._followed is not None:
+            self._learn_fingerprints(served)
+            known = self.state.fingerprints
+            changed = {runner for runner, (active, _) in served.items() if known.get(runner) != active.model}
+            if changed:
+                self._swap(self._followed, load(self._followed, self._models, self._loaded.without(changed)), now_s)
 
-    def _learn_fingerprints(self) -> None:
-        fingerprints = self._models.fingerprints()
+    def _learn_fingerprints(self, runners: Collection[str]) -> None:
+        others = {runner: found for runner, found in self.state.fingerprints.items() if runner not in runners}
+        fingerprints = others | self._models.fingerprints(runners)
         if fingerprints != self.state.fingerprints:
             self._reporter.report(fingerprints=fingerprints)
 

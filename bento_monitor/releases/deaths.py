@@ -32,6 +32,12 @@ def put_killers_aside(store: ActiveStore, mine: ServerKey) -> None:
     _forget(store, store.read().state.sequence)
 
 
+def forget_deaths(store: ActiveStore) -> None:
+    """What is served now has served well here: workers that died before did not die of it."""
+    for state in dead_workers(store.folder):
+        remove_worker_state(store.folder, state)
+
+
 def at_fault(dead: Sequence[WorkerState], sequence: int, server: ServerKey) -> WorkerState | None:
     """A worker whose death the move `sequence` is to blame for; None where there is none, or not enough of them."""
     died = [state for state in dead if state.sequence == sequence and state.loading]

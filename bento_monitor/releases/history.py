@@ -89,7 +89,7 @@ def read_history(lines: Iterable[str]) -> History:
                 history.kept.add(int(raw[_KEPT]))
             else:
                 history.add(ActiveState.from_raw(raw))
-        except (ValueError, TypeError, RecursionError, ReleaseError):
+        except (ValueError, TypeError, OverflowError, RecursionError, ReleaseError):
             history.damaged_lines += 1
     return history
 

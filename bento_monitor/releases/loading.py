@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,11 @@ class ServedModels(Protocol):
     def names(self) -> list[str]:
         """The names of the runners."""
 
-    def fingerprints(self) -> dict[str, str]:
-        """The fingerprint of each runner's own model; those that have none are left out."""
+    def fingerprints(self, names: Collection[str]) -> dict[str, str]:
+        """The fingerprints that the own models of these runners have now; those that have none are left out.
+
+        Cheap where no weights were written to since it was asked before.
+        """
 
     def prepare(self, runner: str, release: Release, folder: Path) -> Any:
         """Build a release beside what runs, and warm it up; raises ReleaseError if this worker may not serve it."""
@@ -32,13 +35,10 @@ class ServedModels(Protocol):
         """Run these from the next call on; runners and APIs that are not named have the service's own."""
 
     def failures(self) -> dict[str, int]:
-        """How many calls releases have failed so far that the service's own model answered, by runner."""
+        """How many calls releases have failed so far that the service's own model answered, by release."""
 
     def fallbacks(self) -> dict[str, dict[str, int]]:
         """How many calls own models ran in a release's place, by release and reason."""
-
-    def has_changed(self, runner: str) -> bool:
-        """Whether a runner's own model has other weights than when its fingerprint was taken; cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,14 @@ class Loaded:
             {runner: found for runner, found in self.prepared.items() if runner not in runners}, self.refusals
         )
 
+    def with_former(self, runner: str, former: Loaded) -> Loaded:
+        """The same, but in one runner what ran in it formerly: the own model where that is not known."""
+        others = {name: found for name, found in self.prepared.items() if name != runner}
+        before = former.prepared.get(runner)
+        if before is not None and before[0] != self.prepared[runner][0]:
+            others[runner] = before
+        return Loaded(others, self.refusals)
+
     @property
     def releases(self) -> dict[str, str]:
         """The name of the release that is ready for each runner."""
@@ -96,13 +104,14 @@ class Loaded:
 NOTHING = Loaded()
 
 
-def load(state: ActiveState, models: ServedModels, before: Loaded) -> Loaded:
-    """Build every release of a state that is not in `before` yet; what one of them raises is a refusal of it alone."""
+def load(state: ActiveState, models: ServedModels, *known: Loaded) -> Loaded:
+    """Build every release of a state that none of `known` has yet; what one of them raises is a refusal of it alone."""
     prepared: dict[str, tuple[ActiveRelease, Any]] = {}
     refusals: dict[str, Refusal] = {}
     for runner, active in state.runners.items():
-        if before.has(runner, active):
-            prepared[runner] = before.prepared[runner]
+        found = next((loaded for loaded in known if loaded.has(runner, active)), None)
+        if found is not None:
+            prepared[runner] = found.prepared[runner]
             continue
         try:
             release, folder = _read(active)

@@ -156,7 +156,7 @@ def _move(
     state = store.move(counted)
     assert state is not None
     try:
-        workers = _settle(store, state, expected, timeout_s, on_workers)
+        workers = _settle(store, _Move(before[0], state), expected, timeout_s, on_workers)
     except KeyboardInterrupt:
         if state.promoted is not None:  # who breaks off a rollback does not want back what he leaves
             store.undo(state.sequence, "It was interrupted before every worker had taken it.")
@@ -164,15 +164,51 @@ def _move(
     return PromotionResult(before[0], state, tuple(workers))
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A move, and what was active before it."""
+
+    before: ActiveState
+    state: ActiveState
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """The releases that it brings: what else is served was there before."""
+        known = self.before.releases.values()
+        return tuple(release for release in self.state.releases.values() if release not in known)
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        promoted = self.state.promoted
+        return f"Release {promoted}" if promoted is not None else f"The move to {self.state.describe()}"
+
+    def is_followed_by(self, worker: WorkerState) -> bool:
+        """Whether a worker serves this very move. What it refused already before is no part of that."""
+        is_there = worker.sequence == self.state.sequence and worker.phase in ("serving", "failed")
+        wanted = self.state.releases
+        return (
+            is_there
+            and all(worker.serves.get(runner) == wanted[runner] for runner in wanted if wanted[runner] in self.new)
+            and all(release is None or wanted.get(runner) == release for runner, release in worker.serves.items())
+        )
+
+    def is_failed_by(self, worker: WorkerState) -> bool:
+        """Whether a worker says that it cannot take what this move brings."""
+        is_there = worker.sequence == self.state.sequence and worker.phase == "failed"
+        return is_there and not self.is_followed_by(worker)
+
+
 def _settle(
-    store: ActiveStore, move: ActiveState, expected: Counter[ServerKey], timeout_s: float, on_workers: OnWorkers
+    store: ActiveStore, move: _Move, expected: Counter[ServerKey], timeout_s: float, on_workers: OnWorkers
 ) -> list[WorkerState]:
     """Wait until each server that was there has as many workers on this very move as it had workers."""
     deadline_s = time.monotonic() + timeout_s
     while True:
         states = live_workers(store.folder)
         on_workers(states)
-        servers = [server for server in expected if is_server_alive(server)]
+        seen = {state.server for state in states}
+        servers = [server for server in expected if server in seen or is_server_alive(server)]
         _require_still_active(store, move)
         if expected and not servers:
             _fail(store, move, "The server stopped before its workers had taken it.")
@@ -182,70 +218,54 @@ def _settle(
             _require_still_active(store, move)
             return [state for state in states if state.server in expected]
         if time.monotonic() > deadline_s:
-            there = sum(state.server in expected and _is_on(state, move) for state in states)
+            there = sum(state.server in expected and move.is_followed_by(state) for state in states)
             wanted = sum(expected[server] for server in servers)
             _fail(store, move, f"{there} of {wanted} worker(s) serve it after {timeout_s:.0f} s.")
         time.sleep(_POLL_S)
 
 
-def _has_followed(states: list[WorkerState], server: ServerKey, move: ActiveState, count: int) -> bool:
+def _has_followed(states: list[WorkerState], server: ServerKey, move: _Move, count: int) -> bool:
     mine = [state for state in states if state.server == server]
-    return len(mine) >= count and all(_is_on(state, move) for state in mine)
+    return len(mine) >= count and all(move.is_followed_by(state) for state in mine)
 
 
-def _is_on(state: WorkerState, move: ActiveState) -> bool:
-    return state.sequence == move.sequence and state.phase == "serving"
-
-
-def _look_for_failures(store: ActiveStore, move: ActiveState, server: ServerKey, states: list[WorkerState]) -> None:
+def _look_for_failures(store: ActiveStore, move: _Move, server: ServerKey, states: list[WorkerState]) -> None:
     for state in states:
-        if state.server == server and state.sequence == move.sequence and state.phase == "failed":
-            _fail(store, move, f"Worker {state.pid} could not take it: {state.error}", _new_releases(move))
-    killed = at_fault(dead_workers(store.folder), move.sequence, server)
+        if state.server == server and move.is_failed_by(state):
+            _fail(store, move, f"Worker {state.pid} could not take it: {state.error}", move.new)
+    killed = at_fault(dead_workers(store.folder), move.state.sequence, server)
     if killed is not None:
         _fail(store, move, f"Worker {killed.pid} died while it took {', '.join(killed.loading)}.", killed.loading)
 
 
-def _new_releases(move: ActiveState) -> tuple[str, ...]:
-    return () if move.promoted is None else (move.promoted,)
-
-
-def _fail(store: ActiveStore, move: ActiveState, why: str, aside: tuple[str, ...] = ()) -> None:
+def _fail(store: ActiveStore, move: _Move, why: str, aside: tuple[str, ...] = ()) -> None:
     """Take the move back, and say so; somebody else may have done it already, or moved on."""
     try:
-        undone = store.undo(move.sequence, why, aside)
+        undone = store.undo(move.state.sequence, why, aside)
     except OSError as error:
         raise ReleaseError(
-            f"{_what(move)} is active, but it is not seen to be served: {why} It cannot be moved back either ({error}):"
+            f"{move.name} is active, but it is not seen to be served: {why} It cannot be moved back either ({error}):"
             " mend that, then look at bento-monitor release status."
         ) from error
     if undone is None:
         _require_still_active(store, move)
     active = store.read().state
-    raise ReleaseError(f"{_what(move)} was not taken: {why} Moved back to {active.describe()}.")
+    raise ReleaseError(f"{move.name} was not taken: {why} Moved back to {active.describe()}.")
 
 
-def _require_still_active(store: ActiveStore, move: ActiveState) -> None:
+def _require_still_active(store: ActiveStore, move: _Move) -> None:
     """Raise where the active state is another by now: taken back by a worker, or overtaken by somebody's next move."""
     state = store.read().state
-    if state.sequence == move.sequence:
+    if state.sequence == move.state.sequence:
         return
-    later = store.history().states
-    taken_back = next((each for each in later.values() if each.undoes == move.sequence), None)
-    if taken_back is None and state.undoes == move.sequence:
-        taken_back = state
+    later = [state, *store.history().states.values()]
+    taken_back = next((each for each in later if each.undoes == move.state.sequence), None)
     if taken_back is not None:
-        raise ReleaseError(f"{_what(move)} was not taken: {taken_back.note} Moved back to {taken_back.describe()}.")
+        raise ReleaseError(f"{move.name} was not taken: {taken_back.note} Moved back to {taken_back.describe()}.")
     raise ReleaseError(
-        f"{_what(move)} was overtaken: {state.reason} number {state.sequence} came after it, and {state.describe()} is "
+        f"{move.name} was overtaken: {state.reason} number {state.sequence} came after it, and {state.describe()} is "
         "active now."
     )
-
-
-def _what(move: ActiveState) -> str:
-    if move.promoted is not None:
-        return f"Release {move.promoted}"
-    return f"The move to {move.describe()}"
 
 
 def _governed(state: ActiveState) -> set[str]:

@@ -10,12 +10,14 @@ import math
 import re
 from collections.abc import Iterable
 from typing import Any, get_args
+from urllib.parse import quote
 
 from .record import Backend, Batching, Execution, OutputForm, Precision, Release, TensorSpec
 
 MAX_THREADS = 4096
 _MAX_DEPTH = 32
 _MAX_NAME = 200
+_MAX_FOLDER_BYTES = 240
 _MAX_APIS = 256
 _MAX_TENSORS = 512
 _MAX_AXES = 16
@@ -75,6 +77,7 @@ def check_bounds(release: Release) -> None:
         "model_fingerprint", fingerprint, "a fingerprint", fingerprint is None or _matches(_FINGERPRINT, fingerprint)
     )
     _check_specs("inputs", release.inputs)
+    _check_warm_up(release.inputs)
     _check_specs("outputs", release.outputs)
     _check_output_form(release.output_form)
     _require("evidence", type(release.evidence).__name__, "an object", isinstance(release.evidence, dict))
@@ -83,9 +86,8 @@ def check_bounds(release: Release) -> None:
 def check_service_name(name: Any) -> None:
     """Raise ValueError where a service of that name would have no folder of its own."""
     _check_name("service", name)
-    _require(
-        "service", name, "the name of a service, not a path", not set(name) & {"/", "\\"} and name.strip(".") != ""
-    )
+    is_folder = not set(name) & {"/", "\\"} and name.strip(".") != "" and len(quote(name)) <= _MAX_FOLDER_BYTES
+    _require("service", name, "the name of a service, not a path", is_folder)
 
 
 def check_batching(batching: Batching) -> None:
@@ -150,6 +152,13 @@ def _check_specs(field: str, specs: tuple[TensorSpec, ...]) -> None:
             f"a shape like that, of at most {_MAX_EXAMPLE_ELEMENTS} elements",
             is_example,
         )
+
+
+def _check_warm_up(specs: tuple[TensorSpec, ...]) -> None:
+    """What a release is warmed up with is made in a worker's memory."""
+    shapes = [spec.example or tuple(1 if length is None else length for length in spec.shape) for spec in specs]
+    elements = sum(math.prod(shape) for shape in shapes)
+    _require("inputs", elements, f"at most {_MAX_EXAMPLE_ELEMENTS} elements in all", elements <= _MAX_EXAMPLE_ELEMENTS)
 
 
 def _check_output_form(form: OutputForm) -> None:

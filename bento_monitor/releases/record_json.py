@@ -31,7 +31,7 @@ def parse_release(text: str) -> Release:
         raw["output_form"] = OutputForm(**raw["output_form"])
         release = Release(**raw)
         check_bounds(release)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ReleaseError(f"This is not a release record: {_in_short(error)}.", "record") from error
     return release
 

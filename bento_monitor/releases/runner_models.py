@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,10 +41,12 @@ class RunnerModels:
         """The names of the runners."""
         return sorted(runners())
 
-    def fingerprints(self) -> dict[str, str]:
-        """The fingerprint of each runner's own model; those that have none are left out, and said once."""
+    def fingerprints(self, names: Collection[str]) -> dict[str, str]:
+        """The fingerprints that the own models of these runners have now; those that have none are said once."""
         found = {}
         for name, runner in sorted(runners().items()):
+            if name not in names:
+                continue
             try:
                 found[name] = _fingerprint_of(runner)
             except ReleaseError as error:
@@ -88,8 +90,8 @@ class RunnerModels:
             self._after_swap()
 
     def failures(self) -> dict[str, int]:
-        """How many calls releases have failed so far that the service's own model answered, by runner."""
-        return {name: runner.release_failures for name, runner in runners().items()}
+        """How many calls releases have failed so far that the service's own model answered, by release."""
+        return {release: count for runner in runners().values() for release, count in runner.failures.items()}
 
     def fallbacks(self) -> dict[str, dict[str, int]]:
         """How many calls own models ran in a release's place, by release and reason."""
@@ -97,11 +99,6 @@ class RunnerModels:
         for (_, release, reason), count in release_fallbacks().items():
             found.setdefault(release, {})[reason] = count
         return found
-
-    def has_changed(self, runner: str) -> bool:
-        """Whether a runner's own model has other weights than when its fingerprint was taken."""
-        found = runners().get(runner)
-        return found is not None and found.fingerprint.is_stale()
 
 
 def _fingerprint_of(runner: MonitoredRunner) -> str:

@@ -24,7 +24,8 @@ ServerKey = tuple[int, str]
 class WorkerState:
     """One worker: which move it has followed, and what each of its runners serves.
 
-    In `serves` None is the service's own model. In "probation" it serves a new release, and watches it for failures.
+    In `serves` None is the service's own model, which runs in the place of the releases in `refused`.
+    In "probation" it serves a new release, and watches it for failures.
     `loading` are the releases that it is building, or has just begun to serve: if it dies of it, they are at fault.
     `error` says why the move of `sequence` could not be followed, and `reason` the kind of that in a word; the worker
     then serves what `serves` says. `fingerprints` are those of the service's own models, as far as they are known.
@@ -39,6 +40,7 @@ class WorkerState:
     sequence: int
     phase: WorkerPhase
     serves: Mapping[str, str | None] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     loading: tuple[str, ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     fallbacks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -101,7 +103,27 @@ def _read_all(service_folder: Path) -> Iterator[WorkerState]:
     for path in sorted((service_folder / "workers").glob("[0-9]*.json")):
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            yield WorkerState(**{**raw, "loading": tuple(raw["loading"])})
+            state = WorkerState(**{**raw, "loading": tuple(raw["loading"]), "refused": tuple(raw["refused"])})
+            _require_kinds(state)
+            yield state
+
+
+def _require_kinds(state: WorkerState) -> None:
+    """Raise TypeError where a field that is worked with is of another kind: somebody else has written the file."""
+    numbers: list[Any] = [state.pid, state.server_pid, state.sequence]
+    texts: list[Any] = [state.identity, state.server_identity, state.phase, *state.loading, *state.refused]
+    mappings: list[Any] = [state.serves, state.fingerprints, state.fallbacks, *state.fallbacks.values()]
+    optional: list[Any] = [text for text in (state.error, state.reason) if text is not None]
+    swap_ms: Any = state.swap_ms
+    is_sane = (
+        all(type(number) is int for number in numbers)
+        and all(isinstance(text, str) for text in (*texts, *optional))
+        and all(isinstance(mapping, dict) for mapping in mappings)
+        and (swap_ms is None or isinstance(swap_ms, int | float))
+        and "/" not in state.identity
+    )
+    if not is_sane:
+        raise TypeError("a field is not of its kind")
 
 
 def _state_path(service_folder: Path, state: WorkerState) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class TrialServer:
         self._process = process
         self._folder = folder
         self._store = ActiveStore(_home(folder), choice.service)
+        self._served: Path | None = None
 
     def cpu_seconds(self) -> float:
         """CPU time of all of its processes until now."""
@@ -64,6 +66,9 @@ class TrialServer:
         except ReleaseError as error:
             self._require_same_model(release, error)
             raise
+        if self._served is not None:
+            shutil.rmtree(self._served, ignore_errors=True)  # as large as the model, and nobody goes back to it
+        self._served = folder
 
     def require_no_failed_calls(self, release: str) -> None:
         """Raise MeasurementError where calls of a release failed and the model itself answered: figures are of both."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,14 @@ class FakeModels:
         self.taken: list[dict[str, str]] = []
         self.prepared: list[str] = []
         self.failed = 0
+        self.failing: str | None = None  # the release that fails; all that are served where it is None
         self.on_prepare: Callable[[Release], None] = lambda release: None
 
     def names(self) -> list[str]:
         return self.runners
 
-    def fingerprints(self) -> dict[str, str]:
-        return dict.fromkeys(self.runners, FINGERPRINT)
+    def fingerprints(self, names: Collection[str]) -> dict[str, str]:
+        return dict.fromkeys(names, FINGERPRINT)
 
     def prepare(self, runner: str, release: Release, folder: Path) -> str:
         self.on_prepare(release)
@@ -87,13 +88,10 @@ class FakeModels:
         self.taken.append(dict(prepared))
 
     def failures(self) -> dict[str, int]:
-        return {self.runners[-1]: self.failed}
+        return dict.fromkeys(self.served.values() if self.failing is None else [self.failing], self.failed)
 
     def fallbacks(self) -> dict[str, dict[str, int]]:
         return {}
-
-    def has_changed(self, runner: str) -> bool:
-        return False
 
 
 @contextmanager

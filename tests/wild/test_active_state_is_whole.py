@@ -172,7 +172,8 @@ def test_a_release_that_failed_and_is_promoted_again_is_put_aside_no_more(store:
 def test_a_release_of_another_runner_that_fails_calls_does_not_veto_a_promotion(
     store: ActiveStore, tmp_path: Path
 ) -> None:
-    models = FakeModels("embed", "rerank")  # its failures are those of the last one
+    models = FakeModels("embed", "rerank")
+    models.failing = "svc-release:b"
 
     def fail(states: list[WorkerState]) -> None:
         models.failed += any(state.phase == "probation" for state in states)

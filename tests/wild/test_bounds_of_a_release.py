@@ -87,6 +87,8 @@ OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("inputs.0.shape", [1.5, None]),
     ("inputs.0.example", [2**20, 2**20]),
     ("inputs.0.example", [1]),
+    ("inputs.0.shape", [None, 2**30]),
+    ("batching.window_ms", 10**400),
     ("inputs.0.name", ""),
     ("output_form.kind", "pickle"),
     ("output_form.arrays", "cupy"),
@@ -170,6 +172,16 @@ def test_whatever_a_field_is_set_to_the_record_is_refused_or_reads_back_as_it_is
     except ReleaseError:
         return
     assert parse_release(found.to_json()) == found
+
+
+def test_a_figure_that_is_no_number_costs_the_list_nothing(home: Path) -> None:
+    _, folder = make_release(home)
+    record = folder / "release.json"
+    raw = json.loads(record.read_text())
+    raw["evidence"] = {"speedup": 10**400, "speedup_ci95": [10**400, 1]}
+    record.write_text(json.dumps(raw))
+    listed = CliRunner().invoke(main, ["release", "list"])
+    assert (listed.exit_code, "not measured" in listed.output) == (0, True), listed.exception
 
 
 def test_a_copy_of_a_release_under_another_name_is_not_promoted(home: Path) -> None:

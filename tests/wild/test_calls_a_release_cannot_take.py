@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +131,14 @@ def test_any_other_call_is_the_own_model_s(on_release: MonitoredRunner, reason: 
     assert release_fallbacks() == {("twice", "svc-release:1", reason): 1}
     (call,) = ledger.model_calls
     assert (call.release, call.fallback, call.backend) == ("own", reason, "torch")
-    assert on_release.release_failures == 0
+    assert on_release.failures.total() == 0
 
 
 def test_what_the_own_model_refuses_too_is_the_caller_s_error_unchanged(on_release: MonitoredRunner) -> None:
     with pytest.raises(ValueError, match="too many axes") as raised:
         on_release(torch.ones(1, 1, 1, 1))
     assert raised.value.__context__ is None
-    assert on_release.release_failures == 0
+    assert on_release.failures.total() == 0
 
 
 @given(
@@ -179,11 +180,11 @@ def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
     runner.take_over(PreparedModel(Failing(error), released(tmp_path)))
     assert torch.equal(runner(FITS), FITS * OWN)
     assert runner.fallbacks.totals() == {("svc-release:1", "error"): 1}
-    assert runner.release_failures == 1
+    assert runner.failures.total() == 1
     with pytest.raises(ValueError, match="too many axes") as raised:
         runner(torch.ones(1, 1, 1, 1))
     assert raised.value.__context__ is None
-    assert runner.release_failures == 1
+    assert runner.failures.total() == 1
 
 
 def test_the_optimizer_takes_no_figures_of_a_contender_whose_calls_the_own_model_answers(
@@ -306,6 +307,34 @@ def test_a_release_that_fails_what_the_own_model_answers_is_taken_back(
         promote(probation, release, folder, on_workers=ask, timeout_s=20)
     assert torch.equal(answered[0], FITS * OWN)
     wait_until(lambda: runner.release is None)
+
+
+def test_what_a_torch_release_gives_can_be_written_to_as_what_the_model_gives(
+    runner: MonitoredRunner, tmp_path: Path
+) -> None:
+    fields = {"execution": Execution("torch", "fp32", 1), "artifact_file": None, "artifact_sha256": None}
+    runner.take_over(runner.prepare(released(tmp_path, **fields), tmp_path))
+    answer = runner(FITS)
+    answer /= answer.norm(dim=-1, keepdim=True)
+    assert runner.fallbacks.totals() == {}
+
+
+def test_weights_loaded_anew_end_a_release_though_another_one_was_refused_in_between(
+    runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
+) -> None:
+    release, folder = stored(runner, tmp_path)
+    promote(probation, release, folder, timeout_s=20)
+    assert runner(FITS)[0, 0] == RELEASED
+    runner.load_state_dict({"factor": torch.tensor([5.0])})
+    with pytest.raises(ReleaseError, match="another model"):
+        promote(probation, *_renamed(release, folder), timeout_s=20)
+    wait_until(lambda: runner(FITS)[0, 0] == 5.0)
+
+
+def _renamed(release: Release, folder: Path) -> tuple[Release, Path]:
+    """The same release under another name."""
+    other = replace(release, name="svc-release:2")
+    return other, write_release(other, folder / "scale.onnx", folder.with_name("other"))
 
 
 def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Path) -> None:

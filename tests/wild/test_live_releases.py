@@ -42,9 +42,13 @@ def test_retrained_weights_are_never_answered_by_a_release_of_the_old_ones(place
         assert "made from another model" in status.stdout
         assert "bento-monitor optimize" in status.stdout
         assert "of another model than the running server has" in place.done("list")
-        samples = scrape(live.server)
-        assert total(samples, "bento_monitor_release_swaps_total", outcome="refused", reason="model") == 2
-        assert total(samples, "bento_monitor_release_info", runner="embed", release="own", phase="failed") == 2
+
+        def shown(metric: str, **labels: str) -> float:
+            return total(scrape(live.server), metric, **labels)
+
+        # A worker shows its counts once a second.
+        wait_until(lambda: shown("bento_monitor_release_swaps_total", outcome="refused", reason="model") == 2)
+        wait_until(lambda: shown("bento_monitor_release_info", runner="embed", release="own", phase="failed") == 2)
         second = place.scaling("2", 2000.0, live)
         place.done("promote", second)
         assert live.factors() == {2000.0: 40}

@@ -63,6 +63,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no text": lambda path: path.write_bytes(b"\xff\xfe\x00" * 10),
     "nested": lambda path: path.write_text(NESTED),
     "a list": lambda path: path.write_text("[]"),
+    "a huge number": lambda path: path.write_text(
+        path.read_text().replace('"moved_at_s": ', '"moved_at_s": 1' + "0" * 400)
+    ),
+    "a circle": lambda path: path.write_text(path.read_text().replace('"parent": 1', '"parent": 2')),
     "another format": lambda path: path.write_text(json.dumps({"sequence": 1, "release": "x", "folder": "/x"})),
     "a batch size of 0": lambda path: path.write_text(
         path.read_text().replace('"max_batch_size": 32', '"max_batch_size": 0')
@@ -115,7 +119,10 @@ def test_where_nothing_can_be_read_any_more_the_own_model_is_served_and_every_co
         assert status.notes == ("1 line(s) of the journal cannot be read: rollback passes over them.",)
 
 
-@pytest.mark.parametrize("line", ["", '{"format": 1, "sequ', "}{", NESTED, '{"kept": "x"}', "null", "7"])
+@pytest.mark.parametrize(
+    "line",
+    ["", '{"format": 1, "sequ', "}{", NESTED, '{"kept": "x"}', '{"kept": Infinity}', '{"kept": 1e400}', "null", "7"],
+)
 def test_half_a_line_in_the_journal_costs_no_other_line(store: ActiveStore, home: Path, line: str) -> None:
     journal = store.folder / "journal.jsonl"
     with journal.open("a") as file:
@@ -129,12 +136,62 @@ def test_half_a_line_in_the_journal_costs_no_other_line(store: ActiveStore, home
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_a_journal_that_is_gone_or_a_folder_leaves_the_own_model_to_go_back_to(store: ActiveStore) -> None:
-    (store.folder / "journal.jsonl").unlink()
+@pytest.mark.parametrize("damage", ["gone", "a folder"])
+def test_a_journal_that_is_gone_or_a_folder_leaves_the_own_model_to_go_back_to(store: ActiveStore, damage: str) -> None:
+    DAMAGE[damage](store.folder / "journal.jsonl")
     with worker(store) as models:
         assert models.served == {"model": "svc-release:2"}
         rollback(store)
         assert models.served == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": "12\x00"},
+        {"pid": True},
+        {"server_pid": None},
+        {"identity": "../../x"},
+        {"serves": []},
+        {"fingerprints": "x"},
+        {"fallbacks": {"r": 3}},
+        {"error": 7},
+        {"swap_ms": "fast"},
+        {"loading": [3]},
+    ],
+    ids=str,
+)
+def test_a_worker_s_file_of_other_kinds_is_passed_over(store: ActiveStore, home: Path, change: dict[str, Any]) -> None:
+    with worker(store) as models:
+        (path,) = (store.folder / "workers").glob("*.json")
+        raw = json.loads(path.read_text())
+        path.with_name("7-other.json").write_text(json.dumps({**raw, **change}))
+        for command in (["status", SERVICE], ["list"], ["promote", make_release(home, "3")[0].name]):
+            assert run(*command).exit_code == 0
+        assert models.served == {"model": "svc-release:3"}
+    with worker(store) as models:
+        assert models.served == {"model": "svc-release:3"}
+
+
+@pytest.mark.parametrize("arguments", [["promote", "a" * 300 + ":1"], ["status", "語" * 100], ["rollback", "x" * 250]])
+def test_a_name_that_no_file_can_have_is_one_sentence(home: Path, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.exit_code in (1, 2)
+    assert done.output.startswith("Error: ")
+
+
+def test_what_the_system_does_not_let_us_read_is_one_sentence(
+    store: ActiveStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, _ = make_release(home, "3")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("bento_monitor.releases.store.sha256_of", refuse)
+    done = run("promote", release.name)
+    assert done.exit_code == 1
+    assert "Permission denied" in done.output
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "no text", "nested", "a list", "gone", "a folder"])

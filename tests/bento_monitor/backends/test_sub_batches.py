@@ -111,3 +111,11 @@ def test_an_input_without_the_batch_axis_is_refused() -> None:
     positions = TensorSpec("positions", "int64", (1, None))
     with pytest.raises(ReleaseError, match="positions"):
         SubBatches(MaskedMean(), 2, "mask", inputs=(*INPUTS, positions), outputs=OUTPUTS)
+
+
+def test_an_axis_that_varies_and_is_not_as_long_as_the_mask_keeps_the_batch_whole() -> None:
+    backend = MaskedMean()
+    inputs = padded([1, 3], 6) | {"candidates": np.zeros((2, 5), dtype=np.int64)}
+    specs = (*INPUTS, TensorSpec("candidates", "int64", (None, None)))
+    SubBatches(backend, 1, "mask", inputs=specs, outputs=OUTPUTS).run(inputs)
+    assert backend.shapes == [(2, 6)]
