@@ -98,8 +98,8 @@ class ActiveStore:
         with self._locked():
             reading, history = self.read(), self.history()
             workers = live_workers(self.folder)
-            history.is_servable = _servable_by(workers)
             state = reading.state
+            history.is_servable = _servable_by(workers, state)
             if state.sequence and state.sequence not in history.states:
                 history.add(state)  # a mover was killed before it had written this
                 self._note_in_journal(state)
@@ -191,9 +191,11 @@ def _read_bounded(path: Path) -> bytes:
         return file.read(_MAX_STATE_BYTES)
 
 
-def _servable_by(workers: Sequence[WorkerState]) -> Callable[[ActiveState], bool]:
-    """Whether the models of the workers that run are those that a state's releases were made from, as far as is
-    known.
+def _servable_by(workers: Sequence[WorkerState], present: ActiveState) -> Callable[[ActiveState], bool]:
+    """Whether the workers that run may serve a state: their models are those that its releases were made from.
+
+    A worker whose models are not known yet may. What workers refuse of the present state already keeps them from no
+    other state that has it too.
     """
     models: dict[str, set[str]] = {}
     for worker in workers:
@@ -201,6 +203,9 @@ def _servable_by(workers: Sequence[WorkerState]) -> Callable[[ActiveState], bool
             models.setdefault(runner, set()).add(fingerprint)
 
     def is_servable(state: ActiveState) -> bool:
-        return all(active.model in models.get(runner, {active.model}) for runner, active in state.runners.items())
+        return all(
+            active.model in models.get(runner, {active.model}) or present.releases.get(runner) == active.release
+            for runner, active in state.runners.items()
+        )
 
     return is_servable

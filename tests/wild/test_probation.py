@@ -133,6 +133,23 @@ def test_a_refused_release_of_another_runner_is_no_failure_of_this_move(store: A
     assert store.history().aside == {}
 
 
+def test_rollback_passes_over_states_of_other_models_but_not_for_what_is_refused_anyway(
+    store: ActiveStore, tmp_path: Path
+) -> None:
+    other = f"v1:{'b' * 64}"
+    with worker(store, FakeModels("embed", "rerank")):
+        promote(store, *make_release(tmp_path, "b0", runner="rerank", fingerprint=other))
+        promote(store, *make_release(tmp_path, "a", runner="embed", fingerprint=other))
+        promote(store, *make_release(tmp_path, "b1", runner="rerank"))
+        promote(store, *make_release(tmp_path, "b2", runner="rerank"))
+    with worker(store, FakeModels("embed", "rerank", refuse={"svc-release:a": "model"})) as models:
+        wait_until(lambda: all(state.fingerprints for state in live_workers(store.folder)))
+        rollback(store, timeout_s=10)
+        assert models.served == {"rerank": "svc-release:b1"}  # a is refused, now as before
+        rollback(store, timeout_s=10)
+        assert models.served == {}  # b0 is of another model than rerank has
+
+
 class Blocking:
     """A release whose call fails when it is told to."""
 
