@@ -343,3 +343,13 @@ def test_a_worker_that_sees_the_model_store_under_another_path_finds_the_release
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "there"))
     with worker(store) as models:
         assert models.served == {"model": "svc-release:1"}
+
+
+def test_a_worker_whose_parent_has_ended_is_still_promoted_to(
+    store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getppid", lambda: 2**22 - 3)
+    with worker(store) as models:
+        (result,) = promote(store, *make_release(tmp_path), timeout_s=10).workers
+        assert result.server == (2**22 - 3, "")
+        assert models.served == {"model": "svc-release:1"}

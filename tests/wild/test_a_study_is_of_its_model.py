@@ -75,6 +75,12 @@ def test_a_release_of_a_study_is_bound_to_its_model_and_names_the_command_that_r
     assert "--api embed" in release.renewal
 
 
+def test_an_editor_s_lock_that_links_to_nowhere_is_no_part_of_a_study(place: Place) -> None:
+    key = study_key(spec_of(place), "v1:0", CIRCUMSTANCES)
+    (place.project / ".#service.py").symlink_to("somebody@somewhere.1234")
+    assert study_key(spec_of(place), "v1:0", CIRCUMSTANCES) == key
+
+
 CHANGING = """
 import bentoml
 import torch

@@ -20,6 +20,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from live import scale
+from onnx import TensorProto, helper
 from releasing import FINGERPRINT, SERVICE
 from waiting import wait_until
 
@@ -368,3 +369,17 @@ def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Pa
             np.testing.assert_allclose(runner(x).numpy(), module(x).numpy(), atol=1e-5)
     assert runner.fallbacks.totals() == {("svc-release:1", "shape"): 1}
     assert flatten_output(runner(torch.ones(2, 8, 4)))[0].kind == "array"
+
+
+def test_an_onnx_file_that_takes_strings_is_called_with_strings(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "strings",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.STRING, ["n"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, tmp_path / "strings.onnx")
+    runner = MonitoredRunner(tmp_path / "strings.onnx", name="strings")
+    assert runner(np.array(["a", "bc"], dtype=object)).tolist() == ["a", "bc"]
+    assert runner(np.array(["a", "bc"])).tolist() == ["a", "bc"]
