@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from .tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from .tracing.ledger import BatchRecord, Ledger
 
 untraced_api: ContextVar[str | None] = ContextVar("bento_monitor_untraced_api", default=None)
 """The API of a request that no ledger is kept of."""
-
-
-def traced_work() -> BatchRecord | Ledger | None:
-    """The batch or the request that the caller works for; None outside of both, and where nothing is traced."""
-    return current_batch.get() or current_ledger.get()
 
 
 def current_api(work: BatchRecord | Ledger | None) -> str | None:

@@ -21,6 +21,7 @@ class FallbackLog:
         self._log = SparseLog(
             _LOGGER, f"Runner {runner}: %d call(s) were run by the service's own model: %s.", _INTERVAL_S
         )
+        self._answered: Counter[str] = Counter()
         self._latest: dict[tuple[str, FallbackReason], str] = {}
         self._lock = threading.Lock()
 
@@ -30,6 +31,16 @@ class FallbackLog:
             self._counts[release, reason] += 1
             self._latest[release, reason] = why
             self._log.note(f"{release} did not take it ({reason}: {why})")
+
+    def note_answered(self, release: str) -> None:
+        """The model has answered a call that `release` failed."""
+        with self._lock:
+            self._answered[release] += 1
+
+    def answered(self) -> Counter[str]:
+        """How many calls each release failed that the model then answered."""
+        with self._lock:
+            return self._answered.copy()
 
     def latest(self) -> list[tuple[str, FallbackReason, str]]:
         """The release, the reason and the details of the last call of each kind."""

@@ -18,12 +18,12 @@ from .backends.device_clock import DeviceClock, start_device_clock
 from .backends.own import OwnModel, wrap_own_model
 from .backends.released import ReleasedModel
 from .conventions import OWN_MODEL
-from .current_api import current_api, traced_work
+from .current_api import current_api
 from .errors import ReleaseError, ServiceError
 from .fallback_log import FallbackLog
 from .fingerprints import ModelFingerprint
 from .releases.record import Release
-from .tracing.ledger import BatchRecord, Ledger, ModelCall
+from .tracing.ledger import BatchRecord, Ledger, ModelCall, traced_work
 
 _logger = logging.getLogger(__name__)
 _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValueDictionary()
@@ -53,8 +53,7 @@ class MonitoredRunner:
     Each call is timed into the trace of the request, or of the batch, that it is made for. A release can take the
     model's place between two calls; calls that are running end on the model that they began with, which is freed after
     the last of them. A call that the release cannot take, or fails, is run by the model itself; `fallbacks` counts
-    these. `failures` counts, by release, the calls that it failed and the model answered. Attributes that a runner does
-    not have are the wrapped model's.
+    these. Attributes that a runner does not have are the wrapped model's.
     """
 
     def __init__(self, model: Any, *, name: str = "model") -> None:
@@ -69,7 +68,6 @@ class MonitoredRunner:
         self._fingerprint: ModelFingerprint | None = None
         self._has_warned = False
         self.name = name
-        self.failures: Counter[str] = Counter()
         self.fallbacks = FallbackLog(name)
         _register(self)
 
@@ -91,7 +89,7 @@ class MonitoredRunner:
             why = type(error).__name__  # what it says may hold what the client has sent
         answer = self._run_own(active, reason, why, work, args, kwargs)
         if reason == "error":  # and the model itself has answered
-            self.failures[active.release_name] += 1
+            self.fallbacks.note_answered(active.release_name)
         return answer
 
     def _run_own(
@@ -132,6 +130,11 @@ class MonitoredRunner:
         """The name of the release that runs now; None where it is the user's own model."""
         release = self._active.release
         return None if release is None else release.name
+
+    @property
+    def failures(self) -> Counter[str]:
+        """How many calls each release failed that the model itself then answered."""
+        return self.fallbacks.answered()
 
     @property
     def own_model(self) -> OwnModel:
@@ -225,6 +228,12 @@ class MonitoredRunner:
 def runners() -> dict[str, MonitoredRunner]:
     """The runners of this process by name; one that nothing refers to any more is gone from here too."""
     return dict(_registry)
+
+
+def note_structures() -> None:
+    """Read what calls may change of the models of this process's runners, before the first call."""
+    for runner in runners().values():
+        _ = runner.fingerprint
 
 
 def release_fallbacks() -> dict[tuple[str, str, str], int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .guard import Guard
 from .runner import row_count
-from .tracing.ledger import BatchRecord, Ledger, ModelCall, current_batch, current_ledger
+from .tracing.ledger import Ledger, ModelCall, traced_work
 from .tracing.propagation import batch_span_context_of, call_span, span_context_of
 
 _GUARD = Guard("Recording a runner's call", limit=sys.maxsize)
@@ -27,7 +27,7 @@ class RunnerCall:
         self._runner = runner
         self._args, self._kwargs = args, kwargs
         self._span_id = (getrandbits(64) or 1) if is_remote else 0
-        self._target: Ledger | BatchRecord | None = current_batch.get() or current_ledger.get()
+        self._target = traced_work()
         self._started_ns = time.monotonic_ns()
 
     @contextmanager

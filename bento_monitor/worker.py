@@ -19,7 +19,7 @@ from .releases.agent import ReleaseAgent
 from .releases.record import Batching
 from .releases.runner_models import RunnerModels
 from .releases.worker_state import dead_workers
-from .runner import release_fallbacks, runners
+from .runner import note_structures, release_fallbacks, runners
 from .settings import MonitorSettings, read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
 from .tracing.plain_text import plain_text_warning
@@ -69,7 +69,7 @@ class WorkerMonitor:
             self.metrics.start()
             self.loop_lag.start()
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
-        self._models.note_structures()
+        note_structures()
         await asyncio.to_thread(self._forget_dead_workers)
         await asyncio.to_thread(self._agent.start)
 

@@ -17,7 +17,7 @@ from ..releases.active_store import ActiveStore
 from ..releases.promotion import PromotionResult, promote_own
 from ..releases.promotion import promote as promote_release
 from ..releases.promotion import rollback as rollback_release
-from ..releases.status import ServiceStatus, marks_of, read_status
+from ..releases.status import ServiceStatus, Standing, read_standing, read_status
 from ..releases.store import StoredRelease, find_release, list_releases
 from ..releases.worker_state import WorkerState
 from ..settings import load_settings
@@ -50,7 +50,9 @@ def release() -> None:
 def list_command(service: str | None, as_json: bool) -> None:
     """List the stored releases, the oldest first, and what there is to say of each."""
     found = list_releases(service)
-    marks = [_marks(stored) for stored in found]
+    services = {stored.release.service for stored in found if stored.release is not None}
+    standings = {name: read_standing(_store(name)) for name in services}
+    marks = [_marks(stored, standings) for stored in found]
     if as_json:
         click.echo(json.dumps([_raw(stored, said) for stored, said in zip(found, marks, strict=True)], indent=2))
     elif not found:
@@ -132,13 +134,9 @@ def _known_store(service: str) -> ActiveStore:
     return store
 
 
-def _marks(stored: StoredRelease) -> list[str]:
-    if stored.release is None:
-        return [f"damaged: {stored.problem}"]
-    try:
-        return marks_of(stored, _store(stored.release.service))
-    except InputError as error:
-        return [f"unusable: {error}"]
+def _marks(stored: StoredRelease, standings: Mapping[str, Standing]) -> list[str]:
+    release = stored.release
+    return [f"damaged: {stored.problem}"] if release is None else standings[release.service].marks_of(release)
 
 
 def _raw(stored: StoredRelease, marks: Sequence[str]) -> dict[str, Any]:

@@ -49,6 +49,16 @@ class ModelFingerprint:
                 self._value = f"{_FORMAT}:{self._subject.digest().hex()}"
             return self._value
 
+    def present_value(self) -> str:
+        """`value()` of the weights as they are now: hashed again where they were written to since, else as cheap.
+
+        Raises:
+            ReleaseError: as `value`.
+        """
+        if self.is_stale():
+            self.renew()
+        return self.value()
+
     def is_stale(self) -> bool:
         """Whether the model has changed since `value()` hashed it; False before that. It hashes nothing.
 

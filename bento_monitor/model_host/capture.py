@@ -28,7 +28,7 @@ def capture(state: HostState, api_name: str, source: SampleSource, seed: int) ->
         ServiceError: the API calls no runner or several, or its model takes or gives what cannot be exported.
     """
     api = state.api(api_name)
-    before = _fingerprints(state)
+    before = _fingerprints()
     name, recorder = _record(state, api, source, seed)
     calls = recorder.calls
     _require_exportable(name, calls)
@@ -55,11 +55,8 @@ def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]
     Raises:
         ServiceError: it has none, or calls change its weights, so that a release would answer otherwise after some.
     """
-    fingerprint = state.fingerprints.get(runner) or state.runner(runner).fingerprint
     try:
-        if fingerprint.is_stale():
-            fingerprint.renew()
-        value = fingerprint.value()
+        value = state.runner(runner).fingerprint.present_value()
     except ReleaseError as error:
         raise ServiceError(str(error)) from error
     if before.get(runner, value) != value:
@@ -70,12 +67,12 @@ def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]
     return value
 
 
-def _fingerprints(state: HostState) -> dict[str, str | None]:
+def _fingerprints() -> dict[str, str | None]:
     """Those of all models before the first call of them; None for one that has none."""
     found: dict[str, str | None] = {}
-    for name, fingerprint in state.fingerprints.items():
+    for name, runner in runners().items():
         try:
-            found[name] = fingerprint.value()
+            found[name] = runner.fingerprint.present_value()
         except ReleaseError:  # it may be another model than the one that the API calls
             found[name] = None
     return found

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..backends.arrays import to_numpy, to_torch
+from ..backends.arrays import inference_mode, to_numpy, to_torch
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModule, OwnOnnxFile
@@ -176,11 +176,7 @@ def _require_eval(own: OwnModule) -> None:
 
 
 def _call_own(own: OwnModule | OwnOnnxFile, call: CapturedCall) -> list[Any]:
-    if isinstance(own, OwnOnnxFile):
-        return flatten_output(own.run((), call.inputs))[2]
-    import torch
-
-    with torch.inference_mode():
+    with inference_mode():
         return flatten_output(own.run((), call.inputs))[2]
 
 

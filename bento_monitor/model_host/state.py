@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..bentoml_hooks.services import ServiceApi, api_of, call_api, input_of, instantiate, load_service
 from ..errors import InputError, MeasurementError, ReleaseError, ServiceError
-from ..fingerprints import ModelFingerprint
 from ..releases.record import Release
-from ..runner import MonitoredRunner, PreparedModel, runners
+from ..runner import MonitoredRunner, PreparedModel, note_structures, runners
 from .records import Contender, ModelInterface, SampleSource
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class HostState:
     instance: Any = None
     interface: ModelInterface | None = None
     calls: list[CapturedCall] = field(default_factory=list)
-    fingerprints: dict[str, ModelFingerprint] = field(default_factory=dict)
     _samples: dict[SampleSource, NDArray[Any]] = field(default_factory=dict)
 
     def load(self) -> None:
@@ -52,8 +50,7 @@ class HostState:
         if self.instance is None:
             self.service = load_service(self.target, self.working_dir)
             self.instance = instantiate(self.service)
-            for runner in runners().values():  # before a call changes anything in them
-                self.fingerprints[runner.name] = runner.fingerprint
+            note_structures()
 
     def api(self, name: str) -> ServiceApi:
         """The API of that name, which must take one input.

@@ -17,7 +17,7 @@ from ..errors import ReleaseError
 from .record import Batching, Release
 from .record_bounds import check_batching, require_object, require_shallow
 
-FORMAT = 1
+_FORMAT = 1
 Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollback"]
 
 
@@ -77,7 +77,7 @@ class ActiveState:
 
     def to_json(self) -> str:
         """All of it on one line."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
     def from_raw(cls, raw: Any) -> ActiveState:
@@ -109,8 +109,16 @@ def promoted(
     state: ActiveState, release: Release, folder: Path, record_sha256: str, now_s: float, sequence: int
 ) -> ActiveState:
     """The state with `release` in place of whatever its runner runs; other runners go on as they are."""
-    model = release.model_fingerprint or ""
-    active = ActiveRelease(release.name, str(folder), record_sha256, release.apis, release.batching, model, sequence)
+    assert release.model_fingerprint is not None
+    active = ActiveRelease(
+        release=release.name,
+        folder=str(folder),
+        record_sha256=record_sha256,
+        apis=release.apis,
+        batching=release.batching,
+        model=release.model_fingerprint,
+        since=sequence,
+    )
     return _moved(state, {**state.runners, release.runner: active}, "promote", now_s, sequence, promoted=release.name)
 
 
@@ -161,8 +169,8 @@ def _moved(
 
 
 def _require_format(raw: Mapping[str, Any]) -> None:
-    if raw.get("format") != FORMAT:
-        raise ValueError(f"its format is {raw.get('format')!r:.20}, not {FORMAT}")
+    if raw.get("format") != _FORMAT:
+        raise ValueError(f"its format is {raw.get('format')!r:.20}, not {_FORMAT}")
 
 
 def _active_release(raw: Mapping[str, Any]) -> ActiveRelease:

@@ -22,7 +22,7 @@ from ..files import append_line, is_disk_full, write_atomic
 from .active_state import OWN_MODELS, ActiveState, restored
 from .history import History, kept_line, read_history
 from .record_bounds import check_service_name
-from .worker_state import WorkerState, live_workers
+from .worker_state import WorkerState, live_workers, models_of
 
 _LOGGER = logging.getLogger("bento_monitor")
 _MAX_STATE_BYTES = 4 * 2**20
@@ -197,10 +197,7 @@ def _servable_by(workers: Sequence[WorkerState], present: ActiveState) -> Callab
     A worker whose models are not known yet may. What workers refuse of the present state already keeps them from no
     other state that has it too.
     """
-    models: dict[str, set[str]] = {}
-    for worker in workers:
-        for runner, fingerprint in worker.fingerprints.items():
-            models.setdefault(runner, set()).add(fingerprint)
+    models = models_of(workers)
 
     def is_servable(state: ActiveState) -> bool:
         return all(

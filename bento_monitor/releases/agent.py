@@ -157,7 +157,7 @@ class ReleaseAgent:
         loaded = load(state, self._models, self._loaded, self._incumbent)
         for runner, refusal in loaded.refusals.items():
             if self._followed is not None and self._followed.runners.get(runner) != state.runners[runner]:
-                self._fail(state, refusal, (refusal.release,))
+                self._fail(state, refusal)
                 return
         self._swap(state, loaded, started_s)
         self._look_at_probation()
@@ -216,12 +216,12 @@ class ReleaseAgent:
         own: dict[str, str | None] = dict.fromkeys(self._models.names())
         return own | self._loaded.releases
 
-    def _fail(self, state: ActiveState, refusal: Refusal, at_fault: tuple[str, ...]) -> None:
+    def _fail(self, state: ActiveState, refusal: Refusal) -> None:
         """The worker goes on with what it serves, and the move is taken back for all."""
         self.swaps.count("failed", refusal.reason)
         _LOGGER.warning("Release %s is not taken over: %s", refusal.release, refusal.message)
         note = f"Worker {self.state.pid} could not take {refusal.release}: {refusal.message}"
-        self._undo = (state.sequence, note, at_fault)
+        self._undo = (state.sequence, note, (refusal.release,))
         self._reporter.report(
             phase="failed", serves=self._serves(), loading=(), error=refusal.message, reason=refusal.reason
         )
@@ -272,14 +272,14 @@ class ReleaseAgent:
         self._loaded = self._loaded.with_former(runner, self._incumbent)
         self._loaded.serve(self._models)
         message = f"it failed {failed} call(s) in its first seconds that the service's own model answered."
-        self._fail(state, Refusal(active.release, message, "probation"), (active.release,))
+        self._fail(state, Refusal(active.release, message, "probation"))
 
     def _note_kept(self) -> None:
         """Note that what is served has served well, when it has; what killed workers before is then forgotten."""
         state, now_s = self._followed, time.monotonic()
         if self._forget_deaths_at_s is not None and now_s >= self._forget_deaths_at_s and not self._on_probation():
             self._forget_deaths_at_s = None
-            forget_deaths(self._store)
+            forget_deaths(self._store.folder)
         is_proven = state is not None and not self._loaded.refusals and not self._on_probation()
         if self._is_kept or not is_proven or self.state.phase != "serving" or now_s < self._note_at_s:
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from .active_store import ActiveStore
 from .worker_state import ServerKey, WorkerState, dead_workers, remove_worker_state
@@ -29,13 +30,14 @@ def put_killers_aside(store: ActiveStore, mine: ServerKey) -> None:
         if fault is None or store.undo(state.sequence, _note(fault), fault.loading) is None:
             break
         _LOGGER.warning("%s It is put aside.", _note(fault))
-    _forget(store, store.read().state.sequence)
+    forget_deaths(store.folder, but_of=store.read().state.sequence)
 
 
-def forget_deaths(store: ActiveStore) -> None:
-    """What is served now has served well here: workers that died before did not die of it."""
-    for state in dead_workers(store.folder):
-        remove_worker_state(store.folder, state)
+def forget_deaths(service_folder: Path, but_of: int | None = None) -> None:
+    """Remove what dead workers have left, less what counts against the move `but_of`."""
+    for state in dead_workers(service_folder):
+        if not (state.loading and state.sequence == but_of):
+            remove_worker_state(service_folder, state)
 
 
 def at_fault(dead: Sequence[WorkerState], sequence: int, server: ServerKey) -> WorkerState | None:
@@ -47,13 +49,6 @@ def at_fault(dead: Sequence[WorkerState], sequence: int, server: ServerKey) -> W
     servers = {state.server for state in died if state.server != server}
     here = sum(state.server == server for state in died)
     return died[0] if here + len(servers) >= _ENOUGH else None
-
-
-def _forget(store: ActiveStore, sequence: int) -> None:
-    """Remove what is left of dead workers, but for what counts against the move `sequence`."""
-    for state in dead_workers(store.folder):
-        if not (state.loading and state.sequence == sequence):
-            remove_worker_state(store.folder, state)
 
 
 def _note(state: WorkerState) -> str:

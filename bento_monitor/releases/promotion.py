@@ -212,8 +212,9 @@ def _settle(
         _require_still_active(store, move)
         if expected and not servers:
             _fail(store, move, "The server stopped before its workers had taken it.")
+        dead = dead_workers(store.folder)
         for server in servers:
-            _look_for_failures(store, move, server, states)
+            _look_for_failures(store, move, server, states, dead)
         if all(_has_followed(states, server, move, expected[server]) for server in servers):
             _require_still_active(store, move)
             return [state for state in states if state.server in expected]
@@ -229,11 +230,13 @@ def _has_followed(states: list[WorkerState], server: ServerKey, move: _Move, cou
     return len(mine) >= count and all(move.is_followed_by(state) for state in mine)
 
 
-def _look_for_failures(store: ActiveStore, move: _Move, server: ServerKey, states: list[WorkerState]) -> None:
+def _look_for_failures(
+    store: ActiveStore, move: _Move, server: ServerKey, states: list[WorkerState], dead: list[WorkerState]
+) -> None:
     for state in states:
         if state.server == server and move.is_failed_by(state):
             _fail(store, move, f"Worker {state.pid} could not take it: {state.error}", move.new)
-    killed = at_fault(dead_workers(store.folder), move.state.sequence, server)
+    killed = at_fault(dead, move.state.sequence, server)
     if killed is not None:
         _fail(store, move, f"Worker {killed.pid} died while it took {', '.join(killed.loading)}.", killed.loading)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from .record import Backend, Batching, Execution, OutputForm, Precision, Release, TensorSpec
 
-MAX_THREADS = 4096
+_MAX_THREADS = 4096
 _MAX_DEPTH = 32
 _MAX_NAME = 200
 _MAX_FOLDER_BYTES = 240
@@ -109,7 +109,7 @@ def _check_execution(execution: Execution) -> None:
     _require("backend", execution.backend, f"one of {get_args(Backend)}", execution.backend in get_args(Backend))
     precisions = get_args(Precision)
     _require("precision", execution.precision, f"one of {precisions}", execution.precision in precisions)
-    _check_count("intra_op_threads", execution.intra_op_threads, MAX_THREADS)
+    _check_count("intra_op_threads", execution.intra_op_threads, _MAX_THREADS)
     _check_count("streams", execution.streams, _MAX_STREAMS)
     _require("allow_spinning", execution.allow_spinning, "true or false", isinstance(execution.allow_spinning, bool))
     _check_optional_count("sub_batch_size", execution.sub_batch_size, _MAX_BATCH_ROWS)

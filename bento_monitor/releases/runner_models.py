@@ -32,11 +32,6 @@ class RunnerModels:
         self._unseen: dict[str, str] = {}
         self._swapped: dict[str, PreparedModel] = {}
 
-    def note_structures(self) -> None:
-        """Read what calls may change of the models, before the first call."""
-        for runner in runners().values():
-            _ = runner.fingerprint
-
     def names(self) -> list[str]:
         """The names of the runners."""
         return sorted(runners())
@@ -48,7 +43,7 @@ class RunnerModels:
             if name not in names:
                 continue
             try:
-                found[name] = _fingerprint_of(runner)
+                found[name] = runner.fingerprint.present_value()
             except ReleaseError as error:
                 if self._unseen.get(name) != str(error):
                     self._unseen[name] = str(error)
@@ -101,13 +96,6 @@ class RunnerModels:
         return found
 
 
-def _fingerprint_of(runner: MonitoredRunner) -> str:
-    fingerprint = runner.fingerprint
-    if fingerprint.is_stale():
-        fingerprint.renew()
-    return fingerprint.value()
-
-
 def _require_same_model(runner: MonitoredRunner, release: Release) -> None:
     wanted = release.model_fingerprint
     if wanted is None:
@@ -117,7 +105,7 @@ def _require_same_model(runner: MonitoredRunner, release: Release) -> None:
             "fingerprint",
         )
     try:
-        found = _fingerprint_of(runner)
+        found = runner.fingerprint.present_value()
     except ReleaseError as error:
         raise ReleaseError(str(error), "unseen") from error
     if found != wanted:

@@ -8,8 +8,8 @@ from typing import Any
 
 from .active_state import ActiveState
 from .active_store import ActiveStore
-from .store import StoredRelease
-from .worker_state import WorkerState, live_workers
+from .record import Release
+from .worker_state import WorkerState, live_workers, models_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,33 @@ def _trouble(worker: WorkerState, active: ActiveState) -> str | None:
     return None
 
 
-def marks_of(stored: StoredRelease, store: ActiveStore) -> list[str]:
-    """What there is to say of a stored release: active, put aside and why, of another model, unusable."""
-    release = stored.release
-    if release is None:
-        return [f"damaged: {stored.problem}"]
-    marks = []
-    if release.name in store.read().state.releases.values():
-        marks.append("active")
-    aside = store.history().aside.get(release.name)
-    if aside is not None:
-        marks.append(f"put aside: {aside}")
-    if release.model_fingerprint is None:
-        marks.append(f"without the fingerprint of its model, so not served: make it anew with {release.renewal}")
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the releases of one service are judged by: which are active, which were put aside and why, and the
+    fingerprints of the models that its live workers have, by runner.
+    """
+
+    active: frozenset[str]
+    aside: Mapping[str, str]
+    models: Mapping[str, set[str]]
+
+    def marks_of(self, release: Release) -> list[str]:
+        """What there is to say of a release: active, put aside and why, without a fingerprint, of another model."""
+        marks = ["active"] if release.name in self.active else []
+        if release.name in self.aside:
+            marks.append(f"put aside: {self.aside[release.name]}")
+        models = self.models.get(release.runner)
+        if release.model_fingerprint is None:
+            marks.append(f"without the fingerprint of its model, so not served: make it anew with {release.renewal}")
+        elif models and release.model_fingerprint not in models:
+            marks.append("of another model than the running server has")
         return marks
-    seen = {worker.fingerprints.get(release.runner) for worker in live_workers(store.folder)} - {None}
-    if seen and release.model_fingerprint not in seen:
-        marks.append("of another model than the running server has")
-    return marks
+
+
+def read_standing(store: ActiveStore) -> Standing:
+    """Read a service's store and the states of its live workers."""
+    return Standing(
+        active=frozenset(store.read().state.releases.values()),
+        aside=store.history().aside,
+        models=models_of(live_workers(store.folder)),
+    )

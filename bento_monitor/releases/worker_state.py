@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -97,6 +97,15 @@ def dead_workers(service_folder: Path) -> list[WorkerState]:
 def worker_counts(service_folder: Path) -> dict[ServerKey, int]:
     """How many live workers each running server of the service has."""
     return dict(Counter(state.server for state in live_workers(service_folder)))
+
+
+def models_of(workers: Iterable[WorkerState]) -> dict[str, set[str]]:
+    """The fingerprints of the models that workers have, by runner; those that are not known yet are left out."""
+    models: dict[str, set[str]] = {}
+    for worker in workers:
+        for runner, fingerprint in worker.fingerprints.items():
+            models.setdefault(runner, set()).add(fingerprint)
+    return models
 
 
 def _read_all(service_folder: Path) -> Iterator[WorkerState]:

@@ -297,3 +297,8 @@ class Ledger(Noted):
 
 current_ledger: ContextVar[Ledger | None] = ContextVar("bento_monitor_ledger", default=None)
 current_batch: ContextVar[BatchRecord | None] = ContextVar("bento_monitor_batch", default=None)
+
+
+def traced_work() -> BatchRecord | Ledger | None:
+    """The batch or the request that the caller works for; None outside of both, and where nothing is traced."""
+    return current_batch.get() or current_ledger.get()

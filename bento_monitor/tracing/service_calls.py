@@ -9,14 +9,14 @@ from random import getrandbits
 
 from opentelemetry import trace
 
-from .ledger import ServiceCall, current_batch, current_ledger
+from .ledger import ServiceCall, traced_work
 from .propagation import call_span
 
 
 @contextmanager
 def noted_call(service: str, method: str) -> Iterator[None]:
     """Around a call: its span is the current one, and it is noted in the request or the batch that makes it."""
-    target = current_batch.get() or current_ledger.get()
+    target = traced_work()
     parent = trace.get_current_span().get_span_context()
     if target is None or not parent.is_valid:
         yield

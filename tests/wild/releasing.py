@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +111,12 @@ def move_to(store: ActiveStore, release: Release, folder: Path) -> None:
     """Make a release active, and wait for nobody."""
     sha256 = record_sha256(folder)
     store.move(lambda state, _, now_s, new: promoted(state, release, folder, sha256, now_s, new))
+
+
+def script_environment() -> dict[str, str]:
+    """The environment of a script that imports what lies beside this file."""
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths}
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

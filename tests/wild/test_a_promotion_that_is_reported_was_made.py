@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 import server_process
-from releasing import SERVICE, FakeModels, at_once, make_release, move_to, worker
+from releasing import SERVICE, FakeModels, at_once, make_release, move_to, script_environment, worker
 from waiting import wait_until
 
 from bento_monitor.errors import InputError, ReleaseError
@@ -65,10 +65,7 @@ def serve(tmp_path: Path, store: ActiveStore) -> Iterator[Serve]:
         folder = tmp_path / f"server-{len(servers)}"
         folder.mkdir()
         arguments = [str(tmp_path / "home"), str(folder), str(workers), str(probation_s)]
-        paths = os.pathsep.join([str(Path(server_process.__file__).parent), os.environ.get("PYTHONPATH", "")])
-        process = subprocess.Popen(
-            [sys.executable, server_process.__file__, *arguments], env={**os.environ, "PYTHONPATH": paths}
-        )
+        process = subprocess.Popen([sys.executable, server_process.__file__, *arguments], env=script_environment())
         server = Server(process, folder)
         servers.append(server)
         wait_until(lambda: len(list(folder.glob("up-*"))) >= workers)
@@ -155,10 +152,9 @@ def test_a_release_that_kills_server_after_server_is_put_aside(
             "worker(ActiveStore(Path(sys.argv[1]), SERVICE), models).__enter__()"
         )
         container = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}, sys.argv[1]])"
-        paths = os.pathsep.join([str(Path(server_process.__file__).parent), os.environ.get("PYTHONPATH", "")])
         subprocess.run(
             [sys.executable, "-c", container, str(tmp_path / "home")],
-            env={**os.environ, "PYTHONPATH": paths},
+            env=script_environment(),
             check=True,
         )
     with worker(store) as models:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import killed_move
 import pytest
 from click.testing import CliRunner
-from releasing import SERVICE, make_release, worker
+from releasing import SERVICE, make_release, script_environment, worker
 
 from bento_monitor.cli import main
 from bento_monitor.releases.active_store import ActiveStore
@@ -37,10 +36,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def killed(home: Path, move: str, kill_at: int) -> int | None:
     """Make the move in a process that is killed at one call; gives the number of calls, if it came to its end."""
     folder = home / "models" / "svc-release" / "3"
-    paths = os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(home / "home"), move, str(folder), str(kill_at)],
-        env={**os.environ, "PYTHONPATH": paths},
+        env=script_environment(),
         capture_output=True,
         text=True,
         check=False,
