@@ -88,7 +88,7 @@ class JaegerServer:
         assert self._process is not None
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline_s and self._process.poll() is None:
-            if answers(f"http://127.0.0.1:{ports['QUERY_HTTP']}/api/services") and _accepts(ports["OTLP_HTTP"]):
+            if answers(f"http://127.0.0.1:{ports['QUERY_HTTP']}/api/services") and accepts(ports["OTLP_HTTP"]):
                 return True
             time.sleep(0.05)
         return False
@@ -135,7 +135,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether something listens on a port of loopback."""
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex(("127.0.0.1", port)) == 0

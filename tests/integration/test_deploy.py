@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 import yaml
-from jaeger_server import answers, start_process, stop_process
+from jaeger_server import accepts, answers, start_process, stop_process
 from mixed_load import CASES, EACH, send_mixed_load
 from waiting import wait_until
 
@@ -34,6 +34,7 @@ SERVICE = "deployed"
 CALLS = re.compile(r"^traces_span_metrics_calls_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 LOADS = 2
+START_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,27 @@ class Deployed:
     otlp_endpoint: str
     span_metrics_url: str
     prometheus_url: str
+    log: Path
 
 
 @pytest.fixture(scope="module")
 def deployed(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("deployed")
-    query, query_grpc, jaeger_otlp, otlp, otlp_http, spans, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(7))
-    found = Deployed(f"http://{query}", f"http://{otlp_http}", f"http://{spans}/metrics", f"http://{prometheus}")
+    # A port found free may be taken before it is bound, and a Collector that lacks one ends: then others are tried.
+    for attempt in range(START_ATTEMPTS):
+        with ExitStack() as stack:
+            log = folder / f"{attempt}.log"
+            if (found := _start(jaeger_binary, log, stack)) is not None:
+                yield found
+                return
+    pytest.fail(f"Jaeger and the Collector did not start:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def _start(jaeger_binary: Path, log: Path, stack: ExitStack) -> Deployed | None:
+    """Jaeger and the Collector on ports of their own; None where one of them ended, or took too long."""
+    ports = [free_port() for _ in range(7)]
+    query, query_grpc, jaeger_otlp, otlp, otlp_http, spans, prometheus = (f"127.0.0.1:{port}" for port in ports)
+    found = Deployed(f"http://{query}", f"http://{otlp_http}", f"http://{spans}/metrics", f"http://{prometheus}", log)
     moved = {
         "jaeger.yaml": {
             "extensions.jaeger_query.http.endpoint": query,
@@ -66,18 +81,19 @@ def deployed(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> I
             "connectors.spanmetrics.metrics_flush_interval": "200ms",
         },
     }
-    with ExitStack() as stack:
-        for config, settings in moved.items():
-            command = [
-                str(jaeger_binary),
-                "--config",
-                str(DEPLOY / config),
-                "--set=service.telemetry.metrics.level=none",
-            ]
-            command += [f"--set={name}={value}" for name, value in settings.items()]
-            stack.callback(stop_process, start_process(command, folder / f"{config}.log", {}))
-        wait_until(lambda: answers(f"{found.jaeger_url}/api/services") and answers(found.span_metrics_url), 60)
-        yield found
+    processes = []
+    for config, settings in moved.items():
+        command = [str(jaeger_binary), "--config", str(DEPLOY / config), "--set=service.telemetry.metrics.level=none"]
+        command += [f"--set={name}={value}" for name, value in settings.items()]
+        processes.append(start_process(command, log, {}))
+        stack.callback(stop_process, processes[-1])
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s and all(process.poll() is None for process in processes):
+        # All but Prometheus, which a test starts.
+        if all(map(accepts, ports[:-1])) and answers(f"{found.jaeger_url}/api/services"):
+            return found
+        time.sleep(0.05)
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +130,13 @@ def test_spans_come_through_the_collector_and_are_counted_once_for_all_workers(
     deployed: Deployed, served: Callable[[], list[str]]
 ) -> None:
     trace_ids = {trace_id for _ in range(LOADS) for trace_id in served()}
-    wait_until(lambda: trace_ids <= jaeger_trace_ids(deployed))
+    wait_until(lambda: trace_ids <= jaeger_trace_ids(deployed), 60, log=deployed.log)
     expected = {
         ("POST /fails", "STATUS_CODE_ERROR"): LOADS * EACH,
         ("POST /sync", "STATUS_CODE_UNSET"): LOADS * EACH * 2,
         ("POST /batched", "STATUS_CODE_UNSET"): LOADS * EACH,
     }
-    wait_until(lambda: expected.items() <= server_calls(deployed).items())
+    wait_until(lambda: expected.items() <= server_calls(deployed).items(), 60, log=deployed.log)
     assert sum(server_calls(deployed).values()) == LOADS * EACH * len(CASES)
 
 
@@ -145,13 +161,15 @@ def test_jaegers_monitor_page_has_rates_errors_and_durations(
     ]
     process = start_process(command, tmp_path / "prometheus.log", {})
     try:
-        wait_until(lambda: answers(f"{deployed.prometheus_url}/-/ready"))
+        wait_until(lambda: answers(f"{deployed.prometheus_url}/-/ready"), 60, log=deployed.log)
         served()
-        wait_until(lambda: monitored(deployed, "calls"))
+        wait_until(lambda: monitored(deployed, "calls"), 60, log=deployed.log)
         # A rate is the growth between two scrapes.
         served()
-        wait_until(lambda: monitored(deployed, "errors").get("POST /fails", 0) > 0)
-        wait_until(lambda: monitored(deployed, "latencies", quantile=0.95).get("POST /batched", 0) > 0)
+        wait_until(lambda: monitored(deployed, "errors").get("POST /fails", 0) > 0, 60, log=deployed.log)
+        wait_until(
+            lambda: monitored(deployed, "latencies", quantile=0.95).get("POST /batched", 0) > 0, 60, log=deployed.log
+        )
         calls, errors = monitored(deployed, "calls"), monitored(deployed, "errors")
         assert calls.keys() >= {"POST /sync", "POST /asynchronous", "POST /stream", "POST /batched", "POST /fails"}
         assert "infer" not in calls

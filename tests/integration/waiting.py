@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from scraping import scrape, total
 
 from bento_monitor.serving.process import ServerProcess
 
+_LOG_CHARS = 4000
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Wait until a condition holds; fails where it does not in time."""
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, *, log: Path | None = None) -> None:
+    """Wait until a condition holds; fails where it does not in time, with the end of `log`."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline_s, "it did not come to that in time"
+        if time.monotonic() >= deadline_s:
+            said = "" if log is None else f"; the log ends with\n{log.read_text(errors='replace')[-_LOG_CHARS:]}"
+            raise AssertionError("it did not come to that in time" + said)
         time.sleep(0.02)
 
 
