@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from bento_monitor.releases.store import save_release, store_name
 
 from .candidate import Candidate
 from .errors import NoWinnerError
-from .measurement.load import StudyLoad, prepare_load
+from .measurement.load import StudyLoad
 from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.served import TrialOutcome
@@ -45,8 +46,11 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
     """
     progress.stage(f"Importing {spec.target} and checking the data", 1)
     check_files(spec)
-    with ModelHost(spec.target, spec.working_dir) as host:
-        subject = find_subject(host, spec)
+    with (
+        tempfile.TemporaryDirectory(prefix="bento-monitor-requests-") as requests,
+        ModelHost(spec.target, spec.working_dir) as host,
+    ):
+        subject = find_subject(host, spec, Path(requests))
         machine = read_machine()
         circumstances = {"versions": read_versions(STACK), "cpu": machine.cpu_model, "cores": machine.cores}
         key = study_key(spec, subject.subject.interface.fingerprint, circumstances)
@@ -61,11 +65,11 @@ def check_files(spec: StudySpec) -> None:
     Raises:
         StudyInputError: the metric or the file cannot be used.
     """
-    from .accuracy.data import read_arrays
     from .accuracy.metrics import parse_metric
+    from .data.read import read_data
 
     parse_metric(spec.metric)
-    read_arrays(spec.data)
+    read_data(spec.data)
 
 
 class _Study:
@@ -80,13 +84,9 @@ class _Study:
     def run(self) -> dict[str, Any]:
         drops = self._screen()
         ranked = self._race(list(drops))
-        load = prepare_load(
-            self._folder.path,
-            self._subject.api.route,
-            self._bench.subject.input_name,
-            self._bench.subject.data.samples,
-            self._spec.connections,
-            self._spec.seed,
+        requests = self._bench.subject.requests
+        load = StudyLoad(
+            self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
         )
         winner, accuracy = self._choose(self._search(ranked, load, drops))
         proof = self._prove(winner, load)

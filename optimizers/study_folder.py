@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import sha256_of, write_atomic
+from bento_monitor.files import write_atomic
 
+from .data.read import data_digest
 from .errors import StudyInputError
 from .study_spec import StudySpec
 
@@ -24,7 +25,7 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
     digest = hashlib.sha256(spec.model_dump_json().encode())
     digest.update(model_fingerprint.encode())
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
-    digest.update(sha256_of(spec.data).encode())
+    digest.update(data_digest(spec.data).encode())
     for source in sorted(spec.working_dir.rglob("*.py")):
         # An editor's lock may be a link to nowhere.
         if ".venv" not in source.parts and "site-packages" not in source.parts and source.is_file():

@@ -17,7 +17,7 @@ class StudySpec(BaseModel):
 
     target: str = Field(description="Service to optimize: module:Service.")
     working_dir: Path = Field(description="Folder that the target is imported from.")
-    data: Path = Field(description="The user's data: .npz with the API's input and `labels`.")
+    data: Path = Field(description="The user's data: .npz, .jsonl, or a folder of files with labels.csv.")
     metric: str = Field(description="Name of the accuracy metric.")
     api: str | None = Field(default=None, description="API to optimize; needed where the service has several.")
     max_drop: float = Field(default=0.01, ge=0, description="Largest accuracy drop, as its upper 95 % bound.")

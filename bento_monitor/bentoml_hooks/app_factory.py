@@ -24,6 +24,7 @@ from ..releases.record import Batching
 from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_batch, current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
+from .batch_rows import rows_of
 from .io_stamps import stamp_descriptors
 from .overload import Overloaded
 from .schema_memory import remember_schemas
@@ -72,7 +73,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             name,
             functools.partial(self._run_batch, name),
             RowCodec(
-                count=functools.partial(AutoContainer.get_batch_size, batch_dim=into),
+                count=functools.partial(rows_of, batch_dim=into),
                 split=functools.partial(AutoContainer.batch_to_batches, batch_dim=into),
                 join_outputs=join_outputs,
             ),

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ServiceError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceApi:
-    """One API of a service; `input_name` is None where it takes more than one argument, or none."""
+    """One API of a service."""
 
     name: str
     route: str
     is_batchable: bool
-    input_name: str | None
+    parameter_names: tuple[str, ...]
     max_batch_size: int
     method: Any
+
+    @property
+    def input_name(self) -> str | None:
+        """The name of its one parameter; None where it takes more than one argument, or none."""
+        return self.parameter_names[0] if len(self.parameter_names) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiArguments:
+    """What a request gives an API's function; a context comes on top."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
 
 
 def load_service(target: str, working_dir: Path) -> Any:
@@ -53,6 +62,26 @@ def apis_of(service: Any) -> tuple[ServiceApi, ...]:
 def inputs_of(service: Any) -> dict[str, frozenset[str]]:
     """The fields of the input of each API; an API that takes the whole body as one value has the field `root`."""
     return {name: frozenset(method.input_spec.model_fields) for name, method in service.apis.items()}
+
+
+def input_fields_of(api: ServiceApi) -> list[tuple[str, dict[str, Any], bool, bool]]:
+    """Of each field of the API's input: its name, its JSON schema, whether it is a file, and whether it is required.
+
+    A schema is empty where BentoML has none, as for a type that pydantic cannot describe.
+    """
+    spec = api.method.input_spec
+    try:
+        schema = spec.model_json_schema()
+    except Exception:
+        schema = {}
+    files = getattr(spec, "multipart_fields", ())
+    if not hasattr(spec, "model_fields") or set(spec.model_fields) == {"root"}:
+        return [("root", schema, "root" in files, True)]
+    properties = schema.get("properties", {})
+    return [
+        (name, properties.get(name, {}), name in files, field.is_required())
+        for name, field in spec.model_fields.items()
+    ]
 
 
 def api_of(service: Any, name: str) -> ServiceApi:
@@ -96,20 +125,6 @@ def instantiate(service: Any) -> Any:
     return instance
 
 
-def input_of(api: ServiceApi, samples: NDArray[Any]) -> Any:
-    """Samples of a data file as the API's function gets them from a request: a list, an array or a tensor.
-
-    Raises:
-        ServiceError: BentoML refuses them as this API's input.
-    """
-    import numpy as np
-
-    field = api.method.input_spec.model_fields[api.input_name]
-    origin = typing.get_origin(field.annotation) or field.annotation
-    is_sequence = inspect.isclass(origin) and issubclass(origin, Sequence)
-    return validated(api, samples.tolist() if is_sequence or not isinstance(samples, np.ndarray) else samples)
-
-
 def validated(api: ServiceApi, value: Any) -> Any:
     """The value of an API's one input, as JSON has it, as the API's function gets it.
 
@@ -122,7 +137,7 @@ def validated(api: ServiceApi, value: Any) -> Any:
         raise ServiceError(f"The API {api.name} does not take these samples as {api.input_name}: {error}") from error
 
 
-def call_api(service: Any, instance: Any, api: ServiceApi, value: Any) -> Any:
+def call_api(service: Any, instance: Any, api: ServiceApi, arguments: ApiArguments) -> Any:
     """Call the API's own function, past BentoML's server and batching.
 
     Raises:
@@ -130,19 +145,18 @@ def call_api(service: Any, instance: Any, api: ServiceApi, value: Any) -> Any:
     """
     context = {api.method.ctx_param: service.context} if api.method.ctx_param else {}
     try:
-        return _finish(getattr(instance, api.name).local(value, **context))
+        return _finish(getattr(instance, api.name).local(*arguments.args, **arguments.kwargs, **context))
     except Exception as error:
         raise ServiceError(f"The API {api.name} fails on the samples: {_in_words(error)}") from error
 
 
 def _describe_api(name: str, method: Any) -> ServiceApi:
     parameters = list(inspect.signature(method.func).parameters)[1:]
-    inputs = [parameter for parameter in parameters if parameter != method.ctx_param]
     return ServiceApi(
         name=name,
         route=method.route,
         is_batchable=method.batchable,
-        input_name=inputs[0] if len(inputs) == 1 else None,
+        parameter_names=tuple(parameter for parameter in parameters if parameter != method.ctx_param),
         max_batch_size=method.max_batch_size,
         method=method,
     )

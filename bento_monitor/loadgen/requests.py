@@ -9,7 +9,9 @@ class RequestBytes:
     """The bytes of each request; only a `traceparent` is put in while the load runs."""
 
     def __init__(self, spec: LoadSpec, bodies: tuple[bytes, ...]) -> None:
-        lines = [f"POST {spec.path} HTTP/1.1", f"Host: {spec.host}:{spec.port}", "Content-Type: application/json"]
+        lines = [f"POST {spec.path} HTTP/1.1", f"Host: {spec.host}:{spec.port}"]
+        if not any(name.lower() == "content-type" for name, _ in spec.headers):
+            lines.append("Content-Type: application/json")
         lines += [f"{name}: {value}" for name, value in spec.headers]
         start = "\r\n".join(lines).encode("latin-1")
         self._heads = [b"%b\r\nContent-Length: %d" % (start, len(body)) for body in bodies]

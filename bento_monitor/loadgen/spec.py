@@ -26,7 +26,8 @@ class LoadSpec:
     requests, or, an open one, when it is stopped.
 
     Args:
-        bodies: JSON bodies, or a file of them that `write_bodies` wrote.
+        bodies: request bodies, or a file of them that `write_bodies` wrote.
+        headers: sent with each request; bodies are JSON unless a `Content-Type` is among them.
         seed: of the order of the bodies (a permutation, repeated) and of the arrivals.
         warmup_s: time before the window that is measured; its requests are recorded too.
         recording: of recorded arrivals, which have no `rate_rps`: a file with the second of a request on each line.

@@ -11,12 +11,13 @@ from typing import Any
 
 from ..errors import BentoMonitorError, DiskFullError
 from ..files import is_disk_full
+from .answer_values import value_of
 from .answers import answers
 from .capture import capture
 from .describe import describe
 from .export import export, parity
 from .race import race
-from .records import Contender, SampleSource
+from .records import Contender, RequestSource
 from .state import HostState, Progress
 from .wire import Wire
 
@@ -45,8 +46,8 @@ def main() -> None:
             wire.send(error={"kind": "BentoMonitorError", "message": f"The model host failed: {error!r}"})
 
 
-def _source(arguments: Mapping[str, Any]) -> SampleSource:
-    return SampleSource(Path(arguments["samples"]), arguments["array"])
+def _source(arguments: Mapping[str, Any]) -> RequestSource:
+    return RequestSource(Path(arguments["bodies"]), arguments["content_type"])
 
 
 def _describe(state: HostState, _: Mapping[str, Any], __: Progress) -> Any:
@@ -65,18 +66,25 @@ def _parity(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
     return asdict(parity(state, Path(arguments["path"])))
 
 
+def _answer(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
+    source = _source(arguments)
+    body = state.bodies(source)[arguments["row"]]
+    (found,) = state.answer(state.api(arguments["api"]), [body], source.content_type)
+    return value_of(found.body, found.media_type)
+
+
 def _answers(state: HostState, arguments: Mapping[str, Any], progress: Progress) -> Any:
-    report = answers(
+    answers(
         state,
         arguments["api"],
         _source(arguments),
         Contender.from_dict(arguments["contender"]),
-        arguments["batch_size"],
-        arguments["seed"],
-        Path(arguments["path"]),
-        progress,
+        rows=arguments["rows"],
+        batch_size=arguments["batch_size"],
+        seed=arguments["seed"],
+        path=Path(arguments["path"]),
+        progress=progress,
     )
-    return asdict(report)
 
 
 def _race(state: HostState, arguments: Mapping[str, Any], progress: Progress) -> Any:
@@ -85,7 +93,6 @@ def _race(state: HostState, arguments: Mapping[str, Any], progress: Progress) ->
         arguments["api"],
         _source(arguments),
         [Contender.from_dict(contender) for contender in arguments["contenders"]],
-        level=arguments["level"],
         batch_size=arguments["batch_size"],
         batches=arguments["batches"],
         rounds=arguments["rounds"],
@@ -97,6 +104,7 @@ def _race(state: HostState, arguments: Mapping[str, Any], progress: Progress) ->
 
 _OPERATIONS: dict[str, Operation] = {
     "describe": _describe,
+    "answer": _answer,
     "capture": _capture,
     "export": _export,
     "parity": _parity,

@@ -1,74 +1,53 @@
-"""The operation `answers`: what the API answers to every sample, when its model is run in a given way."""
+"""The operation `answers`: what clients get for every sample, when the model is run in a given way."""
 
 from __future__ import annotations
 
-import io
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..backends.arrays import to_numpy
-from ..bentoml_hooks.services import ServiceApi
-from ..errors import ServiceError
-from ..files import write_atomic
-from .records import AnswersReport, Contender, SampleSource
+from .answer_values import collect_values, value_of, write_answers
+from .records import Contender, RequestSource
 from .state import HostState, Progress
 
 
 def answers(
     state: HostState,
     api_name: str,
-    source: SampleSource,
+    source: RequestSource,
     contender: Contender,
+    *,
+    rows: Sequence[int] | None,
     batch_size: int,
     seed: int,
     path: Path,
     progress: Progress,
-) -> AnswersReport:
-    """Write the answers, float32 and in the order of the samples, to a `.npz` file.
+) -> None:
+    """Write the answers to the samples `rows`, in their order, to a file for `read_answers`; None asks for all.
 
     The samples are drawn into batches of `batch_size` at random, so that each is answered in random company; a
-    `batch_size` of 1 answers each alone.
+    `batch_size` of 1 answers each alone, and no batch is larger than the API allows.
 
     Raises:
-        ServiceError: the API fails, or does not give one numeric answer for each sample.
+        ServiceError: the API refuses a sample, fails, or does not give one answer for each.
         ReleaseError: the contender cannot be built.
     """
     import numpy as np
 
     api = state.api(api_name)
-    samples = state.samples(source)
-    size = batch_size if api.is_batchable else 1
-    order = np.random.default_rng(seed).permutation(len(samples))
+    bodies = state.bodies(source)
+    wanted = np.arange(len(bodies)) if rows is None else np.asarray(rows, dtype=np.int64)
+    size = min(batch_size, api.max_batch_size) if api.is_batchable else 1
+    order = np.random.default_rng(seed).permutation(len(wanted))
     prepared = state.prepare(contender)
     _, runner = state.captured()
-    found: list[Any] = []
+    found: list[Any] = [None] * len(wanted)
     with state.measured(runner):
         runner.take_over(prepared)
-        started = time.perf_counter()
         for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            found.append(_as_rows(api, state.call(api, samples[rows]), len(rows)))
+            places = order[start : start + size]
+            given = state.answer(api, [bodies[wanted[place]] for place in places], source.content_type)
+            for place, answer in zip(places, given, strict=True):
+                found[place] = value_of(answer.body, answer.media_type)
             progress(min(1.0, (start + size) / len(order)))
-        seconds = time.perf_counter() - started
-    result = np.empty((len(samples), *found[0].shape[1:]), dtype=np.float32)
-    result[order] = np.concatenate(found)
-    buffer = io.BytesIO()
-    np.savez(buffer, answers=result)
-    write_atomic(path, buffer.getvalue())
-    return AnswersReport(seconds, result.shape)
-
-
-def _as_rows(api: ServiceApi, output: Any, count: int) -> Any:
-    """The API's output as float32 with a row for each sample."""
-    import numpy as np
-
-    try:
-        array = to_numpy(output).astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise ServiceError(f"The API {api.name} answers with {type(output).__name__}, which is no number.") from error
-    if not api.is_batchable:
-        return array[None]
-    if not array.ndim or len(array) != count:
-        raise ServiceError(f"The API {api.name} gave an answer of the shape {array.shape} for {count} samples.")
-    return array
+    write_answers(path, wanted, collect_values(found))

@@ -13,29 +13,36 @@ from ..bentoml_hooks.services import ServiceApi
 from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
+from .batches import draw_batches, fresh
 from .recording import RecordingModel, recording
-from .records import ModelInterface, SampleSource
+from .records import ModelInterface, RequestSource
 from .state import CapturedCall, HostState
+from .variations import variations
 
 _BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
+_ALONE_CALLS = 13
 _KEPT_CALLS = 8
+_VARIED_BATCHES = 2
 
 
-def capture(state: HostState, api_name: str, source: SampleSource, seed: int) -> ModelInterface:
+def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -> ModelInterface:
     """Call the API on batches of several sizes, and describe what its model is given and gives back.
 
+    Of several runners, the one that takes most of the time is described. Samples in other lengths and sizes show which
+    axes vary, as far as the user's own function takes them.
+
     Raises:
-        ServiceError: the API calls no runner or several, or its model takes or gives what cannot be exported.
+        ServiceError: the API calls no runner, or its model takes or gives what cannot be exported.
     """
     api = state.api(api_name)
     before = _fingerprints()
-    name, recorder = _record(state, api, source, seed)
-    calls = recorder.calls
-    _require_exportable(name, calls)
+    name, seen, tried = _record(state, api, source, seed)
+    _require_exportable(name, seen.calls)
+    calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     own = state.runner(name).own_model
     inputs = _specs([call.inputs for call in calls])
     outputs = _specs([call.outputs for call in calls])
-    form = _output_form(own.kind, recorder.last_output)
+    form = _output_form(own.kind, seen.last_output)
     state.calls = sorted(calls, key=lambda call: -_rows(call))[:_KEPT_CALLS]
     state.interface = ModelInterface(
         runner=name,
@@ -78,32 +85,48 @@ def _fingerprints() -> dict[str, str | None]:
     return found
 
 
-def record_calls(state: HostState, api: ServiceApi, batches: Sequence[Any], runner_name: str) -> list[CapturedCall]:
-    """The calls of the model that the API makes for the given batches of samples."""
-    with recording(state.runner(runner_name)) as recorder:
-        for batch in batches:
-            state.call(api, batch)
-    return recorder.calls
-
-
-def _record(state: HostState, api: ServiceApi, source: SampleSource, seed: int) -> tuple[str, RecordingModel]:
+def _record(
+    state: HostState, api: ServiceApi, source: RequestSource, seed: int
+) -> tuple[str, RecordingModel, RecordingModel]:
+    """The runner that the API spends most time in, its calls for samples, and those for samples in other sizes."""
     import numpy as np
 
-    samples = state.samples(source)
     generator = np.random.default_rng(seed)
+    sizes = _BATCH_SIZES if api.is_batchable else (1,) * _ALONE_CALLS
+    batches = [arguments for arguments, _ in draw_batches(state, api, source, sizes, generator)]
     with ExitStack() as stack:
         recorders = {name: stack.enter_context(recording(runner)) for name, runner in runners().items()}
-        for size in _BATCH_SIZES if api.is_batchable else (1,) * len(_BATCH_SIZES):
-            state.call(api, samples[generator.permutation(len(samples))[:size]])
+        for batch in batches:
+            state.call(api, fresh(batch))
     called = {name: recorder for name, recorder in recorders.items() if recorder.calls}
-    if len(called) == 1:
-        return next(iter(called.items()))
-    if called:
-        raise ServiceError(f"The API {api.name} calls several runners ({sorted(called)}): only one can be optimized.")
-    raise ServiceError(
-        f"The API {api.name} calls no MonitoredRunner: wrap the model in the service, "
-        "as in self.model = MonitoredRunner(model)."
-    )
+    if not called:
+        raise ServiceError(
+            f"The API {api.name} calls no MonitoredRunner: wrap the model in the service, "
+            "as in self.model = MonitoredRunner(model)."
+        )
+    name = max(called, key=lambda each: called[each].seconds)
+    with recording(state.runner(name)) as tried:
+        for batch in batches[:_VARIED_BATCHES]:
+            for arguments in variations(batch, is_batchable=api.is_batchable):
+                count = len(tried.calls)
+                try:
+                    state.call(api, arguments)
+                except ServiceError:  # the user's function does not take that size
+                    del tried.calls[count:]
+    return name, called[name], tried
+
+
+def _of_one_kind(calls: Sequence[CapturedCall], like: CapturedCall) -> list[CapturedCall]:
+    """Those of the calls that have the names, types and numbers of axes of another."""
+    return [
+        call
+        for call in calls
+        if _kinds(call.inputs) == _kinds(like.inputs) and _kinds(call.outputs) == _kinds(like.outputs)
+    ]
+
+
+def _kinds(arrays: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    return {name: (dtype_name(value), len(value.shape)) for name, value in arrays.items() if is_array(value)}
 
 
 def _require_exportable(runner: str, calls: Sequence[CapturedCall]) -> None:

@@ -7,24 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..errors import MeasurementError
 from .process import HostProcess
 from .records import (
-    AnswersReport,
     Contender,
     Exporter,
     ModelInterface,
     Parity,
-    RaceLevel,
-    SampleSource,
+    RequestSource,
     ServiceDescription,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 OnProgress = Callable[[float], None]
 _IMPORT_TIMEOUT_S = 300.0
@@ -66,7 +60,11 @@ class ModelHost:
         """Import the service and list its APIs and runners."""
         return ServiceDescription.from_dict(self._request("describe", {}, timeout_s=_IMPORT_TIMEOUT_S))
 
-    def capture(self, api: str, source: SampleSource, *, seed: int = 0) -> ModelInterface:
+    def answer(self, api: str, source: RequestSource, row: int) -> Any:
+        """What a client gets for one sample alone, from the user's own model."""
+        return self._request("answer", {"api": api, **_source(source), "row": row})
+
+    def capture(self, api: str, source: RequestSource, *, seed: int = 0) -> ModelInterface:
         """Learn from real samples what the API's calls of its model look like; all that follows needs it."""
         return ModelInterface.from_dict(self._request("capture", {"api": api, **_source(source), "seed": seed}))
 
@@ -81,33 +79,33 @@ class ModelHost:
     def answers(
         self,
         api: str,
-        source: SampleSource,
+        source: RequestSource,
         contender: Contender,
         path: Path,
         *,
         batch_size: int,
         seed: int,
+        rows: Sequence[int] | None = None,
         on_progress: OnProgress | None = None,
-    ) -> AnswersReport:
-        """Write the API's answers to all samples to `path`: in random company, or alone with a `batch_size` of 1."""
+    ) -> None:
+        """Write the answers to samples to `path`: in random company, or alone with a `batch_size` of 1."""
         arguments = {
             "api": api,
             **_source(source),
             "contender": contender.to_dict(),
+            "rows": None if rows is None else [int(row) for row in rows],
             "batch_size": batch_size,
             "seed": seed,
             "path": str(path.resolve()),
         }
-        report = self._request("answers", arguments, on_progress=on_progress)
-        return AnswersReport(report["seconds"], tuple(report["shape"]))
+        self._request("answers", arguments, on_progress=on_progress)
 
     def race(
         self,
         api: str,
-        source: SampleSource,
+        source: RequestSource,
         contenders: Sequence[Contender],
         *,
-        level: RaceLevel,
         batch_size: int,
         rounds: int,
         batches: int = 32,
@@ -120,7 +118,6 @@ class ModelHost:
             "api": api,
             **_source(source),
             "contenders": [contender.to_dict() for contender in contenders],
-            "level": level,
             "batch_size": batch_size,
             "batches": batches,
             "rounds": rounds,
@@ -143,14 +140,5 @@ class ModelHost:
         return self._process.request(operation, arguments, timeout_s=timeout_s, on_progress=on_progress)
 
 
-def read_answers(path: Path) -> NDArray[np.float32]:
-    """The answers that `ModelHost.answers` wrote: `(samples, ...)` float32, in the order of the samples."""
-    import numpy as np
-
-    with np.load(path, allow_pickle=False) as arrays:
-        answers: NDArray[np.float32] = arrays["answers"]
-    return answers
-
-
-def _source(source: SampleSource) -> dict[str, Any]:
-    return {"samples": str(source.path.resolve()), "array": source.array}
+def _source(source: RequestSource) -> dict[str, Any]:
+    return {"bodies": str(source.path.resolve()), "content_type": source.content_type}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from ..bentoml_hooks.services import ServiceApi
+from ..bentoml_hooks.services import ApiArguments, ServiceApi
 from ..errors import MeasurementError
 from ..runner import MonitoredRunner, PreparedModel
-from .capture import record_calls
-from .records import Contender, RaceLevel, SampleSource
+from .batches import draw_batches, fresh
+from .records import Contender, RequestSource
 from .state import HostState, Progress
 
 Call = Callable[[int], int]
@@ -19,10 +18,9 @@ Call = Callable[[int], int]
 def race(
     state: HostState,
     api_name: str,
-    source: SampleSource,
+    source: RequestSource,
     contenders: Sequence[Contender],
     *,
-    level: RaceLevel,
     batch_size: int,
     batches: int,
     rounds: int,
@@ -32,8 +30,8 @@ def race(
 ) -> list[list[float]]:
     """Samples per second of each contender in each round; a round runs all of them, in random order, on like input.
 
-    `level` "model" times calls of the model alone, "api" the API's whole function. Every contender of a round begins
-    at the same batch, drawn anew for each round.
+    What is timed is the API's whole function. Every contender of a round begins at the same batch, drawn anew for each
+    round.
 
     Raises:
         MeasurementError: there is nothing to race.
@@ -45,16 +43,10 @@ def race(
         raise MeasurementError("A race needs at least one contender and one round.")
     generator = np.random.default_rng(seed)
     api = state.api(api_name)
-    samples = state.samples(source)
-    size = batch_size if api.is_batchable else 1
-    chosen = [samples[generator.permutation(len(samples))[:size]] for _ in range(batches)]
-    interface, runner = state.captured()
+    chosen = list(draw_batches(state, api, source, [batch_size] * batches, generator))
+    _, runner = state.captured()
     prepared = [state.prepare(contender) for contender in contenders]
-    if level == "model":
-        inputs = [dict(call.inputs) for call in record_calls(state, api, chosen, interface.runner)]
-        calls = [_model_call(model, inputs) for model in prepared]
-    else:
-        calls = [_api_call(state, runner, model, api, chosen) for model in prepared]
+    calls = [_api_call(state, runner, model, api, chosen) for model in prepared]
     speeds: list[list[float]] = [[] for _ in calls]
     with state.measured(runner):
         for call in calls:
@@ -76,26 +68,17 @@ def _rows_per_s(call: Call, first: int, block_s: float) -> float:
     return rows / elapsed
 
 
-def _model_call(prepared: PreparedModel, inputs: Sequence[dict[str, Any]]) -> Call:
-    import torch
-
-    rows = [int(next(iter(arrays.values())).shape[0]) for arrays in inputs]
-
-    def call(index: int) -> int:
-        with torch.inference_mode():
-            prepared.model.run((), inputs[index % len(inputs)])
-        return rows[index % len(inputs)]
-
-    return call
-
-
 def _api_call(
-    state: HostState, runner: MonitoredRunner, prepared: PreparedModel, api: ServiceApi, batches: Sequence[Any]
+    state: HostState,
+    runner: MonitoredRunner,
+    prepared: PreparedModel,
+    api: ServiceApi,
+    batches: Sequence[tuple[ApiArguments, int]],
 ) -> Call:
     def call(index: int) -> int:
-        batch = batches[index % len(batches)]
+        arguments, count = batches[index % len(batches)]
         runner.take_over(prepared)
-        state.call(api, batch)
-        return len(batch)
+        state.call(api, fresh(arguments))
+        return count
 
     return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,11 +21,14 @@ class RecordingModel:
         self.backend = own.backend
         self.precision = own.precision
         self.calls: list[CapturedCall] = []
+        self.seconds = 0.0
         self._own = own
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call the model and keep what went in and what came out."""
+        started = time.perf_counter()
         output = self._own.run(args, kwargs)
+        self.seconds += time.perf_counter() - started
         _, names, arrays = flatten_output(output)
         inputs = bind_arguments(self._own.names, args, kwargs)
         self.calls.append(CapturedCall(inputs, dict(zip(names, arrays, strict=True))))

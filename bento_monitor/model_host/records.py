@@ -11,18 +11,41 @@ from typing import Any, Literal
 from ..releases.record import Execution, OutputForm, TensorSpec
 
 Exporter = Literal["torchscript", "dynamo", "copy"]
-RaceLevel = Literal["model", "api"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterDescription:
+    """A parameter of an API: what its schema says of it.
+
+    `type` is the word of the schema, such as "tensor", "array", "string", "dataframe" or "file", and "" where it says
+    none; `columns` are those of a data frame. `is_file` where it comes as a field of a multipart form, `is_list` where
+    it is a list.
+    """
+
+    name: str
+    type: str
+    is_file: bool
+    is_list: bool
+    is_required: bool
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiDescription:
-    """One API; `input_name` is None where it does not take exactly one argument."""
+    """One API; `takes_whole_body` where the body is the value of its one parameter."""
 
     name: str
     route: str
     is_batchable: bool
-    input_name: str | None
     max_batch_size: int
+    parameters: tuple[ParameterDescription, ...]
+    takes_whole_body: bool
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> ApiDescription:
+        """Read what `dataclasses.asdict` gave."""
+        parameters = [ParameterDescription(**{**each, "columns": tuple(each["columns"])}) for each in raw["parameters"]]
+        return cls(**{**raw, "parameters": tuple(parameters)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +69,17 @@ class ServiceDescription:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ServiceDescription:
         """Read what `dataclasses.asdict` gave."""
-        apis = tuple(ApiDescription(**api) for api in raw["apis"])
+        apis = tuple(map(ApiDescription.from_dict, raw["apis"]))
         runners = tuple(RunnerDescription(**runner) for runner in raw["runners"])
         return cls(raw["service"], apis, runners, raw["workers"])
 
 
 @dataclass(frozen=True, slots=True)
-class SampleSource:
-    """Where the samples are: an array in a `.npz` file, read without pickle."""
+class RequestSource:
+    """The bodies of requests, one a sample: a file that `write_bodies` wrote, and the type of their content."""
 
     path: Path
-    array: str
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +142,3 @@ class Parity:
 
     max_abs_difference: float
     max_abs_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class AnswersReport:
-    """How long an API's function took over all samples, and the shape of the answers that were written."""
-
-    seconds: float
-    shape: tuple[int, ...]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bentoml_hooks.services import ServiceApi, api_of, call_api, input_of, instantiate, load_service
-from ..errors import InputError, MeasurementError, ReleaseError, ServiceError
+from ..bentoml_hooks.services import ApiArguments, ServiceApi, api_of, call_api, instantiate, load_service
+from ..errors import MeasurementError, ReleaseError, ServiceError
+from ..loadgen.packing import read_bodies
 from ..releases.record import Release
 from ..runner import MonitoredRunner, PreparedModel, note_structures, runners
-from .records import Contender, ModelInterface, SampleSource
+from .records import Contender, ModelInterface, RequestSource
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from ..bentoml_hooks.in_process import RawAnswer
 
 Progress = Callable[[float], None]
 _RELEASE_NAME = "contender"
@@ -39,7 +40,8 @@ class HostState:
     instance: Any = None
     interface: ModelInterface | None = None
     calls: list[CapturedCall] = field(default_factory=list)
-    _samples: dict[SampleSource, NDArray[Any]] = field(default_factory=dict)
+    _bodies: dict[Path, tuple[bytes, ...]] = field(default_factory=dict)
+    _in_request: ExitStack = field(default_factory=ExitStack)
 
     def load(self) -> None:
         """Import the service and make an instance of it, once.
@@ -51,45 +53,71 @@ class HostState:
             self.service = load_service(self.target, self.working_dir)
             self.instance = instantiate(self.service)
             note_structures()
+            self._enter_request()
 
     def api(self, name: str) -> ServiceApi:
-        """The API of that name, which must take one input.
+        """The API of that name.
 
         Raises:
-            ServiceError: there is none, or samples of one array cannot be its input.
+            ServiceError: there is none, or its answers cannot be measured.
         """
         self.load()
         api = api_of(self.service, name)
-        if api.input_name is None or api.method.is_stream:
-            raise ServiceError(f"The API {name} cannot be optimized: it must take one input and give one whole answer.")
+        if api.method.is_stream:
+            raise ServiceError(f"The API {name} answers with a stream: only whole answers can be optimized.")
+        if api.method.is_task:
+            raise ServiceError(f"{name} is a task, which answers later: only APIs can be optimized.")
         if api.method.batch_dim != (0, 0):
             raise ServiceError(f"The API {name} has batch_dim {api.method.batch_dim}: only 0 can be optimized.")
         return api
 
-    def samples(self, source: SampleSource) -> NDArray[Any]:
-        """The array that `source` names.
+    def bodies(self, source: RequestSource) -> tuple[bytes, ...]:
+        """The bodies that `source` names.
 
         Raises:
-            InputError: the file or the array in it cannot be read.
+            InputError: the file cannot be read.
         """
-        import numpy as np
+        if source.path not in self._bodies:
+            self._bodies[source.path] = read_bodies(source.path)
+        return self._bodies[source.path]
 
-        if source not in self._samples:
-            try:
-                with np.load(source.path, allow_pickle=False) as arrays:
-                    self._samples[source] = arrays[source.array]
-            except (OSError, ValueError, KeyError) as error:
-                raise InputError(f"{source.path}: the array {source.array} cannot be read: {error}.") from error
-        return self._samples[source]
+    def parse(self, api: ServiceApi, bodies: Sequence[bytes], content_type: str) -> list[ApiArguments]:
+        """The arguments that requests give the API's function; anew for each use, since a function may change them.
 
-    def call(self, api: ServiceApi, samples: NDArray[Any]) -> Any:
-        """Call the API's function on some samples: all at once if it is batchable, else there must be only one.
+        Raises:
+            ServiceError: BentoML refuses one.
+        """
+        from ..bentoml_hooks.in_process import parse_requests
+
+        return parse_requests(api, bodies, content_type)
+
+    def call(self, api: ServiceApi, arguments: ApiArguments) -> Any:
+        """Call the API's function.
 
         Raises:
             ServiceError: it fails.
         """
-        value = input_of(api, samples if api.is_batchable else samples[0])
-        return call_api(self.service, self.instance, api, value)
+        return call_api(self.service, self.instance, api, arguments)
+
+    def answer(self, api: ServiceApi, bodies: Sequence[bytes], content_type: str) -> list[RawAnswer]:
+        """What clients get for requests that come at once: in one batch if the API is batchable, else one by one.
+
+        Raises:
+            ServiceError: BentoML refuses one, the function fails, or what it gives is no answer.
+        """
+        from ..bentoml_hooks.in_process import answers_of, joined
+
+        parsed = self.parse(api, bodies, content_type)
+        if not api.is_batchable:
+            return [answer for each in parsed for answer in answers_of(api, self.call(api, each), None)]
+        batch, ends = joined(api, parsed)
+        return answers_of(api, self.call(api, batch), ends)
+
+    def _enter_request(self) -> None:
+        """Be within a request for good: files of requests are kept in its folder, and a context can be read."""
+        from ..bentoml_hooks.in_process import request_without_client
+
+        self._in_request.enter_context(self.service.context.in_request(request_without_client()))
 
     def runner(self, name: str) -> MonitoredRunner:
         """The runner of that name.

@@ -67,7 +67,7 @@ def main(target: str, route: str, bodies: str, seconds: str) -> int:
 
 
 def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> BareProfile | None:
-    from ..bentoml_hooks.services import apis_of, call_api, instantiate, load_service, validated
+    from ..bentoml_hooks.services import ApiArguments, apis_of, call_api, instantiate, load_service, validated
 
     service = load_service(target, Path.cwd())
     api = next(each for each in apis_of(service) if each.route == route)
@@ -90,7 +90,7 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Bare
 
     def make() -> Callable[[Any], Any]:
         instance = instantiate(service)
-        return lambda value: call_api(service, instance, api, value)
+        return lambda value: call_api(service, instance, api, ApiArguments((value,), {}))
 
     return profile_function(inputs, make, seconds)
 

@@ -18,7 +18,7 @@ import numpy as np
 from bento_monitor.cli.exits import interrupted_once
 from bento_monitor.loadgen import LoadSpec, run_load, summarize
 from bento_monitor.loadgen.packing import read_bodies, write_bodies
-from bento_monitor.model_host.client import read_answers
+from bento_monitor.model_host.answer_values import read_answered_rows, read_answers
 from bento_monitor.serving.process import ServerProcess, start_server
 from bento_monitor.serving.spec import ServerSpec
 from rich.console import Console
@@ -119,9 +119,7 @@ def _swap(server: ServerProcess, bodies: Path, found: dict[str, Any]) -> dict[st
 def _largest_difference(server: ServerProcess, bodies: Path) -> float:
     """Between the server's answers, asked alone, and the release's own, alone, as the study computed them."""
     (own_answers,) = DEMO.glob("studies/*/answers/winner-*-alone.npz")
-    (own_samples,) = DEMO.glob("studies/*/alone-samples.npz")
-    with np.load(own_samples, allow_pickle=False) as arrays:
-        chosen = arrays["index"][:PROBES].tolist()
+    chosen = read_answered_rows(own_answers)[:PROBES]
     all_bodies = read_bodies(bodies)
     answers = answers_alone(server.port, [all_bodies[index] for index in chosen])
     expected = read_answers(own_answers)[:PROBES]

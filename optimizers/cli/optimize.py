@@ -24,7 +24,10 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
 @click.command()
 @click.argument("target", metavar="MODULE:SERVICE")
 @click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="Your data: .npz with the input and labels."
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Your data: .npz, .jsonl, or a folder of files with labels.csv.",
 )
 @click.option("--metric", required=True, help="Accuracy metric, such as recall@10 or accuracy.")
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest drop of it (its upper 95 % bound).")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
-from bento_monitor.loadgen.packing import write_bodies
+from bento_monitor.model_host.answer_values import Answers
 
-from .bodies import count_wrong, request_bodies
+from .bodies import count_wrong
 
 _CHECK_EVERY = 8
 
@@ -24,6 +22,7 @@ class StudyLoad:
 
     path: str
     bodies: Path
+    content_type: str
     connections: int
     seed: int
 
@@ -39,6 +38,7 @@ class StudyLoad:
             warmup_s=warmup_s,
             seed=self.seed,
             keep_every=_CHECK_EVERY,
+            headers=(("Content-Type", self.content_type),),
         )
 
     def warm_up(self, port: int, batches: int) -> LoadSpec:
@@ -46,19 +46,7 @@ class StudyLoad:
         return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
 
 
-def prepare_load(
-    folder: Path, path: str, input_name: str, samples: NDArray[Any], connections: int, seed: int
-) -> StudyLoad:
-    """Write the bodies of all samples once."""
-    bodies = folder / "bodies.npz"
-    if not bodies.is_file():
-        write_bodies(bodies, tuple(request_bodies(input_name, samples)))
-    return StudyLoad(path, bodies, connections, seed)
-
-
-def measure(
-    load: StudyLoad, port: int, reference: NDArray[np.float32], duration_s: float, warmup_s: float = 0.0
-) -> LoadResult:
+def measure(load: StudyLoad, port: int, reference: Answers, duration_s: float, warmup_s: float = 0.0) -> LoadResult:
     """Run the load and check the answers that were kept.
 
     Raises:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bento_monitor.errors import MeasurementError
 from bento_monitor.loadgen import run_load
 from bento_monitor.loadgen.validity import check_window
+from bento_monitor.model_host.answer_values import Answers
 from bento_monitor.statistics import interleave
 
 from ..candidate import Candidate
@@ -61,9 +59,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
         raise
 
 
-def _measure_arm(
-    load: StudyLoad, server: TrialServer, reference: NDArray[np.float32], seconds: float
-) -> tuple[float, str | None]:
+def _measure_arm(load: StudyLoad, server: TrialServer, reference: Answers, seconds: float) -> tuple[float, str | None]:
     before_s = server.cpu_seconds()
     result = measure(load, server.port, reference, seconds)
     return block_rate_rps(result), check_window(result, server.cpu_seconds() - before_s).fault

@@ -26,7 +26,7 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep)
     `KEEP_RATIO` of an accepted one are not asked. Gives, by precision, the verdict with its figures or the error.
     """
     bench.baseline_answers()
-    on_step(f"baseline answered {len(bench.subject.data.samples)} samples")
+    on_step(f"baseline answered {bench.subject.count} samples")
     mask = bench.subject.subject.interface.mask_input
     verdicts: dict[str, Any] = {}
     built = []
@@ -63,7 +63,7 @@ def accepted_drops(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> dict[Kind
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
     try:
         answers = bench.answers_in(execution)
-        result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.data.labels, bench.subject.metric)
+        result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.labels, bench.subject.metric)
     except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
         on_step(f"{_key(execution)}: {error}")
         return {"accepted": False, "error": str(error)}

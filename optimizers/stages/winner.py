@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from bento_monitor.model_host.answer_values import take
 from bento_monitor.model_host.records import Contender
 
 from ..accuracy.compare import batch_dependence_min_cosine, compare_accuracy
@@ -17,13 +18,13 @@ def winner_accuracy(bench: Workbench, winner: Candidate) -> dict[str, Any]:
     contender = bench.contender(winner.execution)
     baseline = bench.baseline_answers()
     answers = bench.answers(f"winner-{winner.name}", contender)
-    result = compare_accuracy(baseline, answers, bench.subject.data.labels, bench.subject.metric)
+    result = compare_accuracy(baseline, answers, bench.subject.labels, bench.subject.metric)
     index = bench.alone_samples()
     alone = bench.answers_alone(f"winner-{winner.name}", contender)
     baseline_alone = bench.answers_alone("baseline", Contender())
     return {
         **asdict(result),
-        "batch_dependence_min_cosine": batch_dependence_min_cosine(alone, answers[index]),
-        "baseline_batch_dependence_min_cosine": batch_dependence_min_cosine(baseline_alone, baseline[index]),
+        "batch_dependence_min_cosine": batch_dependence_min_cosine(alone, take(answers, index)),
+        "baseline_batch_dependence_min_cosine": batch_dependence_min_cosine(baseline_alone, take(baseline, index)),
         "batch_dependence_samples": len(index),
     }

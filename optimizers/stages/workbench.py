@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bento_monitor.files import write_atomic
 from bento_monitor.machine import sums_int8_exactly
-from bento_monitor.model_host.client import ModelHost, read_answers
-from bento_monitor.model_host.records import Contender, SampleSource
+from bento_monitor.model_host.answer_values import Answers, read_answers
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.records import Contender
 from bento_monitor.releases.record import Backend, Execution, Precision
 
 from ..accuracy.compare import score_answers
@@ -43,8 +41,8 @@ class Workbench:
         self._host = host
         self._cache = ArtifactCache(folder.path / "artifacts")
         self._artifacts: dict[Kind, Artifact] = {}
-        self._baseline: NDArray[np.float32] | None = None
-        self._answers_in: dict[Kind, NDArray[np.float32]] = {}
+        self._baseline: Answers | None = None
+        self._answers_in: dict[Kind, Answers] = {}
 
     def artifact(self, execution: Execution) -> Artifact:
         """What an execution runs, built or found in the cache.
@@ -64,7 +62,7 @@ class Workbench:
         artifact = self.artifact(execution)
         return Contender(execution, artifact.path, artifact.sha256)
 
-    def baseline_answers(self) -> NDArray[np.float32]:
+    def baseline_answers(self) -> Answers:
         """The user's own model on all samples, in random company.
 
         Raises:
@@ -72,7 +70,7 @@ class Workbench:
         """
         if self._baseline is None:
             self._baseline = self.answers("baseline", Contender())
-            reached = float(score_answers(self._baseline, self.subject.data.labels, self.subject.metric).mean())
+            reached = float(score_answers(self._baseline, self.subject.labels, self.subject.metric).mean())
             least = self.spec.min_accuracy
             if least is not None and reached < least:
                 raise StudyInputError(
@@ -81,11 +79,11 @@ class Workbench:
                 )
         return self._baseline
 
-    def answers(self, name: str, contender: Contender) -> NDArray[np.float32]:
+    def answers(self, name: str, contender: Contender) -> Answers:
         """Answers to all samples, in random company of as many as the load has connections."""
-        return self._answers(name, contender, self.subject.data.source, self.spec.connections)
+        return self._answers(name, contender, None, self.spec.connections)
 
-    def answers_in(self, execution: Execution) -> NDArray[np.float32]:
+    def answers_in(self, execution: Execution) -> Answers:
         """Answers to all samples in an execution's precision, however its batches are run; computed once a precision.
 
         By them a served answer is known to be right: a precision may answer otherwise than the baseline, and still be
@@ -96,29 +94,20 @@ class Workbench:
             self._answers_in[kind] = self.answers("-".join(kind), self.contender(execution))
         return self._answers_in[kind]
 
-    def answers_alone(self, name: str, contender: Contender) -> NDArray[np.float32]:
+    def answers_alone(self, name: str, contender: Contender) -> Answers:
         """Answers to the samples of `alone_samples`, each in a batch of its own."""
-        index = self.alone_samples()
-        path = self.folder.path / "alone-samples.npz"
-        if not path.is_file():
-            buffer = io.BytesIO()
-            arrays: dict[str, Any] = {self.subject.input_name: self.subject.data.samples[index], "index": index}
-            np.savez(buffer, **arrays)
-            write_atomic(path, buffer.getvalue())
-        return self._answers(f"{name}-alone", contender, SampleSource(path, self.subject.input_name), 1)
+        return self._answers(f"{name}-alone", contender, self.alone_samples(), 1)
 
     def alone_samples(self) -> NDArray[np.int64]:
         """Which samples are also answered alone: a random few hundred, since one by one is slow."""
-        count = len(self.subject.data.samples)
-        return np.random.default_rng(self.spec.seed).permutation(count)[:_ALONE_SAMPLES]
+        return np.random.default_rng(self.spec.seed).permutation(self.subject.count)[:_ALONE_SAMPLES]
 
     def speeds(self, entrants: Sequence[Execution]) -> dict[Execution, float]:
         """Samples per second of the API's own function in process, from short interleaved blocks."""
         rounds = self._host.race(
             self.subject.subject.api.name,
-            self.subject.data.source,
+            self.subject.requests,
             [self.contender(execution) for execution in entrants],
-            level="api",
             batch_size=self.spec.connections,
             rounds=_RACE_ROUNDS,
             block_s=_RACE_BLOCK_S,
@@ -129,10 +118,12 @@ class Workbench:
             for execution, speeds in zip(entrants, rounds, strict=True)
         }
 
-    def _answers(self, name: str, contender: Contender, source: SampleSource, batch_size: int) -> NDArray[np.float32]:
+    def _answers(self, name: str, contender: Contender, rows: NDArray[np.int64] | None, batch_size: int) -> Answers:
         path: Path = self.folder.path / "answers" / f"{name}.npz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             api = self.subject.subject.api.name
-            self._host.answers(api, source, contender, path, batch_size=batch_size, seed=self.spec.seed)
+            source, seed = self.subject.requests, self.spec.seed
+            chosen = None if rows is None else rows.tolist()
+            self._host.answers(api, source, contender, path, batch_size=batch_size, seed=seed, rows=chosen)
         return read_answers(path)

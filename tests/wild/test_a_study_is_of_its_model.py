@@ -13,8 +13,9 @@ import pytest
 from live import Place
 
 from bento_monitor.errors import ServiceError
+from bento_monitor.loadgen.packing import write_bodies
 from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import SampleSource
+from bento_monitor.model_host.records import RequestSource
 from bento_monitor.releases.record import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.releasing import make_release
@@ -47,7 +48,7 @@ def spec_of(place: Place) -> StudySpec:
 def fingerprint_of(place: Place) -> str:
     spec = spec_of(place)
     with ModelHost(spec.target, spec.working_dir, place.env) as host:
-        return find_subject(host, spec).subject.interface.fingerprint
+        return find_subject(host, spec, place.folder).subject.interface.fingerprint
 
 
 def test_retrained_weights_are_another_study_and_the_same_ones_the_same(place: Place) -> None:
@@ -67,7 +68,7 @@ def test_the_optimizer_and_a_worker_see_the_same_model(place: Place) -> None:
 def test_a_release_of_a_study_is_bound_to_its_model_and_names_the_command_that_renews_it(place: Place) -> None:
     spec = spec_of(place)
     with ModelHost(spec.target, spec.working_dir, place.env) as host:
-        subject = find_subject(host, spec).subject
+        subject = find_subject(host, spec, place.folder).subject
     candidate = Candidate(Execution("torch", "fp32", 1), Batching(4, 0.0), 1)
     release = make_release("wild-release:1", subject, candidate, None, {"command": command_of(spec)})
     assert (release.model_fingerprint, release.apis) == (subject.interface.fingerprint, ("embed",))
@@ -112,8 +113,9 @@ class Changing:
 
 def test_a_model_whose_weights_change_when_it_is_called_gets_no_release(place: Place) -> None:
     (place.project / "changing.py").write_text(CHANGING)
+    write_bodies(place.folder / "bodies.npz", [b'{"x": [[1.0, 2.0]]}'] * 8)
     with (
         ModelHost("changing:Changing", place.project, place.env) as host,
         pytest.raises(ServiceError, match="change when it is called"),
     ):
-        host.capture("embed", SampleSource(place.folder / "eval.npz", "x"))
+        host.capture("embed", RequestSource(place.folder / "bodies.npz"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +11,10 @@ import pytest
 
 from bento_monitor.errors import InputError, MeasurementError, ReleaseError, ServiceError
 from bento_monitor.files import sha256_of
-from bento_monitor.model_host.client import ModelHost, read_answers
-from bento_monitor.model_host.records import Contender, ModelInterface, SampleSource
+from bento_monitor.loadgen.packing import write_bodies
+from bento_monitor.model_host.answer_values import read_answers
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.records import Contender, ModelInterface, RequestSource
 from bento_monitor.releases.record import Execution
 
 SERVICE = """
@@ -74,7 +77,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "optimizers" / "__init__.py").write_text("SCALE = 2.0\n")
     generator = np.random.default_rng(1)
     texts = ["".join(generator.choice(list("abcdef"), size)) for size in generator.integers(1, 30, 40)]
-    np.savez(folder / "data.npz", texts=np.array(texts), fail=np.array(["fail"] * 40), crash=np.array(["crash"] * 40))
+    for name, sent in {"texts": texts, "fail": ["fail"] * 40, "crash": ["crash"] * 40}.items():
+        write_bodies(folder / f"{name}.npz", [json.dumps({"texts": [text]}).encode() for text in sent])
     return folder
 
 
@@ -85,12 +89,12 @@ def host(project: Path) -> Iterator[ModelHost]:
 
 
 @pytest.fixture(scope="module")
-def source(project: Path) -> SampleSource:
-    return SampleSource(project / "data.npz", "texts")
+def source(project: Path) -> RequestSource:
+    return RequestSource(project / "texts.npz")
 
 
 @pytest.fixture(scope="module")
-def interface(host: ModelHost, source: SampleSource) -> ModelInterface:
+def interface(host: ModelHost, source: RequestSource) -> ModelInterface:
     return host.capture("embed", source)
 
 
@@ -106,14 +110,9 @@ def test_a_service_is_described_though_its_project_has_an_optimizers_folder_and_
     service = host.describe()
     assert (service.service, service.workers) == ("Embedder", 3)
     embed, other, _ = service.apis
-    assert (embed.name, embed.route, embed.is_batchable, embed.input_name, embed.max_batch_size) == (
-        "embed",
-        "/vectors",
-        True,
-        "texts",
-        16,
-    )
-    assert other.input_name is None
+    assert (embed.name, embed.route, embed.is_batchable, embed.max_batch_size) == ("embed", "/vectors", True, 16)
+    assert [(parameter.name, parameter.type) for parameter in embed.parameters] == [("texts", "array")]
+    assert [(parameter.name, parameter.type) for parameter in other.parameters] == [("a", "integer"), ("b", "integer")]
     assert [(runner.name, runner.kind, runner.precision) for runner in service.runners] == [("model", "torch", "fp32")]
 
 
@@ -139,12 +138,14 @@ def test_an_export_is_equal_to_the_module_that_is_served(
 
 
 def test_answers_do_not_depend_on_how_an_equal_model_is_run(
-    host: ModelHost, source: SampleSource, graph: Path, tmp_path: Path
+    host: ModelHost, source: RequestSource, graph: Path, tmp_path: Path
 ) -> None:
     def answers(contender: Contender, batch_size: int) -> np.ndarray:
-        report = host.answers("embed", source, contender, tmp_path / "a.npz", batch_size=batch_size, seed=5)
-        assert report.shape == (40, 8)
-        return read_answers(tmp_path / "a.npz")
+        host.answers("embed", source, contender, tmp_path / "a.npz", batch_size=batch_size, seed=5)
+        found = read_answers(tmp_path / "a.npz")
+        assert isinstance(found, np.ndarray)
+        assert found.shape == (40, 8)
+        return found
 
     own = answers(Contender(), 1)
     whole = Contender(CPU_FP32, graph, sha256_of(graph))
@@ -154,27 +155,19 @@ def test_answers_do_not_depend_on_how_an_equal_model_is_run(
         np.testing.assert_allclose(answers(contender, 7), own, atol=1e-5)
 
 
-def test_a_race_gives_each_contender_a_speed_for_each_round(host: ModelHost, source: SampleSource, graph: Path) -> None:
+def test_a_race_gives_each_contender_a_speed_for_each_round(
+    host: ModelHost, source: RequestSource, graph: Path
+) -> None:
     contenders = [Contender(), Contender(CPU_FP32, graph, sha256_of(graph))]
     shares: list[float] = []
-    for level in ("model", "api"):
-        speeds = host.race(
-            "embed",
-            source,
-            contenders,
-            level=level,  # type: ignore[arg-type]
-            batch_size=8,
-            rounds=3,
-            block_s=0.01,
-            on_progress=shares.append,
-        )
-        assert [len(of_contender) for of_contender in speeds] == [3, 3]
-        assert all(speed > 0 for of_contender in speeds for speed in of_contender)
+    speeds = host.race("embed", source, contenders, batch_size=8, rounds=3, block_s=0.01, on_progress=shares.append)
+    assert [len(of_contender) for of_contender in speeds] == [3, 3]
+    assert all(speed > 0 for of_contender in speeds for speed in of_contender)
     assert shares[-1] == 1.0
 
 
 def test_a_file_that_is_not_the_one_that_is_meant_is_refused(
-    host: ModelHost, source: SampleSource, graph: Path, tmp_path: Path
+    host: ModelHost, source: RequestSource, graph: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ReleaseError, match="SHA-256"):
         host.answers("embed", source, Contender(CPU_FP32, graph, "0" * 64), tmp_path / "a", batch_size=4, seed=0)
@@ -182,10 +175,14 @@ def test_a_file_that_is_not_the_one_that_is_meant_is_refused(
 
 @pytest.mark.parametrize(
     ("api", "message"),
-    [("nothing", "embed, other, plain"), ("other", "one input"), ("plain", "calls no MonitoredRunner")],
+    [
+        ("nothing", "embed, other, plain"),
+        ("other", "other refuses the request .*: a: Field required"),
+        ("plain", "calls no MonitoredRunner"),
+    ],
 )
 def test_an_api_that_cannot_be_optimized_is_told_so(
-    host: ModelHost, source: SampleSource, api: str, message: str
+    host: ModelHost, source: RequestSource, api: str, message: str
 ) -> None:
     with pytest.raises(ServiceError, match=message):
         host.capture(api, source)
@@ -193,9 +190,9 @@ def test_an_api_that_cannot_be_optimized_is_told_so(
 
 def test_the_users_error_is_in_the_message(host: ModelHost, project: Path) -> None:
     with pytest.raises(ServiceError, match="KeyError.*no such text"):
-        host.capture("embed", SampleSource(project / "data.npz", "fail"))
+        host.capture("embed", RequestSource(project / "fail.npz"))
     with pytest.raises(InputError, match="nothing"):
-        host.capture("embed", SampleSource(project / "data.npz", "nothing"))
+        host.capture("embed", RequestSource(project / "nothing.npz"))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +210,7 @@ def test_a_crash_is_an_error_with_the_last_lines_and_leaves_no_process(project: 
     with ModelHost("service:Embedder", project, log=log) as running:
         running.describe()
         with pytest.raises(MeasurementError, match="exit code 7(.|\n)*called"):
-            running.capture("embed", SampleSource(project / "data.npz", "crash"))
+            running.capture("embed", RequestSource(project / "crash.npz"))
     assert "a line that must not break the protocol" in log.read_text()
 
 

@@ -1,0 +1,83 @@
+"""Requests with labels, and what every format of them checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bento_monitor.model_host.records import ApiDescription
+
+from ..errors import StudyInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MIN_SAMPLES = 2
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationData:
+    """The bodies of n requests, one a sample, and a label `(n, ...)` for each; `labels` is None where there are none.
+
+    `form` says in words how a sample is sent.
+    """
+
+    bodies: tuple[bytes, ...]
+    content_type: str
+    labels: NDArray[Any] | None
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file or folder that was read, before the API is known that its samples are sent to."""
+
+    path: Path
+    labels: NDArray[Any] | None
+    requests_for: Callable[[ApiDescription], Sequence[EvaluationData]]
+    """The ways in which the samples may be sent to an API, the most usual first; raises StudyInputError if in none."""
+
+
+def labels_array(path: Path, labels: Sequence[Any]) -> NDArray[Any]:
+    """Labels as an array of numbers, booleans or strings.
+
+    Raises:
+        StudyInputError: they are of several kinds or shapes.
+    """
+    import numpy as np
+
+    kinds = {str if isinstance(leaf, str) else float for label in labels for leaf in _leaves(label)}
+    if len(kinds) == 1 and all(leaf is not None for label in labels for leaf in _leaves(label)):
+        try:
+            array = np.array(labels)
+        except ValueError:  # of several shapes
+            array = np.empty(0, dtype=object)
+        if array.dtype.kind in "biufU":
+            check_finite(path, "label", array)
+            return array
+    raise StudyInputError(
+        f"{path}: the labels are of several kinds or shapes, such as {labels[0]!r}: give numbers or texts, alike for "
+        "all samples."
+    )
+
+
+def check_count(path: Path, count: int) -> None:
+    """Raise StudyInputError where there are too few samples for anything."""
+    if count < MIN_SAMPLES:
+        raise StudyInputError(f"{path} has {count} sample(s); at least {MIN_SAMPLES} are needed.")
+
+
+def check_finite(path: Path, name: str, array: NDArray[Any]) -> None:
+    """Raise StudyInputError where a number is NaN or infinite."""
+    import numpy as np
+
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise StudyInputError(f"{path}: {name!r} has a NaN or infinite number in row {row}.")
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]

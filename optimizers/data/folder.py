@@ -1,0 +1,111 @@
+"""A folder of files with `labels.csv`, whose columns are `file` and `label`: each file is sent as a multipart field.
+
+Further columns that have the name of a parameter of the API are sent as fields of the same form.
+"""
+
+from __future__ import annotations
+
+import csv
+import mimetypes
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bento_monitor.model_host.records import ApiDescription
+
+from ..errors import StudyInputError
+from ._base import DataFile, EvaluationData, check_count, labels_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LABELS_FILE = "labels.csv"
+_FILE, _LABEL = "file", "label"
+_BOUNDARY = b"bento-monitor-6d1f0e1c9a754c0db0c1"
+_OF_ANY_TYPE = "application/octet-stream"
+
+
+def read_folder(path: Path) -> DataFile:
+    """Read `labels.csv`; the files are read when requests are made of them.
+
+    Raises:
+        StudyInputError: it is missing or has other columns, or a file that it names is not there.
+    """
+    rows = _read_rows(path / LABELS_FILE)
+    check_count(path, len(rows))
+    for number, row in enumerate(rows, 2):
+        if not _is_inside(path, row[_FILE]):
+            raise StudyInputError(f"{path / LABELS_FILE}, line {number}: there is no file {row[_FILE]!r} in {path}.")
+    labels = labels_array(path, _numbers_or_texts([row[_LABEL] for row in rows])) if _LABEL in rows[0] else None
+    return DataFile(path, labels, partial(_requests_for, path, rows, labels))
+
+
+def _requests_for(
+    path: Path, rows: Sequence[Mapping[str, str]], labels: NDArray[Any] | None, api: ApiDescription
+) -> Sequence[EvaluationData]:
+    fields = [parameter.name for parameter in api.parameters if parameter.is_file]
+    required = [parameter.name for parameter in api.parameters if parameter.is_file and parameter.is_required]
+    chosen = required if len(required) == 1 else fields
+    if len(chosen) != 1 or api.takes_whole_body:
+        raise StudyInputError(
+            f"A folder of files can be sent to an API with one file as a named parameter; the files of {api.name} are "
+            f"{', '.join(fields) or 'none'}. Give a .jsonl file of request bodies."
+        )
+    others = [parameter.name for parameter in api.parameters if parameter.name in rows[0] and not parameter.is_file]
+    bodies = []
+    for row in rows:
+        parts = [_file_part(path / row[_FILE], chosen[0]), *(_text_part(name, row[name]) for name in others)]
+        if any(_BOUNDARY in part for part in parts):
+            raise StudyInputError(f"{path / row[_FILE]} holds what parts the fields of a form, {_BOUNDARY!r}.")
+        joined = b"".join(b"--" + _BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
+        bodies.append(joined + b"--" + _BOUNDARY + b"--\r\n")
+    content_type = f"multipart/form-data; boundary={_BOUNDARY.decode()}"
+    return [EvaluationData(tuple(bodies), content_type, labels, f"each file as the field {chosen[0]} of a form")]
+
+
+def _file_part(path: Path, field: str) -> bytes:
+    kind = mimetypes.guess_type(path.name)[0] or _OF_ANY_TYPE
+    name = path.name.replace("\\", "\\\\").replace('"', '\\"')
+    head = f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
+    try:
+        return head.encode() + path.read_bytes()
+    except OSError as error:
+        raise StudyInputError(f"{path} cannot be read: {error}.") from error
+
+
+def _text_part(field: str, text: str) -> bytes:
+    return f'Content-Disposition: form-data; name="{field}"\r\n\r\n{text}'.encode()
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            rows = list(reader)
+            columns = reader.fieldnames or []
+    except FileNotFoundError as error:
+        raise StudyInputError(f"There is no {path}: write one with the columns file,label.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StudyInputError(f"{path} cannot be read: {error}.") from error
+    if _FILE not in columns:
+        raise StudyInputError(f"{path} has the columns {', '.join(columns) or 'none'}: they must be file,label.")
+    return rows
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    parts = Path(name).parts
+    return bool(parts) and ".." not in parts and not Path(name).is_absolute() and (folder / name).is_file()
+
+
+def _numbers_or_texts(values: Sequence[str]) -> list[Any]:
+    """Labels such as 007 are texts: as numbers they would be others."""
+    with suppress(ValueError):
+        numbers = [int(value) for value in values]
+        if [str(number) for number in numbers] == [value.strip() for value in values]:
+            return numbers
+        return list(values)
+    with suppress(ValueError):
+        return [float(value) for value in values]
+    return list(values)

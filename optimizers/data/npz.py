@@ -1,0 +1,161 @@
+"""A `.npz` file: an array for each parameter of the API, one row a sample, and `labels`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bento_monitor.model_host.records import ApiDescription, ParameterDescription
+
+from ..errors import StudyInputError
+from ._base import JSON, DataFile, EvaluationData, check_count, check_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LABELS_ARRAY = "labels"
+_KINDS = "biufUS"
+_READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
+_PLAIN_TYPES = frozenset({"string", "number", "integer", "boolean"})
+_MOST_BYTES = 2 * 2**30
+
+
+def read_npz(path: Path) -> DataFile:
+    """Read every array of the file; none is ever unpickled.
+
+    Raises:
+        StudyInputError: the file or an array in it cannot be used; the message says what must be there.
+    """
+    arrays = dict(_read_arrays(path))
+    labels = arrays.pop(LABELS_ARRAY, None)
+    if labels is not None:
+        labels = _checked(path, LABELS_ARRAY, labels)
+    samples = {name: _checked(path, name, array) for name, array in arrays.items()}
+    return DataFile(path, labels, partial(_requests_for, path, samples, labels))
+
+
+def _requests_for(
+    path: Path, arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any] | None, api: ApiDescription
+) -> Sequence[EvaluationData]:
+    chosen = _arrays_of(path, arrays, api)
+    counts = {name: len(array) for name, array in chosen.items()}
+    if labels is not None:
+        counts[LABELS_ARRAY] = len(labels)
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
+        raise StudyInputError(f"{path}: there must be as many rows in each array, but there are {told}.")
+    parameters = {parameter.name: parameter for parameter in api.parameters}
+    is_free = not api.is_batchable and any(parameters[name].type not in _PLAIN_TYPES for name in chosen)
+    forms = [False, True] if is_free else [False]
+    return [_requests(path, chosen, labels, api, parameters, is_bare=is_bare) for is_bare in forms]
+
+
+def _arrays_of(path: Path, arrays: Mapping[str, NDArray[Any]], api: ApiDescription) -> dict[str, NDArray[Any]]:
+    """The array of each parameter."""
+    names = [parameter.name for parameter in api.parameters]
+    files = [parameter.name for parameter in api.parameters if parameter.is_file and parameter.is_required]
+    if files:
+        raise StudyInputError(
+            f"The API {api.name} takes a file as {files[0]!r}, which no array can be: give a folder of files with a "
+            "labels.csv of the columns file,label."
+        )
+    if names == ["root"] and "root" not in arrays and len(arrays) == 1:
+        return {"root": next(iter(arrays.values()))}
+    for parameter in api.parameters:
+        if parameter.is_required and parameter.name not in arrays:
+            raise StudyInputError(
+                f"{path} has the arrays {sorted([*arrays, LABELS_ARRAY])}: {parameter.name!r} is missing (the samples, "
+                "by the name of the API's parameter)."
+            )
+    found = {name: arrays[name] for name in names if name in arrays}
+    if not found:
+        raise StudyInputError(f"{path} has none of the parameters of the API {api.name}: {', '.join(names) or 'none'}.")
+    return found
+
+
+def _requests(
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    labels: NDArray[Any] | None,
+    api: ApiDescription,
+    parameters: Mapping[str, ParameterDescription],
+    *,
+    is_bare: bool,
+) -> EvaluationData:
+    count = len(next(iter(arrays.values())))
+    first = len(_body(arrays, 0, api, parameters, is_bare=is_bare))
+    if first * count > _MOST_BYTES:
+        raise StudyInputError(
+            f"{path}: {count} requests of {first} bytes would take {first * count / 2**30:.1f} GiB as JSON: give fewer "
+            f"samples, at most {_MOST_BYTES // first}."
+        )
+    bodies = tuple(_body(arrays, row, api, parameters, is_bare=is_bare) for row in range(count))
+    return EvaluationData(bodies, JSON, labels, "each sample as it is" if is_bare else "each sample as a batch of one")
+
+
+def _body(
+    arrays: Mapping[str, NDArray[Any]],
+    row: int,
+    api: ApiDescription,
+    parameters: Mapping[str, ParameterDescription],
+    *,
+    is_bare: bool,
+) -> bytes:
+    values = {}
+    for name, array in arrays.items():
+        value = array[row].tolist()
+        parameter = parameters[name]
+        if parameter.type == "dataframe":
+            value = _record(value, parameter)
+        is_plain = is_bare or (not api.is_batchable and parameter.type in _PLAIN_TYPES)
+        values[name] = value if is_plain else [value]
+    return json.dumps(values["root"] if list(values) == ["root"] else values).encode()
+
+
+def _record(value: Any, parameter: ParameterDescription) -> Any:
+    if not isinstance(value, list) or len(value) != len(parameter.columns):
+        raise StudyInputError(
+            f"The parameter {parameter.name!r} is a data frame, and what the array's columns are is not known: give "
+            'a .jsonl file of request bodies, such as {"' + parameter.name + '": [{"column": 1}], "label": 0}.'
+        )
+    return dict(zip(parameter.columns, value, strict=True))
+
+
+def _checked(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind not in _KINDS:
+        raise StudyInputError(f"{path}: {name!r} has the type {array.dtype}, which cannot be used.")
+    if array.ndim == 0:
+        raise StudyInputError(f"{path}: {name!r} is a single value; it must have a row for each sample.")
+    check_count(path, len(array))
+    if array.size == 0:
+        raise StudyInputError(f"{path}: {name!r} has the shape {array.shape}, so its samples are empty.")
+    check_finite(path, name, array)
+    return array.astype(str) if array.dtype.kind == "S" else array
+
+
+def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    import numpy as np
+
+    with path.open("rb") as file:  # numpy leaves a file open that it cannot read
+        try:
+            archive = np.load(file, allow_pickle=False)
+        except _READ_ERRORS as error:
+            raise StudyInputError(f"{path} is no .npz file that can be read: {error}.") from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise StudyInputError(f"{path} is one array without a name: write it with numpy.savez(path, name=array).")
+        with archive:
+            return {name: _read_array(path, archive, name) for name in archive.files}
+
+
+def _read_array(path: Path, archive: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    try:
+        return archive[name]
+    except _READ_ERRORS as error:
+        raise StudyInputError(
+            f"{path}: the array {name!r} cannot be read: {error}. Pickled (object) arrays are never loaded: "
+            "save numbers, or texts as numpy.array(texts)."
+        ) from error

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bento_monitor.model_host.records import ApiDescription, ParameterDescription
+from optimizers.data.read import data_digest, read_data
+from optimizers.errors import StudyInputError
+
+
+def api(
+    *parameters: ParameterDescription, is_batchable: bool = False, takes_whole_body: bool = False
+) -> ApiDescription:
+    return ApiDescription("predict", "/predict", is_batchable, 8, parameters, takes_whole_body)
+
+
+def parameter(name: str, kind: str = "tensor", **more: Any) -> ParameterDescription:
+    return ParameterDescription(
+        **{"name": name, "type": kind, "is_file": False, "is_list": False, "is_required": True, "columns": (), **more}
+    )
+
+
+def sent(path: Path, to: ApiDescription) -> list[list[Any]]:
+    """The bodies of each way to send the samples."""
+    return [[json.loads(body) for body in data.bodies] for data in read_data(path).requests_for(to)]
+
+
+def test_a_row_is_a_batch_of_one_for_a_batchable_api(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.arange(4.0).reshape(2, 2), labels=[0, 1])
+    assert sent(tmp_path / "d.npz", api(parameter("x"), is_batchable=True)) == [[{"x": [[0, 1]]}, {"x": [[2, 3]]}]]
+
+
+def test_a_row_is_tried_as_a_batch_of_one_and_as_it_is_where_an_api_says_neither(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.arange(4.0).reshape(2, 2), labels=[0, 1])
+    assert sent(tmp_path / "d.npz", api(parameter("x"))) == [
+        [{"x": [[0, 1]]}, {"x": [[2, 3]]}],
+        [{"x": [0, 1]}, {"x": [2, 3]}],
+    ]
+
+
+def test_several_parameters_are_sent_together_and_texts_and_numbers_as_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", text=["a", "b"], k=[1, 2], labels=["no", "yes"])
+    to = api(parameter("text", "string"), parameter("k", "integer"), parameter("unused", is_required=False))
+    assert sent(tmp_path / "d.npz", to) == [[{"text": "a", "k": 1}, {"text": "b", "k": 2}]]
+    labels = read_data(tmp_path / "d.npz").labels
+    assert labels is not None
+    assert labels.tolist() == ["no", "yes"]
+
+
+def test_a_value_that_is_the_whole_body_may_have_any_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", anything=np.ones((2, 3)), labels=[0, 1])
+    assert sent(tmp_path / "d.npz", api(parameter("root"), takes_whole_body=True))[0] == [[[1, 1, 1]]] * 2
+
+
+def test_a_data_frame_gets_the_names_of_its_columns(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", df=np.arange(4.0).reshape(2, 2), labels=[0, 1])
+    to = api(parameter("df", "dataframe", columns=("u", "v")), is_batchable=True)
+    assert sent(tmp_path / "d.npz", to)[0][1] == {"df": [{"u": 2, "v": 3}]}
+    with pytest.raises(StudyInputError, match="data frame.*jsonl"):
+        sent(tmp_path / "d.npz", api(parameter("df", "dataframe"), is_batchable=True))
+
+
+def test_a_line_has_a_body_with_its_label_beside_it_or_both_apart(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"text": "a", "label": 1}\n\n{"request": {"text": "b\\u2028"}, "label": 0}\n')
+    assert sent(path, api(parameter("text", "string"))) == [[{"text": "a"}, {"text": "b\u2028"}]]
+    with pytest.raises(StudyInputError, match="line 1.*has a parameter 'label'"):
+        sent(path, api(parameter("text", "string"), parameter("label", "string")))
+
+
+def test_a_body_may_be_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"request": [1], "label": 1}\n{"request": [2], "label": 0}\n')
+    assert sent(path, api(parameter("root"), takes_whole_body=True)) == [[[1], [2]]]
+
+
+def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.txt").write_bytes(b"one\r\n")
+    (tmp_path / "b.bin").write_bytes(b"\x00--two")
+    (tmp_path / "labels.csv").write_text("file,label,size,note\nsub/a.txt,007,3,x\nb.bin,1,4,y\n")
+    data = read_data(tmp_path)
+    (found,) = data.requests_for(api(parameter("upload", "file", is_file=True), parameter("size", "integer")))
+    assert data.labels is not None
+    assert data.labels.tolist() == ["007", "1"], "007 is no number"
+    boundary = found.content_type.partition("boundary=")[2].encode()
+    assert found.bodies[0] == (
+        b"--" + boundary + b'\r\nContent-Disposition: form-data; name="upload"; filename="a.txt"\r\n'
+        b"Content-Type: text/plain\r\n\r\none\r\n\r\n--"
+        + boundary
+        + b'\r\nContent-Disposition: form-data; name="size"\r\n\r\n3\r\n--'
+        + boundary
+        + b"--\r\n"
+    )
+    with pytest.raises(StudyInputError, match="the files of predict are none"):
+        data.requests_for(api(parameter("x")))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": [0, 1]}, r"'labels'.*'x' is missing"),
+        ({"x": [[1.0], [2.0]], "labels": [0, 1, 2]}, "2 in 'x', 3 in 'labels'"),
+        ({"x": [[1.0], [np.nan]], "labels": [0, 1]}, "NaN or infinite number in row 1"),
+        ({"x": [[1.0]], "labels": [0]}, "1 sample"),
+        ({"x": np.empty((2, 0)), "labels": [0, 1]}, "empty"),
+        ({"x": 3.0, "labels": [0, 1]}, "single value"),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(StudyInputError, match=message):
+        sent(tmp_path / "d.npz", api(parameter("x")))
+
+
+def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.array([{}, []], dtype=object), labels=[0, 1])
+    with pytest.raises(StudyInputError, match="never loaded"):
+        read_data(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "line 1 is no JSON"),
+        ("[1]\n[2]", "line 1 is no JSON object"),
+        ('{"x": 1, "label": 1}\n{"x": 2}', "line 2 has no 'label'"),
+        ('{"x": 1, "label": 1}\n{"x": 2, "label": "a"}', "several kinds"),
+        ('{"x": 1, "label": [1, 2]}\n{"x": 2, "label": [1]}', "several kinds or shapes"),
+        ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several kinds"),
+        ('{"x": 1, "label": NaN}\n{"x": 2, "label": 1}', "NaN"),
+        ("", "0 sample"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "d.jsonl").write_text(text)
+    with pytest.raises(StudyInputError, match=message):
+        read_data(tmp_path / "d.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na,1\n", "columns name, label: they must be"),
+        ("file,label\n../a,1\nb,1\n", "line 2: there is no file '../a'"),
+        ("file,label\n,1\nb,1\n", "line 2: there is no file ''"),
+    ],
+)
+def test_a_folder_without_the_files_that_it_names_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").write_text("outside")
+    (tmp_path / "folder" / "b").write_text("inside")
+    (tmp_path / "folder" / "labels.csv").write_text(text)
+    with pytest.raises(StudyInputError, match=message):
+        read_data(tmp_path / "folder")
+
+
+def test_a_path_to_nothing_and_to_something_else_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StudyInputError, match="no data file"):
+        read_data(tmp_path / "missing.npz")
+    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(StudyInputError, match="no .npz file that can be read"):
+        read_data(tmp_path / "x.npz")
+    np.save(tmp_path / "one.npy", np.ones(3))
+    with pytest.raises(StudyInputError, match="one array without a name"):
+        read_data(tmp_path / "one.npy")
+
+
+def test_a_folder_with_another_file_is_other_data(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\na,1\nb,2\n")
+    (tmp_path / "a").write_text("1")
+    before = data_digest(tmp_path)
+    assert data_digest(tmp_path) == before
+    (tmp_path / "a").write_text("2")
+    assert data_digest(tmp_path) != before
