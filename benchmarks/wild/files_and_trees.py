@@ -1,0 +1,166 @@
+"""ONNX files given directly, and estimators; `before` writes them into the folder that `WILD_FOLDER` names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import models
+import numpy as np
+import onnx
+import torch
+from situation import Situation, features, noisy, save
+from tabular import classified
+
+from bento_monitor import MonitoredRunner, monitored
+
+
+def _folder() -> Path:
+    return Path(os.environ["WILD_FOLDER"])
+
+
+class OnnxService:
+    """What the services of ONNX files share: rows of numbers in, scores out."""
+
+    file = ""
+
+    def __init__(self) -> None:
+        self.model = MonitoredRunner(_folder() / self.file)
+
+    def scores(self, x: np.ndarray) -> Any:
+        """The file's outputs for some rows."""
+        return self.model(np.asarray(x, dtype=np.float32))
+
+
+@monitored
+@bentoml.service
+class OnnxDirect(OnnxService):
+    file = "direct.onnx"
+
+    @bentoml.api(batchable=True)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.scores(x)
+
+
+@monitored
+@bentoml.service
+class OnnxExternal(OnnxService):
+    file = "external.onnx"
+
+    @bentoml.api(batchable=True)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.scores(x)
+
+
+@monitored
+@bentoml.service
+class OnnxFixed(OnnxService):
+    file = "fixed.onnx"
+
+    @bentoml.api
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.scores(x)
+
+
+@monitored
+@bentoml.service
+class OnnxTwo(OnnxService):
+    file = "two.onnx"
+
+    @bentoml.api(batchable=True)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.scores(x)[1]
+
+
+def _export(folder: Path, name: str, *, outputs: tuple[str, ...] = ("scores",), is_fixed: bool = False) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    model = models.AsDict().eval() if len(outputs) == 2 else models.Wide().eval()
+    axes = {} if is_fixed else {name: {0: "batch"} for name in ("x", *outputs)}
+    torch.onnx.export(
+        model,
+        (torch.zeros(1, 64),),
+        str(folder / name),
+        dynamo=False,
+        opset_version=17,
+        input_names=["x"],
+        output_names=list(outputs),
+        dynamic_axes=axes,
+    )
+    return folder / name
+
+
+def _write_direct(folder: Path) -> None:
+    _export(folder, "direct.onnx")
+
+
+def _write_external(folder: Path) -> None:
+    model = onnx.load(_export(folder, "external.onnx"))
+    onnx.save(model, folder / "external.onnx", save_as_external_data=True, location="external.bin", size_threshold=1024)
+
+
+def _write_fixed(folder: Path) -> None:
+    _export(folder, "fixed.onnx", is_fixed=True)
+
+
+def _write_two(folder: Path) -> None:
+    _export(folder, "two.onnx", outputs=("logits", "probabilities"))
+
+
+def _classes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    x = features(count, seed, 24)
+    return x, noisy(np.digitize(x[:, 0] + x[:, 1] * x[:, 2], [-0.7, 0.7]), seed)
+
+
+@monitored
+@bentoml.service
+class Forest:
+    def __init__(self) -> None:
+        from sklearn.ensemble import RandomForestClassifier
+
+        x, y = _classes(3000, 1)
+        model = RandomForestClassifier(n_estimators=120, max_depth=8, random_state=0, n_jobs=1).fit(x, y)
+        self.model = MonitoredRunner(model)
+
+    @bentoml.api(batchable=True)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(np.asarray(x, dtype=np.float32))
+
+
+@monitored
+@bentoml.service
+class Boosted:
+    def __init__(self) -> None:
+        from lightgbm import LGBMClassifier
+
+        x, y = _classes(3000, 1)
+        model = LGBMClassifier(n_estimators=80, random_state=0, n_jobs=1, verbose=-1, deterministic=True).fit(x, y)
+        self.model = MonitoredRunner(model)
+
+    @bentoml.api(batchable=True)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(np.asarray(x, dtype=np.float32))
+
+
+def _estimated(folder: Path, count: int, seed: int) -> Path:
+    x, labels = _classes(count, seed + 100)
+    return save(folder, x=x, labels=labels)
+
+
+SITUATIONS = [
+    Situation("onnx_direct", "files_and_trees:OnnxDirect", "accuracy", classified(models.Wide), before=_write_direct),
+    Situation(
+        "onnx_external_data",
+        "files_and_trees:OnnxExternal",
+        "accuracy",
+        classified(models.Wide),
+        before=_write_external,
+    ),
+    Situation(
+        "onnx_fixed_batch", "files_and_trees:OnnxFixed", "accuracy", classified(models.Wide), before=_write_fixed
+    ),
+    Situation("onnx_two_outputs", "files_and_trees:OnnxTwo", "accuracy", classified(models.Wide), before=_write_two),
+    Situation("scikit_learn", "files_and_trees:Forest", "accuracy", _estimated),
+    Situation("lightgbm", "files_and_trees:Boosted", "accuracy", _estimated),
+]

@@ -1,0 +1,203 @@
+"""Models with fixed weights, of some milliseconds a call at a batch of 32; labels are their own answers, noised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WIDTH = 1536
+
+
+class Wide(nn.Module):
+    """A multi-layer perceptron; the outputs are spread so that classes are about as frequent."""
+
+    def __init__(self, inputs: int = 64, outputs: int = 4, *, width: int = WIDTH, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs)
+        )
+        with torch.no_grad():
+            self.layers[-1].weight.mul_(12)
+            sample = self.layers(torch.randn(512, inputs))
+            self.layers[-1].bias.sub_(sample.mean(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Binary(Wide):
+    """The probability of class 1, `(n,)`."""
+
+    def __init__(self) -> None:
+        super().__init__(outputs=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze(1).sigmoid()
+
+
+class Classes(Wide):
+    """Class ids."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).argmax(1)
+
+
+class Tags(Wide):
+    """Probabilities of four tags, of which a sample may have none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (super().forward(x) - 1).sigmoid()
+
+
+class Value(Wide):
+    """One number."""
+
+    def __init__(self) -> None:
+        super().__init__(outputs=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze(1)
+
+
+class TwoInputs(Wide):
+    """Of two arrays, one of them integers."""
+
+    def __init__(self) -> None:
+        super().__init__(inputs=48)
+        self.embedding = nn.Embedding(10, 16)
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        return super().forward(torch.cat([x[:, :32], self.embedding(kind)], 1))
+
+
+class AsDict(Wide):
+    """Logits and probabilities by name."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = super().forward(x)
+        return {"logits": logits, "probabilities": logits.softmax(1)}
+
+
+@dataclass
+class Scored:
+    """What `AsDataclass` gives."""
+
+    logits: Tensor
+    best: Tensor
+
+
+class AsDataclass(Wide):
+    """A dataclass of tensors."""
+
+    def forward(self, x: Tensor) -> Scored:
+        logits = super().forward(x)
+        return Scored(logits, logits.amax(1))
+
+
+class Nested(Wide):
+    """A tuple in a tuple."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        logits = super().forward(x)
+        return logits, (logits.amax(1), logits.argmax(1))
+
+
+class Loop(nn.Module):
+    """A loop in Python, with a step for each 16 of its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.cell = nn.Linear(16 + WIDTH, WIDTH)
+        self.head = nn.Linear(WIDTH, 4)
+        with torch.no_grad():
+            self.head.weight.mul_(12)
+            sample = self(torch.randn(512, 64))
+            self.head.bias.sub_(sample.mean(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = x.new_zeros(len(x), WIDTH)
+        for part in x.split(16, dim=1):
+            hidden = torch.tanh(self.cell(torch.cat([hidden, part], 1)))
+        return self.head(hidden)
+
+
+class RareBranch(Wide):
+    """One of two ways, of which samples take the second hardly ever."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.mean() > 1:
+            return -super().forward(x)
+        return super().forward(x)
+
+
+class ForgottenNorm(Wide):
+    """Left in training mode, with a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.norm(x))
+
+
+class AlwaysDropout(Wide):
+    """`F.dropout` without `training=self.training`: random in eval mode, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.dropout(x))
+
+
+class Convolutional(nn.Module):
+    """Of images of 32 by 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 24, 3, padding=1),
+            nn.BatchNorm2d(24),
+            nn.ReLU(),
+            nn.Conv2d(24, 32, 3, padding=1, stride=2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(512, 4)
+        with torch.no_grad():
+            sample = self.eval().head(self.body(torch.rand(256, 3, 32, 32)))
+            self.head.weight.div_(sample.std(0).mean() / 2)
+            sample = self.head(self.body(torch.rand(256, 3, 32, 32)))
+            self.head.bias.sub_(sample.mean(0))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.body(image))
+
+
+class Recurrent(nn.Module):
+    """An LSTM or GRU over sequences of any length."""
+
+    def __init__(self, kind: type[nn.RNNBase]) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.embedding = nn.Embedding(50, 96)
+        self.cells: Any = kind(96, 160, batch_first=True)
+        self.head = nn.Linear(160, 4)
+        with torch.no_grad():
+            self.head.weight.mul_(30)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        hidden, _ = self.cells(self.embedding(ids))
+        return self.head(hidden[:, -1])
+
+
+def answers_of(model: nn.Module, *inputs: Any, size: int = 256) -> Any:
+    """The model's own answers, as arrays, in batches."""
+    tensors = [torch.as_tensor(value) for value in inputs]
+    with torch.inference_mode():
+        return [model(*(tensor[at : at + size] for tensor in tensors)) for at in range(0, len(tensors[0]), size)]
