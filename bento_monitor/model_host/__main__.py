@@ -14,7 +14,8 @@ from ..files import is_disk_full
 from .answers import answers
 from .capture import capture
 from .describe import describe
-from .export import export, parity
+from .export import export
+from .parity import parity
 from .race import race
 from .records import Contender, SampleSource
 from .state import HostState, Progress
