@@ -2,81 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..errors import InputError
-from ..releases.record import OutputForm
+from ..releases.record import OutputForm, OutputNode
+from ..releases.record_bounds import MAX_OUTPUT_DEPTH, is_constant
 from .arrays import is_array, is_torch_tensor, to_numpy, to_torch
+
+_ARRAYS = ("torch", "numpy")
+_ADVICE = "Return tensors from the model, and do the rest in the service."
 
 
 def flatten_output(output: Any) -> tuple[OutputForm, tuple[str, ...], list[Any]]:
     """The form of an output, a name for each array in it, and the arrays.
 
+    Tuples, lists, mappings and dataclasses may hold one another; what is no array in them is a constant of the form.
+    A name is the path to an array: `logits`, `output_1.0` for the first of the pair that comes second.
+
     Raises:
-        InputError: the output is no array and no flat tuple, list or mapping of arrays.
+        InputError: there is something else in the output, or no array.
     """
-    if is_array(output):
-        return OutputForm("array", _kind_of([output])), ("output",), [output]
-    if isinstance(output, Mapping):
-        entries = {str(name): value for name, value in output.items() if value is not None}
-        _require_arrays(entries)
-        type_name = None if type(output) is dict else _type_name(output)
-        return OutputForm("mapping", _kind_of(entries.values()), type_name), tuple(entries), list(entries.values())
-    if isinstance(output, tuple | list):
-        entries = {f"output_{index}": value for index, value in enumerate(output)}
-        _require_arrays(entries)
-        kind: Literal["tuple", "list"] = "tuple" if isinstance(output, tuple) else "list"
-        type_name = _type_name(output) if hasattr(output, "_fields") else None
-        return OutputForm(kind, _kind_of(output), type_name), tuple(entries), list(output)
-    raise InputError(
-        f"The model returns a {type(output).__name__}: only a tensor, or a tuple, list or mapping of tensors, "
-        "can be optimized. Return that from the model, and do the rest in the service."
-    )
+    arrays: list[tuple[str, Any]] = []
+    root = _take_apart(output, "", arrays, MAX_OUTPUT_DEPTH)
+    if not arrays:
+        raise InputError(
+            f"The model returns a {type(output).__name__} without a tensor: only tensors can be optimized."
+        )
+    values = [value for _, value in arrays]
+    return _form_of(root), _unique(name for name, _ in arrays), values
 
 
-def output_class(output: Any) -> type | None:
-    """The class that the arrays of an output like this one are put into; None for plain arrays, tuples, lists,
-    dicts.
-    """
-    form, _, _ = flatten_output(output)
-    return None if form.type_name is None else type(output)
+def output_classes(output: Any) -> tuple[type, ...]:
+    """The classes of the named tuples, dataclasses and mappings in an output, in the order of their nodes."""
+    return tuple(_classes(output))
 
 
-def output_builder(form: OutputForm, names: Sequence[str], cls: type | None) -> Callable[[list[Any], Any], Any]:
+def has_classes(form: OutputForm) -> bool:
+    """Whether an output of that form can only be put together with classes of the user's."""
+    return any(node.type_name is not None for node in _nodes(_root_of(form, ())))
+
+
+def output_builder(form: OutputForm, names: Sequence[str], classes: Sequence[type]) -> Callable[[list[Any], Any], Any]:
     """A function that puts the arrays of one call together; its second argument: where its inputs lay, by `device_of`.
 
-    Tensors are given back there, as the user's own model gives them. `cls` is the class of the own model's output, by
-    `output_class`.
+    Tensors are given back there, as the user's own model gives them. `classes` are those of the own model's output, by
+    `output_classes`.
     """
+    root = _root_of(form, names)
 
     def build(arrays: list[Any], device: Any | None) -> Any:
-        torch_wanted = form.arrays == "torch" or (form.arrays == "inputs" and device is not None)
-        values = [to_torch(array, device) if torch_wanted else to_numpy(array) for array in arrays]
-        if form.kind == "array":
-            return values[0]
-        if form.kind == "mapping":
-            entries = dict(zip(names, values, strict=True))
-            return cls(**entries) if cls is not None else entries
-        if form.kind == "list":
-            return values
-        return cls(*values) if cls is not None else tuple(values)
+        kind = ("numpy" if device is None else "torch") if form.arrays == "inputs" else None
+        return _put_together(root, iter(arrays), iter(classes), device, kind)
 
     return build
 
 
-def _require_arrays(entries: Mapping[str, Any]) -> None:
-    for name, value in entries.items():
-        if not is_array(value):
-            raise InputError(
-                f"The model returns a {type(value).__name__} as {name}: only tensors can be optimized. "
-                "Return flat tensors from the model, and do the rest in the service."
-            )
+def _take_apart(value: Any, path: str, arrays: list[tuple[str, Any]], depth: int) -> OutputNode:
+    if is_array(value):
+        arrays.append((path or "output", value))
+        return OutputNode("torch" if is_torch_tensor(value) else "numpy")
+    parts = _parts_of(value)
+    if parts is None:
+        if path and is_constant(value):
+            return OutputNode("constant", value=value)
+        where = f" as {path}" if path else ""
+        raise InputError(f"The model returns a {type(value).__name__}{where}: only tensors can be optimized. {_ADVICE}")
+    if not depth:
+        raise InputError(f"The model's output is nested deeper than {MAX_OUTPUT_DEPTH} levels. {_ADVICE}")
+    kind, keys, items = parts
+    names = [str(key) for key in keys] if keys else [str(index) for index in range(len(items))]
+    if not path and not keys:
+        names = [f"output_{name}" for name in names]
+    nodes = tuple(
+        _take_apart(item, f"{path}.{name}" if path else name, arrays, depth - 1)
+        for name, item in zip(names, items, strict=True)
+    )
+    return OutputNode(kind, nodes, keys, _type_name(value))
 
 
-def _kind_of(values: Iterable[Any]) -> Literal["torch", "numpy"]:
-    return "torch" if all(is_torch_tensor(value) for value in values) else "numpy"
+def _parts_of(value: Any) -> tuple[Any, tuple[str | int, ...], list[Any]] | None:
+    """The kind of what holds other parts, their keys and the parts; None for anything else."""
+    if isinstance(value, Mapping):
+        keys = tuple(value)
+        is_plain = all(isinstance(key, str) for key in keys) or (
+            type(value) is dict and all(type(key) in (str, int) for key in keys)
+        )
+        if not is_plain:
+            raise InputError(f"The model returns a {type(value).__name__} with keys such as {keys[0]!r}. {_ADVICE}")
+        return "mapping", keys, list(value.values())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = tuple(field.name for field in dataclasses.fields(value))
+        return "dataclass", fields, [getattr(value, name, None) for name in fields]
+    if isinstance(value, tuple | list):
+        return ("tuple" if isinstance(value, tuple) else "list"), (), list(value)
+    return None
 
 
-def _type_name(value: object) -> str:
-    return f"{type(value).__module__}:{type(value).__qualname__}"
+def _type_name(value: Any) -> str | None:
+    """The class that is needed to make another like this one; None where Python's own do."""
+    is_own = type(value) is not dict and not (isinstance(value, tuple | list) and not hasattr(value, "_fields"))
+    return f"{type(value).__module__}:{type(value).__qualname__}" if is_own else None
+
+
+def _classes(value: Any) -> Iterator[type]:
+    parts = None if is_array(value) else _parts_of(value)
+    if parts is not None:
+        if _type_name(value) is not None:
+            yield type(value)
+        for item in parts[2]:
+            yield from _classes(item)
+
+
+def _form_of(root: OutputNode) -> OutputForm:
+    """The form as it was before outputs could be nested, wherever that tells all."""
+    kinds = {item.kind for item in root.items}
+    if root.kind in _ARRAYS:
+        return OutputForm("array", root.kind)  # type: ignore[arg-type]
+    is_flat = kinds in ({"torch"}, {"numpy"}) and all(isinstance(key, str) for key in root.keys)
+    if not is_flat or root.kind == "dataclass":
+        return OutputForm("nested", root=root)
+    return OutputForm(root.kind, kinds.pop(), root.type_name)  # type: ignore[arg-type]
+
+
+def _root_of(form: OutputForm, names: Sequence[str]) -> OutputNode:
+    if form.root is not None:
+        return form.root
+    leaf = OutputNode("numpy" if form.arrays == "numpy" else "torch")
+    if form.kind == "array":
+        return leaf
+    assert form.kind != "nested"
+    keys = tuple(names) if form.kind == "mapping" else ()
+    return OutputNode(form.kind, (leaf,) * len(names), keys, form.type_name)
+
+
+def _nodes(node: OutputNode) -> Iterator[OutputNode]:
+    yield node
+    for item in node.items:
+        yield from _nodes(item)
+
+
+def _put_together(
+    node: OutputNode, arrays: Iterator[Any], classes: Iterator[type], device: Any | None, array_kind: str | None
+) -> Any:
+    if node.kind in _ARRAYS:
+        array = next(arrays)
+        return to_torch(array, device) if (array_kind or node.kind) == "torch" else to_numpy(array)
+    if node.kind == "constant":
+        return node.value
+    cls = None if node.type_name is None else next(classes)
+    items = [_put_together(item, arrays, classes, device, array_kind) for item in node.items]
+    if node.kind == "list":
+        return items
+    if node.kind == "tuple":
+        return tuple(items) if cls is None else cls(*items)
+    if node.kind == "mapping":
+        entries = dict(zip(node.keys, items, strict=True))
+        return entries if cls is None else cls(**{str(key): item for key, item in entries.items()})
+    assert cls is not None
+    made: Any = object.__new__(cls)  # its __init__ may take other arguments, or compute
+    for name, item in zip(node.keys, items, strict=True):
+        object.__setattr__(made, str(name), item)
+    return made
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, a number behind those that come again: keys may be `1` and `"1"`."""
+    found: dict[str, None] = {}
+    for name in names:
+        count, chosen = 1, name
+        while chosen in found:
+            count += 1
+            chosen = f"{name}_{count}"
+        found[chosen] = None
+    return tuple(found)

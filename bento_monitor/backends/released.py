@@ -15,7 +15,7 @@ from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch
 from .call_check import CallCheck
 from .onnxruntime import OnnxRuntimeBackend
-from .outputs import output_builder, output_class
+from .outputs import flatten_output, has_classes, output_builder, output_classes
 from .own import OwnModel, OwnModule
 from .sub_batches import SubBatches
 from .torch import TorchBackend
@@ -45,8 +45,8 @@ class ReleasedModel:
         self._check = CallCheck(release.inputs, self._device)
         _require_sane_threads(release)
         self._backend = _build_backend(release, folder, own)
-        cls = self._own_output_class(release) if release.output_form.type_name is not None else None
-        self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs], cls)
+        classes = self._own_output_classes(release) if has_classes(release.output_form) else ()
+        self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs], classes)
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Execute the release.
@@ -77,15 +77,22 @@ class ReleasedModel:
             return {name: to_torch(value, self._device) for name, value in inputs.items()}
         return inputs
 
-    def _own_output_class(self, release: Release) -> type | None:
-        """What the own model's output is an instance of: the record's word for it is never imported."""
+    def _own_output_classes(self, release: Release) -> tuple[type, ...]:
+        """What the parts of the own model's output are instances of: the record's words for them are never imported."""
         try:
             with inference_mode():
-                return output_class(self._own.run((), self._warm_up_inputs(release)))
+                output = self._own.run((), self._warm_up_inputs(release))
+                form, classes = flatten_output(output)[0], output_classes(output)
         except Exception as error:
             raise ReleaseError(
                 f"Release {release.name}: the service's own model fails on inputs like those of the release: {error!r}."
             ) from error
+        if release.output_form.root is not None and form.root != release.output_form.root:
+            raise ReleaseError(
+                f"Release {release.name}: the service's own model gives an output that is not built like the "
+                f"release's. Make one of it with {release.renewal}"
+            )
+        return classes
 
 
 def _require_sane_threads(release: Release) -> None:

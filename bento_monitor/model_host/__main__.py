@@ -15,7 +15,8 @@ from .answer_values import value_of
 from .answers import answers
 from .capture import capture
 from .describe import describe
-from .export import export, parity
+from .export import export
+from .parity import parity
 from .race import race
 from .records import Contender, RequestSource
 from .state import HostState, Progress

@@ -73,8 +73,8 @@ class ModelHost:
         self._request("export", {"path": str(path.resolve()), "exporter": exporter, "opset": opset})
 
     def parity(self, path: Path) -> Parity:
-        """How far the outputs of an ONNX file are from the model's own on captured calls."""
-        return Parity(**self._request("parity", {"path": str(path.resolve())}))
+        """How far the outputs of an ONNX file are from the model's own, on captured calls and on perturbed ones."""
+        return Parity.from_dict(self._request("parity", {"path": str(path.resolve())}))
 
     def answers(
         self,

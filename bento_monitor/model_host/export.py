@@ -1,192 +1,132 @@
-"""The operations `export` and `parity`: the model as an ONNX file, and how far that is from the model itself."""
+"""The operation `export`: the model as an ONNX file, with all its branches or with none."""
 
 from __future__ import annotations
 
 import shutil
+import sys
+import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..backends.arrays import inference_mode, to_numpy, to_torch
-from ..backends.onnxruntime import as_input, default_session, input_dtypes
+from ..backends.arrays import to_numpy
 from ..backends.outputs import flatten_output
-from ..backends.own import OwnModule, OwnOnnxFile
-from ..errors import BentoMonitorError, ServiceError
-from ..releases.record import TensorSpec
-from .records import Exporter, Parity
-from .state import CapturedCall, HostState
+from ..backends.own import OwnOnnxFile
+from ..errors import BentoMonitorError
+from .branches import Flow, Reading, call_with_other_branch, control_flow
+from .closeness import same_outputs
+from .export_record import ExportEvidence, write_evidence
+from .exporters import Example, example_of, reason_of, write_dynamo, write_scripted, write_traced
+from .flat_module import flat_module, original_module
+from .records import Exporter
+from .state import HostState
 
-_PARITY_CALLS = 4
+_UNKNOWN_TO_ONNXRUNTIME = ("bfloat16", "complex64", "complex128", "complex32")
 
 
 def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None:
-    """Write the model as an ONNX file; the file of a runner that wraps one is copied.
+    """Write the model as an ONNX file, its evidence in it; the file of a runner that wraps one is copied.
 
     Raises:
-        ServiceError: the module is in training mode, so that it has no one answer to export.
-        BentoMonitorError: the exporter fails.
+        BentoMonitorError: the exporter fails, or the file would hold one path of several through the model.
     """
     interface, runner = state.captured()
     own = runner.own_model
     if isinstance(own, OwnOnnxFile):
         shutil.copyfile(own.path, path)
         return
-    _require_eval(own)
-    example = min((call for call in state.calls if _rows(call) > 1), key=_rows, default=state.calls[0])
-    tensors = tuple(to_torch(example.inputs[spec.name]) for spec in interface.inputs)
-    with _flat_module(own.model, interface.inputs) as module, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of each Python value that it takes for a constant
-        try:
-            _EXPORTERS[exporter](module, tensors, path, opset, interface.inputs, interface.outputs, state.calls)
-        except Exception as error:
-            raise BentoMonitorError(f"The exporter {exporter} fails on the model: {error!r}") from error
-
-
-def parity(state: HostState, path: Path) -> Parity:
-    """Run captured calls through the file and through the model itself.
-
-    Raises:
-        BentoMonitorError: the file cannot be loaded or run.
-    """
-    import numpy as np
-
-    interface, runner = state.captured()
-    session = default_session(path)
-    dtypes = input_dtypes(session)
-    names = [spec.name for spec in interface.outputs]
-    if runner.own_model.kind == "onnx":
-        names = [output.name for output in session.get_outputs()]
-    difference = value = 0.0
-    for call in _parity_calls(state.calls):
-        expected = [to_numpy(array) for array in _call_own(runner.own_model, call)]
-        found = session.run(names, {name: as_input(call.inputs[name], dtype) for name, dtype in dtypes.items()})
-        for left, right in zip(expected, found, strict=True):
-            difference = max(difference, float(np.abs(left.astype(float) - right.astype(float)).max(initial=0.0)))
-            value = max(value, float(np.abs(left.astype(float)).max(initial=0.0)))
-    return Parity(difference, value)
-
-
-def _export_torchscript(
-    module: Any,
-    tensors: tuple[Any, ...],
-    path: Path,
-    opset: int,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    calls: Sequence[CapturedCall],
-) -> None:
-    import torch
-
-    torch.onnx.export(
-        module,
-        tensors,
-        str(path),
-        dynamo=False,
-        opset_version=opset,
-        input_names=[spec.name for spec in inputs],
-        output_names=[spec.name for spec in outputs],
-        dynamic_axes=_axis_names(inputs, outputs, calls),
+    module = original_module(own.model)
+    _require_known_types(module, [spec.dtype for spec in (*interface.inputs, *interface.outputs)])
+    example = example_of(
+        interface.inputs, interface.outputs, state.calls, None if own.parameter is None else own.parameter.device
     )
-
-
-def _export_dynamo(
-    module: Any,
-    tensors: tuple[Any, ...],
-    path: Path,
-    opset: int,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    calls: Sequence[CapturedCall],  # noqa: ARG001 - the exporters are called alike
-) -> None:
-    import torch
-
-    dynamic = tuple(
-        {axis: torch.export.Dim.DYNAMIC for axis, length in enumerate(spec.shape) if length is None} for spec in inputs
-    )
-    torch.onnx.export(
-        module,
-        tensors,
-        str(path),
-        dynamo=True,
-        opset_version=max(opset, 18),  # below 18 it writes 18 all the same
-        input_names=[spec.name for spec in inputs],
-        output_names=[spec.name for spec in outputs],
-        dynamic_shapes=(dynamic,),
-        external_data=False,
-    )
-
-
-_EXPORTERS: dict[Exporter, Any] = {"torchscript": _export_torchscript, "dynamo": _export_dynamo}
-
-
-def _axis_names(
-    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], calls: Sequence[CapturedCall]
-) -> dict[str, dict[int, str]]:
-    """A name for each axis that varies; those that were of one length in every call get one name."""
-    names: dict[tuple[int, ...], str] = {}
-    axes: dict[str, dict[int, str]] = {}
-    for spec in (*inputs, *outputs):
-        arrays = [call.inputs.get(spec.name, call.outputs.get(spec.name)) for call in calls]
-        for axis, length in enumerate(spec.shape):
-            if length is None:
-                lengths = tuple(int(array.shape[axis]) for array in arrays if array is not None)
-                axes.setdefault(spec.name, {})[axis] = names.setdefault(lengths, f"axis_{len(names)}")
-    return axes
-
-
-@contextmanager
-def _flat_module(module: Any, inputs: Sequence[TensorSpec]) -> Iterator[Any]:
-    """The module as one of positional tensors to a tuple of tensors.
-
-    `torch.onnx.export` with `dynamo=False` puts what it exports back into its mode recursively: a wrapper that was
-    never told `.eval()` leaves the user's module in training mode. So it is told, and each part's mode is put back.
-    """
-    import torch
-
-    class FlatModule(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-
-        def forward(self, *tensors: Any) -> Any:
-            output = self.module(**dict(zip([spec.name for spec in inputs], tensors, strict=True)))
-            arrays = flatten_output(output)[2]
-            return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-    modes = [(part, part.training) for part in module.modules()]
     try:
-        with torch.no_grad():
-            yield FlatModule().eval()
-    finally:
-        for part, mode in modes:
-            part.training = mode
+        evidence = _EXPORTERS[exporter](module, example, path, opset)
+    except BentoMonitorError:
+        raise
+    except Exception as error:
+        raise BentoMonitorError(f"The exporter {exporter} fails on the model: {reason_of(error)}.") from error
+    write_evidence(path, evidence)
 
 
-def _require_eval(own: OwnModule) -> None:
+def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
+    """By tracing where no value decides the path; else of the scripted module; else by tracing what cannot matter."""
     import torch
 
-    nn = torch.nn
-    changing = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    if any(part.training and isinstance(part, changing) for part in own.model.modules()):
-        raise ServiceError(
-            "The model is in training mode, so its answers are random or depend on the batch: call .eval() on it."
+    with flat_module(module, example.inputs) as flat:
+        if isinstance(module, torch.jit.ScriptModule):
+            return _scripted(flat, example, path, opset, "TorchScript's own graph is exported.")
+        flow = control_flow(flat, example.tensors, example.inputs)
+        if flow.is_independent:
+            found = write_traced(flat, example, path, opset)
+            return ExportEvidence("traced", "independent", found, flow.limits)
+    lines = ", ".join(sorted({reading.line for reading in flow.readings}))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scripted = torch.jit.script(module)
+        with flat_module(scripted, example.inputs) as flat:
+            return _scripted(flat, example, path, opset, f"The graph keeps the branches on data at {lines}.")
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+    with flat_module(module, example.inputs) as flat:
+        _require_harmless(flat, example, flow)
+        found = write_traced(flat, example, path, opset)
+    return ExportEvidence(
+        "traced",
+        "data-dependent",
+        found,
+        note=f"Only tracing works: the graph holds one side of the branch at {lines}.",
+    )
+
+
+def _scripted(flat: Any, example: Example, path: Path, opset: int, note: str) -> ExportEvidence:
+    return ExportEvidence("scripted", "kept", write_scripted(flat, example, path, opset), note=note)
+
+
+def _export_dynamo(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
+    with flat_module(module, example.inputs) as flat:
+        return ExportEvidence("dynamo", "independent", write_dynamo(flat, example, path, opset))
+
+
+_EXPORTERS: dict[Exporter, Callable[[Any, Example, Path, int], ExportEvidence]] = {
+    "torchscript": _export_torchscript,
+    "dynamo": _export_dynamo,
+}
+
+
+def _require_harmless(flat: Any, example: Example, flow: Flow) -> None:
+    """Raise where the side of a branch that tracing loses would give another answer; one that only raises is lost."""
+    expected = _outputs(flat(*example.tensors))
+    for reading in flow.readings:
+        if not reading.is_decision:
+            raise _baked_in(reading)
+        other = None
+        with suppress(Exception):  # an assertion, say: the graph only lacks the error
+            other = _outputs(call_with_other_branch(flat, example.tensors, reading))
+        if other is not None and not same_outputs(expected, other):
+            raise _baked_in(reading)
+
+
+def _baked_in(reading: Reading) -> BentoMonitorError:
+    return BentoMonitorError(
+        f"The model branches on the values of its inputs at {reading.line} ({reading.function} of a tensor), and a "
+        "traced graph would keep one side of it for every input: use torch.where there, or code that torch.jit.script "
+        "takes. Without that, only torch can run the model."
+    )
+
+
+def _outputs(output: Any) -> list[Any]:
+    return [to_numpy(array) for array in flatten_output(output)[2]]
+
+
+def _require_known_types(module: Any, dtypes: list[str]) -> None:
+    weights = {str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()}
+    unknown = sorted(weights.union(dtypes) & set(_UNKNOWN_TO_ONNXRUNTIME))
+    if unknown:
+        raise BentoMonitorError(
+            f"The model computes in {' and '.join(unknown)}, for which onnxruntime has no operators on a CPU: only "
+            "torch can run it."
         )
-
-
-def _call_own(own: OwnModule | OwnOnnxFile, call: CapturedCall) -> list[Any]:
-    with inference_mode():
-        return flatten_output(own.run((), call.inputs))[2]
-
-
-def _parity_calls(calls: Sequence[CapturedCall]) -> Sequence[CapturedCall]:
-    """A few calls, the smallest and the largest among them."""
-    ordered = sorted(calls, key=_rows)
-    step = max(1, (len(ordered) - 1) // (_PARITY_CALLS - 1)) if len(ordered) > 1 else 1
-    return [*ordered[::step][: _PARITY_CALLS - 1], ordered[-1]]
-
-
-def _rows(call: CapturedCall) -> int:
-    shape = next(iter(call.inputs.values())).shape
-    return int(shape[0]) if len(shape) else 1

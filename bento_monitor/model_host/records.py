@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..releases.record import Execution, OutputForm, TensorSpec
+from .export_record import ExportEvidence
 
 Exporter = Literal["torchscript", "dynamo", "copy"]
 
@@ -111,7 +112,7 @@ class ModelInterface:
             key: tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"]), tuple(t["example"])) for t in raw[key])
             for key in ("inputs", "outputs")
         }
-        return cls(**{**raw, **specs, "output_form": OutputForm(**raw["output_form"])})
+        return cls(**{**raw, **specs, "output_form": OutputForm.from_dict(raw["output_form"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,20 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a graph's outputs are from the module's on captured calls, and how large the module's are."""
+    """How far a graph's outputs are from the model's on captured calls, and how large the model's are.
+
+    `perturbed_calls` says on how many inputs unlike those it was compared too; `disagreement` in words where it is not
+    the same model; `export` how it was made, None for a file that was not exported.
+    """
 
     max_abs_difference: float
     max_abs_value: float
+    perturbed_calls: int = 0
+    disagreement: str | None = None
+    export: ExportEvidence | None = None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Parity:
+        """Read what `dataclasses.asdict` gave."""
+        export = raw["export"]
+        return cls(**{**raw, "export": None if export is None else ExportEvidence.from_dict(export)})

@@ -24,18 +24,50 @@ class TensorSpec:
     example: tuple[int, ...] = ()
 
 
+Constant = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputNode:
+    """A part of a nested output: an array, a constant, or what holds other parts.
+
+    `keys` are those of a mapping or the fields of a dataclass. `type_name` ("module:name") is that of a named tuple, a
+    dataclass, or a mapping that is no plain dict.
+    """
+
+    kind: Literal["torch", "numpy", "constant", "tuple", "list", "mapping", "dataclass"]
+    items: tuple[OutputNode, ...] = ()
+    keys: tuple[str | int, ...] = ()
+    type_name: str | None = None
+    value: Constant = None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> OutputNode:
+        """Read what `dataclasses.asdict` gave."""
+        items = tuple(cls.from_dict(item) for item in raw["items"])
+        return cls(**{**raw, "items": items, "keys": tuple(raw["keys"])})
+
+
 @dataclass(frozen=True, slots=True)
 class OutputForm:
     """The structure that a model's outputs, in the order of their specs, are given back in.
 
     `type_name` ("module:name") says that it is a named tuple, or a mapping that is no plain dict; its class is taken
     from what the running model itself gives, and never imported. `arrays` "inputs" gives back torch tensors for torch
-    tensors and numpy arrays for numpy arrays.
+    tensors and numpy arrays for numpy arrays. A "nested" form is that of `root`, which holds more than arrays side by
+    side.
     """
 
-    kind: Literal["array", "tuple", "list", "mapping"] = "array"
+    kind: Literal["array", "tuple", "list", "mapping", "nested"] = "array"
     arrays: Literal["torch", "numpy", "inputs"] = "torch"
     type_name: str | None = None
+    root: OutputNode | None = None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> OutputForm:
+        """Read what `dataclasses.asdict` gave; forms without `root` are of before outputs could be nested."""
+        root = raw.get("root")
+        return cls(**{**raw, "root": None if root is None else OutputNode.from_dict(root)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 from urllib.parse import quote
 
-from .record import Backend, Batching, Execution, OutputForm, Precision, Release, TensorSpec
+from .record import Backend, Batching, Execution, OutputForm, OutputNode, Precision, Release, TensorSpec
 
 _MAX_THREADS = 4096
 _MAX_DEPTH = 32
@@ -27,6 +27,9 @@ _MAX_BATCH_ROWS = 1_000_000
 _MAX_WINDOW_MS = 60_000.0
 _MAX_WORKERS = 4096
 _MAX_STREAMS = 256
+_MAX_CONSTANT = 1000
+_MAX_INTEGER = 2**63
+MAX_OUTPUT_DEPTH = 10  # a level is two of JSON's
 
 # What BentoML's model store takes as a tag.
 _TAG = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -79,7 +82,7 @@ def check_bounds(release: Release) -> None:
     _check_specs("inputs", release.inputs)
     _check_warm_up(release.inputs)
     _check_specs("outputs", release.outputs)
-    _check_output_form(release.output_form)
+    _check_output_form(release.output_form, len(release.outputs))
     _require("evidence", type(release.evidence).__name__, "an object", isinstance(release.evidence, dict))
 
 
@@ -161,12 +164,54 @@ def _check_warm_up(specs: tuple[TensorSpec, ...]) -> None:
     _require("inputs", elements, f"at most {_MAX_EXAMPLE_ELEMENTS} elements in all", elements <= _MAX_EXAMPLE_ELEMENTS)
 
 
-def _check_output_form(form: OutputForm) -> None:
-    kinds, arrays = ("array", "tuple", "list", "mapping"), ("torch", "numpy", "inputs")
+def _check_output_form(form: OutputForm, array_count: int) -> None:
+    kinds, arrays = ("array", "tuple", "list", "mapping", "nested"), ("torch", "numpy", "inputs")
     _require("output_form.kind", form.kind, f"one of {kinds}", form.kind in kinds)
     _require("output_form.arrays", form.arrays, f"one of {arrays}", form.arrays in arrays)
     if form.type_name is not None:
         _check_name("output_form.type_name", form.type_name)
+    is_nested = form.kind == "nested"
+    _require("output_form.root", form.root, "there where the kind is nested", (form.root is not None) == is_nested)
+    if form.root is not None:
+        leaves = _check_node(form.root, MAX_OUTPUT_DEPTH)
+        found = sum(leaf.kind in ("torch", "numpy") for leaf in leaves)
+        _require(
+            "output_form.root", found, f"of as many arrays as there are outputs ({array_count})", found == array_count
+        )
+
+
+def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
+    """The leaves of a nested output, each within its bounds."""
+    field = "output_form.root"
+    _require(field, "deeper", f"at most {MAX_OUTPUT_DEPTH} levels deep", depth > 0)
+    leaf_kinds, holding_kinds = ("torch", "numpy", "constant"), ("tuple", "list", "mapping", "dataclass")
+    _require(
+        f"{field}.kind", node.kind, f"one of {leaf_kinds + holding_kinds}", node.kind in leaf_kinds + holding_kinds
+    )
+    _require(f"{field}.value", node.value, "a short constant", is_constant(node.value))
+    if node.type_name is not None:
+        _check_name(f"{field}.type_name", node.type_name)
+    has_keys = node.kind in ("mapping", "dataclass")
+    _require(f"{field}.keys", node.keys, "one for each item", len(node.keys) == (len(node.items) if has_keys else 0))
+    for key in node.keys:
+        if not _is_count(key, -_MAX_LENGTH, _MAX_LENGTH):
+            _check_name(f"{field}.keys", key)
+    if node.kind in leaf_kinds:
+        _require(f"{field}.items", len(node.items), f"0 for a {node.kind}", not node.items)
+        return [node]
+    _require(f"{field}.items", len(node.items), f"at most {_MAX_TENSORS}", len(node.items) <= _MAX_TENSORS)
+    leaves = [leaf for item in node.items for leaf in _check_node(item, depth - 1)]
+    _require(field, len(leaves), f"at most {_MAX_TENSORS} parts", len(leaves) <= _MAX_TENSORS)
+    return leaves
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a part of an output that is no array can be kept in a record."""
+    if isinstance(value, str):
+        return len(value) <= _MAX_CONSTANT
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool) or _is_count(value, -_MAX_INTEGER, _MAX_INTEGER)
 
 
 def _check_name(field: str, name: Any) -> None:

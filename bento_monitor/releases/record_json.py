@@ -28,7 +28,7 @@ def parse_release(text: str) -> Release:
                 TensorSpec(each["name"], each["dtype"], tuple(each["shape"]), tuple(each["example"]))
                 for each in raw[key]
             )
-        raw["output_form"] = OutputForm(**raw["output_form"])
+        raw["output_form"] = OutputForm.from_dict(raw["output_form"])
         release = Release(**raw)
         check_bounds(release)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bento_monitor.backends.outputs import flatten_output, output_builder, output_class
+from bento_monitor.backends.outputs import flatten_output, output_builder, output_classes
 from bento_monitor.errors import InputError
 from bento_monitor.releases.record import OutputForm
 
@@ -36,7 +36,7 @@ A, B = torch.tensor([1.0]), torch.tensor([2.0])
 )
 def test_an_output_is_put_together_as_it_was(output: Any) -> None:
     form, names, arrays = flatten_output(output)
-    again = output_builder(form, names, output_class(output))([array.numpy() for array in arrays], CPU)
+    again = output_builder(form, names, output_classes(output))([array.numpy() for array in arrays], CPU)
     assert type(again) is type(output)
     assert repr(again) == repr(output)
 
@@ -44,7 +44,7 @@ def test_an_output_is_put_together_as_it_was(output: Any) -> None:
 def test_a_mapping_of_a_class_of_its_own_keeps_its_attributes() -> None:
     output = ModelOutput(hidden=A, cache=None, pooled=B)
     form, names, arrays = flatten_output(output)
-    again = output_builder(form, names, output_class(output))(arrays, CPU)
+    again = output_builder(form, names, output_classes(output))(arrays, CPU)
     assert isinstance(again, ModelOutput)
     assert again.pooled is B
     assert list(again) == ["hidden", "pooled"]
@@ -58,11 +58,11 @@ def test_an_output_that_is_not_flat_tensors_is_refused(output: Any) -> None:
 
 @pytest.mark.parametrize("device", [None, CPU])
 def test_arrays_of_the_kind_of_the_inputs_are_given_back_where_the_form_says_so(device: torch.device | None) -> None:
-    build = output_builder(OutputForm("array", "inputs"), ["y"], None)
+    build = output_builder(OutputForm("array", "inputs"), ["y"], ())
     assert isinstance(build([np.ones(2)], device), torch.Tensor) == (device is not None)
 
 
 def test_tensors_are_given_back_where_the_inputs_lay() -> None:
-    build = output_builder(OutputForm("array", "torch"), ["y"], None)
+    build = output_builder(OutputForm("array", "torch"), ["y"], ())
     assert build([np.ones(2)], torch.device("meta")).device.type == "meta"
     assert build([np.ones(2)], None).device.type == "cpu"
