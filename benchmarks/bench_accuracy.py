@@ -1,0 +1,190 @@
+"""`make bench-accuracy`: how often a candidate is accepted whose drop is at the tolerance, and one without a drop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+from accuracy_cells import ALPHA, CANDIDATES, FINALISTS, Cell, all_cells
+from accuracy_draws import ROUNDS, Draw, Flips, exact_bound
+from result import Figure, write_result
+
+from bento_monitor.errors import MeasurementError
+from bento_monitor.statistics import DropBound
+from optimizers.accuracy.finalists import prove_finalists
+from optimizers.accuracy.split import split_rows
+
+MOST_WRONG = 0.057  # .05, and what the worst of so many cells adds by chance
+LEAST_POWER = 0.8
+PIECE_RUNS = 1000  # every cell's runs are a multiple of it
+REPORT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many of a cell's runs accepted a candidate."""
+
+    cell: Cell
+    accepted: int
+    runs: int
+
+    @property
+    def share(self) -> float:
+        """Accepted runs by all."""
+        return self.accepted / self.runs
+
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the share (Clopper and Pearson 1934)."""
+        from scipy import stats
+
+        found = stats.binomtest(self.accepted, self.runs).proportion_ci()
+        return float(found.low), float(found.high)
+
+
+def run_cell(cell: Cell, runs: int, seed: int) -> int:
+    """Of so many runs, those that accepted a candidate."""
+    generator = np.random.default_rng(seed)
+    if is_counted(cell):
+        return count_flips(cell, runs, generator)
+    accepts = accepts_procedure if cell.kind.startswith("procedure") else accepts_one
+    return sum(accepts(cell, generator) for _ in range(runs))
+
+
+def is_counted(cell: Cell) -> bool:
+    """Whether counts of flips are all that a run needs."""
+    return isinstance(cell.population, Flips) and cell.kind in ("bound", "power")
+
+
+def count_flips(cell: Cell, runs: int, generator: np.random.Generator) -> int:
+    """The same as `accepts_one`, from counts of flips.
+
+    The bound rises with losses and falls with gains, so the most losses that are accepted rise with gains.
+    """
+    population = cell.population
+    assert isinstance(population, Flips)
+    same = 1 - population.lose - population.gain
+    counts = generator.multinomial(cell.n, [population.lose, population.gain, same], runs)
+    accepted, most = 0, int(min(counts[:, 1].min(), cell.n // 2))
+    for gains in np.unique(counts[:, 1]).tolist():
+        losses = counts[counts[:, 1] == gains, 0]
+        most = min(most, cell.n - gains)
+        while most < cell.n - gains and is_accepted(most + 1, gains, cell):
+            most += 1
+        while most >= 0 and not is_accepted(most, gains, cell):
+            most -= 1
+        accepted += int((losses <= most).sum())
+    return accepted
+
+
+def is_accepted(losses: int, gains: int, cell: Cell) -> bool:
+    """Whether so many flips prove the cell's tolerance."""
+    return exact_bound(losses, gains, cell.n, alpha=ALPHA).upper <= cell.tolerance
+
+
+def accepts_one(cell: Cell, generator: np.random.Generator) -> bool:
+    """Whether one candidate is accepted on all samples."""
+    draw = cell.population.draw(cell.n, 1, generator)
+    return bound_or_worst(draw, 0, np.arange(cell.n), ALPHA).upper <= cell.tolerance
+
+
+def accepts_procedure(cell: Cell, generator: np.random.Generator) -> bool:
+    """Whether the whole procedure accepts: the best candidates by one half are tested on the other, in order."""
+    draw = cell.population.draw(cell.n, CANDIDATES, generator)
+    choosing, proving = split_rows(draw.labels, seed=int(generator.integers(2**31)))
+    drops = np.array([draw.drop(candidate, choosing) for candidate in range(CANDIDATES)])
+    finalists = np.argsort(drops, kind="stable")[:FINALISTS].tolist()
+    proofs = prove_finalists(
+        finalists,
+        lambda candidate, alpha: bound_or_worst(draw, candidate, proving, alpha),
+        tolerance=cell.tolerance,
+        alpha=ALPHA,
+    )
+    return proofs[-1].is_accepted
+
+
+def bound_or_worst(draw: Draw, candidate: int, rows: Any, alpha: float) -> DropBound:
+    """The bound; an infinite one where a class is missing from the samples, since nothing is accepted then."""
+    try:
+        return draw.bound(candidate, rows, alpha)
+    except MeasurementError:
+        return DropBound(float("nan"), float("inf"), len(rows), "bootstrap", 1 - alpha)
+
+
+def run_all(cells: Iterable[Cell]) -> list[Tally]:
+    """Every cell in pieces, on every core."""
+    pieces = [(cell, runs) for cell in cells for runs in pieces_of(cell)]
+    seeds = np.random.SeedSequence(16).generate_state(len(pieces)).tolist()
+    accepted: dict[Cell, int] = {}
+    start = reported = time.monotonic()
+    with ProcessPoolExecutor() as pool:
+        counts = pool.map(run_cell, [cell for cell, _ in pieces], [runs for _, runs in pieces], seeds)
+        for done, ((cell, _), count) in enumerate(zip(pieces, counts, strict=True), 1):
+            accepted[cell] = accepted.get(cell, 0) + count
+            if time.monotonic() - reported > REPORT_S:
+                reported = time.monotonic()
+                print(f"{done} of {len(pieces)} pieces in {reported - start:.0f} s", flush=True)
+    return [Tally(cell, count, cell.runs) for cell, count in accepted.items()]
+
+
+def pieces_of(cell: Cell) -> list[int]:
+    """The runs of a cell in pieces, one for a process at a time; one piece where each would count the same bounds."""
+    return [cell.runs] if is_counted(cell) else [PIECE_RUNS] * (cell.runs // PIECE_RUNS)
+
+
+def figures_of(tallies: list[Tally]) -> dict[str, Figure]:
+    """The worst cell of each kind against its goal."""
+    wrong = max((tally for tally in tallies if tally.cell.is_wrong), key=lambda tally: tally.share)
+    power = min((tally for tally in tallies if not tally.cell.is_wrong), key=lambda tally: tally.share)
+    chosen = max((tally for tally in tallies if tally.cell.kind == "procedure"), key=lambda tally: tally.share)
+    return {
+        "wrongly_accepted_share": Figure(
+            wrong.share, "of runs", wrong.interval(), f"<= {MOST_WRONG:g}", wrong.share <= MOST_WRONG
+        ),
+        "wrongly_accepted_share_whole_procedure": Figure(
+            chosen.share, "of runs", chosen.interval(), f"<= {MOST_WRONG:g}", chosen.share <= MOST_WRONG
+        ),
+        "power_at_no_drop": Figure(
+            power.share, "of runs", power.interval(), f">= {LEAST_POWER:g}", power.share >= LEAST_POWER
+        ),
+    }
+
+
+def row_of(tally: Tally) -> dict[str, Any]:
+    """A cell as JSON, with the population's own numbers."""
+    cell = tally.cell
+    return {
+        "kind": cell.kind,
+        "name": cell.name,
+        "population": repr(cell.population),
+        "n": cell.n,
+        "tolerance": cell.tolerance,
+        "runs": tally.runs,
+        "accepted_share": tally.share,
+        "ci95": tally.interval(),
+    }
+
+
+def main() -> int:
+    """Run every cell, and write the result; 1 where a goal is not met."""
+    start = time.monotonic()
+    tallies = run_all(all_cells())
+    figures = figures_of(tallies)
+    rows = sorted((row_of(tally) for tally in tallies), key=lambda row: (row["kind"], -row["accepted_share"]))
+    for kind in ("bound", "procedure", "power", "procedure_power"):
+        shown = [row for row in rows if row["kind"] == kind]
+        for row in shown[:8] if kind in ("bound", "procedure") else shown[-8:]:
+            print(f"{kind}: {row['name']}, n {row['n']}, tolerance {row['tolerance']:.4g}: {row['accepted_share']:.4f}")
+    seconds = time.monotonic() - start
+    versions = {"numpy": np.__version__, "scipy": scipy.__version__}
+    write_result("accuracy", figures, {"seconds": seconds, "bootstrap_rounds": ROUNDS, **versions, "cells": rows})
+    return 0 if all(figure.met is not False for figure in figures.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
