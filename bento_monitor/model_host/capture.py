@@ -17,6 +17,7 @@ from .batches import draw_batches, fresh
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
 from .state import CapturedCall, HostState
+from .training_mode import require_one_answer
 from .variations import variations
 
 _BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
@@ -32,7 +33,8 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     axes vary, as far as the user's own function takes them.
 
     Raises:
-        ServiceError: the API calls no runner, or its model takes or gives what cannot be exported.
+        ServiceError: the API calls no runner, or its model has no one answer, or takes or gives what cannot be
+            exported.
     """
     api = state.api(api_name)
     before = _fingerprints()
@@ -40,6 +42,7 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     _require_exportable(name, seen.calls)
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     own = state.runner(name).own_model
+    require_one_answer(own, seen.calls)
     inputs = _specs([call.inputs for call in calls])
     outputs = _specs([call.outputs for call in calls])
     form = _output_form(own.kind, seen.last_output)
