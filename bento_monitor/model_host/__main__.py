@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..errors import BentoMonitorError, DiskFullError
+from ..errors import BentoMonitorError, DiskFullError, ServiceError
 from ..files import is_disk_full
 from .answer_values import value_of
 from .answers import answers
@@ -20,6 +20,7 @@ from .parity import parity
 from .race import race
 from .records import Contender, RequestSource
 from .state import HostState, Progress
+from .training_mode import require_no_training
 from .wire import Wire
 
 Operation = Callable[[HostState, Mapping[str, Any], Progress], Any]
@@ -70,7 +71,11 @@ def _parity(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
 def _answer(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
     source = _source(arguments)
     body = state.bodies(source)[arguments["row"]]
-    (found,) = state.answer(state.api(arguments["api"]), [body], source.content_type)
+    try:
+        (found,) = state.answer(state.api(arguments["api"]), [body], source.content_type)
+    except ServiceError:
+        require_no_training()
+        raise
     return value_of(found.body, found.media_type)
 
 

@@ -17,7 +17,7 @@ from .batches import draw_batches, fresh
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
 from .state import CapturedCall, HostState
-from .training_mode import require_one_answer
+from .training_mode import require_no_training, require_one_answer
 from .variations import variations
 
 _BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
@@ -42,6 +42,7 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     _require_exportable(name, seen.calls)
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     own = state.runner(name).own_model
+    fingerprint = _fingerprint(state, name, before)
     require_one_answer(own, seen.calls)
     inputs = _specs([call.inputs for call in calls])
     outputs = _specs([call.outputs for call in calls])
@@ -54,7 +55,7 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
         outputs=outputs,
         output_form=form,
         mask_input=_mask_input(calls, inputs, outputs),
-        fingerprint=_fingerprint(state, name, before),
+        fingerprint=fingerprint,
     )
     return state.interface
 
@@ -70,6 +71,7 @@ def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]
     except ReleaseError as error:
         raise ServiceError(str(error)) from error
     if before.get(runner, value) != value:
+        require_no_training()
         raise ServiceError(
             f"The weights or buffers of the model {runner} change when it is called, so a release would soon be of "
             "another model: load the weights in the service's constructor, and keep what calls change out of the model."

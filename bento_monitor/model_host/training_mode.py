@@ -11,6 +11,7 @@ from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel, OwnModule, OwnOnnxFile
 from ..errors import ServiceError
 from ..releases.record import OutputForm, OutputNode
+from ..runner import runners
 from .closeness import same_outputs
 from .flat_module import original_module
 from .perturbed import like
@@ -56,6 +57,14 @@ def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
             if _is_random(own, calls):
                 raise ServiceError(_RANDOM)
         _require_one_form(own, calls)
+
+
+def require_no_training() -> None:
+    """Raise ServiceError where a model of this process is in training mode: said where its calls fail or change it."""
+    for runner in runners().values():
+        own = runner.own_model
+        if isinstance(own, OwnModule) and any(getattr(part, "training", False) for part in own.model.modules()):
+            raise ServiceError(_TRAINING)
 
 
 def _require_eval(own: OwnModel, module: Any, calls: Sequence[CapturedCall]) -> None:
