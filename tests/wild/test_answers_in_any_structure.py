@@ -66,6 +66,7 @@ BUILDS: dict[str, Callable[[torch.Tensor, torch.Tensor], Any]] = {
     "dict in a dict": lambda y, x: {"a": {"b": y, "c": [x * 2]}, "d": y.argmax(1)},
     "None and constants": lambda y, _: {"y": y, "cache": None, "kind": "sum", "scale": 2.5, "is_final": True},
     "keys that are numbers": lambda y, x: {0: y, 1: x * 2},
+    "keys that look like numbers": lambda y, x: {"0": y, "1": x * 2},
     "dataclass": lambda y, _: Plain(y),
     "dataclass, frozen, with slots": lambda y, x: Checked(y.detach(), (x * 2, y * 2)),
     "named tuple": lambda y, x: Pair(y, {"x": x * 2}),
