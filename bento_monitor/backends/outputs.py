@@ -73,8 +73,8 @@ def _take_apart(value: Any, path: str, arrays: list[tuple[str, Any]], depth: int
         raise InputError(f"The model's output is nested deeper than {MAX_OUTPUT_DEPTH} levels. {_ADVICE}")
     kind, keys, items = parts
     names = [str(key) for key in keys] if keys else [str(index) for index in range(len(items))]
-    if not path and not keys:
-        names = [f"output_{name}" for name in names]
+    if not path:
+        names = [name if _can_be_name(name) else f"output_{name}" for name in names]
     nodes = tuple(
         _take_apart(item, f"{path}.{name}" if path else name, arrays, depth - 1)
         for name, item in zip(names, items, strict=True)
@@ -120,10 +120,15 @@ def _form_of(root: OutputNode) -> OutputForm:
     kinds = {item.kind for item in root.items}
     if root.kind in _ARRAYS:
         return OutputForm("array", root.kind)  # type: ignore[arg-type]
-    is_flat = kinds in ({"torch"}, {"numpy"}) and all(isinstance(key, str) for key in root.keys)
+    is_flat = kinds in ({"torch"}, {"numpy"}) and all(isinstance(key, str) and _can_be_name(key) for key in root.keys)
     if not is_flat or root.kind == "dataclass":
         return OutputForm("nested", root=root)
     return OutputForm(root.kind, kinds.pop(), root.type_name)  # type: ignore[arg-type]
+
+
+def _can_be_name(text: str) -> bool:
+    """Whether an output of a graph can be named so: exporters take no number."""
+    return bool(text) and not text.isdigit()
 
 
 def _root_of(form: OutputForm, names: Sequence[str]) -> OutputNode:
@@ -151,7 +156,7 @@ def _put_together(
         return to_torch(array, device) if (array_kind or node.kind) == "torch" else to_numpy(array)
     if node.kind == "constant":
         return node.value
-    cls = None if node.type_name is None else next(classes)
+    cls = None if node.type_name is None else next(classes, None)  # the running model may give plain ones
     items = [_put_together(item, arrays, classes, device, array_kind) for item in node.items]
     if node.kind == "list":
         return items

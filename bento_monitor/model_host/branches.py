@@ -10,6 +10,7 @@ The tracer's own warnings are not enough: it says nothing of `torch.equal` and `
 
 from __future__ import annotations
 
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -107,7 +108,7 @@ def _watched(module: Any, tensors: tuple[Any, ...], on_value: Callable[[Reading,
 def _caller() -> str:
     """The line that made a Python value: the nearest one that is neither torch's own nor this file's."""
     own = (str(Path(sys.modules["torch"].__file__ or "").parent), __file__)
-    for frame, line in traceback.walk_stack(None):
+    for frame, line in traceback.walk_stack(inspect.currentframe()):
         if not frame.f_code.co_filename.startswith(own):
             return place_of(frame.f_code.co_filename, line)
     return "torch"

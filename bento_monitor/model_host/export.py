@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from .closeness import same_outputs
 from .export_record import ExportEvidence, write_evidence
 from .exporters import Example, example_of, reason_of, write_dynamo, write_scripted, write_traced
 from .flat_module import flat_module, original_module
-from .records import Exporter
+from .records import Exporter, ModelInterface
 from .state import HostState
+from .training_mode import require_deterministic
 
 _UNKNOWN_TO_ONNXRUNTIME = ("bfloat16", "complex64", "complex128", "complex32")
 
@@ -30,6 +32,7 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     """Write the model as an ONNX file, its evidence in it; the file of a runner that wraps one is copied.
 
     Raises:
+        ServiceError: the module has no one answer to export.
         BentoMonitorError: the exporter fails, or the file would hold one path of several through the model.
     """
     interface, runner = state.captured()
@@ -37,8 +40,9 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     if isinstance(own, OwnOnnxFile):
         shutil.copyfile(own.path, path)
         return
+    require_deterministic(state)
     module = original_module(own.model)
-    _require_known_types(module, [spec.dtype for spec in (*interface.inputs, *interface.outputs)])
+    _require_exportable(module, interface)
     example = example_of(
         interface.inputs, interface.outputs, state.calls, None if own.parameter is None else own.parameter.device
     )
@@ -55,20 +59,16 @@ def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -
     """By tracing where no value decides the path; else of the scripted module; else by tracing what cannot matter."""
     import torch
 
+    if isinstance(module, torch.jit.ScriptModule):
+        return _export_scripted(module, example, path, opset)
     with flat_module(module, example.inputs) as flat:
-        if isinstance(module, torch.jit.ScriptModule):
-            return _scripted(flat, example, path, opset, "TorchScript's own graph is exported.")
         flow = control_flow(flat, example.tensors, example.inputs)
         if flow.is_independent:
             found = write_traced(flat, example, path, opset)
             return ExportEvidence("traced", "independent", found, flow.limits)
     lines = ", ".join(sorted({reading.line for reading in flow.readings}))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            scripted = torch.jit.script(module)
-        with flat_module(scripted, example.inputs) as flat:
-            return _scripted(flat, example, path, opset, f"The graph keeps the branches on data at {lines}.")
+        return replace(_export_scripted(module, example, path, opset), note=f"The graph keeps the branches at {lines}.")
     except Exception:
         traceback.print_exc(file=sys.stderr)
     with flat_module(module, example.inputs) as flat:
@@ -82,8 +82,15 @@ def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -
     )
 
 
-def _scripted(flat: Any, example: Example, path: Path, opset: int, note: str) -> ExportEvidence:
-    return ExportEvidence("scripted", "kept", write_scripted(flat, example, path, opset), note=note)
+def _export_scripted(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
+    """Of the module as TorchScript, compiled from its code unless it is TorchScript already."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(module)
+    with flat_module(scripted, example.inputs) as flat:
+        return ExportEvidence("scripted", "kept", write_scripted(flat, example, path, opset))
 
 
 def _export_dynamo(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
@@ -93,6 +100,7 @@ def _export_dynamo(module: Any, example: Example, path: Path, opset: int) -> Exp
 
 _EXPORTERS: dict[Exporter, Callable[[Any, Example, Path, int], ExportEvidence]] = {
     "torchscript": _export_torchscript,
+    "scripted": _export_scripted,
     "dynamo": _export_dynamo,
 }
 
@@ -122,11 +130,16 @@ def _outputs(output: Any) -> list[Any]:
     return [to_numpy(array) for array in flatten_output(output)[2]]
 
 
-def _require_known_types(module: Any, dtypes: list[str]) -> None:
+def _require_exportable(module: Any, interface: ModelInterface) -> None:
     weights = {str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()}
-    unknown = sorted(weights.union(dtypes) & set(_UNKNOWN_TO_ONNXRUNTIME))
-    if unknown:
+    dtypes = {spec.dtype for spec in (*interface.inputs, *interface.outputs)}
+    if unknown := sorted((weights | dtypes) & set(_UNKNOWN_TO_ONNXRUNTIME)):
         raise BentoMonitorError(
             f"The model computes in {' and '.join(unknown)}, for which onnxruntime has no operators on a CPU: only "
             "torch can run it."
+        )
+    if twice := sorted({spec.name for spec in interface.inputs} & {spec.name for spec in interface.outputs}):
+        raise BentoMonitorError(
+            f"The model has an input and an output named {twice[0]}, which an ONNX graph cannot have: name the output "
+            "otherwise, or only torch can run it."
         )

@@ -38,7 +38,7 @@ def parity(state: HostState, path: Path) -> Parity:
     for call in state.calls:
         expected, found = _own_outputs(own, call.inputs), graph.outputs(call.inputs)
         if isinstance(found, str):
-            return Parity(float(difference), value, disagreement=f"it fails on inputs of the samples: {found}")
+            return Parity(difference, value, 0, f"it fails on inputs of the samples: {found}", evidence)
         gap, size = largest_difference(expected, found)
         difference, value = max(difference, gap), max(value, size)
         if disagreement is None and not same_outputs(expected, found):
@@ -65,7 +65,7 @@ class _Graph:
         try:
             found: list[Any] = self._session.run(self._names, feed)
         except Exception as error:
-            return first_sentence(str(error).rpartition("Status Message:")[2] or str(error))
+            return first_sentence(str(error).rpartition("Status Message:")[2].rpartition(" was false. ")[2])
         return found
 
 

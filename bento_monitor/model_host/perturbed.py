@@ -94,6 +94,8 @@ def _all(
 
 
 def _other_floats(base: Inputs, generator: np.random.Generator) -> Iterator[tuple[str, Inputs]]:
+    import numpy as np
+
     floats = {name: array for name, array in base.items() if array.dtype.kind == "f"}
     if not floats:
         return
@@ -109,6 +111,10 @@ def _other_floats(base: Inputs, generator: np.random.Generator) -> Iterator[tupl
         name: _cast(array + spread[name] * generator.normal(size=array.shape), array) for name, array in floats.items()
     }
     yield "noise on the inputs", base | noisy
+    holed = {name: array.copy() for name, array in floats.items()}
+    for array in holed.values():
+        array.reshape(-1)[:1] = np.nan
+    yield "a NaN in the inputs", base | holed
 
 
 def _other_integers(

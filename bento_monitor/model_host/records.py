@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..releases.record import Execution, OutputForm, TensorSpec
 from .export_record import ExportEvidence
 
-Exporter = Literal["torchscript", "dynamo", "copy"]
+Exporter = Literal["torchscript", "scripted", "dynamo", "copy"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,8 @@ def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
     _require(f"{field}.value", node.value, "a short constant", is_constant(node.value))
     if node.type_name is not None:
         _check_name(f"{field}.type_name", node.type_name)
+    is_named = node.kind != "dataclass" or node.type_name is not None
+    _require(f"{field}.type_name", node.type_name, "the class of a dataclass", is_named)
     has_keys = node.kind in ("mapping", "dataclass")
     _require(f"{field}.keys", node.keys, "one for each item", len(node.keys) == (len(node.items) if has_keys else 0))
     for key in node.keys:

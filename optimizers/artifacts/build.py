@@ -8,12 +8,14 @@ from pathlib import Path
 from bento_monitor.errors import BentoMonitorError, InputError, MeasurementError
 from bento_monitor.files import sha256_of
 from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import ModelInterface, Parity
+from bento_monitor.model_host.records import Exporter, ModelInterface, Parity
 
 from ..errors import ArtifactError
 from .cache import ArtifactCache
 from .quantise import Granularity, quantise
 from .spec import ArtifactSpec
+
+_EXPORTERS: tuple[Exporter, ...] = ("torchscript", "scripted", "dynamo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
 
     A float32 graph is compared with the model in `host` each time, also when it was cached: on inputs that were seen
     and on inputs unlike them. Where the exporter "torchscript" fails, refuses to lose a branch, or its graph is not
-    equal to the model, "dynamo" is tried: its graphs take 9 to 31 % longer (BERT-like models, one thread).
+    equal to the model, "scripted" and "dynamo" are tried: the graphs of the last take 9 to 31 % longer (BERT-like
+    models, one thread).
 
     Raises:
         ArtifactError: no graph could be built that is equal to the model, or quantising failed.
@@ -62,15 +65,13 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
 def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
     if interface.kind == "onnx":
         return _export_with(host, interface, replace(spec, exporter="copy"), cache)
-    try:
-        return _export_with(host, interface, spec, cache)
-    except ArtifactError as first:
-        if spec.exporter == "dynamo":
-            raise
+    reasons = []
+    for exporter in _EXPORTERS[_EXPORTERS.index(spec.exporter) :]:
         try:
-            return _export_with(host, interface, replace(spec, exporter="dynamo"), cache)
-        except ArtifactError as second:
-            raise ArtifactError(f"{first} {second}") from second
+            return _export_with(host, interface, replace(spec, exporter=exporter), cache)
+        except ArtifactError as error:
+            reasons.append(str(error))
+    raise ArtifactError(" ".join(dict.fromkeys(reasons)))
 
 
 def _export_with(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:

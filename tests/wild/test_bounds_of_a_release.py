@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,27 @@ from releasing import FINGERPRINT, SERVICE, make_release
 from bento_monitor.cli import main
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record import Execution, OutputForm, OutputNode, Release, TensorSpec
 from bento_monitor.releases.record_json import parse_release
 from bento_monitor.runner import MonitoredRunner
 
 NESTED: Any = []
 for _ in range(200):
     NESTED = [NESTED]
+
+
+def node(kind: Any, *items: Any, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "items": list(items), "keys": [], "type_name": None, "value": None, **more}
+
+
+def nested(root: Any) -> dict[str, Any]:
+    return {"kind": "nested", "arrays": "torch", "type_name": None, "root": root}
+
+
+LEAF = node("constant", value=3)
+DEEP: Any = LEAF
+for _ in range(12):
+    DEEP = node("tuple", DEEP)
 
 OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("name", "svc-release"),
@@ -93,6 +108,23 @@ OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("output_form.kind", "pickle"),
     ("output_form.arrays", "cupy"),
     ("output_form.type_name", 3),
+    ("output_form.kind", "nested"),
+    ("output_form.root", LEAF),
+    ("output_form", nested(None)),
+    ("output_form", nested("root")),
+    ("output_form", nested({"kind": "tuple"})),
+    ("output_form", nested(node("pickle", LEAF))),
+    ("output_form", nested(node("tuple", LEAF, node("torch")))),
+    ("output_form", nested(DEEP)),
+    ("output_form", nested(node("tuple", LEAF, *[node("constant")] * 600))),
+    ("output_form", nested(node("tuple", LEAF, node("constant", value=[1])))),
+    ("output_form", nested(node("tuple", LEAF, node("constant", value="x" * 2000)))),
+    ("output_form", nested(node("tuple", LEAF, node("constant", value=float("nan"))))),
+    ("output_form", nested(node("mapping", LEAF))),
+    ("output_form", nested(node("mapping", LEAF, keys=[[1]]))),
+    ("output_form", nested(node("mapping", LEAF, keys=["y"], type_name=3))),
+    ("output_form", nested(node("dataclass", LEAF, keys=["y"]))),
+    ("output_form", nested(node("constant", LEAF))),
     ("evidence", []),
     ("evidence", {"deep": NESTED}),
     ("unknown", 1),
@@ -228,3 +260,14 @@ def test_more_threads_than_a_machine_has_use_for_are_refused_before_they_are_mad
     runner = MonitoredRunner(Named().eval(), name="many")
     with pytest.raises(ReleaseError, match="4096 threads"):
         runner.prepare(release, folder)
+
+
+def test_a_nested_output_is_read_as_it_was_written_and_one_of_before_still_is(tmp_path: Path) -> None:
+    release = replace(make_release(tmp_path)[0], outputs=(TensorSpec("out.logits", "float32", (None,), (1,)),))
+    inner = OutputNode("dataclass", (OutputNode("torch"),), ("logits",), "service:Output")
+    root = OutputNode("mapping", (inner, OutputNode("constant", value=None)), ("out", 7))
+    nested_release = replace(release, output_form=OutputForm("nested", root=root))
+    assert parse_release(nested_release.to_json()) == nested_release
+    raw = json.loads(release.to_json())
+    del raw["output_form"]["root"]
+    assert parse_release(json.dumps(raw)) == release

@@ -47,12 +47,12 @@ def test_a_mapping_of_a_class_of_its_own_keeps_its_attributes() -> None:
     again = output_builder(form, names, output_classes(output))(arrays, CPU)
     assert isinstance(again, ModelOutput)
     assert again.pooled is B
-    assert list(again) == ["hidden", "pooled"]
+    assert list(again) == ["hidden", "cache", "pooled"]
 
 
-@pytest.mark.parametrize("output", ["text", 3.0, (A, "text"), {"a": (A, B)}, None])
-def test_an_output_that_is_not_flat_tensors_is_refused(output: Any) -> None:
-    with pytest.raises(InputError, match="only"):
+@pytest.mark.parametrize("output", ["text", 3.0, None, (), {"a": "text"}, (A, object()), {"a": (A, {B})}, {(1, 2): A}])
+def test_an_output_of_anything_but_tensors_and_constants_is_refused(output: Any) -> None:
+    with pytest.raises(InputError, match="only|keys"):
         flatten_output(output)
 
 

@@ -104,15 +104,15 @@ def test_torch_needs_no_file(cache: ArtifactCache) -> None:
     assert (artifact.path, artifact.sha256, host.exports) == (None, None, [])
 
 
-def test_the_other_exporter_is_tried_and_named_where_the_first_fails(cache: ArtifactCache) -> None:
-    host = FakeHost(failing=("torchscript",))
+def test_other_exporters_are_tried_and_named_where_the_first_fails(cache: ArtifactCache) -> None:
+    host = FakeHost(failing=("torchscript", "scripted"))
     assert build(host, FP32, cache).spec.exporter == "dynamo"
-    assert host.exports == ["torchscript", "dynamo"]
+    assert host.exports == ["torchscript", "scripted", "dynamo"]
 
 
 def test_a_graph_that_is_not_the_model_is_refused_and_forgotten(cache: ArtifactCache, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="not the same model"):
-        build(FakeHost(differences=(0.1, 0.1)), FP32, cache)
+        build(FakeHost(differences=(0.1, 0.1, 0.1)), FP32, cache)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -125,7 +125,7 @@ def test_a_cached_graph_that_is_the_model_no_more_is_built_anew(cache: ArtifactC
 
 def test_a_failed_or_killed_build_leaves_nothing_half_written(cache: ArtifactCache, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="dynamo fails"):
-        build(FakeHost(failing=("torchscript", "dynamo")), FP32, cache)
+        build(FakeHost(failing=("torchscript", "scripted", "dynamo")), FP32, cache)
     folder = tmp_path / "cache"
     assert list(folder.iterdir()) == []
     dead = folder / "building-999999999-x"

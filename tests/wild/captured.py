@@ -1,0 +1,48 @@
+"""A model as a model host holds it once its calls were captured; no service, so that a test is of the model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bento_monitor.backends.arrays import dtype_name, inference_mode
+from bento_monitor.backends.outputs import flatten_output
+from bento_monitor.model_host.records import ModelInterface
+from bento_monitor.model_host.state import CapturedCall, HostState
+from bento_monitor.releases.record import TensorSpec
+from bento_monitor.runner import MonitoredRunner
+
+Inputs = Mapping[str, Any]
+
+
+@contextmanager
+def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
+    """The state after `calls` of the model, each its inputs by name."""
+    runner = MonitoredRunner(model, name="captured")
+    state = HostState("service:Service", Path())
+    outputs = []
+    for inputs in calls:
+        with inference_mode():
+            output = runner.own_model.run((), inputs)
+        form, names, arrays = flatten_output(output)
+        outputs.append(dict(zip(names, arrays, strict=True)))
+        state.calls.append(CapturedCall(inputs, outputs[-1]))
+    state.interface = ModelInterface(
+        "captured", runner.own_model.kind, _specs(calls), _specs(outputs), form, None, "fingerprint"
+    )
+    yield state
+    del runner
+
+
+def _specs(calls: Sequence[Inputs]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for name in calls[0]:
+        shapes = [tuple(call[name].shape) for call in calls]
+        shape = tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in zip(*shapes, strict=True))
+        largest = max(shapes, key=np.prod)
+        specs.append(TensorSpec(name, dtype_name(calls[0][name]), shape, largest))
+    return tuple(specs)
