@@ -57,19 +57,21 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep)
 def accepted_drops(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> dict[Kind, float]:
     """The precisions that go on, each with the upper bound of its drop."""
     by_kind = {kind: verdicts[f"{kind[0]} {kind[1]}"] for kind in kinds}
-    return {kind: found["accuracy"]["drop_upper95"] for kind, found in by_kind.items() if found["accepted"]}
+    return {kind: found["accuracy"]["upper"] for kind, found in by_kind.items() if found["accepted"]}
 
 
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
     try:
         answers = bench.answers_in(execution)
-        result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.data.labels, bench.subject.metric)
+        result = compare_accuracy(
+            bench.baseline_answers(), answers, bench.subject.data.labels, bench.subject.metric, bench.reading()
+        )
     except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
         on_step(f"{_key(execution)}: {error}")
         return {"accepted": False, "error": str(error)}
-    accepted = result.drop_upper95 <= bench.spec.max_drop
+    accepted = result.upper <= bench.spec.max_drop
     verdict = "accepted" if accepted else "refused"
-    drop = f"{bench.spec.metric} {result.candidate:.4f}, drop at most {result.drop_upper95:+.4f}"
+    drop = f"{bench.spec.metric} {result.candidate:.4f}, drop at most {result.upper:+.4f}"
     on_step(f"{_key(execution)}: {speed:.0f} samples/s, {drop}: {verdict}")
     return {"accepted": accepted, "accuracy": asdict(result)}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from bento_monitor.model_host.records import Contender
 
-from ..accuracy.compare import batch_dependence_min_cosine, compare_accuracy
+from ..accuracy.batch_dependence import batch_dependence_min_cosine
+from ..accuracy.compare import compare_accuracy
 from ..candidate import Candidate
 from .workbench import Workbench
 
@@ -17,7 +18,7 @@ def winner_accuracy(bench: Workbench, winner: Candidate) -> dict[str, Any]:
     contender = bench.contender(winner.execution)
     baseline = bench.baseline_answers()
     answers = bench.answers(f"winner-{winner.name}", contender)
-    result = compare_accuracy(baseline, answers, bench.subject.data.labels, bench.subject.metric)
+    result = compare_accuracy(baseline, answers, bench.subject.data.labels, bench.subject.metric, bench.reading())
     index = bench.alone_samples()
     alone = bench.answers_alone(f"winner-{winner.name}", contender)
     baseline_alone = bench.answers_alone("baseline", Contender())

@@ -18,7 +18,9 @@ from bento_monitor.model_host.client import ModelHost, read_answers
 from bento_monitor.model_host.records import Contender, SampleSource
 from bento_monitor.releases.record import Backend, Execution, Precision
 
-from ..accuracy.compare import score_answers
+from ..accuracy.compare import assess
+from ..accuracy.outputs import OutputReading
+from ..accuracy.reading import choose_reading
 from ..artifacts.build import Artifact, build_artifact
 from ..artifacts.cache import ArtifactCache
 from ..artifacts.spec import ArtifactSpec
@@ -44,6 +46,7 @@ class Workbench:
         self._cache = ArtifactCache(folder.path / "artifacts")
         self._artifacts: dict[Kind, Artifact] = {}
         self._baseline: NDArray[np.float32] | None = None
+        self._reading: OutputReading | None = None
         self._answers_in: dict[Kind, NDArray[np.float32]] = {}
 
     def artifact(self, execution: Execution) -> Artifact:
@@ -72,7 +75,8 @@ class Workbench:
         """
         if self._baseline is None:
             self._baseline = self.answers("baseline", Contender())
-            reached = float(score_answers(self._baseline, self.subject.data.labels, self.subject.metric).mean())
+            labels, metric = self.subject.data.labels, self.subject.metric
+            reached = assess(self._baseline, labels, metric, self.reading()).value
             least = self.spec.min_accuracy
             if least is not None and reached < least:
                 raise StudyInputError(
@@ -80,6 +84,12 @@ class Workbench:
                     f"{least}: ask for less, or use other data."
                 )
         return self._baseline
+
+    def reading(self) -> OutputReading:
+        """How answers are read, told from the baseline's."""
+        if self._reading is None:
+            self._reading = choose_reading(self.baseline_answers(), self.subject.data.labels, self.subject.metric)
+        return self._reading
 
     def answers(self, name: str, contender: Contender) -> NDArray[np.float32]:
         """Answers to all samples, in random company of as many as the load has connections."""
