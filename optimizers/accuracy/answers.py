@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Answers = Any  # NDArray (n, ...) of numbers, booleans or strings, or a list of n JSON values
 _SHOWN_CHARACTERS = 80
+_KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
 
 
 def take(answers: Answers, rows: NDArray[np.int64] | None) -> Answers:
@@ -89,10 +90,11 @@ def shown(value: Any) -> str:
 
 def _leaf_kinds(values: Any) -> set[str]:
     if isinstance(values, list | tuple):
-        return set().union(*map(_leaf_kinds, values)) if values else set()
-    kind = getattr(getattr(values, "dtype", None), "kind", None)
-    if kind is None:
-        kind = {bool: "b", int: "f", float: "f", str: "U"}.get(type(values), "O")
+        types = set(map(type, values))
+        if types <= _KINDS.keys():  # a row of plain values is read at once
+            return {_KINDS[each] for each in types}
+        return set().union(*map(_leaf_kinds, values))
+    kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
     return {"f" if kind in "iuf" else str(kind)}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .answers import Answers
 from .metrics.agreement import cosines
-from .outputs import OutputReading, read
+from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +50,26 @@ def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers
     if reading.kind == "vector":
         return BatchDependence("least cosine", batch_dependence_min_cosine(left, right))
     changes = np.abs(left - right).reshape(len(left), -1)
-    if reading.kind not in ("probability", "probabilities", "multilabel-probabilities"):
+    if reading.kind not in PROBABILITIES:
         spread = left.reshape(len(left), -1).std(axis=0)
         changes = np.divide(changes, spread, out=changes.copy(), where=spread > 0)
     return BatchDependence("largest change", float(changes.max()))
+
+
+def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
+    """The share of samples whose class, labels or text differ; 0 for outputs that are none of these.
+
+    Raises:
+        StudyInputError: the answers do not fit the reading.
+    """
+    import numpy as np
+
+    if reading.kind not in CLASS_LIKE | {"text"}:
+        return 0.0
+    one, other = read(reading, left), read(reading, right)
+    if reading.kind != "text":
+        one, other = predicted(reading, one), predicted(reading, other)
+    return float(np.asarray(one != other).reshape(len(one), -1).any(axis=1).mean())
 
 
 def batch_dependence_min_cosine(alone: NDArray[Any], in_company: NDArray[Any]) -> float:

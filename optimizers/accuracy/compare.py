@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ROUNDS = 1000
+# A user's function is called twice a round, and may be slow.
+_FUNCTION_ROUNDS = 300
+
 
 @dataclass(frozen=True, slots=True)
 class AccuracyResult:
@@ -163,7 +167,8 @@ def _bound(baseline: Scores | Pooled, candidate: Scores | Pooled, metric: Metric
             return before(counts) - after(counts)
 
         loss = max(baseline.largest_loss, candidate.largest_loss)
-        return resampled_drop_bound(n, drop_of, largest_loss=loss, alpha=alpha, seed=seed)
+        rounds = _FUNCTION_ROUNDS if metric.family == "function" else _ROUNDS
+        return resampled_drop_bound(n, drop_of, largest_loss=loss, alpha=alpha, seed=seed, rounds=rounds)
     if not (isinstance(baseline, Scores) and isinstance(candidate, Scores)):
         raise StudyInputError(f"The metric {metric.name} gave one number for one model and scores for the other.")
     if baseline.is_binary and candidate.is_binary:

@@ -14,28 +14,25 @@ if TYPE_CHECKING:
 _LARGEST_COSINE_LOSS = 0.1
 _LARGEST_NORM_CHANGE = 0.1
 _SHARE_OF_DISTANCE = 0.25
+_SHARE_OF_SPREAD = 0.05
 _ROUNDING = 1e-3
 _PAIRS = 4096
 _LEAST_NEARER_SHARE = 0.75
 _LARGEST_SCALE_CHANGE = 0.1
 
 
-def differs(own: NDArray[Any], expected: NDArray[Any], found: NDArray[Any], *, is_vector: bool) -> NDArray[np.bool_]:
-    """Which rows of `found` are not those of `expected`; `own` are the rows of all samples.
+def vectors_differ(own: NDArray[Any], expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which vectors have another cosine or norm; `own` are the vectors of all samples.
 
-    Vectors must have the cosine and the norm; how much of the cosine may be missing is a quarter of what is missing
-    between two samples, so that vectors that all point one way are told apart too. A vector of zeros is equal to
-    another one alone. Other numbers must be nearer than a quarter of the distance between two samples.
+    How much of the cosine may be missing is a quarter of what is missing between two samples, so that vectors that all
+    point one way are told apart too. A vector of zeros is equal to another one alone.
     """
     import numpy as np
 
-    own, expected, found = _rows(own), _rows(expected), _rows(found)
     left, right = _pairs(len(own))
-    if not is_vector:
-        apart = np.linalg.norm(own[left] - own[right], axis=1)
-        return np.asarray(np.linalg.norm(found - expected, axis=1) > _limit(apart, own, expected))
     missing = 1 - cosines(own[left], own[right])
-    typical = float(np.median(missing[missing > _ROUNDING**2])) if (missing > _ROUNDING**2).any() else 0.0
+    is_apart = missing > _ROUNDING**2
+    typical = float(np.median(missing[is_apart])) if is_apart.any() else 0.0
     limit = max(min(_LARGEST_COSINE_LOSS, _SHARE_OF_DISTANCE * typical), _ROUNDING**2)
     norms, found_norms = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
     tiny = 1e-6 * float(np.median(np.linalg.norm(own, axis=1))) + np.finfo(np.float64).tiny
@@ -45,11 +42,38 @@ def differs(own: NDArray[Any], expected: NDArray[Any], found: NDArray[Any], *, i
     return np.asarray(np.where(is_zero | is_found_zero, is_zero != is_found_zero, is_off))
 
 
-def is_another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[Any]) -> str | None:
+def numbers_differ(expected: NDArray[Any], found: NDArray[Any], limit: float) -> NDArray[np.bool_]:
+    """Which rows are further from those expected than `limit`, and than rounding."""
+    import numpy as np
+
+    expected, found = _rows(expected), _rows(found)
+    return np.asarray(np.linalg.norm(found - expected, axis=1) > limit + _rounding(expected))
+
+
+def largest_change(own: NDArray[Any], *, is_bounded: bool) -> float:
+    """How far a row may be off: a quarter of the usual distance of two rows that differ.
+
+    At least a twentieth of the spread, since nearly all probabilities of a model that is sure are 0, and differ by
+    nothing that matters. The spread of numbers without a bound is that of 99 % of pairs: few outliers make it no wider.
+    """
+    import numpy as np
+
+    own = _rows(own)
+    left, right = _pairs(len(own))
+    apart = np.linalg.norm(own[left] - own[right], axis=1)
+    distinct = apart[apart > _ROUNDING * float(np.median(np.linalg.norm(own, axis=1))) + np.finfo(np.float64).tiny]
+    typical = float(np.median(distinct)) if len(distinct) else 0.0
+    spread = float(np.sqrt((apart**2).mean()))
+    if not is_bounded:
+        spread = min(spread, float(np.quantile(apart, 0.99)))
+    return max(_SHARE_OF_DISTANCE * typical, _SHARE_OF_SPREAD * spread)
+
+
+def another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[Any], limit: float) -> str | None:
     """Why the answers to `samples` cannot be those of `own`, in words; None where they can.
 
-    Seen over all answers: they are not nearer to their own samples' rows than to others', or their scale is another.
-    Both hold where a few rows are so far out that every distance looks small beside them.
+    Seen over all answers: they are not nearer to their own samples' rows than to others' that are further than `limit`
+    away, or their scale is another. Few rows that are far out hide neither.
     """
     import numpy as np
 
@@ -58,7 +82,7 @@ def is_another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArr
     others = own[np.random.default_rng(0).integers(0, len(own), (8, len(samples)))]
     own_distance = np.linalg.norm(found - expected, axis=1)
     other_distance = np.linalg.norm(found - others, axis=2)
-    is_told_apart = np.linalg.norm(others - expected, axis=2) > _ROUNDING * (np.linalg.norm(expected, axis=1) + 1e-12)
+    is_told_apart = np.linalg.norm(others - expected, axis=2) > limit + _rounding(expected)
     if is_told_apart.any():
         nearer = float((own_distance < other_distance)[is_told_apart].mean())
         if nearer < _LEAST_NEARER_SHARE:
@@ -71,14 +95,10 @@ def is_another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArr
     return None
 
 
-def _limit(apart: NDArray[Any], own: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
-    """How far a row may be off: a quarter of the usual distance of two rows that differ, and never below rounding."""
+def _rounding(expected: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    size = float(np.median(np.linalg.norm(own, axis=1)))
-    distinct = apart[apart > _ROUNDING * size + 1e-12]
-    typical = float(np.median(distinct)) if len(distinct) else 0.0
-    return np.asarray(np.maximum(_SHARE_OF_DISTANCE * typical, _ROUNDING * np.linalg.norm(expected, axis=1) + 1e-6))
+    return np.asarray(1e-4 * np.linalg.norm(expected, axis=1) + 1e-9)
 
 
 def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -92,4 +112,4 @@ def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _rows(array: NDArray[Any]) -> NDArray[np.float64]:
     import numpy as np
 
-    return array.reshape(len(array), -1).astype(np.float64)
+    return np.asarray(array.reshape(len(array), -1), dtype=np.float64)

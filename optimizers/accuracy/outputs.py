@@ -30,6 +30,7 @@ OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 BY_COLUMN = frozenset({"probabilities", "logits"})
 MULTILABEL = frozenset({"multilabel", "multilabel-probabilities", "multilabel-logits"})
 CLASS_LIKE = frozenset({"classes", "probability", "probabilities", "logit", "logits"}) | MULTILABEL
+PROBABILITIES = frozenset({"probability", "probabilities", "multilabel-probabilities"})
 _ONE_PER_SAMPLE = frozenset({"classes", "probability", "logit", "text"})
 _THRESHOLDS = {"probability": 0.5, "logit": 0.0, "multilabel-probabilities": 0.5, "multilabel-logits": 0.0}
 _ROUNDING = 1e-5
@@ -101,7 +102,7 @@ def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
         return array
     if reading.kind == "classes":
         return _read_classes(reading, array)
-    numbers = _finite(array)
+    numbers = finite(array)
     if reading.kind in ("vector", "score"):
         rows = numbers.reshape(len(numbers), -1)
         return rows if reading.kind == "vector" or numbers.ndim > 1 else numbers
@@ -148,7 +149,7 @@ def read_classes(labels: NDArray[Any]) -> NDArray[Any]:
         )
     if array.dtype.kind == "U":
         return array
-    numbers = _finite(array)
+    numbers = finite(array)
     if not (numbers == np.round(numbers)).all():
         row = int(np.flatnonzero(numbers != np.round(numbers))[0])
         raise StudyInputError(f"The label of sample {row} is {numbers[row]:g}, which is no class: classes are whole.")
@@ -192,7 +193,7 @@ def _read_classes(reading: OutputReading, array: NDArray[Any]) -> NDArray[Any]:
 def _whole(reading: OutputReading, array: NDArray[Any]) -> NDArray[np.int64]:
     import numpy as np
 
-    numbers = _finite(array)
+    numbers = finite(array)
     is_between = (numbers > 0) & (numbers < 1)
     if reading.threshold is not None:
         numbers = np.where(is_between, numbers >= reading.threshold, numbers)
@@ -204,7 +205,12 @@ def _whole(reading: OutputReading, array: NDArray[Any]) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def _finite(array: NDArray[Any]) -> NDArray[np.float64]:
+def finite(array: NDArray[Any]) -> NDArray[np.float64]:
+    """The answers as numbers.
+
+    Raises:
+        StudyInputError: one is no number, NaN or infinite; the message names the row.
+    """
     import numpy as np
 
     numbers = _as_numbers(array) if array.dtype.kind == "U" else array.astype(np.float64)
@@ -241,7 +247,7 @@ def _check_columns(reading: OutputReading, numbers: NDArray[Any]) -> None:
 def _check_range(reading: OutputReading, numbers: NDArray[Any]) -> None:
     import numpy as np
 
-    if reading.kind not in ("probability", "probabilities", "multilabel-probabilities", "multilabel"):
+    if reading.kind not in PROBABILITIES | {"multilabel"}:
         return
     odd = np.argwhere((numbers < -1e-3) | (numbers > 1 + 1e-3))
     if len(odd):

@@ -19,6 +19,7 @@ from .outputs import (
     OutputKind,
     OutputReading,
     default_threshold,
+    finite,
     is_one_hot,
     is_within_unit,
     is_zero_or_one,
@@ -178,6 +179,8 @@ def _of_field(
     array = as_array(answers if name is None else field(answers, name))
     if not len(array):
         raise StudyInputError("There is no answer to read.")
+    if array.dtype.kind == "f":
+        finite(array)
     truth = None if labels is None or metric.family == "agreement" else as_array(labels)
     chosen, note = (kind, "") if kind is not None else _DECIDE[metric.family](array, truth, metric)
     classes, assumed = _classes(array, truth, metric, chosen, order)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyInputError
 from .answers import Answers, as_answers, shown, take
-from .different_rows import differs, is_another_model
-from .outputs import CLASS_LIKE, OutputReading, predicted, read
+from .different_rows import another_model, largest_change, numbers_differ, vectors_differ
+from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 from .raw_answers import numbers_of, skeleton_of
 
 if TYPE_CHECKING:
@@ -77,14 +77,13 @@ class AnswerCheck:
     def _is_readable(self, answer: Any) -> bool:
         import numpy as np
 
-        try:
-            read(self.reading, as_answers([answer]))
-        except (StudyInputError, ValueError):
-            return False
-        if self.reading.kind == "raw" or self.reading.field is not None:
+        if self.reading.kind == "raw":
             return True
-        own = np.asarray(take(self.reference, np.array([0])))
-        return as_answers([answer])[0:1] is not None and _width(np.asarray([answer])) == _width(own)
+        try:
+            found = read(self.reading, as_answers([answer]))
+        except StudyInputError:
+            return False
+        return found.shape[1:] == read(self.reading, take(self.reference, np.array([0]))).shape[1:]
 
     def _compare(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
         """Which answers are wrong, and why they are another model's, if they are."""
@@ -100,9 +99,12 @@ class AnswerCheck:
         if self.reading.kind in CLASS_LIKE or self.reading.kind == "text":
             wrong, reason = _compare_classes(self.reading, expected, found)
         if self.reading.kind not in ("classes", "text", "multilabel"):
-            is_vector = self.reading.kind == "vector" and own.shape[1] > 1
-            wrong |= differs(own, expected, found, is_vector=is_vector)
-            reason = reason or is_another_model(own, np.array(samples), found)
+            limit = largest_change(own, is_bounded=self.reading.kind in PROBABILITIES)
+            if self.reading.kind == "vector" and own.shape[1] > 1:
+                wrong |= vectors_differ(own, expected, found)
+            else:
+                wrong |= numbers_differ(expected, found, limit)
+            reason = reason or another_model(own, np.array(samples), found, limit)
         return wrong, reason
 
     def _compare_raw(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
@@ -119,8 +121,9 @@ class AnswerCheck:
             own = np.array(every)
             found = np.array([numbers_of(answers[at]) for at in same])
             rows = np.array(samples)[same]
-            wrong[same] = differs(own, own[rows], found, is_vector=False)
-            reason = reason or is_another_model(own, rows, found)
+            limit = largest_change(own, is_bounded=False)
+            wrong[same] = numbers_differ(own[rows], found, limit)
+            reason = reason or another_model(own, rows, found, limit)
         else:
             for at in np.flatnonzero(~wrong):
                 left, right = np.array(numbers_of(expected[at])), np.array(numbers_of(answers[at]))
@@ -178,7 +181,3 @@ def _compare_values(expected: NDArray[Any], found: NDArray[Any]) -> tuple[NDArra
             f"{int(wrong[is_rarer].sum())} of the {int(is_rarer.sum())} that are not the most frequent answer are wrong"
         )
     return wrong, None
-
-
-def _width(array: NDArray[Any]) -> int:
-    return int(array[0].size) if len(array) else 0

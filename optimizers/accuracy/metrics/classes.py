@@ -85,10 +85,11 @@ def _counter_of_classes(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
     is_right, width = codes == called_codes, len(classes)
 
     def count(counts: NDArray[np.int64]) -> Counts:
+        weights = counts.astype(np.float64)
         return Counts(
-            right=np.bincount(codes, weights=counts * is_right, minlength=width),
-            labelled=np.bincount(codes, weights=counts, minlength=width),
-            called=np.bincount(called_codes, weights=counts, minlength=width),
+            right=np.bincount(codes, weights=weights * is_right, minlength=width).astype(np.float64),
+            labelled=np.bincount(codes, weights=weights, minlength=width).astype(np.float64),
+            called=np.bincount(called_codes, weights=weights, minlength=width).astype(np.float64),
         )
 
     return count

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optimizers.accuracy.batch_dependence import batch_dependence, batch_dependence_min_cosine
+from optimizers.accuracy.batch_dependence import batch_dependence, batch_dependence_min_cosine, flip_share
 from optimizers.accuracy.outputs import OutputReading
 
 
@@ -14,6 +14,15 @@ def test_of_vectors_it_is_the_least_cosine() -> None:
     found = batch_dependence(OutputReading("vector"), alone, company)
     assert (found.measure, found.value) == ("least cosine", pytest.approx(np.sqrt(0.5)))
     assert batch_dependence_min_cosine(np.array([1.0]), np.array([3.0])) < 1
+
+
+def test_the_share_of_flips_is_of_classes_labels_and_texts() -> None:
+    probability = OutputReading("probability", classes=(0, 1), threshold=0.5)
+    assert flip_share(probability, np.array([0.1, 0.6, 0.9, 0.2]), np.array([0.2, 0.4, 0.8, 0.3])) == 0.25
+    assert flip_share(OutputReading("text"), np.array(["a", "b"]), np.array(["a", "c"])) == 0.5
+    labels = OutputReading("multilabel")
+    assert flip_share(labels, np.array([[0, 0], [1, 1]]), np.array([[0, 1], [1, 1]])) == 0.5
+    assert flip_share(OutputReading("score"), np.array([1.0]), np.array([2.0])) == 0.0
 
 
 @pytest.mark.parametrize(

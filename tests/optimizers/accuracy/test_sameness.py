@@ -68,6 +68,17 @@ def test_rounding_as_of_an_int8_model_in_other_company_is_accepted(name: str) ->
     assert judged(name, move).is_same_model, judged(name, move).sentence
 
 
+@pytest.mark.parametrize("share", [0.003, 0.05])
+def test_a_model_that_is_nearly_always_sure_may_move_by_rounding(share: float) -> None:
+    generator = np.random.default_rng(4)
+    reference = np.where(generator.random(3000) < share, 0.99, 1e-6 * generator.random(3000))
+    check = AnswerCheck(OutputReading("probability", classes=(0, 1), threshold=0.5), reference)
+    samples = range(600)
+    moved = np.clip(reference + generator.normal(size=3000) * 1e-4, 0, 1)
+    assert check.judge([(i, float(moved[i])) for i in samples]).is_same_model
+    assert not check.judge([(i, float(reference[i - 1])) for i in samples]).is_same_model
+
+
 @pytest.mark.parametrize("count", [40, 150])
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_another_samples_answers_do_not_pass(name: str, count: int) -> None:
