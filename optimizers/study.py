@@ -140,9 +140,9 @@ class _Study:
             accuracy: dict[str, Any] = self._folder.once(
                 f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner)
             )
-            drop = f"{self._spec.metric} drops by at most {accuracy['drop_upper95']:+.4f}"
+            drop = f"{self._spec.metric} drops by at most {accuracy['upper']:+.4f}"
             self._progress.note(f"{drop}: {winner.describe()}")
-            if accuracy["drop_upper95"] <= self._spec.max_drop:
+            if accuracy["upper"] <= self._spec.max_drop:
                 self._progress.step()
                 return winner, accuracy
         raise NoWinnerError(
@@ -198,7 +198,7 @@ def _evidence(spec: StudySpec, accuracy: Mapping[str, Any], proof: Mapping[str, 
         "blocks_rps": rates,
         "baseline_accuracy": accuracy["baseline"],
         "optimized_accuracy": accuracy["candidate"],
-        "accuracy_drop_upper95": accuracy["drop_upper95"],
+        "accuracy_drop_upper95": accuracy["upper"],
         "accuracy_tolerance": spec.max_drop,
         "accuracy_samples": accuracy["n"],
         "batch_dependence_min_cosine": accuracy["batch_dependence_min_cosine"],

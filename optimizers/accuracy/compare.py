@@ -1,88 +1,188 @@
-"""How much accuracy a candidate loses against the baseline, and whether an answer depends on who shares its batch."""
+"""How much accuracy a candidate loses against the baseline, with a bound that holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers
-from bento_monitor.statistics.noninferiority import drop_upper_bound
+from bento_monitor.errors import MeasurementError
+from bento_monitor.statistics.flips import flip_drop_bound
+from bento_monitor.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
+from bento_monitor.statistics.resampled import resampled_drop_bound
 
 from ..errors import StudyInputError
-from .metrics import Metric
+from .answers import Answers, take
+from .metrics import Metric, Pooled, Scores
+from .outputs import OutputReading, read
+from .reading import read_labels
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ROUNDS = 1000
+# A user's function is called twice a round, and may be slow.
+_FUNCTION_ROUNDS = 300
+
 
 @dataclass(frozen=True, slots=True)
 class AccuracyResult:
-    """Mean scores on the same `n` samples; `drop` is baseline less candidate, `drop_upper95` its one-sided bound."""
+    """Baseline and candidate on the same `n` samples.
+
+    Attributes:
+        baseline: the baseline's value, in the metric's own direction.
+        candidate: the candidate's value.
+        drop: how much worse the candidate is, whatever the metric's direction.
+        upper: the one-sided bound of the drop, at `confidence`.
+        n: the samples that were compared.
+        method: where the bound comes from.
+        confidence: 1 - alpha.
+        capped: how many of both models' scores were capped for the bound.
+        largest_loss: what one sample can lose, in the metric's own unit.
+    """
 
     baseline: float
     candidate: float
     drop: float
-    drop_upper95: float
+    upper: float
     n: int
+    method: Method
+    confidence: float
+    capped: int
+    largest_loss: float
 
 
-def compare_accuracy(baseline: Answers, candidate: Answers, labels: NDArray[Any], metric: Metric) -> AccuracyResult:
-    """Compare two models' answers to the same samples, sample by sample.
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What one model's answers are worth on `n` samples, and what that says about the samples that a proof needs."""
+
+    value: float
+    n: int
+    largest_loss: float
+    method: Method
+    capped: int
+
+
+def compare_accuracy(
+    baseline_answers: Answers,
+    candidate_answers: Answers,
+    labels: NDArray[Any] | None,
+    metric: Metric,
+    reading: OutputReading,
+    *,
+    alpha: float = 0.05,
+    rows: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> AccuracyResult:
+    """Compare two models' answers to the same samples, or to those of `rows`.
 
     Raises:
-        StudyInputError: the answers do not fit the metric, have a NaN, or leave no sample to score.
+        StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
     """
-    baseline_scores = score_answers(baseline, labels, metric)
-    candidate_scores = score_answers(candidate, labels, metric)
-    bound = drop_upper_bound(baseline_scores, candidate_scores, confidence=0.95)
+    if len(baseline_answers) != len(candidate_answers):
+        raise StudyInputError(f"There are {len(candidate_answers)} answers for {len(baseline_answers)} samples.")
+    baseline = _evaluate(baseline_answers, baseline_answers, labels, metric, reading, rows)
+    candidate = _evaluate(candidate_answers, baseline_answers, labels, metric, reading, rows)
+    try:
+        bound = _bound(baseline, candidate, metric, alpha, seed)
+    except MeasurementError as error:
+        raise StudyInputError(str(error)) from error
+    sign = 1.0 if metric.is_higher_better else -1.0
+    seen = sign * (baseline.value - candidate.value)
+    capped = baseline.capped + candidate.capped
     return AccuracyResult(
-        baseline=float(baseline_scores.mean()),
-        candidate=float(candidate_scores.mean()),
-        drop=bound.mean_drop,
-        drop_upper95=bound.upper,
-        n=bound.n,
+        baseline=baseline.value,
+        candidate=candidate.value,
+        drop=seen,
+        # Where a cap hides a part of the drop, no less than what was seen is claimed.
+        upper=max(bound.upper, seen) if capped else bound.upper,
+        n=baseline.n,
+        method=bound.method,
+        confidence=bound.confidence,
+        capped=capped,
+        largest_loss=_largest_loss(baseline),
     )
 
 
-def score_answers(answers: Answers, labels: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
-    """The metric's score of each sample that has one.
+def assess(
+    answers: Answers,
+    labels: NDArray[Any] | None,
+    metric: Metric,
+    reading: OutputReading,
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> Worth:
+    """What the baseline's own answers are worth.
 
     Raises:
-        StudyInputError: the answers do not fit the metric, have a NaN, or leave no sample to score.
+        StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
     """
+    found = _evaluate(answers, answers, labels, metric, reading, rows)
+    return Worth(found.value, found.n, _largest_loss(found), _method(found), found.capped)
+
+
+def require_enough(n: int, metric: Metric, tolerance: float, worth: Worth, *, alpha: float = 0.05) -> None:
+    """Refuse `n` samples of the proof that cannot prove a drop of at most `tolerance`, in the metric's own unit.
+
+    Raises:
+        StudyInputError: no result on so few samples can prove it; the message has the number that would do.
+    """
+    if tolerance <= 0:
+        raise StudyInputError("No number of samples proves a drop of at most 0: allow more by --max-drop.")
+    least = samples_for(tolerance, largest_loss=worth.largest_loss, alpha=alpha, method=worth.method)
+    if n < least:
+        more = "answers flip" if worth.method == "flips" else "answers differ"
+        raise StudyInputError(
+            f"{n:,} samples cannot prove {metric.name} at most {tolerance:.4g} worse: at least {least:,} would, "
+            f"more if {more}. Give more data, or allow more by --max-drop."
+        )
+
+
+def _evaluate(
+    answers: Answers,
+    baseline_answers: Answers,
+    labels: NDArray[Any] | None,
+    metric: Metric,
+    reading: OutputReading,
+    rows: NDArray[np.int64] | None,
+) -> Scores | Pooled:
+    if metric.needs_labels:
+        if labels is not None and len(labels) != len(answers):
+            raise StudyInputError(f"There are {len(answers)} answers for {len(labels)} labels.")
+        truth = read_labels(reading, labels, metric)
+    else:
+        truth = read(reading, baseline_answers)
+    values = read(reading, answers)
+    return metric.evaluate(take(values, rows), take(truth, rows), reading)
+
+
+def _bound(baseline: Scores | Pooled, candidate: Scores | Pooled, metric: Metric, alpha: float, seed: int) -> DropBound:
     import numpy as np
 
-    if len(answers) != len(labels):
-        raise StudyInputError(f"There are {len(answers)} answers for {len(labels)} labels.")
-    numbers = _numbers(answers)
-    if not np.isfinite(numbers).all():
-        raise StudyInputError("The model answers with NaN or infinite numbers, so its accuracy cannot be measured.")
-    scores = metric.score(numbers, labels)
-    if not len(scores):
-        raise StudyInputError(f"No sample can be scored by {metric.name}: no two of them have the same label.")
-    return scores
+    if isinstance(baseline, Pooled) and isinstance(candidate, Pooled):
+        before, after, n = baseline.score, candidate.score, baseline.n
+
+        def drop_of(indices: NDArray[np.int64]) -> float:
+            counts = np.bincount(indices, minlength=n)
+            return before(counts) - after(counts)
+
+        loss = max(baseline.largest_loss, candidate.largest_loss)
+        rounds = _FUNCTION_ROUNDS if metric.family == "function" else _ROUNDS
+        return resampled_drop_bound(n, drop_of, largest_loss=loss, alpha=alpha, seed=seed, rounds=rounds)
+    if not (isinstance(baseline, Scores) and isinstance(candidate, Scores)):
+        raise StudyInputError(f"The metric {metric.name} gave one number for one model and scores for the other.")
+    if baseline.is_binary and candidate.is_binary:
+        losses = int((baseline.values > candidate.values).sum())
+        gains = int((baseline.values < candidate.values).sum())
+        return flip_drop_bound(losses, gains, baseline.n, alpha=alpha)
+    return score_drop_bound(baseline.values, candidate.values, largest_losses=baseline.largest_losses, alpha=alpha)
 
 
-def batch_dependence_min_cosine(alone: Answers, in_company: Answers) -> float:
-    """The least cosine between a sample's answer alone and in a batch; 1 where company does not matter.
-
-    A single number as an answer is compared as the vector (number, 1), since the cosine of numbers is only their sign.
-    """
-    import numpy as np
-
-    left = _numbers(alone).reshape(len(alone), -1).astype(np.float64)
-    right = _numbers(in_company).reshape(len(in_company), -1).astype(np.float64)
-    if left.shape[1] == 1:
-        ones = np.ones((len(left), 1))
-        left, right = np.hstack([left, ones]), np.hstack([right, ones])
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    both_zero = (norms == 0) & (left == right).all(axis=1)
-    cosines = (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return float(np.where(both_zero, 1.0, np.minimum(cosines, 1.0)).min())
+def _largest_loss(found: Scores | Pooled) -> float:
+    return found.largest_loss if isinstance(found, Pooled) else float(found.largest_losses.max())
 
 
-def _numbers(answers: Answers) -> NDArray[Any]:
-    if isinstance(answers, list) or answers.dtype.kind not in "biuf":
-        raise StudyInputError(f"The API's answers, such as {answers[0]!r}, are not all numbers of one shape.")
-    return answers
+def _method(found: Scores | Pooled) -> Method:
+    if isinstance(found, Pooled):
+        return "bootstrap"
+    return "flips" if found.is_binary else "t"

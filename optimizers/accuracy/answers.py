@@ -1,0 +1,107 @@
+"""The answers of a model to all samples: an array where they are of one shape, else a list of JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StudyInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Answers = Any  # NDArray (n, ...) of numbers, booleans or strings, or a list of n JSON values
+_SHOWN_CHARACTERS = 80
+_KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
+
+
+def take(answers: Answers, rows: NDArray[np.int64] | None) -> Answers:
+    """The answers to some of the samples, in the order of `rows`; all of them where `rows` is None."""
+    if rows is None:
+        return answers
+    if isinstance(answers, list):
+        return [answers[int(row)] for row in rows]
+    return answers[rows]
+
+
+def fields_of(answers: Answers) -> tuple[str, ...]:
+    """The keys that every answer has, where all answers are dicts; else none."""
+    if not isinstance(answers, list) or not answers or not all(isinstance(each, dict) for each in answers):
+        return ()
+    return tuple(key for key in answers[0] if all(key in each for each in answers))
+
+
+def field(answers: Answers, name: str) -> Answers:
+    """One field of every answer, as an array where its values are of one shape.
+
+    Raises:
+        StudyInputError: an answer is no dict, or has no such field.
+    """
+    for row, each in enumerate(answers):
+        if not isinstance(each, dict):
+            raise StudyInputError(f"The answer to sample {row} is {shown(each)}: it has no field {name!r}.")
+        if name not in each:
+            raise StudyInputError(
+                f"The answer to sample {row} has no field {name!r}, only {', '.join(map(str, each))}."
+            )
+    return as_answers([each[name] for each in answers])
+
+
+def as_answers(values: Sequence[Any]) -> Answers:
+    """JSON values as an array where all are numbers, booleans, strings or lists of these of one shape; else a list."""
+    import numpy as np
+
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        return list(values)
+    # numpy turns [1, "a"] into strings and [True, 2] into numbers: such a mixture is no array.
+    is_one_kind = array.dtype.kind in "biufU" and len(_leaf_kinds(values)) <= 1
+    return array if is_one_kind else list(values)
+
+
+def as_array(answers: Answers) -> NDArray[Any]:
+    """The answers as an array of numbers, booleans or strings, without trailing axes of length 1: `(n, 1)` is `(n,)`.
+
+    Raises:
+        StudyInputError: they are no numbers, booleans or strings of one shape; the message names the first odd row.
+    """
+    import numpy as np
+
+    found: Any = answers if isinstance(answers, np.ndarray) else as_answers(answers)
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "biufU":
+        row = _odd_row(found)
+        raise StudyInputError(
+            f"The answers are not numbers or strings of one shape: sample 0 is answered with {shown(found[0])}, "
+            f"sample {row} with {shown(found[row])}."
+        )
+    array: NDArray[Any] = found
+    while array.ndim > 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    return array
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def _leaf_kinds(values: Any) -> set[str]:
+    if isinstance(values, list | tuple):
+        types = set(map(type, values))
+        if types <= _KINDS.keys():  # a row of plain values is read at once
+            return {_KINDS[each] for each in types}
+        return set().union(*map(_leaf_kinds, values))
+    kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
+    return {"f" if kind in "iuf" else str(kind)}
+
+
+def _odd_row(answers: Sequence[Any]) -> int:
+    first = _leaf_kinds(answers[0]), _shape(answers[0])
+    return next((row for row, each in enumerate(answers) if (_leaf_kinds(each), _shape(each)) != first), 0)
+
+
+def _shape(value: Any) -> Any:
+    return tuple(_shape(each) for each in value) if isinstance(value, list | tuple) else ()

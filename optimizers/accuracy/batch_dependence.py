@@ -1,0 +1,86 @@
+"""Whether an answer depends on who shares its batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .answers import Answers
+from .metrics.agreement import cosines
+from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Measure = Literal["least cosine", "share of changed answers", "largest change"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDependence:
+    """How far company moves answers.
+
+    Attributes:
+        measure: the least cosine of a sample's answers alone and in a batch (vectors), the share of samples whose
+            answer changes (classes, labels, texts), or the largest change of a number, in probability for probabilities
+            and in standard deviations of the answers alone for logits and scores.
+        value: its value.
+    """
+
+    measure: Measure
+    value: float
+
+    @property
+    def amount(self) -> float:
+        """0 where company does not matter: 1 less the cosine, the share, or the change."""
+        return 1 - self.value if self.measure == "least cosine" else self.value
+
+
+def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers) -> BatchDependence:
+    """Compare answers to the same samples alone and in batches.
+
+    Raises:
+        StudyInputError: the answers do not fit the reading.
+    """
+    import numpy as np
+
+    left, right = read(reading, alone), read(reading, in_company)
+    if reading.kind in ("classes", "text", "multilabel", "raw"):
+        changed = [bool(np.any(one != other)) for one, other in zip(left, right, strict=True)]
+        return BatchDependence("share of changed answers", float(np.mean(changed)))
+    if reading.kind == "vector":
+        return BatchDependence("least cosine", batch_dependence_min_cosine(left, right))
+    changes = np.abs(left - right).reshape(len(left), -1)
+    if reading.kind not in PROBABILITIES:
+        spread = left.reshape(len(left), -1).std(axis=0)
+        changes = np.divide(changes, spread, out=changes.copy(), where=spread > 0)
+    return BatchDependence("largest change", float(changes.max()))
+
+
+def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
+    """The share of samples whose class, labels or text differ; 0 for outputs that are none of these.
+
+    Raises:
+        StudyInputError: the answers do not fit the reading.
+    """
+    import numpy as np
+
+    if reading.kind not in CLASS_LIKE | {"text"}:
+        return 0.0
+    one, other = read(reading, left), read(reading, right)
+    if reading.kind != "text":
+        one, other = predicted(reading, one), predicted(reading, other)
+    return float(np.asarray(one != other).reshape(len(one), -1).any(axis=1).mean())
+
+
+def batch_dependence_min_cosine(alone: NDArray[Any], in_company: NDArray[Any]) -> float:
+    """The least cosine between a sample's answer alone and in a batch; 1 where company does not matter.
+
+    A single number as an answer is compared as the vector (number, 1), since the cosine of numbers is only their sign.
+    """
+    import numpy as np
+
+    left, right = alone.reshape(len(alone), -1), in_company.reshape(len(in_company), -1)
+    if left.shape[1] == 1:
+        ones = np.ones((len(left), 1))
+        left, right = np.hstack([left, ones]), np.hstack([right, ones])
+    return float(cosines(left, right).min())

@@ -1,0 +1,68 @@
+"""The metrics, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...errors import StudyInputError
+from . import agreement, classes, probabilities, ranking, regression, retrieval, text
+from ._base import Metric, Pooled, Scores
+from .function import make_function
+
+__all__ = ["METRIC_NAMES", "Metric", "Pooled", "Scores", "parse_metric"]
+
+_PLAIN: dict[str, Callable[[], Metric]] = {
+    **classes.METRICS,
+    **ranking.METRICS,
+    **probabilities.METRICS,
+    **regression.METRICS,
+    **text.METRICS,
+    **agreement.METRICS,
+}
+_ALIASES = {
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "mape": "mean_absolute_percentage_error",
+    "brier": "brier_score",
+    "brier_score_loss": "brier_score",
+    "mcc": "matthews_corrcoef",
+    "kappa": "cohen_kappa",
+    "auc": "roc_auc",
+    "word_error_rate": "wer",
+    "character_error_rate": "cer",
+}
+_NEGATED = ("log_loss", "brier_score", *(name for name in regression.METRICS if name != "r2"))
+METRIC_NAMES = (*(f"{name}@K" for name in retrieval.METRICS), *_PLAIN, "module:function")
+
+
+def parse_metric(text: str, working_dir: Path | None = None) -> Metric:
+    """The metric that a person named: `accuracy`, `f1_macro`, `mae`, `recall@10`, `judge:score`.
+
+    scikit-learn's scorer names are known too: `neg_log_loss` is `log_loss`, and `r2_score` is `r2`. A metric keeps its
+    own direction. `recall@K` is of vectors; `recall`, `recall_macro` and the like are of classes. A function of the
+    user's is imported from `working_dir`, or from the current one.
+
+    Raises:
+        StudyInputError: there is none of that name, or its library is missing.
+    """
+    asked = text.strip()
+    if ":" in asked:
+        return make_function(asked, working_dir)
+    name, at, parameter = asked.partition("@")
+    make_at = retrieval.METRICS.get(name)
+    if at and make_at is not None and (not parameter or (parameter.isdecimal() and int(parameter) > 0)):
+        return make_at(int(parameter or retrieval.DEFAULT_NEIGHBOURS))
+    make = _PLAIN.get(_canonical(asked))
+    if make is None:
+        raise StudyInputError(f"There is no metric {text!r}: use one of {', '.join(METRIC_NAMES)} (K a whole number).")
+    return make()
+
+
+def _canonical(name: str) -> str:
+    short = name.removesuffix("_score") if name.removesuffix("_score") in _PLAIN else name
+    positive = name.removeprefix("neg_")
+    if positive != name and _ALIASES.get(positive, positive) in _NEGATED:
+        return _ALIASES.get(positive, positive)
+    return _ALIASES.get(short, short)

@@ -1,0 +1,111 @@
+"""A metric of the user's own: `module:function`, called with the answers and the labels."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import StudyInputError
+from ..answers import shown, take
+from ..outputs import OutputReading
+from ._base import Metric, Pooled, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LOWER = "lower"
+_CAP = "a sample's loss is capped at the range of the baseline's scores"
+_POOLED_CAP = "a sample is taken to move the value by at most its share of max(1, |value|)"
+
+
+def make_function(text: str, working_dir: Path | None) -> Metric:
+    """The metric `module:function`, or `module:function:lower` where lower is better.
+
+    `function(answers, labels)` gives a score for each sample, `(n,)`, or one number for all. It is also called with
+    parts of the samples, and for one number with resamples in which samples repeat.
+
+    Raises:
+        StudyInputError: the function cannot be imported.
+    """
+    name, _, direction = text.partition(":")[2].partition(":")
+    module = text.partition(":")[0]
+    if direction not in ("", _LOWER) or not module or not name:
+        raise StudyInputError(
+            f"{text!r} is no metric: a function of your own is module:function, or module:function:lower where lower "
+            "is better."
+        )
+    function = _import(module, name, working_dir)
+    is_higher_better = direction != _LOWER
+
+    def evaluate(answers: Any, labels: NDArray[Any], _reading: OutputReading) -> Scores | Pooled:
+        return _evaluate(text, function, answers, labels, is_higher_better)
+
+    return Metric(
+        text, "function", is_higher_better, None, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}"
+    )
+
+
+def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., Any]:
+    folder = str((working_dir or Path.cwd()).resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise StudyInputError(
+            f"The metric {module}:{name} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(found):
+        raise StudyInputError(f"{module}:{name} is {shown(found)}, which cannot be called as a metric.")
+    return found  # type: ignore[no-any-return]
+
+
+def _evaluate(
+    name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any], is_higher_better: bool
+) -> Scores | Pooled:
+    import numpy as np
+
+    sign = 1.0 if is_higher_better else -1.0
+    found = _call(name, function, answers, labels)
+    n = len(labels)
+    if found.ndim == 1:
+        values = sign * found.astype(np.float64)
+        is_binary = bool(((found == 0) | (found == 1)).all())
+        least = _least(found, sign)
+        return Scores(values, least, float(found.mean()), is_binary=is_binary)
+
+    def score(counts: NDArray[np.int64]) -> float:
+        rows = np.repeat(np.arange(n), counts)
+        return sign * float(_call(name, function, take(answers, rows), labels[rows]))
+
+    value = float(found)
+    return Pooled(n, value, score, max(1.0, abs(value)))
+
+
+def _least(found: NDArray[Any], sign: float) -> float:
+    """The least score, higher is better: the end of [0, 1] where all scores lie in it, else of the range seen."""
+    low, high = float(found.min()), float(found.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return low if sign > 0 else -high
+
+
+def _call(name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    try:
+        found = np.asarray(function(answers, labels))
+    except Exception as error:
+        raise StudyInputError(f"The metric {name} failed: {type(error).__name__}: {error}.") from error
+    if found.dtype.kind not in "biuf" or found.shape not in ((), (len(labels),)):
+        raise StudyInputError(
+            f"The metric {name} gave {shown(found.tolist())}: it must give one number, or one for each of the "
+            f"{len(labels)} samples."
+        )
+    if not np.isfinite(found).all():
+        raise StudyInputError(f"The metric {name} gave NaN or an infinite number for {len(labels)} samples.")
+    return found

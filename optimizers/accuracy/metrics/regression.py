@@ -1,0 +1,106 @@
+"""Metrics of numbers, with scikit-learn's names and values; an error is capped at the range of the labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..outputs import OutputReading
+from ._base import UNSEEN_SAMPLES, Metric, Pooled, Scores, require_extra
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LABEL_KINDS = "biuf"
+_CAP = "a sample's error is capped at the range of the labels"
+_LARGEST_RELATIVE_ERROR = 1.0
+
+
+def _errors(answers: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
+    """Absolute errors `(n, m)`, the same capped, the range of the labels `(m,)`, and how many samples were capped."""
+    import numpy as np
+
+    truth = labels.astype(np.float64).reshape(len(labels), -1)
+    errors = np.abs(answers.reshape(len(answers), -1) - truth)
+    width = np.ptp(truth, axis=0)
+    # Where all labels are equal their own size is the only scale there is.
+    width = np.where(width > 0, width, np.maximum(np.abs(truth).max(axis=0), 1.0))
+    return errors, np.minimum(errors, width), width, int((errors > width).any(axis=1).sum())
+
+
+def _mean_absolute(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Scores:
+    errors, limited, width, capped = _errors(answers, labels)
+    return Scores(-limited.mean(axis=1), -float(width.mean()), float(errors.mean()), capped=capped)
+
+
+def _mean_squared(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Scores:
+    errors, limited, width, capped = _errors(answers, labels)
+    values = -(limited**2).mean(axis=1)
+    return Scores(values, -float((width**2).mean()), float((errors**2).mean()), capped=capped)
+
+
+def _relative(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Scores:
+    import numpy as np
+
+    errors = _errors(answers, labels)[0]
+    sizes = np.maximum(np.abs(labels.astype(np.float64).reshape(errors.shape)), np.finfo(np.float64).eps)
+    each = (errors / sizes).mean(axis=1)
+    capped = int((each > _LARGEST_RELATIVE_ERROR).sum())
+    values = -np.minimum(each, _LARGEST_RELATIVE_ERROR)
+    return Scores(values, -_LARGEST_RELATIVE_ERROR, float(each.mean()), capped=capped)
+
+
+def _root_mean_squared(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Pooled:
+    """The loss of a share of samples is not in proportion to it: the root is steepest where errors are small."""
+    import numpy as np
+
+    errors, limited, width, capped = _errors(answers, labels)
+    squares = limited**2
+    n = len(squares)
+
+    def score(counts: NDArray[np.int64]) -> float:
+        return -float(np.sqrt(counts @ squares / counts.sum()).mean())
+
+    share = min(1.0, UNSEEN_SAMPLES / n)
+    mean = squares.mean(axis=0)
+    loss = (np.sqrt((1 - share) * mean + share * width**2) - np.sqrt(mean)) / share
+    value = float(np.sqrt((errors**2).mean(axis=0)).mean())
+    return Pooled(n, value, score, float(loss.mean()), capped)
+
+
+def _r2(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Pooled:
+    import numpy as np
+    from sklearn.metrics import r2_score
+
+    _, limited, width, capped = _errors(answers, labels)
+    truth = labels.astype(np.float64).reshape(limited.shape)
+    centred = truth - truth.mean(axis=0)
+    squares, n = limited**2, len(truth)
+
+    def score(counts: NDArray[np.int64]) -> float:
+        mean = counts @ centred / counts.sum()
+        spread = counts @ (centred**2) - counts.sum() * mean**2
+        return float((1 - (counts @ squares) / spread).mean()) if (spread > 0).all() else math.nan
+
+    variance = centred.var(axis=0)
+    loss = float((width**2 / variance).mean()) if (variance > 0).all() else 1.0
+    return Pooled(n, float(r2_score(truth, answers.reshape(truth.shape))), score, loss, capped)
+
+
+def _make(name: str, evaluate: Any, form: Any, *, needs_library: bool = True) -> Metric:
+    if needs_library:
+        require_extra("sklearn", name)
+    cap = "a sample's relative error is capped at 1" if evaluate is _relative else _CAP
+    return Metric(name, "regression", evaluate is _r2, form, LABEL_KINDS, evaluate, cap)
+
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    "mean_absolute_error": partial(_make, "mean_absolute_error", _mean_absolute, "mean", needs_library=False),
+    "mean_squared_error": partial(_make, "mean_squared_error", _mean_squared, "mean"),
+    "root_mean_squared_error": partial(_make, "root_mean_squared_error", _root_mean_squared, "pooled"),
+    "mean_absolute_percentage_error": partial(_make, "mean_absolute_percentage_error", _relative, "mean"),
+    "r2": partial(_make, "r2", _r2, "pooled"),
+}

@@ -1,0 +1,88 @@
+"""Metrics of vectors: whether a sample's nearest others carry its label."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...errors import StudyInputError
+from ..outputs import OutputReading
+from ._base import Metric, Pooled
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEFAULT_NEIGHBOURS = 10
+_LABEL_KINDS = "biuUS"
+_CHUNK_ROWS = 1024
+_SPARE_NEIGHBOURS = 20
+
+
+def nearest_others(vectors: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Each vector's `count` nearest others by cosine, nearest first, `(n, count)`; the vector itself left out."""
+    import numpy as np
+
+    rows32 = vectors.astype(np.float32)
+    rows32 = rows32 / np.maximum(np.linalg.norm(rows32, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    found = np.empty((len(rows32), count), dtype=np.int64)
+    for start in range(0, len(rows32), _CHUNK_ROWS):
+        rows = np.arange(start, min(start + _CHUNK_ROWS, len(rows32)))
+        cosines = rows32[rows] @ rows32.T
+        cosines[np.arange(len(rows)), rows] = -np.inf
+        nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(cosines, nearest, axis=1), axis=1, kind="stable")
+        found[rows] = np.take_along_axis(nearest, order, axis=1)
+    return found
+
+
+def _evaluate(
+    answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading, *, k: int, discounts: bool
+) -> Pooled:
+    import numpy as np
+
+    n = len(answers)
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    codes = codes.reshape(-1)
+    if sizes.max() < 2:
+        raise StudyInputError(f"No sample can be scored by a metric at {k}: no two of them have the same label.")
+    gains = 1 / np.log2(np.arange(2, k + 2)) if discounts else np.ones(k)
+    total = np.concatenate([[0.0], np.cumsum(gains)])
+    nearest = nearest_others(answers, min(2 * k + _SPARE_NEIGHBOURS, n - 1))
+    is_relevant = codes[nearest] == codes[:, None]
+
+    def score(counts: NDArray[np.int64]) -> float:
+        places = np.minimum(np.cumsum(counts[nearest], axis=1), k)
+        reached = total[places]
+        gained = (np.diff(reached, axis=1, prepend=0.0) * is_relevant).sum(axis=1)
+        others = np.bincount(codes, weights=counts, minlength=len(sizes))[codes] - counts
+        is_scored = (others > 0) & (counts > 0)
+        if not is_scored.any():
+            return math.nan
+        best = total[np.minimum(others[is_scored].astype(np.int64), k)]
+        return float(np.average(gained[is_scored] / best, weights=counts[is_scored]))
+
+    value = score(np.ones(n, dtype=np.int64))
+    # A vector that is lost costs its own score, and its place among the neighbours of those that it served.
+    return Pooled(n, value, score, max(1.0, 2 * value))
+
+
+def make_recall(k: int) -> Metric:
+    """recall@k: the share of a sample's k nearest others that carry its label.
+
+    Nearest by cosine of the outputs `(n, d)`, the sample itself left out; over `min(k, samples of the label - 1)`, so
+    that the best is 1. Samples whose label nothing else carries have no score.
+    """
+    return Metric(f"recall@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=False))
+
+
+def make_ndcg(k: int) -> Metric:
+    """nDCG@k: as recall@k, but a neighbour at place i counts 1 / log2(i + 1) (Järvelin and Kekäläinen 2002).
+
+    A neighbour with the sample's label is relevant. The best order, all relevant ones first, is 1.
+    """
+    return Metric(f"ndcg@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=True))
+
+
+METRICS = {"recall": make_recall, "ndcg": make_ndcg}

@@ -1,0 +1,41 @@
+"""JSON answers of any shape, as what must be equal and as numbers that may differ by rounding."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_NUMBER = "<number>"
+
+
+def skeleton_of(answer: Any) -> str:
+    """What must be equal: the answer with each number that has a fraction taken out."""
+    return json.dumps(_replace(answer), sort_keys=True, default=str)
+
+
+def numbers_of(answer: Any) -> list[float]:
+    """The numbers that the skeleton leaves out, in its order."""
+    if isinstance(answer, dict):
+        return [number for key in sorted(answer, key=str) for number in numbers_of(answer[key])]
+    if isinstance(answer, list | tuple):
+        return [number for each in answer for number in numbers_of(each)]
+    value = _plain(answer)
+    if isinstance(value, list):
+        return numbers_of(value)
+    return [value] if isinstance(value, float) else []
+
+
+def _replace(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {str(key): _replace(each) for key, each in answer.items()}
+    if isinstance(answer, list | tuple):
+        return [_replace(each) for each in answer]
+    value = _plain(answer)
+    if isinstance(value, list):
+        return _replace(value)
+    return _NUMBER if isinstance(value, float) else value
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar or array as the JSON value it stands for."""
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,358 @@
+"""How answers are to be read: decided from their type, shape and range, the labels and the metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StudyInputError
+from .answers import Answers, as_array, field, fields_of, shown
+from .class_order import classes_of, one_column_classes
+from .metrics import Metric
+from .metrics._base import Family
+from .outputs import (
+    BY_COLUMN,
+    CLASS_LIKE,
+    MULTILABEL,
+    OUTPUT_KINDS,
+    OutputKind,
+    OutputReading,
+    default_threshold,
+    finite,
+    is_one_hot,
+    is_within_unit,
+    is_zero_or_one,
+    predicted,
+    read,
+    read_classes,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SUM_TOLERANCE = 1e-2
+_CLASS_READINGS: tuple[OutputKind, ...] = tuple(kind for kind in OUTPUT_KINDS if kind in CLASS_LIKE)
+KINDS_OF: dict[Family, tuple[OutputKind, ...]] = {
+    "classes": _CLASS_READINGS,
+    "ranking": (*(kind for kind in _CLASS_READINGS if kind != "classes"), "score"),
+    "probabilities": ("probability", "probabilities", "logit", "logits"),
+    "regression": ("score",),
+    "retrieval": ("vector",),
+    "text": ("text",),
+    "agreement": tuple(kind for kind in OUTPUT_KINDS if kind != "raw"),
+    "function": OUTPUT_KINDS,
+}
+
+
+def choose_reading(
+    answers: Answers, labels: NDArray[Any] | None, metric: Metric, asked: str | None = None
+) -> OutputReading:
+    """Decide how the baseline's answers are read; a candidate's are read in the same way.
+
+    `asked` is a person's `--output`: `KIND`, `FIELD` or `FIELD:KIND`, and with `KIND=a,b,c` the classes in the order of
+    the columns.
+
+    Raises:
+        StudyInputError: it cannot be told, or what was asked does not fit; the message has the choices.
+    """
+    if labels is None and metric.needs_labels:
+        raise StudyInputError(f"The metric {metric.name} needs labels: without them use --metric agreement.")
+    name, kind, order = _parse(asked, metric, fields_of(answers))
+    if name is None and metric.family != "function":
+        found = _choose_field(answers, labels, metric, kind, order)
+        if found is not None:
+            return found
+    return _of_field(answers, labels, metric, name, kind, order)
+
+
+def read_labels(reading: OutputReading, labels: NDArray[Any] | None, metric: Metric) -> NDArray[Any]:
+    """The labels as the metric takes them: classes by the reading's names, or numbers, or texts.
+
+    Raises:
+        StudyInputError: they do not fit the reading.
+    """
+    if labels is None:
+        raise StudyInputError(f"The metric {metric.name} needs labels: without them use --metric agreement.")
+    if metric.family == "function":
+        return labels
+    array = as_array(labels)
+    if metric.family in ("regression", "text", "retrieval"):
+        if metric.family == "regression" and array.dtype.kind == "U":
+            raise StudyInputError(f"The metric {metric.name} needs numbers as labels, but they are strings.")
+        return array
+    if reading.kind in MULTILABEL:
+        return _multilabel(array)
+    classes = read_classes(array)
+    if reading.classes and isinstance(reading.classes[0], str) and classes.dtype.kind != "U":
+        return classes.astype(str)
+    return classes
+
+
+def _multilabel(labels: NDArray[Any]) -> NDArray[Any]:
+    if labels.ndim != 2 or labels.dtype.kind not in "biuf" or not is_zero_or_one(labels):
+        raise StudyInputError(
+            f"Several labels a sample are rows of 0 and 1, (n, k), but the labels have the shape {labels.shape}."
+        )
+    return labels.astype(bool)
+
+
+def _parse(
+    asked: str | None, metric: Metric, fields: tuple[str, ...]
+) -> tuple[str | None, OutputKind | None, tuple[str, ...]]:
+    if not asked:
+        return None, None, ()
+    text, _, order = asked.partition("=")
+    name, colon, kind_text = text.rpartition(":")
+    if not colon and (kind_text in fields or kind_text not in OUTPUT_KINDS):
+        name, kind_text = kind_text, ""
+    classes = tuple(order.split(",")) if order else ()
+    if not kind_text:
+        return name, None, classes
+    kind = next((each for each in KINDS_OF[metric.family] if each == kind_text), None)
+    if kind is None:
+        raise StudyInputError(f"--output {asked}: {metric.name} cannot be measured by that. {_choices(metric)}")
+    return name or None, kind, classes
+
+
+def _choices(metric: Metric) -> str:
+    return f"Say what an answer is by --output: {', '.join(KINDS_OF[metric.family])} (or FIELD:KIND of a dict)."
+
+
+def _choose_field(
+    answers: Answers, labels: NDArray[Any] | None, metric: Metric, kind: OutputKind | None, order: tuple[str, ...]
+) -> OutputReading | None:
+    """The reading of the only field that fits, where answers are dicts; None where they are not."""
+    names = fields_of(answers)
+    if not names:
+        return None
+    fitting = {}
+    for name in names:
+        try:
+            fitting[name] = _of_field(answers, labels, metric, name, kind, order)
+        except StudyInputError:
+            continue
+    if metric.family in ("ranking", "probabilities"):
+        numbers = {name: each for name, each in fitting.items() if as_array(field(answers, name)).dtype.kind == "f"}
+        fitting = numbers or fitting
+    told = {name: each for name, each in fitting.items() if each.kind in ("classes", "multilabel", "text")}
+    if told and len(fitting) > 1 and metric.family in ("classes", "agreement"):
+        fitting = told
+    elif len(fitting) == 1:
+        fitting = {name: each for name, each in fitting.items() if not _is_confidence(answers, each, names)}
+    if len(fitting) != 1:
+        which = "none of them fits" if not fitting else f"{', '.join(fitting)} could be meant"
+        raise StudyInputError(
+            f"An answer has the fields {', '.join(names)}, and {which} for the metric {metric.name}: name one by "
+            f"--output FIELD or FIELD:KIND (kinds: {', '.join(KINDS_OF[metric.family])})."
+        )
+    return next(iter(fitting.values()))
+
+
+def _is_confidence(answers: Answers, reading: OutputReading, names: tuple[str, ...]) -> bool:
+    """Whether a number beside a class is how sure that class is, and not the probability of class 1."""
+    import numpy as np
+
+    if reading.kind != "probability":
+        return False
+    is_positive = predicted(reading, read(reading, answers)) == (reading.classes[-1] if reading.classes else 1)
+    for name in names:
+        values = field(answers, name)
+        if name == reading.field or not isinstance(values, np.ndarray) or values.ndim != 1:
+            continue
+        kinds = len(np.unique(values))
+        if values.dtype.kind in "biuU" and kinds <= 2 and kinds > len(np.unique(is_positive)):
+            return True
+    return False
+
+
+def _of_field(
+    answers: Answers,
+    labels: NDArray[Any] | None,
+    metric: Metric,
+    name: str | None,
+    kind: OutputKind | None,
+    order: tuple[str, ...],
+) -> OutputReading:
+    if metric.family == "function" and kind is None:
+        return OutputReading("raw", name)
+    array = as_array(answers if name is None else field(answers, name))
+    if not len(array):
+        raise StudyInputError("There is no answer to read.")
+    if array.dtype.kind == "f":
+        finite(array)
+    truth = None if labels is None or metric.family == "agreement" else as_array(labels)
+    chosen, note = (kind, "") if kind is not None else _DECIDE[metric.family](array, truth, metric)
+    classes, assumed = _classes(array, truth, metric, chosen, order)
+    notes = "; ".join(part for part in (note, assumed) if part)
+    threshold = default_threshold(chosen)
+    if chosen == "classes" and array.dtype.kind == "f" and set(classes) <= {0, 1} and classes:
+        threshold, notes = 0.5, "given as 0.0 and 1.0"
+    reading = OutputReading(chosen, name, classes, threshold, notes)
+    _check(reading, read(replace(reading, field=None), array), truth, metric)
+    return reading
+
+
+def _classes(
+    array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric, kind: OutputKind, order: tuple[str, ...]
+) -> tuple[tuple[int | str, ...], str]:
+    if kind not in CLASS_LIKE | {"score"} or kind in MULTILABEL or labels is None or metric.family == "regression":
+        return (), ""
+    if metric.family == "function":
+        return (), ""
+    if kind in BY_COLUMN:
+        return classes_of(array, labels, order)
+    if kind == "classes":
+        return tuple(sorted(set(read_classes(labels).tolist()))), _id_note(array, labels)
+    return one_column_classes(labels, order)
+
+
+def _id_note(array: NDArray[Any], labels: NDArray[Any]) -> str:
+    is_by_id = labels.dtype.kind == "U" and array.dtype.kind != "U"
+    return "ids number the sorted labels" if is_by_id and not all(str(each).isdigit() for each in labels) else ""
+
+
+def _check(reading: OutputReading, values: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> None:
+    """Refuse answers that have nothing to do with the labels."""
+    import numpy as np
+
+    if labels is None or metric.family == "function":
+        return
+    truth = read_labels(reading, labels, metric)
+    if len(truth) != len(values):
+        raise StudyInputError(f"There are {len(values)} answers for {len(truth)} labels.")
+    if reading.kind in MULTILABEL and truth.shape != values.shape:
+        raise StudyInputError(f"The answers have the shape {values.shape}, but the labels {truth.shape}.")
+    if metric.family == "regression" and truth.size != values.size:
+        raise StudyInputError(
+            f"{metric.name}: the answers have the shape {values.shape} and the labels {truth.shape}; both must have as "
+            "many numbers for each sample."
+        )
+    if reading.kind == "classes" and not np.isin(values, truth).any():
+        raise StudyInputError(
+            f"No answer is a label: an answer is {shown(values[0].item())}, and a label {shown(truth[0].item())}."
+        )
+
+
+def _cannot_tell(array: NDArray[Any], metric: Metric) -> StudyInputError:
+    return StudyInputError(
+        f"It cannot be told what an answer such as {shown(array[0].tolist())} is for the metric {metric.name}. "
+        f"{_choices(metric)}"
+    )
+
+
+Decision = tuple[OutputKind, str]
+
+
+def _decide_classes(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
+    if array.ndim > 2 or labels is None:
+        raise _cannot_tell(array, metric)
+    if labels.ndim == 2 and not is_one_hot(labels):
+        return _decide_multilabel(array, metric)
+    if array.ndim == 2:
+        return _decide_columns(array, labels, metric)
+    if array.dtype.kind in "biuU" or is_whole(array):
+        return "classes", ""
+    if len(set(read_classes(labels).tolist())) > 2 or not is_within_unit(array):
+        raise _cannot_tell(array, metric)
+    return "probability", ""
+
+
+def _decide_columns(array: NDArray[Any], labels: NDArray[Any], metric: Metric) -> Decision:
+    if array.dtype.kind not in "biuf":
+        raise _cannot_tell(array, metric)
+    if is_distribution(array):
+        return "probabilities", ""
+    if is_one_hot(labels) and labels.shape == array.shape and is_zero_or_one(array):
+        return "multilabel", ""
+    is_of_several = is_one_hot(labels) and is_within_unit(array)
+    if array.dtype.kind != "f" or is_of_several or (metric.family == "probabilities" and is_within_unit(array)):
+        raise _cannot_tell(array, metric)
+    return "logits", ""
+
+
+def _decide_multilabel(array: NDArray[Any], metric: Metric) -> Decision:
+    if array.ndim == 2 and array.dtype.kind in "biuf":
+        if is_zero_or_one(array):
+            return "multilabel", ""
+        if is_within_unit(array):
+            return "multilabel-probabilities", ""
+        if metric.family == "ranking":
+            return "multilabel-logits", ""
+    raise _cannot_tell(array, metric)
+
+
+def _decide_ranking(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
+    if labels is None or array.dtype.kind == "U" or array.ndim > 2:
+        raise _cannot_tell(array, metric)
+    if array.ndim == 1:
+        is_probability = array.dtype.kind == "f" and is_within_unit(array)
+        return ("probability", "") if is_probability else ("score", "only its order counts")
+    if labels.ndim == 2 and not is_one_hot(labels):
+        return _decide_multilabel(array, metric)
+    return _decide_columns(array, labels, metric)
+
+
+def _decide_probabilities(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
+    if labels is None or array.dtype.kind not in "biuf" or array.ndim > 2:
+        raise _cannot_tell(array, metric)
+    if array.ndim == 2:
+        return _decide_columns(array, labels, metric)
+    if not is_within_unit(array):
+        raise _cannot_tell(array, metric)
+    return "probability", ""
+
+
+def _decide_agreement(array: NDArray[Any], _labels: NDArray[Any] | None, metric: Metric) -> Decision:
+    import numpy as np
+
+    if array.dtype.kind == "U" and array.ndim == 1:
+        return "text", "the same where equal"
+    if array.ndim == 1:
+        return ("classes", "") if is_whole(array) else ("score", "")
+    if array.dtype.kind == "U" or array.ndim > 2:
+        raise _cannot_tell(array, metric)
+    if is_distribution(array):
+        return "probabilities", ""
+    if is_zero_or_one(array):
+        return "multilabel", ""
+    norms = np.linalg.norm(array.astype(np.float64), axis=1)
+    if np.allclose(norms[norms > 0], 1.0, atol=1e-3):
+        return "vector", ""
+    raise _cannot_tell(array, metric)
+
+
+def is_whole(array: NDArray[Any]) -> bool:
+    """Whether all answers are whole numbers."""
+    import numpy as np
+
+    return array.dtype.kind in "biu" or bool(np.isfinite(array).all() and (array == np.round(array)).all())
+
+
+def is_distribution(array: NDArray[Any]) -> bool:
+    """Whether each row holds probabilities that sum to 1, up to the rounding of half precision."""
+    import numpy as np
+
+    return is_within_unit(array) and bool((np.abs(array.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+
+
+def _always(kind: OutputKind, kinds: str) -> Callable[[NDArray[Any], NDArray[Any] | None, Metric], Decision]:
+    def decide(array: NDArray[Any], _labels: NDArray[Any] | None, metric: Metric) -> Decision:
+        if array.dtype.kind not in kinds or (kind == "vector" and array.ndim != 2):
+            raise StudyInputError(
+                f"{metric.name} needs answers that are each a {kind}, but an answer is {shown(array[0].tolist())}."
+            )
+        return kind, ""
+
+    return decide
+
+
+_DECIDE: dict[Family, Callable[[NDArray[Any], NDArray[Any] | None, Metric], Decision]] = {
+    "classes": _decide_classes,
+    "ranking": _decide_ranking,
+    "probabilities": _decide_probabilities,
+    "regression": _always("score", "biufU"),
+    "retrieval": _always("vector", "biuf"),
+    "text": _always("text", "U"),
+    "agreement": _decide_agreement,
+}

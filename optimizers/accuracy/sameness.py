@@ -1,0 +1,183 @@
+"""Whether served answers are those of the model that should have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StudyInputError
+from .answers import Answers, as_answers, shown, take
+from .different_rows import another_model, largest_change, numbers_differ, vectors_differ
+from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
+from .raw_answers import numbers_of, skeleton_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Batches that are composed anew flip answers at the border: this share at least is expected.
+_LEAST_FLIP_SHARE = 0.002
+_FALSE_ALARMS = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVerdict:
+    """Which of the served answers are wrong, and whether there are too many.
+
+    Attributes:
+        wrong: positions in the answers that were judged.
+        is_same_model: whether those that are wrong are within what the accuracy check accepted.
+        sentence: the verdict in words.
+    """
+
+    wrong: tuple[int, ...]
+    is_same_model: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCheck:
+    """Judges served answers by the same artifact's own answers to all samples.
+
+    Attributes:
+        reading: how answers are read.
+        reference: the artifact's own answers to all samples.
+        accepted_flip_share: the share of samples whose class the accuracy check accepted to flip.
+    """
+
+    reading: OutputReading
+    reference: Answers
+    accepted_flip_share: float = 0.0
+
+    def judge(self, served: Sequence[tuple[int, Any]]) -> ServedVerdict:
+        """Judge answers, each with the sample that it answers.
+
+        An answer is wrong where its class or text is another one, where a vector's cosine or norm is off, or where
+        numbers are further off than a quarter of the distance between two samples' answers. Wrong answers are accepted
+        up to a binomial allowance for the accepted share of flips, counted by sample, since a load asks the same
+        samples again. Another model is never accepted: its answers are no nearer to their own samples' than to others',
+        or miss the rarer classes, or are of another scale.
+        """
+        if not served:
+            return ServedVerdict((), False, "No served answer was kept, so none could be checked.")
+        samples = [sample for sample, _ in served]
+        unreadable = [at for at, (_, answer) in enumerate(served) if not self._is_readable(answer)]
+        if unreadable:
+            sample, answer = served[unreadable[0]]
+            return ServedVerdict(
+                tuple(unreadable),
+                False,
+                f"{len(unreadable)} of {len(served)} served answers cannot be read as {self.reading.description}: "
+                f"sample {sample} was answered with {shown(answer)}.",
+            )
+        wrong, reason = self._compare(samples, [answer for _, answer in served])
+        return self._verdict(samples, wrong, reason)
+
+    def _is_readable(self, answer: Any) -> bool:
+        import numpy as np
+
+        if self.reading.kind == "raw":
+            return True
+        try:
+            found = read(self.reading, as_answers([answer]))
+        except StudyInputError:
+            return False
+        return found.shape[1:] == read(self.reading, take(self.reference, np.array([0]))).shape[1:]
+
+    def _compare(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
+        """Which answers are wrong, and why they are another model's, if they are."""
+        import numpy as np
+
+        if self.reading.kind == "raw":
+            return self._compare_raw(samples, answers)
+        own = read(self.reading, self.reference)
+        found = read(self.reading, as_answers(answers))
+        expected = own[np.array(samples)]
+        wrong = np.zeros(len(samples), dtype=bool)
+        reason = None
+        if self.reading.kind in CLASS_LIKE or self.reading.kind == "text":
+            wrong, reason = _compare_classes(self.reading, expected, found)
+        if self.reading.kind not in ("classes", "text", "multilabel"):
+            limit = largest_change(own, is_bounded=self.reading.kind in PROBABILITIES)
+            if self.reading.kind == "vector" and own.shape[1] > 1:
+                wrong |= vectors_differ(own, expected, found)
+            else:
+                wrong |= numbers_differ(expected, found, limit)
+            reason = reason or another_model(own, np.array(samples), found, limit)
+        return wrong, reason
+
+    def _compare_raw(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
+        import numpy as np
+
+        expected = [self.reference[sample] for sample in samples]
+        skeletons = np.array([skeleton_of(each) for each in expected])
+        found_skeletons = np.array([skeleton_of(each) for each in answers])
+        wrong, reason = _compare_values(skeletons, found_skeletons)
+        every = [numbers_of(each) for each in self.reference]
+        width = len(every[0])
+        if width and all(len(each) == width for each in every) and not wrong.all():
+            same = np.flatnonzero(~wrong)
+            own = np.array(every)
+            found = np.array([numbers_of(answers[at]) for at in same])
+            rows = np.array(samples)[same]
+            limit = largest_change(own, is_bounded=False)
+            wrong[same] = numbers_differ(own[rows], found, limit)
+            reason = reason or another_model(own, rows, found, limit)
+        else:
+            for at in np.flatnonzero(~wrong):
+                left, right = np.array(numbers_of(expected[at])), np.array(numbers_of(answers[at]))
+                wrong[at] = not np.allclose(left, right, rtol=0.05, atol=0.05 * float(np.abs(left).max(initial=0.0)))
+        return wrong, reason
+
+    def _verdict(self, samples: list[int], wrong: NDArray[np.bool_], reason: str | None) -> ServedVerdict:
+        import numpy as np
+        from scipy import stats
+
+        unique, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
+        wrong_samples = float((np.bincount(inverse.reshape(-1), weights=wrong) / counts).sum())
+        share = max(self.accepted_flip_share, _LEAST_FLIP_SHARE)
+        allowed = int(stats.binom.isf(_FALSE_ALARMS, len(unique), share))
+        # A fifth of the samples is never a matter of rounding.
+        allowed = min(allowed, max(1, len(unique) // 5))
+        indices = tuple(int(at) for at in np.flatnonzero(wrong))
+        counted = f"{len(indices)} of {len(samples)} served answers are not the model's own"
+        if reason is not None:
+            return ServedVerdict(indices, False, f"{counted}: {reason}.")
+        if wrong_samples > allowed:
+            return ServedVerdict(
+                indices, False, f"{counted}, for {wrong_samples:.3g} of {len(unique)} samples; {allowed} may differ."
+            )
+        if len(unique) == 1 and indices:
+            return ServedVerdict(indices, False, f"{counted}, and no other sample was checked.")
+        return ServedVerdict(indices, True, f"{counted}; {allowed} of {len(unique)} samples may differ.")
+
+
+def _compare_classes(
+    reading: OutputReading, expected: NDArray[Any], found: NDArray[Any]
+) -> tuple[NDArray[np.bool_], str | None]:
+    import numpy as np
+
+    if reading.kind == "text":
+        return _compare_values(expected, found)
+    left, right = predicted(reading, expected), predicted(reading, found)
+    if left.ndim == 1:
+        return _compare_values(left, right)
+    wrong, reason = _compare_values(
+        np.array([row.tobytes().hex() for row in left]), np.array([row.tobytes().hex() for row in right])
+    )
+    return wrong, reason
+
+
+def _compare_values(expected: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:
+    """Which are another value. A model that knows no value but the most frequent one is another model."""
+    import numpy as np
+
+    wrong = np.asarray(expected != found)
+    values, counts = np.unique(expected, return_counts=True)
+    is_rarer = expected != values[counts.argmax()]
+    if is_rarer.any() and wrong[is_rarer].mean() > 0.5:
+        return wrong, (
+            f"{int(wrong[is_rarer].sum())} of the {int(is_rarer.sum())} that are not the most frequent answer are wrong"
+        )
+    return wrong, None

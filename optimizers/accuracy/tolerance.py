@@ -1,0 +1,60 @@
+"""How much of a metric may be lost: absolute, `0.01`, or relative to the baseline, `1%`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import StudyInputError
+from .metrics import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The largest drop that is accepted; relative ones are shares of the baseline's value."""
+
+    amount: float
+    is_relative: bool = False
+
+    def absolute(self, baseline: float) -> float:
+        """The largest drop in the metric's own unit.
+
+        Raises:
+            StudyInputError: the tolerance is relative, and the baseline's value is 0.
+        """
+        if not self.is_relative:
+            return self.amount
+        if baseline == 0:
+            raise StudyInputError(f"{self} of a baseline of 0 is nothing: give --max-drop as a number, such as 0.01.")
+        return self.amount * abs(baseline)
+
+    def describe(self, metric: Metric, baseline: float | None = None) -> str:
+        """In words: "accuracy at most 0.01 lower", "mean_absolute_error at most 1 % (0.02) higher"."""
+        direction = "lower" if metric.is_higher_better else "higher"
+        size = f"{self.amount * 100:g} %" if self.is_relative else f"{self.amount:g}"
+        if self.is_relative and baseline is not None:
+            size += f" ({self.absolute(baseline):.4g})"
+        return f"{metric.name} at most {size} {direction}"
+
+    def __str__(self) -> str:
+        return f"{self.amount * 100:g}%" if self.is_relative else f"{self.amount:g}"
+
+
+def parse_tolerance(text: str) -> Tolerance:
+    """The tolerance that a person gave: `0.01` in the metric's own unit, or `1%` of the baseline's value.
+
+    Raises:
+        StudyInputError: it is no number of 0 or more, or more than 100 %.
+    """
+    number = text.strip().removesuffix("%").strip()
+    is_relative = text.strip().endswith("%")
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = math.nan
+    if not math.isfinite(amount) or amount < 0 or (is_relative and amount > 100):
+        raise StudyInputError(
+            f"--max-drop {text!r} is no tolerance: give a number of 0 or more in the metric's own unit, such as 0.01, "
+            "or a share of the baseline's value, such as 1%."
+        )
+    return Tolerance(amount / 100 if is_relative else amount, is_relative)

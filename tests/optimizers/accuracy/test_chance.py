@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimizers.accuracy.chance import chance_note
+from optimizers.accuracy.compare import assess
+from optimizers.accuracy.metrics import parse_metric
+from optimizers.accuracy.reading import choose_reading
+
+GENERATOR = np.random.default_rng(0)
+LABELS = (GENERATOR.random(500) < 0.2).astype(np.int64)
+KNOWS = np.clip(LABELS * 0.6 + GENERATOR.random(500) * 0.39, 0.01, 0.99)
+NUMBERS = GENERATOR.normal(size=500)
+
+
+def note(name: str, answers: Any, labels: Any) -> str | None:
+    metric = parse_metric(name)
+    reading = choose_reading(answers, labels, metric)
+    return chance_note(assess(answers, labels, metric, reading).value, labels, metric, reading)
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "labels"),
+    [
+        ("accuracy", np.zeros(500, np.int64), LABELS),
+        ("balanced_accuracy", np.zeros(500, np.int64), LABELS),
+        ("matthews_corrcoef", np.zeros(500, np.int64), LABELS),
+        ("roc_auc", np.full(500, 0.3), LABELS),
+        ("log_loss", np.full(500, 0.5), LABELS),
+        ("brier_score", np.full(500, 0.5), LABELS),
+        ("r2", np.zeros(500), NUMBERS),
+        ("mae", np.zeros(500) + 0.5, NUMBERS),
+        ("rmse", np.zeros(500) + 0.5, NUMBERS),
+        ("recall@5", GENERATOR.normal(size=(500, 4)), LABELS),
+        ("wer", np.array(["", "x y"]), np.array(["a b", "c d"])),
+    ],
+)
+def test_a_baseline_at_chance_level_is_said_with_what_chance_reaches(name: str, answers: Any, labels: Any) -> None:
+    found = note(name, answers, labels)
+    assert found is not None
+    assert "is at chance level" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "labels"),
+    [
+        ("accuracy", KNOWS, LABELS),
+        ("balanced_accuracy", KNOWS, LABELS),
+        ("roc_auc", KNOWS, LABELS),
+        ("log_loss", KNOWS, LABELS),
+        ("brier_score", KNOWS, LABELS),
+        ("r2", NUMBERS * 0.9, NUMBERS),
+        ("mae", NUMBERS * 0.9, NUMBERS),
+        ("recall@5", np.eye(2)[LABELS] + GENERATOR.normal(size=(500, 2)) * 0.05, LABELS),
+        ("wer", np.array(["a b", "c e"]), np.array(["a b", "c d"])),
+        ("agreement", LABELS, None),
+    ],
+)
+def test_a_baseline_that_knows_something_is_left_alone(name: str, answers: Any, labels: Any) -> None:
+    assert note(name, answers, labels) is None

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimizers.accuracy.answers import as_answers
+from optimizers.accuracy.metrics import parse_metric
+from optimizers.accuracy.outputs import predicted, read
+from optimizers.accuracy.reading import choose_reading, read_labels
+from optimizers.errors import StudyInputError
+
+BINARY = np.array([0, 1, 1, 0])
+PROBABILITY = np.array([0.03, 0.97, 0.5, 0.49])
+ROWS = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.9, 0.05, 0.05]])
+LOGITS = np.array([[3.0, -1, 0], [0, 2.5, 1], [-2, 0, 4], [5, 1, 1]])
+THREE = np.array([0, 1, 2, 0])
+NAMES = np.array(["ant", "bee", "cat", "ant"])
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "metric", "description"),
+    [
+        (PROBABILITY, BINARY, "accuracy", "probability of class 1, threshold 0.5"),
+        (PROBABILITY[:, None], BINARY, "accuracy", "probability of class 1, threshold 0.5"),
+        (PROBABILITY.astype(np.float32), BINARY[:, None], "f1", "probability of class 1, threshold 0.5"),
+        (PROBABILITY, BINARY.astype(bool), "accuracy", "probability of class 1, threshold 0.5"),
+        (PROBABILITY, BINARY.astype(float), "accuracy", "probability of class 1, threshold 0.5"),
+        (
+            PROBABILITY,
+            np.array(["no", "yes", "yes", "no"]),
+            "accuracy",
+            "probability of class yes, threshold 0.5 ('yes' taken as class 1, the last of the sorted labels)",
+        ),
+        (PROBABILITY, BINARY, "log_loss", "probability of class 1, threshold 0.5"),
+        (PROBABILITY, BINARY, "roc_auc", "probability of class 1, threshold 0.5"),
+        (PROBABILITY * 9 - 3, BINARY, "roc_auc", "score (only its order counts)"),
+        (BINARY, BINARY, "accuracy", "class ids"),
+        (BINARY.astype(np.float32), BINARY, "accuracy", "class ids (given as 0.0 and 1.0)"),
+        (BINARY.astype(bool), BINARY, "accuracy", "class ids"),
+        (THREE.astype(np.float32), THREE, "accuracy", "class ids"),
+        (THREE, THREE.astype(str), "accuracy", "class labels"),
+        (NAMES, NAMES, "accuracy", "class labels"),
+        (THREE, NAMES, "accuracy", "class labels (ids number the sorted labels)"),
+        (ROWS, THREE, "accuracy", "probabilities of 3 classes"),
+        (ROWS.astype(np.float16), THREE, "accuracy", "probabilities of 3 classes"),
+        (ROWS, np.eye(3)[THREE], "accuracy", "probabilities of 3 classes"),
+        (ROWS, NAMES, "accuracy", "probabilities of 3 classes (columns taken in the sorted order of the labels)"),
+        (ROWS, THREE + 1, "accuracy", "probabilities of 3 classes (columns taken in the sorted order of the labels)"),
+        (LOGITS, THREE, "accuracy", "logits of 3 classes"),
+        (LOGITS, THREE, "log_loss", "logits of 3 classes"),
+        (
+            np.array([[0, 0], [1, 1], [0, 1], [1, 0]]),
+            np.array([[0, 0], [1, 1], [0, 0], [1, 0]]),
+            "f1_macro",
+            "labels of each sample as 0 or 1",
+        ),
+        (
+            ROWS[:, :2],
+            np.array([[0, 0], [1, 1], [0, 0], [1, 0]]),
+            "f1_macro",
+            "probability of each label, threshold 0.5",
+        ),
+        (LOGITS[:, :2], np.array([[0, 0], [1, 1], [0, 0], [1, 0]]), "roc_auc", "logit of each label, threshold 0"),
+        (PROBABILITY, np.array([0.1, 0.9, 0.4, 0.4]), "mae", "score"),
+        (LOGITS, NAMES, "recall@2", "vector"),
+        (NAMES, NAMES, "wer", "text"),
+        (NAMES, None, "agreement", "text (the same where equal)"),
+        (THREE, None, "agreement", "class ids"),
+        (PROBABILITY, None, "agreement", "score"),
+        (LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True), None, "agreement", "vector"),
+    ],
+)
+def test_an_output_is_told_from_type_shape_range_and_labels(
+    answers: Any, labels: Any, metric: str, description: str
+) -> None:
+    assert choose_reading(answers, labels, parse_metric(metric)).description == description
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "metric", "message"),
+    [
+        (PROBABILITY * 9 - 3, BINARY, "accuracy", "--output: classes, probability, probabilities, logit"),
+        (PROBABILITY * 9 - 3, BINARY, "log_loss", "--output: probability, probabilities, logit"),
+        (PROBABILITY * 3, THREE, "accuracy", "--output"),
+        (LOGITS, None, "agreement", "--output.*vector"),
+        (ROWS * 0.9, np.eye(3)[THREE], "accuracy", "--output"),
+        (ROWS * 0.9, THREE, "log_loss", "--output"),
+        (ROWS, THREE + 2, "accuracy", "columns taken|label is 4.*3 columns"),
+        (ROWS, np.array(["a", "b", "a", "b"]), "accuracy", "probabilities=cat,dog"),
+        (np.zeros((4, 2, 2)), BINARY, "accuracy", "--output"),
+        (np.array([7, 8, 9, 7]), THREE, "accuracy", "No answer is a label: an answer is 7, and a label 0"),
+        (np.array(["A", "B", "C", "A"]), NAMES, "accuracy", "No answer is a label"),
+        (BINARY, NAMES, "mae", "strings"),
+        (NAMES, BINARY, "mae", "number was expected"),
+        (LOGITS, BINARY, "mae", "as many numbers"),
+        (PROBABILITY, BINARY, "recall@3", "vector"),
+        (PROBABILITY, BINARY, "wer", "text"),
+        (PROBABILITY, None, "accuracy", "needs labels.*agreement"),
+        (PROBABILITY, BINARY[:3], "accuracy", "4 answers for 3 labels"),
+        (PROBABILITY, PROBABILITY, "accuracy", "no class"),
+        (np.array([0.1, np.nan, 0.2, 0.4]), BINARY, "accuracy", "Sample 1 is answered with NaN"),
+        (ROWS + np.array([[0.0], [0], [np.inf], [0]]), THREE, "accuracy", "Sample 2 is answered with NaN"),
+        ([[1.0, 2.0], [1.0], [2.0], [3.0]], BINARY, "accuracy", "sample 1 with"),
+    ],
+)
+def test_what_cannot_be_told_is_answered_with_what_was_seen_and_the_choices(
+    answers: Any, labels: Any, metric: str, message: str
+) -> None:
+    if message.startswith("columns"):
+        labels = np.array([2, 3, 4, 5])
+        message = "label is 5.*3 columns"
+    with pytest.raises(StudyInputError, match=message):
+        choose_reading(answers, labels, parse_metric(metric))
+
+
+def test_a_probability_is_never_cut_to_a_class() -> None:
+    reading = choose_reading(PROBABILITY, BINARY, parse_metric("accuracy"))
+    assert predicted(reading, read(reading, PROBABILITY)).tolist() == [0, 1, 1, 0]
+
+
+def test_a_model_that_answers_exactly_0_or_1_and_a_candidate_that_does_not_are_read_alike() -> None:
+    reading = choose_reading(BINARY.astype(float), BINARY, parse_metric("accuracy"))
+    assert predicted(reading, read(reading, PROBABILITY)).tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "labels", "metric", "description"),
+    [
+        ("logit", BINARY, "accuracy", "logit of class 1, threshold 0"),
+        ("logit", np.array(["no", "yes", "yes", "no"]), "log_loss", "logit of class yes, threshold 0"),
+        ("logit=yes,no", np.array(["no", "yes", "yes", "no"]), "accuracy", "logit of class no, threshold 0"),
+    ],
+)
+def test_a_person_can_say_what_an_output_is(asked: str, labels: Any, metric: str, description: str) -> None:
+    reading = choose_reading(PROBABILITY * 9 - 3, labels, parse_metric(metric), asked)
+    assert reading.description.startswith(description)
+
+
+def test_the_order_of_the_classes_can_be_told() -> None:
+    reading = choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee,ant")
+    assert predicted(reading, read(reading, ROWS)).tolist() == ["cat", "bee", "ant", "cat"]
+    with pytest.raises(StudyInputError, match="2 classes.*3 columns"):
+        choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee")
+    with pytest.raises(StudyInputError, match="'cat' is none"):
+        choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=ant,bee,fly")
+    with pytest.raises(StudyInputError, match="cannot be measured"):
+        choose_reading(ROWS, NAMES, parse_metric("accuracy"), "vector")
+
+
+DICTS = [{"label": int(p >= 0.5), "probability": float(p), "id": f"request {i}"} for i, p in enumerate(PROBABILITY)]
+
+
+def test_the_field_of_a_dict_is_told_by_what_the_metric_needs() -> None:
+    assert choose_reading(DICTS, BINARY, parse_metric("accuracy")).field == "label"
+    ranked = choose_reading(DICTS, BINARY, parse_metric("log_loss"))
+    assert ranked == choose_reading(DICTS, BINARY, parse_metric("log_loss"), "probability:probability")
+    assert ranked.description == "field 'probability': probability of class 1, threshold 0.5"
+    assert read(ranked, DICTS).tolist() == PROBABILITY.tolist()
+    assert choose_reading(DICTS, BINARY, parse_metric("accuracy"), "probability").kind == "probability"
+    with pytest.raises(StudyInputError, match="no field 'odds', only label, probability, id"):
+        choose_reading(DICTS, BINARY, parse_metric("accuracy"), "odds")
+
+
+def test_how_sure_a_class_is_is_not_taken_for_the_probability_of_class_1() -> None:
+    answers = [
+        {"label": name, "score": score} for name, score in (("no", 0.97), ("yes", 0.9), ("yes", 0.6), ("no", 0.7))
+    ]
+    labels = np.array(["no", "yes", "yes", "no"])
+    assert choose_reading(answers, labels, parse_metric("accuracy")).field == "label"
+    with pytest.raises(StudyInputError, match="label, score.*--output FIELD"):
+        choose_reading(answers, labels, parse_metric("log_loss"))
+
+
+def test_a_dict_of_which_several_fields_fit_is_asked_about() -> None:
+    answers = [{"first": float(p), "second": float(1 - p)} for p in PROBABILITY]
+    with pytest.raises(StudyInputError, match="first, second could be meant"):
+        choose_reading(answers, BINARY, parse_metric("roc_auc"))
+
+
+def test_answers_of_a_function_of_the_users_are_left_as_they_are(tmp_path: Any) -> None:
+    (tmp_path / "judge_of_dicts.py").write_text("def f(answers, labels):\n    return 1.0\n")
+    reading = choose_reading(DICTS, BINARY, parse_metric("judge_of_dicts:f", tmp_path))
+    assert reading.kind == "raw"
+    assert read(reading, DICTS) is DICTS
+
+
+@pytest.mark.parametrize(
+    ("values", "is_array"),
+    [
+        ([1, 2.5], True),
+        (["a", "b"], True),
+        ([[1, 2], [3, 4]], True),
+        ([1, "a"], False),
+        ([True, 2], False),
+        ([[1], [1, 2]], False),
+        ([None, 1.0], False),
+        ([{"a": 1}], False),
+    ],
+)
+def test_answers_are_an_array_only_where_all_are_of_one_kind(values: list[Any], is_array: bool) -> None:
+    assert isinstance(as_answers(values), np.ndarray) is is_array
+
+
+@pytest.mark.parametrize(("kind", "answers"), [("logit", np.zeros((4, 2))), ("text", BINARY), ("multilabel", ROWS * 9)])
+def test_a_candidate_whose_answers_do_not_fit_the_baselines_reading_is_refused(kind: Any, answers: Any) -> None:
+    from optimizers.accuracy.outputs import OutputReading
+
+    with pytest.raises(StudyInputError):
+        read(OutputReading(kind), answers)
+
+
+def test_labels_are_read_as_the_readings_classes() -> None:
+    metric = parse_metric("accuracy")
+    one_hot = choose_reading(ROWS, np.eye(3)[THREE], metric)
+    assert read_labels(one_hot, np.eye(3)[THREE], metric).tolist() == THREE.tolist()
+    flags = choose_reading(BINARY, BINARY.astype(bool), metric)
+    assert read_labels(flags, BINARY.astype(bool), metric).tolist() == BINARY.tolist()

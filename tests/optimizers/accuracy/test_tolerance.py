@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from optimizers.accuracy.metrics import parse_metric
+from optimizers.accuracy.tolerance import Tolerance, parse_tolerance
+from optimizers.errors import StudyInputError
+
+
+def test_a_tolerance_is_absolute_or_relative_to_the_baseline() -> None:
+    assert parse_tolerance("0.01") == Tolerance(0.01)
+    assert parse_tolerance(" 1 %") == parse_tolerance("1%") == Tolerance(0.01, is_relative=True)
+    assert parse_tolerance("0.01").absolute(0.5) == 0.01
+    assert parse_tolerance("1%").absolute(0.5) == pytest.approx(0.005)
+    assert parse_tolerance("1%").absolute(-2.0) == pytest.approx(0.02)
+    assert [str(parse_tolerance(text)) for text in ("0.01", "1%", "0.5%")] == ["0.01", "1%", "0.5%"]
+
+
+def test_it_is_said_in_the_metrics_own_direction() -> None:
+    accuracy, error = parse_metric("accuracy"), parse_metric("mae")
+    assert parse_tolerance("0.01").describe(accuracy) == "accuracy at most 0.01 lower"
+    assert parse_tolerance("0.02").describe(error) == "mean_absolute_error at most 0.02 higher"
+    assert parse_tolerance("1%").describe(error, 2.0) == "mean_absolute_error at most 1 % (0.02) higher"
+
+
+@pytest.mark.parametrize("text", ["", "%", "-0.1", "nan", "inf", "101%", "a bit", "1%%"])
+def test_what_is_no_tolerance_is_refused_with_what_is(text: str) -> None:
+    with pytest.raises(StudyInputError, match=r"such as 0\.01.*such as 1%"):
+        parse_tolerance(text)
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(StudyInputError, match="baseline of 0"):
+        parse_tolerance("1%").absolute(0.0)
