@@ -20,7 +20,7 @@ from .errors import NoWinnerError
 from .measurement.load import StudyLoad, prepare_load
 from .releasing import make_release
 from .report.progress import StudyProgress
-from .search.served import TrialOutcome
+from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
 from .stages.prove import proof_record, prove
 from .stages.race import race, survivors

@@ -2,11 +2,11 @@
 
 from .blocks import interleave
 from .noninferiority import DropBound, drop_upper_bound
-from .paired import Comparison, compare_paired
+from .paired import Comparison, compare_paired, smallest_paired_ratio
 from .pairs import Pair, PairedRun, collect_pairs
 from .percentiles import PercentileBounds, bound_percentile, least_samples
-from .rig_check import RigCheck, check_rig, smallest_ratio
-from .sequential import SequentialComparison, Verdict, anytime_intervals, compare_so_far
+from .rig_check import RigCheck, check_rig
+from .sequential import SequentialComparison, Verdict, anytime_intervals, compare_so_far, smallest_ratio
 
 __all__ = [
     "Comparison",
@@ -26,5 +26,6 @@ __all__ = [
     "drop_upper_bound",
     "interleave",
     "least_samples",
+    "smallest_paired_ratio",
     "smallest_ratio",
 ]
