@@ -34,7 +34,7 @@ class ServedSpace:
         }
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate | None:
-        """The candidate that a point stands for; None where it is not of this space or its execution did not survive."""
+        """The candidate of a point; None where it is not of this space, or its execution did not survive."""
         choices = self.choices()
         if parameters.keys() != choices.keys() or any(parameters[name] not in choices[name] for name in choices):
             return None

@@ -1,4 +1,4 @@
-"""What a served search has measured, on disk: each write is whole, so that a kill at any time loses one trial at most."""
+"""What a served search has measured, on disk. Each write is whole: a kill loses one trial at most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of finalists: deterministic, whatever the order of what is given, and by preference only where speed ties."""
+"""The order of finalists: the same for any order of what is given, and by preference only where speed ties."""
 
 from __future__ import annotations
 
