@@ -70,7 +70,7 @@ def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
         if "accuracy" in found:
             reasons.append(f"{name}: {spec.metric} drops by at most {found['accuracy']['drop_upper95']:.4f}")
         elif "error" in found:
-            reasons.append(f"{name}: {found['error']}")
+            reasons.append(f"{name}: {found['error'].rstrip('.')}")
     lost = any("accuracy" in found for found in verdicts.values())
     advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"

@@ -32,6 +32,7 @@ _WARMUP_S = 1.0
 _MEASURE_S = 3.0
 _SEEDED_EXECUTIONS = 2
 _FINALISTS = 4
+_FINAL_RATIO = 0.8  # of the fastest trial: what is slower was not unlucky
 OnTrial = Callable[[Candidate, TrialOutcome], None]
 
 
@@ -67,7 +68,7 @@ class ServedStage:
         search.run(self._spec.trials, self._try, on_trial)
         ranking = search.ranking()
         if not ranking:
-            raise NoWinnerError(_why_none(search.outcomes, self._spec.slo, "trial"))
+            raise NoWinnerError(why_none(search.outcomes, self._spec.slo, "trial"))
         return ranking
 
     def finals(self, ranking: Sequence[RankedCandidate], is_more_accurate: IsMoreAccurate) -> list[Candidate]:
@@ -79,7 +80,10 @@ class ServedStage:
         Raises:
             NoWinnerError: none is left.
         """
-        finalists = [entry.candidate for entry in ranking[:_FINALISTS]]
+        least_rps = _FINAL_RATIO * ranking[0].rps
+        finalists = [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
+        if len(finalists) == 1 and self._spec.slo is None:
+            return finalists
         outcomes: dict[Candidate, list[TrialOutcome]] = {candidate: [] for candidate in finalists}
         generator = np.random.default_rng(self._spec.seed)
         for _ in range(LEAST_ROUNDS):
@@ -93,7 +97,7 @@ class ServedStage:
         ]
         if not chosen:
             every = [(candidate, outcome) for candidate, found in outcomes.items() for outcome in found]
-            raise NoWinnerError(_why_none(every, self._spec.slo, "round of the finals"))
+            raise NoWinnerError(why_none(every, self._spec.slo, "round of the finals"))
         return rank_finalists(chosen, is_more_accurate, self._batch_dependence)
 
     def _batch_dependence(self, candidate: Candidate) -> float:
@@ -134,12 +138,12 @@ class ServedStage:
         return self._servers[workers]
 
 
-def _why_none(outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, what: str) -> str:
+def why_none(outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, what: str) -> str:
     """What happened to the candidates, in one sentence for each kind of end."""
     errors = Counter(outcome.error for _, outcome in outcomes if outcome.error is not None)
     refused = [outcome for _, outcome in outcomes if outcome.error is None and outcome.failed]
     late = [outcome for _, outcome in outcomes if outcome.error is None and not outcome.failed]
-    reasons = [f"{count} failed: {error}" for error, count in errors.most_common()]
+    reasons = [f"{count} failed: {error.rstrip('.')}" for error, count in errors.most_common()]
     if refused:
         count = sum(outcome.failed for outcome in refused)
         reasons.append(f"in {len(refused)}, requests failed ({count} in all)")

@@ -21,7 +21,9 @@ NOISE = 0.04  # of the logarithm of a block's rate, as on a shared machine
 RUNS = 2000
 
 
-def proofs(blocks: int, again: float = 1.0, speedup: float = 2.0, runs: int = RUNS) -> Iterator[Proof | MeasurementError]:
+def proofs(
+    blocks: int, again: float = 1.0, speedup: float = 2.0, runs: int = RUNS
+) -> Iterator[Proof | MeasurementError]:
     generator = np.random.default_rng(2)
     ratios = np.array([1.0, again, speedup])
     for rates in 100 * ratios * np.exp(generator.normal(0, NOISE / math.sqrt(2), (runs, blocks, 3))):
