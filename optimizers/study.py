@@ -16,18 +16,20 @@ from bento_monitor.model_host.client import ModelHost
 from bento_monitor.releases.record import Batching, Execution
 from bento_monitor.releases.store import save_release, store_name
 
+from .accuracy.compare import compare_accuracy
 from .candidate import Candidate
 from .errors import NoWinnerError
 from .measurement.load import StudyLoad
 from .releasing import make_release
 from .report.progress import StudyProgress
-from .search.served import TrialOutcome
+from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
-from .stages.prove import proof_record, prove
+from .stages.prove import prove
 from .stages.race import race, survivors
-from .stages.screen import accepted_drops, screen
+from .stages.screen import accepted_drops, screen, why_none_accepted
 from .stages.serve import ServedStage
 from .stages.subject import find_subject
+from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
 from .stages.workbench import Kind, Workbench
 from .study_folder import StudyFolder, study_key
@@ -88,7 +90,7 @@ class _Study:
         load = StudyLoad(
             self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
         )
-        winner, accuracy = self._choose(self._search(ranked, load, drops))
+        winner, accuracy = self._choose(self._search(ranked, load))
         proof = self._prove(winner, load)
         return self._release(winner, accuracy, proof)
 
@@ -103,7 +105,7 @@ class _Study:
         verdicts = self._folder.once("screen", lambda: screen(self._bench, kinds, self._machine.cores, on_step))
         accepted = accepted_drops(kinds, verdicts)
         if not accepted:
-            raise NoWinnerError("No precision keeps the accuracy within --max-drop: allow more, or give more data.")
+            raise NoWinnerError(why_none_accepted(verdicts, self._spec))
         return accepted
 
     def _race(self, kinds: list[Kind]) -> list[Execution]:
@@ -115,7 +117,7 @@ class _Study:
         self._progress.note(f"{len(kept)} of {len(ranked)} go on; {ranked[0]['samples_per_s']:.0f} samples/s by {best}")
         return kept
 
-    def _search(self, ranked: list[Execution], load: StudyLoad, drops: Mapping[Kind, float]) -> list[Candidate]:
+    def _search(self, ranked: list[Execution], load: StudyLoad) -> list[Candidate]:
         self._progress.stage("Searching on a real server", self._spec.trials)
 
         def on_trial(candidate: Candidate, outcome: TrialOutcome) -> None:
@@ -125,7 +127,7 @@ class _Study:
 
         def compute() -> list[dict[str, Any]]:
             with ServedStage(self._bench, load) as stage:
-                finalists = stage.finals(stage.search(ranked, on_trial), drops)
+                finalists = stage.finals(stage.search(ranked, on_trial), self._is_more_accurate)
             return [asdict(candidate) for candidate in finalists]
 
         return [
@@ -133,9 +135,17 @@ class _Study:
             for raw in self._folder.once("search", compute)
         ]
 
+    def _is_more_accurate(self, left: Candidate, right: Candidate) -> bool:
+        """Whether the paired interval of the two precisions' accuracy says that the left one is better."""
+        bench = self._bench
+        answers, others = bench.answers_in(left.execution), bench.answers_in(right.execution)
+        found = compare_accuracy(others, answers, bench.subject.data.labels, bench.subject.metric)
+        return found.drop_upper95 < 0
+
     def _choose(self, finalists: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
         """The first finalist whose accuracy holds exactly as it will be served, with that accuracy."""
         self._progress.stage("Checking the winner's accuracy as it will be served", 1)
+        drops = []
         for winner in finalists:
             accuracy: dict[str, Any] = self._folder.once(
                 f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner)
@@ -145,24 +155,24 @@ class _Study:
             if accuracy["upper"] <= self._spec.max_drop:
                 self._progress.step()
                 return winner, accuracy
+            drops.append(f"{accuracy['drop_upper95']:.4f}")
         raise NoWinnerError(
-            f"No finalist keeps {self._spec.metric} within --max-drop {self._spec.max_drop} when batches are run as it "
-            "runs them: allow more, or give more data."
+            f"Of {len(finalists)} finalist(s) none keeps {self._spec.metric} within --max-drop {self._spec.max_drop} "
+            f"when batches are run as it runs them; the drops are at most {', '.join(drops)}. Allow more, or give more "
+            "data."
         )
 
     def _prove(self, winner: Candidate, load: StudyLoad) -> dict[str, Any]:
         self._progress.stage("Proving it against the baseline on fresh servers", 3 * self._spec.blocks)
         proof: dict[str, Any] = self._folder.once(
             f"proof-{winner.name}",
-            lambda: proof_record(prove(self._bench, load, winner, self._progress.step)),
+            lambda: prove(self._bench, load, winner, self._progress.step),
         )
         low, high = proof["speedup_ci95"]
         self._progress.note(f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]")
-        if low <= max(1.0, proof["aa_ratio_ci95"][1]):
-            raise NoWinnerError(
-                f"It cannot be told from the baseline: {proof['speedup']:.2f} times, [{low:.2f}, {high:.2f}]; nothing "
-                "was released. More --blocks would narrow the interval."
-            )
+        refusal = verdict_of(proof, slo=self._spec.slo, allow_slower_alone=self._spec.allow_slower_alone)
+        if refusal is not None:
+            raise NoWinnerError(refusal.sentence)
         return proof
 
     def _release(self, winner: Candidate, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:

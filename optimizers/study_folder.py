@@ -22,7 +22,8 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
 
     Those are what figures are only good for: the versions of the libraries, and the machine.
     """
-    digest = hashlib.sha256(spec.model_dump_json().encode())
+    # What is allowed of a proof does not change what is measured.
+    digest = hashlib.sha256(spec.model_dump_json(exclude={"allow_slower_alone"}).encode())
     digest.update(model_fingerprint.encode())
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
     digest.update(data_digest(spec.data).encode())
@@ -61,5 +62,5 @@ class StudyFolder:
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))
         result = compute()
-        write_atomic(path, json.dumps(result, indent=2) + "\n")
+        write_atomic(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
         return json.loads(json.dumps(result))

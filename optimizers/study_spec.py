@@ -24,6 +24,9 @@ class StudySpec(BaseModel):
     min_accuracy: float | None = Field(default=None, description="Accuracy that the baseline itself must reach.")
     slo: Slo | None = Field(default=None, description="Limit on latency under the search's load.")
     baseline: str | None = Field(default=None, description="Target that stock BentoML serves as the baseline.")
+    allow_slower_alone: bool = Field(
+        default=False, description="Release also what is slower for a lone client, or at half of the load."
+    )
     workers: tuple[int, ...] = Field(default=(), description="Worker counts to search; none: the server's own.")
     connections: int = Field(default=32, ge=1, description="Closed-loop connections of the load.")
     trials: int = Field(default=10, ge=1, description="Served trials.")
@@ -45,5 +48,6 @@ def command_of(spec: StudySpec) -> str:
         ("--workers", ",".join(map(str, spec.workers)) or None),
         ("--connections", spec.connections),
     ]
+    flags = ["--allow-slower-alone"] if spec.allow_slower_alone else []
     words = [word for name, value in options if value is not None for word in (name, str(value))]
-    return shlex.join(["bento-monitor", "optimize", spec.target, *words])
+    return shlex.join(["bento-monitor", "optimize", spec.target, *words, *flags])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import MeasurementError
 
-_MOST_THROWN_RATIO = 0.1
+MOST_THROWN_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PairedRun:
     @property
     def is_valid(self) -> bool:
         """Whether no more than a tenth was thrown away."""
-        return self.thrown_ratio <= _MOST_THROWN_RATIO
+        return self.thrown_ratio <= MOST_THROWN_RATIO
 
     def require(self) -> None:
         """Refuse a run on a machine that was too often in the way.

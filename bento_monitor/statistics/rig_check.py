@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import MeasurementError
-from .sequential import ALPHA, ZONE_RATIO, Verdict, compare_so_far, half_widths
+from .sequential import ZONE_RATIO
 
-_POWER = 0.9
 _LEAST_PAIRS = 5
+_ALPHA = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class RigCheck:
-    """The baseline against itself, over `n` pairs: the ratio with its any-time interval, and the noise of a pair.
+    """The baseline against itself, over `n` pairs: the ratio with its interval, and the noise of a pair.
 
-    `smallest_ratio` is the smallest speed-up that the sequential test would see from as many pairs, nine times in ten.
+    The interval is the test's: it misses by `alpha` at each of its ends.
     """
 
     ratio: float
@@ -27,7 +27,6 @@ class RigCheck:
     high: float
     n: int
     sd: float
-    smallest_ratio: float
     holds: bool
 
     def require(self) -> None:
@@ -38,35 +37,40 @@ class RigCheck:
         """
         if not self.holds:
             raise MeasurementError(
-                f"This machine cannot compare now: the baseline against itself gives a ratio of {self.ratio:.3f} "
-                f"[{self.low:.3f}, {self.high:.3f}]. Stop what else runs on it, or measure at another time."
+                f"The baseline differs from itself on this machine now: {self.ratio:.3f} times "
+                f"[{self.low:.3f}, {self.high:.3f}], where equal things must look equal. Stop what else runs on the "
+                "machine, or measure at another time."
             )
 
 
-def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = ALPHA) -> RigCheck:
-    """Judge pairs in which both arms are the baseline.
+def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = _ALPHA) -> RigCheck:
+    """Judge pairs in which both arms are the baseline, by Student's t test that they differ by more than the zone.
+
+    A machine on which the arms differ by the zone exactly fails in a share `alpha` of checks, one on which they are
+    equal in fewer. The number of pairs must not depend on the ratios that were seen.
+
+    Args:
+        log_ratios: of the baseline over itself, a pair each.
+        zone_ratio: two speeds within this ratio are as good as equal.
+        alpha: chance that a machine within the zone is refused, at each of its ends.
 
     Raises:
         MeasurementError: there are fewer than 5 pairs, or a log-ratio is not finite.
     """
-    if len(log_ratios) < _LEAST_PAIRS:
-        raise MeasurementError(f"{len(log_ratios)} pairs say nothing of a machine: measure at least {_LEAST_PAIRS}.")
-    found = compare_so_far(log_ratios, zone_ratio=zone_ratio, alpha=alpha)
-    sd = float(np.std(log_ratios, ddof=1))
+    from scipy.special import stdtrit
+
+    values = np.asarray(log_ratios, dtype=np.float64)
+    if len(values) < _LEAST_PAIRS:
+        raise MeasurementError(f"{len(values)} pairs say nothing of a machine: measure at least {_LEAST_PAIRS}.")
+    if not np.isfinite(values).all():
+        raise MeasurementError("A ratio of two blocks is not finite: one of them measured nothing.")
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+    half = float(stdtrit(len(values) - 1, 1 - alpha)) * sd / math.sqrt(len(values))
     return RigCheck(
-        ratio=found.ratio,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        ratio=math.exp(mean),
+        low=math.exp(mean - half),
+        high=math.exp(mean + half),
+        n=len(values),
         sd=sd,
-        smallest_ratio=smallest_ratio(sd, found.n, alpha=alpha),
-        holds=found.verdict not in (Verdict.FASTER, Verdict.SLOWER),
+        holds=mean - half <= math.log(zone_ratio) and mean + half >= -math.log(zone_ratio),
     )
-
-
-def smallest_ratio(sd: float, pairs: int, *, power: float = _POWER, alpha: float = ALPHA) -> float:
-    """The smallest speed-up that is found from so many pairs of this noise with a probability of `power`."""
-    from scipy.special import ndtri
-
-    half = float(half_widths(np.array([pairs]), alpha)[0])
-    return math.exp(sd * (half + float(ndtri(power)) / math.sqrt(pairs)))

@@ -121,6 +121,20 @@ def half_widths(n: NDArray[np.int64], alpha: float = ALPHA) -> NDArray[np.float6
     return np.sqrt(x * np.maximum(n - 1, 1) / n)
 
 
+def smallest_ratio(sd: float, pairs: int, *, power: float = 0.9, alpha: float = ALPHA) -> float:
+    """The smallest speed-up that is found from so many pairs of this noise with a probability of `power`.
+
+    Raises:
+        MeasurementError: so few pairs have no interval.
+    """
+    from scipy.special import ndtri
+
+    half = float(half_widths(np.array([pairs]), alpha)[0])
+    if not math.isfinite(half):
+        raise MeasurementError(f"{pairs} pairs have no interval that holds at any time: measure more.")
+    return math.exp(sd * (half + float(ndtri(power)) / math.sqrt(pairs)))
+
+
 def _verdict(low: float, high: float, zone: float) -> Verdict:
     if -zone < low and high < zone:
         return Verdict.EQUIVALENT

@@ -38,6 +38,11 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
     "--baseline", metavar="MODULE:SERVICE", help="Compare with this, served by stock BentoML [default: itself]."
 )
 @click.option(
+    "--allow-slower-alone",
+    is_flag=True,
+    help="Release also what is slower for a lone client, or whose p99 is longer at half of the load.",
+)
+@click.option(
     "--workers", callback=_worker_counts, help="Worker counts to search, such as 1,2 [default: the server's]."
 )
 @click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="Concurrent clients.")
@@ -56,6 +61,7 @@ def optimize(
     slo: str | None,
     api: str | None,
     baseline: str | None,
+    allow_slower_alone: bool,
     workers: tuple[int, ...],
     connections: int,
     trials: int,
@@ -87,6 +93,7 @@ def optimize(
         min_accuracy=min_accuracy,
         slo=parse_slo(slo) if slo is not None else None,
         baseline=baseline,
+        allow_slower_alone=allow_slower_alone,
         workers=workers,
         connections=connections,
         trials=trials,
@@ -100,7 +107,7 @@ def optimize(
     with StudyProgress(console, STAGES).running() as progress:
         result: dict[str, Any] = run_study(spec, study_dir or Path(".bento-monitor"), progress)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:
         print_result(console, result)
 

@@ -41,6 +41,15 @@ class StudyLoad:
             headers=(("Content-Type", self.content_type),),
         )
 
+    def alone(self, port: int, duration_s: float, warmup_s: float) -> LoadSpec:
+        """A lone client, who asks again as soon as it has its answer."""
+        return replace(self.spec(port, duration_s, warmup_s), connections=1)
+
+    def open(self, port: int, duration_s: float, warmup_s: float, *, rate_rps: float, seed: int) -> LoadSpec:
+        """An open load of Poisson arrivals; another seed draws other arrivals."""
+        closed = self.spec(port, duration_s, warmup_s)
+        return replace(closed, mode="open", rate_rps=rate_rps, arrivals="poisson", seed=self.seed + seed)
+
     def warm_up(self, port: int, batches: int) -> LoadSpec:
         """As many requests as fill that many batches of all connections."""
         return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
@@ -52,7 +61,16 @@ def measure(load: StudyLoad, port: int, reference: Answers, duration_s: float, w
     Raises:
         MeasurementError: an answer is wrong.
     """
-    result = run_load(load.spec(port, duration_s, warmup_s))
+    return measure_spec(load.spec(port, duration_s, warmup_s), reference)
+
+
+def measure_spec(spec: LoadSpec, reference: NDArray[np.float32]) -> LoadResult:
+    """Run any load of a study and check the answers that were kept.
+
+    Raises:
+        MeasurementError: an answer is wrong.
+    """
+    result = run_load(spec)
     wrong = count_wrong(result.responses, result.body_index, reference)
     if wrong:
         refused = sum(int(result.status[request]) // 100 != 2 for request in result.responses)

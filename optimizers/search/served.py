@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidate import Candidate
 from .space import ServedSpace, candidate_parameters
+from .trial_log import Parameters, TrialLog, TrialOutcome
 
 if TYPE_CHECKING:
     import optuna
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 
 # Told for what serves nothing or was cut from the space: a result too, from which the sampler learns.
 _NOTHING = math.log(1e-3)
-
-
-@dataclass(frozen=True, slots=True)
-class TrialOutcome:
-    """What one served measurement gave. `violation` is at most 0 where every constraint is met."""
-
-    rps: float
-    p99_ms: float
-    failed: int
-    violation: float
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +30,26 @@ class RankedCandidate:
 
 
 class ServedSearch:
-    """A resumable study: whatever was told before is known again after a restart."""
+    """A resumable search: Optuna's study is in memory, and told at each start what the log on disk knows.
 
-    def __init__(self, journal: Path, space: ServedSpace, seed: int) -> None:
+    Trials of a space that has changed since are left in the log, and count for nothing.
+    """
+
+    def __init__(self, log: Path, space: ServedSpace, seed: int) -> None:
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        self._study = optuna.create_study(
-            study_name="served",
-            storage=JournalStorage(JournalFileBackend(str(journal))),
-            sampler=optuna.samplers.TPESampler(n_startup_trials=4, seed=seed),
-            direction="maximize",
-            load_if_exists=True,
-        )
-        self._take_up_interrupted()
+        self._log = TrialLog(log)
+        # Another seed after each restart, or the sampler would draw its first points again.
+        sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=seed + self.finished)
+        self._study = optuna.create_study(sampler=sampler, direction="maximize")
+        for parameters, outcome in self._known():
+            self._study.enqueue_trial(dict(parameters))
+            self._tell(self._study.ask(self._distributions()), outcome)
+        interrupted = self._log.interrupted
+        if interrupted is not None and self._space.candidate(interrupted) is not None:
+            self._study.enqueue_trial(dict(interrupted))
 
     def enqueue(self, candidates: Sequence[Candidate]) -> None:
         """Measure these first; those that are known already are left out."""
@@ -65,8 +58,14 @@ class ServedSearch:
 
     @property
     def finished(self) -> int:
-        """How many trials have an outcome."""
-        return sum(1 for trial in self._study.trials if trial.state.is_finished() and "rps" in trial.user_attrs)
+        """How many trials of this space have an outcome."""
+        return len(self._known())
+
+    @property
+    def outcomes(self) -> list[tuple[Candidate, TrialOutcome]]:
+        """What each trial of this space gave, in the order of measuring."""
+        found = [(self._space.candidate(parameters), outcome) for parameters, outcome in self._log.measured]
+        return [(candidate, outcome) for candidate, outcome in found if candidate is not None]
 
     def run(
         self,
@@ -84,20 +83,23 @@ class ServedSearch:
                 trial.set_constraint("limits", 1.0)
                 self._study.tell(trial, _NOTHING)
                 continue
+            self._log.begin(trial.params)
             outcome = measure(candidate)
+            self._log.end(outcome)
             self._tell(trial, outcome)
             on_trial(candidate, outcome)
 
     def ranking(self) -> list[RankedCandidate]:
         """The feasible candidates, the fastest first; repeats of one candidate are pooled."""
         logs: dict[Candidate, list[float]] = {}
-        for trial in self._study.trials:
-            rps = trial.user_attrs.get("rps", 0.0)
-            candidate = self._space.candidate(trial.params) if trial.state.is_finished() and trial.params else None
-            if candidate is not None and rps > 0 and trial.user_attrs["violation"] <= 0:
-                logs.setdefault(candidate, []).append(math.log(rps))
+        for candidate, outcome in self.outcomes:
+            if outcome.rps > 0 and outcome.violation <= 0:
+                logs.setdefault(candidate, []).append(math.log(outcome.rps))
         ranked = [RankedCandidate(c, math.exp(sum(v) / len(v)), len(v)) for c, v in logs.items()]
         return sorted(ranked, key=lambda entry: entry.rps, reverse=True)
+
+    def _known(self) -> list[tuple[Parameters, TrialOutcome]]:
+        return [found for found in self._log.measured if self._space.candidate(found[0]) is not None]
 
     def _distributions(self) -> dict[str, Any]:
         from optuna.distributions import CategoricalDistribution
@@ -105,16 +107,5 @@ class ServedSearch:
         return {name: CategoricalDistribution(values) for name, values in self._space.choices().items()}
 
     def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
-        trial.set_user_attr("rps", outcome.rps)
-        trial.set_user_attr("p99_ms", outcome.p99_ms)
-        trial.set_user_attr("failed", outcome.failed)
-        trial.set_user_attr("violation", outcome.violation)
         trial.set_constraint("limits", outcome.violation)
         self._study.tell(trial, math.log(outcome.rps) if outcome.rps > 0 else _NOTHING)
-
-    def _take_up_interrupted(self) -> None:
-        from optuna.trial import TrialState
-
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
-            self._study.enqueue_trial(trial.params)

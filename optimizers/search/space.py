@@ -34,7 +34,10 @@ class ServedSpace:
         }
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate | None:
-        """The candidate that a point of the space stands for; None where its execution did not survive."""
+        """The candidate of a point; None where it is not of this space, or its execution did not survive."""
+        choices = self.choices()
+        if parameters.keys() != choices.keys() or any(parameters[name] not in choices[name] for name in choices):
+            return None
         for execution in self.executions:
             if all(parameters[name] == value for name, value in execution_parameters(execution).items()):
                 batching = Batching(int(parameters["max_batch_size"]), float(parameters["window_ms"]))

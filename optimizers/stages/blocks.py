@@ -1,20 +1,27 @@
-"""The blocks of a proof: what each arm made in them, which of them count, and what they show."""
+"""The closed blocks of a proof: what each arm made in them, and what they show."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
-from bento_monitor.files import write_atomic
-from bento_monitor.statistics import Comparison, Pair, PairedRun, check_rig, collect_pairs, compare_paired
+from bento_monitor.errors import MeasurementError
+from bento_monitor.statistics import Comparison, Pair, check_rig, compare_paired, smallest_paired_ratio
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
-# A false refusal costs the whole proof: the baseline must differ from itself beyond any doubt.
-_RIG_ALPHA = 0.01
 # A machine that is disturbed for a moment gets more blocks; one that is disturbed all the time gets no more than that.
 MOST_TIMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class InTime:
+    """The winner under an SLO: of `requests`, so many were answered in time; and the SLO's percentile of the block."""
+
+    answered: int
+    requests: int
+    percentile_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +30,22 @@ class Block:
 
     rates: Mapping[str, float]
     fault: str | None
+    in_time: InTime | None = None
 
 
-class BlockLog:
-    """The blocks that were finished, on disk; one that was cut off is measured again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else "[]"
-        self.blocks = [Block(**fields) for fields in json.loads(text)]
-
-    def add(self, block: Block) -> None:
-        """One more is finished."""
-        self.blocks.append(block)
-        write_atomic(self._path, json.dumps([asdict(each) for each in self.blocks], indent=1) + "\n")
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._path.unlink(missing_ok=True)
-        self.blocks = []
-
-    def is_enough(self, wanted: int) -> bool:
-        """Whether so many count, and no more than a tenth was thrown away; or there are too many for that to come."""
-        run = _pairs(self.blocks, WINNER)
-        return (len(run.kept) >= wanted and run.is_valid) or len(run.every) >= MOST_TIMES * wanted
+def parse_block(raw: Mapping[str, Any]) -> Block:
+    """Read back a block from JSON."""
+    in_time = raw["in_time"]
+    return Block(raw["rates"], raw["fault"], None if in_time is None else InTime(**in_time))
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Requests per second of each arm in each block that counts, and the paired comparisons made of them.
 
-    `smallest_ratio` is the smallest speed-up that as many blocks would find here, nine times in ten, by the baseline
-    against itself. `thrown` says why each other block was thrown away, and `speedup_of_all` has these too.
+    `smallest_ratio` is the smallest speed-up that as many blocks would prove here, nine times in ten: its interval lies
+    above 1 and above that of the baseline against itself. `thrown` says why each other block was thrown away, and
+    `speedup_of_all` has these too. `in_time_ratio` is the share of the winner's requests that met the SLO.
     """
 
     rates: Mapping[str, Sequence[float]]
@@ -63,33 +54,43 @@ class Proof:
     smallest_ratio: float
     thrown: tuple[str, ...]
     speedup_of_all: Comparison
+    in_time_ratio: float | None
+    slo_percentile_ms: float | None
 
 
-def judge(blocks: Sequence[Block]) -> Proof:
+def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     """Compare the arms, block by block.
 
     Raises:
-        MeasurementError: a rate is not above 0, over a tenth of the blocks was thrown away, or the baseline differs
-            from itself.
+        MeasurementError: a rate is not above 0, or the baseline differs from itself.
     """
-    run = _pairs(blocks, WINNER)
-    run.require()
-    rig = check_rig(_pairs(blocks, AGAIN).kept, alpha=_RIG_ALPHA)
+    kept, every = _rates(good), _rates([*good, *thrown])
+    rig = check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
     rig.require()
-    kept = _rates([block for block in blocks if block.fault is None])
-    every = _rates(blocks)
+    against_itself = compare_paired(kept[AGAIN], kept[BASELINE])
+    counted = [block.in_time for block in good if block.in_time is not None]
+    requests = sum(each.requests for each in counted)
     return Proof(
         rates=kept,
         speedup=compare_paired(kept[WINNER], kept[BASELINE]),
-        against_itself=compare_paired(kept[AGAIN], kept[BASELINE]),
-        smallest_ratio=rig.smallest_ratio,
-        thrown=run.faults,
+        against_itself=against_itself,
+        smallest_ratio=smallest_paired_ratio(rig.sd, rig.n) * max(1.0, against_itself.high),
+        thrown=tuple(block.fault for block in thrown if block.fault is not None),
         speedup_of_all=compare_paired(every[WINNER], every[BASELINE]),
+        in_time_ratio=sum(each.answered for each in counted) / requests if requests else None,
+        slo_percentile_ms=median(each.percentile_ms for each in counted) if counted else None,
     )
 
 
-def _pairs(blocks: Sequence[Block], arm: str) -> PairedRun:
-    return collect_pairs([Pair(block.rates[arm], block.rates[BASELINE], block.fault) for block in blocks])
+def baseline_rate_rps(blocks: Sequence[Block]) -> float:
+    """The mean rate of the baseline so far.
+
+    Raises:
+        MeasurementError: there are no blocks.
+    """
+    if not blocks:
+        raise MeasurementError("The baseline has no closed block yet, so there is no half of its rate.")
+    return sum(block.rates[BASELINE] for block in blocks) / len(blocks)
 
 
 def _rates(blocks: Sequence[Block]) -> dict[str, list[float]]:

@@ -1,68 +1,135 @@
-"""Stage 6: the proof. Baseline, baseline again and winner in randomised blocks on fresh servers; paired log-ratios."""
+"""Stage 6: the proof. Baseline, baseline again and winner in randomised blocks on fresh servers; paired log-ratios.
+
+Between the blocks, what must not get worse: the latency of a lone client, and that of an open load.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import run_load
+from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.loadgen.slo import Slo
 from bento_monitor.loadgen.validity import check_window
 from bento_monitor.model_host.answer_values import Answers
 from bento_monitor.statistics import interleave
 
 from ..candidate import Candidate
-from ..measurement.load import StudyLoad, block_rate_rps, measure
+from ..measurement.load import StudyLoad, block_rate_rps, latency_percentile_ms, measure_spec
 from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
-from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, BlockLog, Proof, judge
+from .block_log import BlockLog
+from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
+from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, parse_harm_block
 from .workbench import Workbench
 
 # BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
 _WARMUP_BATCHES = 12
+# A server comes from the load before, and its dispatcher adapts to the next.
+_SETTLE_S = 0.2
 
 
-def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> Proof:
-    """Measure the winner against the baseline on servers that nothing was measured on before.
+def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> dict[str, Any]:
+    """Measure the winner against the baseline on servers that nothing was measured on before; the proof as JSON.
 
-    Blocks that were finished before a kill are kept; the rest is measured on fresh servers. A block in which the
-    machine was in the way is thrown away, and another measured.
+    A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. There are
+    as many closed blocks as were asked for, whatever they show; the lone client and the open load go on for up to three
+    times as many until it is shown whether the winner harms them. Blocks that were finished before a kill are kept. A
+    block in which the machine was in the way is thrown away, and another measured.
 
     Raises:
-        MeasurementError: an answer was wrong, an arm served nothing, over a tenth of the blocks was thrown away, or the
-            baseline differs from itself; after the last two, the next call measures all blocks anew.
+        MeasurementError: an answer was wrong, an arm served nothing, over a tenth of the blocks was thrown away (the
+            next call goes on from the good ones), or the baseline differs from itself (it measures all anew).
     """
-    spec = bench.spec
-    done = BlockLog(bench.folder.path / f"blocks-{winner.name}.json")
-    references = dict.fromkeys((BASELINE, AGAIN), bench.baseline_answers())
-    references[WINNER] = bench.answers_in(winner.execution)
-    if not done.is_enough(spec.blocks):
-        orders = interleave([BASELINE, AGAIN, WINNER], MOST_TIMES * spec.blocks, spec.seed)
+    wanted = bench.spec.blocks
+    log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
+    harm = BlockLog(bench.folder.path / f"harm-{winner.name}.json", parse_harm_block)
+    if not log.is_enough(wanted, MOST_TIMES * wanted) or next_look(harm, wanted) is not None:
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
                 run_load(load.warm_up(server.port, _WARMUP_BATCHES))
-            for order in orders[len(done.blocks) :]:
-                rates, faults = {}, []
-                for name in order:
-                    rates[name], fault = _measure_arm(load, servers[name], references[name], spec.block_s)
-                    faults += [fault] if fault else []
-                    on_arm()
-                servers[WINNER].require_no_failed_calls(_release_name(winner))
-                done.add(Block(rates, faults[0] if faults else None))
-                if done.is_enough(spec.blocks):
-                    break
+            _Rounds(bench, load, winner, servers).measure(log, harm, on_arm)
+    log.require_valid("of the proof")
     try:
-        return judge(done.blocks)
+        proof = judge(log.good, [block for block in log.blocks if block.fault is not None])
     except MeasurementError:
-        done.clear()
+        log.clear()
+        harm.clear()
         raise
+    return proof_record(proof, judge_harm(harm, wanted), len(harm.faults))
 
 
-def _measure_arm(load: StudyLoad, server: TrialServer, reference: Answers, seconds: float) -> tuple[float, str | None]:
-    before_s = server.cpu_seconds()
-    result = measure(load, server.port, reference, seconds)
-    return block_rate_rps(result), check_window(result, server.cpu_seconds() - before_s).fault
+class _Rounds:
+    """The servers of a proof, and what is asked of them in a round."""
+
+    def __init__(
+        self, bench: Workbench, load: StudyLoad, winner: Candidate, servers: Mapping[str, TrialServer]
+    ) -> None:
+        self._spec = bench.spec
+        self._load = load
+        self._release = _release_name(winner)
+        self._servers = servers
+        baseline = bench.baseline_answers()
+        self._references = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.answers_in(winner.execution)}
+
+    def measure(self, log: BlockLog[Block], harm: BlockLog[HarmBlock], on_arm: Callable[[], None]) -> None:
+        """Measure until both logs have what a proof needs."""
+        wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
+        orders = interleave([BASELINE, AGAIN, WINNER], MOST_TIMES * wanted, seed)
+        while True:
+            needs_block = not log.is_enough(wanted, MOST_TIMES * wanted)
+            needs_harm = next_look(harm, wanted) is not None
+            if not (needs_block or needs_harm):
+                return
+            if needs_block:
+                log.add(self._block(orders[len(log.blocks)], on_arm))
+            if needs_harm:
+                rate_rps = baseline_rate_rps(log.good or log.blocks) / 2
+                harm.add(self._harm_block(len(harm.earlier) + len(harm.blocks), rate_rps))
+            self._servers[WINNER].require_no_failed_calls(self._release)
+
+    def _block(self, order: Sequence[str], on_arm: Callable[[], None]) -> Block:
+        rates, faults, in_time = {}, [], None
+        for name in order:
+            result, fault = self._run(name, self._load.spec(self._servers[name].port, self._spec.block_s))
+            rates[name] = block_rate_rps(result)
+            faults += [fault] if fault else []
+            if name == WINNER and self._spec.slo is not None:
+                in_time = _in_time(result, self._spec.slo)
+            on_arm()
+        return Block(rates, faults[0] if faults else None, in_time)
+
+    def _harm_block(self, index: int, rate_rps: float) -> HarmBlock:
+        alone_s, open_s = alone_seconds(self._spec.block_s), open_seconds(self._spec.block_s, rate_rps)
+        latencies: dict[str, dict[str, list[int]]] = {"alone": {}, "open": {}}
+        failed, faults = dict.fromkeys((BASELINE, WINNER), 0), []
+        (order,) = interleave([BASELINE, WINNER], 1, self._spec.seed + index)
+        for name in order:
+            port = self._servers[name].port
+            for kind, spec in (
+                ("alone", self._load.alone(port, alone_s, _SETTLE_S)),
+                ("open", self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)),
+            ):
+                result, fault = self._run(name, spec)
+                counted = result.is_in_window
+                latencies[kind][name] = (result.latency_ns[counted & result.is_ok] // 1000).tolist()
+                failed[name] += int((counted & ~result.is_ok).sum())
+                faults += [fault] if fault else []
+        return HarmBlock(latencies["alone"], latencies["open"], rate_rps, failed, faults[0] if faults else None)
+
+    def _run(self, name: str, spec: LoadSpec) -> tuple[LoadResult, str | None]:
+        server = self._servers[name]
+        before_s = server.cpu_seconds()
+        result = measure_spec(spec, self._references[name])
+        return result, check_window(result, server.cpu_seconds() - before_s).fault
+
+
+def _in_time(result: LoadResult, slo: Slo) -> InTime:
+    counted = result.is_in_window
+    answered = counted & result.is_ok & (result.latency_ns <= slo.limit_ms * 1e6)
+    return InTime(int(answered.sum()), int(counted.sum()), latency_percentile_ms(result, slo.percentile))
 
 
 @contextmanager
@@ -87,8 +154,8 @@ def _release_name(winner: Candidate) -> str:
     return f"proof:{winner.name}"
 
 
-def proof_record(proof: Proof) -> dict[str, Any]:
-    """The proof as JSON can hold it."""
+def proof_record(proof: Proof, harm: HarmFigures, harm_thrown: int) -> dict[str, Any]:
+    """The proof as JSON can hold it; `optimized` is the winner."""
     return {
         "rates": {name: list(rates) for name, rates in proof.rates.items()},
         "speedup": proof.speedup.ratio,
@@ -99,4 +166,23 @@ def proof_record(proof: Proof) -> dict[str, Any]:
         "blocks_thrown": list(proof.thrown),
         "speedup_with_thrown": proof.speedup_of_all.ratio,
         "speedup_with_thrown_ci95": list(proof.speedup_of_all.ci95),
+        "slo_in_time_ratio": proof.in_time_ratio,
+        "slo_percentile_ms": proof.slo_percentile_ms,
+        "alone_p50_ratio": harm.alone.ratio,
+        "alone_p50_ratio_ci95": list(harm.alone.ci95),
+        "baseline_alone_p50_ms": harm.alone_p50_ms[BASELINE],
+        "optimized_alone_p50_ms": harm.alone_p50_ms[WINNER],
+        "alone_p50_ms_blocks": {name: list(values) for name, values in harm.alone_p50_ms_blocks.items()},
+        "half_load_rps": harm.half_load_rps,
+        "half_load_p99_ratio": harm.half_load.ratio,
+        "half_load_p99_ratio_ci95": list(harm.half_load.ci95),
+        "baseline_half_load_p99_ms": harm.half_load_p99_ms[BASELINE],
+        "optimized_half_load_p99_ms": harm.half_load_p99_ms[WINNER],
+        "half_load_p99_ms_blocks": {name: list(values) for name, values in harm.half_load_p99_ms_blocks.items()},
+        "harm_blocks": harm.blocks,
+        "harm_blocks_thrown": harm_thrown,
+        "baseline_harm_requests": harm.requests[BASELINE],
+        "optimized_harm_requests": harm.requests[WINNER],
+        "baseline_failed": harm.failed[BASELINE],
+        "optimized_failed": harm.failed[WINNER],
     }

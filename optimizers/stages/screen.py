@@ -10,8 +10,9 @@ from bento_monitor.errors import BentoMonitorError
 from bento_monitor.releases.record import Execution
 
 from ..accuracy.compare import compare_accuracy
-from ..errors import StudyInputError
+from ..errors import StudyInputError, first_line
 from ..search_space.executions import typical_execution
+from ..study_spec import StudySpec
 from .workbench import Kind, Workbench
 
 # A served candidate may lose part of its lead to the server, never all of it: what is slower than this is not served.
@@ -38,8 +39,10 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep)
         except StudyInputError:
             raise
         except BentoMonitorError as error:
-            verdicts[_key(execution)] = {"accepted": False, "error": str(error)}
-            on_step(f"{_key(execution)}: {error}")
+            verdicts[_key(execution)] = {"accepted": False, "error": first_line(error)}
+            on_step(f"{_key(execution)}: {first_line(error)}")
+    if not built:
+        return verdicts
     speeds = bench.speeds(built)
     fastest_accepted = 0.0
     for execution in sorted(built, key=lambda run: speeds[run], reverse=True):
@@ -60,13 +63,26 @@ def accepted_drops(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> dict[Kind
     return {kind: found["accuracy"]["drop_upper95"] for kind, found in by_kind.items() if found["accepted"]}
 
 
+def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
+    """What happened to each precision, where none goes on."""
+    reasons = []
+    for name, found in verdicts.items():
+        if "accuracy" in found:
+            reasons.append(f"{name}: {spec.metric} drops by at most {found['accuracy']['drop_upper95']:.4f}")
+        elif "error" in found:
+            reasons.append(f"{name}: {found['error'].rstrip('.')}")
+    lost = any("accuracy" in found for found in verdicts.values())
+    advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
+    return f"No precision can be released. {'; '.join(reasons)}.{advice}"
+
+
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
     try:
         answers = bench.answers_in(execution)
         result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.labels, bench.subject.metric)
     except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
-        on_step(f"{_key(execution)}: {error}")
-        return {"accepted": False, "error": str(error)}
+        on_step(f"{_key(execution)}: {first_line(error)}")
+        return {"accepted": False, "error": first_line(error)}
     accepted = result.drop_upper95 <= bench.spec.max_drop
     verdict = "accepted" if accepted else "refused"
     drop = f"{bench.spec.metric} {result.candidate:.4f}, drop at most {result.drop_upper95:+.4f}"

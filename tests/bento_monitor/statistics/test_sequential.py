@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import lfilter
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Verdict, anytime_intervals, check_rig, compare_so_far, smallest_ratio
+from bento_monitor.statistics import Verdict, anytime_intervals, compare_so_far, smallest_ratio
 from bento_monitor.statistics.sequential import half_widths
 
 RUNS, PAIRS, NOISE = 2000, 200, 0.03
@@ -116,21 +116,6 @@ def test_the_smallest_ratio_of_a_rig_is_found_nine_times_in_ten():
     assert (low > 0).any(axis=1).mean() == pytest.approx(0.9, abs=0.05)
 
 
-def test_a_rig_on_which_equal_things_look_equal_holds_and_says_what_it_can_show():
-    check = check_rig(noise("normal")[0, :60].tolist())
-    check.require()
-    assert check.sd == pytest.approx(NOISE, rel=0.3)
-    assert 1.005 < check.smallest_ratio < 1.03
-    assert check.low < 1 < check.high
-
-
-def test_a_rig_on_which_equal_things_look_different_is_refused():
-    check = check_rig((noise("normal")[0, :60] + 0.2).tolist())
-    assert not check.holds
-    with pytest.raises(MeasurementError, match="cannot compare now"):
-        check.require()
-
-
-def test_a_rig_check_of_few_pairs_is_refused():
-    with pytest.raises(MeasurementError, match="at least 5"):
-        check_rig([0.1] * 4)
+def test_too_few_pairs_have_no_smallest_ratio():
+    with pytest.raises(MeasurementError, match="measure more"):
+        smallest_ratio(NOISE, 5)

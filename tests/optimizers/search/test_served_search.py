@@ -6,8 +6,9 @@ import pytest
 
 from bento_monitor.releases.record import Batching, Execution
 from optimizers.candidate import Candidate
-from optimizers.search.served import ServedSearch, TrialOutcome
+from optimizers.search.served import ServedSearch
 from optimizers.search.space import ServedSpace, candidate_parameters, seeds
+from optimizers.search.trial_log import TrialOutcome
 
 EXECUTIONS = tuple(
     Execution("onnxruntime", precision, threads, sub_batch_size=size, mask_input="mask" if size else None)
@@ -33,7 +34,7 @@ def measure(candidate: Candidate) -> TrialOutcome:
 
 
 def test_the_best_of_a_known_table_is_found_and_only_survivors_are_measured(tmp_path: Path) -> None:
-    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     measured: list[Candidate] = []
     search.run(12, measure, lambda candidate, outcome: measured.append(candidate))
     assert len(measured) == 12
@@ -44,7 +45,7 @@ def test_the_best_of_a_known_table_is_found_and_only_survivors_are_measured(tmp_
 
 
 def test_seeds_are_measured_first(tmp_path: Path) -> None:
-    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     first = seeds(SPACE, [EXECUTIONS[3], EXECUTIONS[1]], Batching(100, 0.0))
     search.enqueue(first)
     measured: list[Candidate] = []
@@ -57,13 +58,13 @@ def test_an_infeasible_candidate_never_wins_however_fast(tmp_path: Path) -> None
         violation = 5.0 if candidate.execution.sub_batch_size else -1.0
         return TrialOutcome(speed_of(candidate), 99.0, 0, violation)
 
-    search = ServedSearch(tmp_path / "journal.log", SPACE, seed=1)
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     search.run(10, too_slow_when_sorted)
     assert all(entry.candidate.execution.sub_batch_size is None for entry in search.ranking())
 
 
 def test_a_study_killed_in_a_trial_measures_that_candidate_again(tmp_path: Path) -> None:
-    journal = tmp_path / "journal.log"
+    log = tmp_path / "trials.json"
     begun: list[Candidate] = []
 
     def killed(candidate: Candidate) -> TrialOutcome:
@@ -73,8 +74,8 @@ def test_a_study_killed_in_a_trial_measures_that_candidate_again(tmp_path: Path)
         return measure(candidate)
 
     with pytest.raises(KeyboardInterrupt):
-        ServedSearch(journal, SPACE, seed=1).run(6, killed)
-    resumed = ServedSearch(journal, SPACE, seed=1)
+        ServedSearch(log, SPACE, seed=1).run(6, killed)
+    resumed = ServedSearch(log, SPACE, seed=1)
     assert resumed.finished == 2
     again: list[Candidate] = []
     resumed.run(6, measure, lambda candidate, outcome: again.append(candidate))
@@ -86,3 +87,22 @@ def test_a_point_of_the_space_and_its_candidate_are_the_same_thing() -> None:
     candidate = Candidate(EXECUTIONS[1], Batching(8, 5.0), 1)
     assert SPACE.candidate(candidate_parameters(candidate)) == candidate
     assert candidate.name != Candidate(EXECUTIONS[1], Batching(8, 0.0), 1).name
+
+
+def test_trials_of_another_space_count_for_nothing_and_stand_in_no_way(tmp_path: Path) -> None:
+    log = tmp_path / "trials.json"
+    ServedSearch(log, SPACE, seed=1).run(6, measure)
+    smaller = ServedSpace(EXECUTIONS[:2], batch_sizes=(8,), windows_ms=(0.0,), workers=(1,))
+    search = ServedSearch(log, smaller, seed=1)
+    known = search.finished
+    assert known < 6
+    search.run(known + 2, measure)
+    assert {entry.candidate.batching for entry in search.ranking()} == {Batching(8, 0.0)}
+    assert ServedSearch(log, SPACE, seed=1).finished == 8
+
+
+def test_a_restarted_search_proposes_from_what_it_knew(tmp_path: Path) -> None:
+    log = tmp_path / "trials.json"
+    for trials in range(1, 13):
+        ServedSearch(log, SPACE, seed=1).run(trials, measure)
+    assert ServedSearch(log, SPACE, seed=1).ranking()[0].candidate.execution == EXECUTIONS[3]

@@ -1,0 +1,96 @@
+"""The order of finalists: speed, and where it cannot be told apart, the better and the simpler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bento_monitor.errors import MeasurementError
+
+from ..candidate import Candidate
+
+LEAST_ROUNDS = 6
+_TIE_RATIO = 1.03
+_TIE_OF_DEPENDENCE = 0.01
+
+IsMoreAccurate = Callable[[Candidate, Candidate], bool]
+BatchDependence = Callable[[Candidate], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A candidate with its requests per second in each round; round `i` of all finalists was interleaved."""
+
+    candidate: Candidate
+    rates_rps: tuple[float, ...]
+
+    @property
+    def mean_log_rate(self) -> float:
+        """The logarithm of the geometric mean of its rates."""
+        return math.fsum(math.log(rate) for rate in self.rates_rps) / len(self.rates_rps)
+
+
+def rank_finalists(
+    finalists: Sequence[Finalist], is_more_accurate: IsMoreAccurate, batch_dependence: BatchDependence
+) -> list[Candidate]:
+    """The best first: those within 3 % of the fastest in order of preference, then the others by speed.
+
+    Of those that tie, the next is always one that no other left is more accurate than, then one whose batch dependence
+    is within .01 of the least, then one without a window, then one with the fewest threads, then the fastest. The order
+    does not depend on that of `finalists`.
+
+    Args:
+        finalists: each measured in the same rounds.
+        is_more_accurate: whether the paired interval of two candidates' accuracy says that the first is better.
+        batch_dependence: how far company moves an answer, 0 for not at all; asked only of those that tie.
+
+    Raises:
+        MeasurementError: there are fewer than 6 rounds to compare several finalists by, a finalist was not measured in
+            all of them, or a rate is not above 0 and finite.
+    """
+    _require_rounds(finalists)
+    left = sorted(finalists, key=lambda each: (-each.mean_log_rate, each.candidate.name))
+    if not left:
+        return []
+    least = left[0].mean_log_rate - math.log(_TIE_RATIO)
+    tied = [each for each in left if each.mean_log_rate >= least]
+    slower = [each.candidate for each in left if each.mean_log_rate < least]
+    ranked: list[Candidate] = []
+    while tied:
+        chosen = _preferred(tied, is_more_accurate, batch_dependence)
+        tied.remove(chosen)
+        ranked.append(chosen.candidate)
+    return ranked + slower
+
+
+def _preferred(
+    tied: Sequence[Finalist], is_more_accurate: IsMoreAccurate, batch_dependence: BatchDependence
+) -> Finalist:
+    if len(tied) == 1:
+        return tied[0]
+    best = [
+        each for each in tied if not any(is_more_accurate(other.candidate, each.candidate) for other in tied)
+    ] or list(tied)
+    if len(best) > 1:
+        dependence = {each.candidate: batch_dependence(each.candidate) for each in best}
+        most = min(dependence.values()) + _TIE_OF_DEPENDENCE
+        best = [each for each in best if dependence[each.candidate] <= most]
+    return min(best, key=_simplicity)
+
+
+def _simplicity(finalist: Finalist) -> tuple[bool, int, float, str]:
+    candidate = finalist.candidate
+    threads = candidate.execution.intra_op_threads * candidate.execution.streams * candidate.workers
+    return candidate.batching.window_ms > 0, threads, -finalist.mean_log_rate, candidate.name
+
+
+def _require_rounds(finalists: Sequence[Finalist]) -> None:
+    counts = {len(finalist.rates_rps) for finalist in finalists}
+    if len(finalists) > 1 and (len(counts) > 1 or min(counts) < LEAST_ROUNDS):
+        raise MeasurementError(
+            f"Finalists were measured in {sorted(counts)} rounds: all need the same rounds, {LEAST_ROUNDS} at least."
+        )
+    for rate in (rate for finalist in finalists for rate in finalist.rates_rps):
+        if not (math.isfinite(rate) and rate > 0):
+            raise MeasurementError(f"A finalist's rate is {rate}: only rates above 0 can be compared.")

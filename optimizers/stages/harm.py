@@ -1,0 +1,178 @@
+"""Whether a winner harms those who do not fill the server: a lone client, and the slowest at half of its load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bento_monitor.errors import MeasurementError
+from bento_monitor.statistics import Comparison, compare_paired
+
+from .block_log import BlockLog
+from .blocks import BASELINE, MOST_TIMES, WINNER
+
+MOST_ALONE_RATIO = 1.10
+MOST_HALF_LOAD_RATIO = 1.25
+# Below 100 requests a p99 is their slowest one. Blocks are made long enough for twice that, and pooled where they end
+# up with fewer.
+_LEAST_REQUESTS = 100
+_LEAST_GROUPS = 3
+_ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MOST_OF_BLOCK = 0.4, 0.5, 4.0
+# The intervals are looked at after once, twice and three times the blocks: each look has a third of the error.
+_CONFIDENCE = 1 - 0.05 / MOST_TIMES
+
+
+@dataclass(frozen=True, slots=True)
+class HarmBlock:
+    """Latency of each answered request in microseconds, by arm: of a lone client, and of an open load.
+
+    `open_rps` is the rate of the open load, `failed` the requests of both loads that failed, by arm.
+    """
+
+    alone_us: Mapping[str, Sequence[int]]
+    half_load_us: Mapping[str, Sequence[int]]
+    open_rps: float
+    failed: Mapping[str, int]
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HarmFigures:
+    """Latency of the winner over that of the baseline, in `blocks` blocks: ratios above 1 are harm.
+
+    The intervals hold at 95 % although they are looked at three times. The figures in milliseconds are by arm: of all
+    requests, and of each block (of each group of blocks for the p99).
+    """
+
+    alone: Comparison
+    half_load: Comparison
+    alone_p50_ms: Mapping[str, float]
+    half_load_p99_ms: Mapping[str, float]
+    alone_p50_ms_blocks: Mapping[str, Sequence[float]]
+    half_load_p99_ms_blocks: Mapping[str, Sequence[float]]
+    half_load_rps: float
+    requests: Mapping[str, int]
+    failed: Mapping[str, int]
+    blocks: int
+
+    @property
+    def is_none(self) -> bool:
+        """Whether both upper ends are within their limits."""
+        return self.alone.high <= MOST_ALONE_RATIO and self.half_load.high <= MOST_HALF_LOAD_RATIO
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether one of the lower ends is beyond its limit, so that no more blocks would help."""
+        return self.alone.low > MOST_ALONE_RATIO or self.half_load.low > MOST_HALF_LOAD_RATIO
+
+
+def parse_harm_block(raw: Mapping[str, Any]) -> HarmBlock:
+    """Read back a block from JSON."""
+    return HarmBlock(**raw)
+
+
+def alone_seconds(block_s: float) -> float:
+    """How long a lone client asks in a block."""
+    return _ALONE_OF_BLOCK * block_s
+
+
+def open_seconds(block_s: float, rate_rps: float) -> float:
+    """How long an open load runs in a block: enough for two hundred requests, up to four times a closed block."""
+    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _LEAST_REQUESTS / rate_rps), _MOST_OF_BLOCK * block_s)
+
+
+def next_look(log: BlockLog[HarmBlock], wanted: int) -> int | None:
+    """How many blocks must count for the next look; None where harm is shown or excluded, or blocks have run out."""
+    for look in _looks(wanted):
+        if not log.is_enough(look, _most(look, wanted)):
+            return look
+        if len(log.good) < look:
+            return None
+        figures = _figures_of(log.good[:look])
+        if figures is not None and (figures.is_none or figures.is_certain):
+            return None
+    return None
+
+
+def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
+    """The figures of the look at which measuring ended.
+
+    Raises:
+        MeasurementError: over a tenth of the blocks was thrown away, or there are too few requests for a p99.
+    """
+    log.require_valid("of the lone client and the open load")
+    figures = None
+    for look in _looks(wanted):
+        if len(log.good) < look:
+            break
+        figures = _figures_of(log.good[:look])
+        if figures is not None and (figures.is_none or figures.is_certain):
+            break
+    if figures is None:
+        count = sum(len(block.half_load_us[WINNER]) for block in log.good)
+        raise MeasurementError(
+            f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_LEAST_GROUPS} groups of "
+            f"{_LEAST_REQUESTS}, which a p99 needs: give longer --block-seconds or more --blocks."
+        )
+    return figures
+
+
+def _looks(wanted: int) -> list[int]:
+    return [wanted * times for times in range(1, MOST_TIMES + 1)]
+
+
+def _most(look: int, wanted: int) -> int:
+    """The blocks of a run at which a look is given up."""
+    return max(MOST_TIMES * wanted, look + look // 4 + 1)
+
+
+def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
+    """What the blocks show; None where they have too few requests for a p99."""
+    arms = (BASELINE, WINNER)
+    groups = _groups(blocks)
+    if len(groups) < _LEAST_GROUPS:
+        return None
+    alone = {arm: [_percentile_ms([block], "alone_us", arm, 50) for block in blocks] for arm in arms}
+    half_load = {arm: [_percentile_ms(group, "half_load_us", arm, 99) for group in groups] for arm in arms}
+    return HarmFigures(
+        alone=compare_paired(alone[WINNER], alone[BASELINE], confidence=_CONFIDENCE),
+        half_load=compare_paired(half_load[WINNER], half_load[BASELINE], confidence=_CONFIDENCE),
+        alone_p50_ms={arm: _percentile_ms(blocks, "alone_us", arm, 50) for arm in arms},
+        half_load_p99_ms={arm: _percentile_ms(blocks, "half_load_us", arm, 99) for arm in arms},
+        alone_p50_ms_blocks=alone,
+        half_load_p99_ms_blocks=half_load,
+        half_load_rps=sum(block.open_rps for block in blocks) / len(blocks),
+        requests={
+            arm: sum(len(block.alone_us[arm]) + len(block.half_load_us[arm]) + block.failed[arm] for block in blocks)
+            for arm in arms
+        },
+        failed={arm: sum(block.failed[arm] for block in blocks) for arm in arms},
+        blocks=len(blocks),
+    )
+
+
+def _groups(blocks: Sequence[HarmBlock]) -> list[list[HarmBlock]]:
+    """Neighbouring blocks together, so that each group has requests enough of both arms; what is over joins the last.
+
+    Only counts decide, never what was measured.
+    """
+    groups: list[list[HarmBlock]] = []
+    group: list[HarmBlock] = []
+    for block in blocks:
+        group.append(block)
+        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _LEAST_REQUESTS:
+            groups.append(group)
+            group = []
+    if groups:
+        groups[-1] += group
+    return groups
+
+
+def _percentile_ms(blocks: Sequence[HarmBlock], load: str, arm: str, percentile: float) -> float:
+    latencies = [value for block in blocks for value in getattr(block, load)[arm]]
+    if not latencies:
+        raise MeasurementError(f"The {arm} answered no request of a lone client, so there is no latency to compare.")
+    return float(np.percentile(latencies, percentile, method="inverted_cdf")) / 1000

@@ -1,0 +1,103 @@
+"""Whether a proof allows a release, and if not, the true reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bento_monitor.loadgen.slo import Slo
+
+from .harm import MOST_ALONE_RATIO, MOST_HALF_LOAD_RATIO
+
+Reason = Literal["slower", "not told apart", "noisy machine", "slo", "failures", "alone", "half load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is released, in one word for programs and one sentence for people."""
+
+    reason: Reason
+    sentence: str
+
+
+def verdict_of(proof: Mapping[str, Any], *, slo: Slo | None, allow_slower_alone: bool) -> Refusal | None:
+    """Judge a proof as `proof_record` gives it; None where the winner may be released."""
+    return _slower(proof) or _failures(proof) or _over_slo(proof, slo) or (None if allow_slower_alone else _harm(proof))
+
+
+def _slower(proof: Mapping[str, Any]) -> Refusal | None:
+    low, high = proof["speedup_ci95"]
+    aa_low, aa_high = proof["aa_ratio_ci95"]
+    found = f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]"
+    if high < 1:
+        return Refusal("slower", f"The fastest that was found is slower: {found}. Nothing was released.")
+    if low <= 1:
+        return Refusal(
+            "not told apart",
+            f"The fastest that was found cannot be told from the baseline: {found}. Nothing was released; more "
+            "--blocks would narrow the interval.",
+        )
+    if low <= aa_high:
+        return Refusal(
+            "noisy machine",
+            f"The machine is too noisy now: the baseline measured against itself gives an interval of [{aa_low:.2f}, "
+            f"{aa_high:.2f}], which reaches into that of the fastest that was found, {found}. Nothing was released; "
+            "measure at a quieter time, or with more --blocks.",
+        )
+    return None
+
+
+def _failures(proof: Mapping[str, Any]) -> Refusal | None:
+    failed, baseline_failed = proof["optimized_failed"], proof["baseline_failed"]
+    if failed <= baseline_failed:
+        return None
+    return Refusal(
+        "failures",
+        f"{failed} of {proof['optimized_harm_requests']} requests of a lone client and of an open load at half of the "
+        f"baseline's rate failed, where the baseline failed {baseline_failed}. Nothing was released.",
+    )
+
+
+def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Refusal | None:
+    in_time = proof["slo_in_time_ratio"]
+    if slo is None or in_time is None or 100 * in_time >= slo.percentile:
+        return None
+    return Refusal(
+        "slo",
+        f"The fastest that was found breaks --slo {slo} under the load: {in_time:.2%} of its requests were answered in "
+        f"time, and the p{slo.percentile:g} of a block was {proof['slo_percentile_ms']:.1f} ms in the median. Nothing "
+        "was released; allow more latency, or give fewer --connections.",
+    )
+
+
+def _harm(proof: Mapping[str, Any]) -> Refusal | None:
+    return _harm_of(
+        proof, "alone", "alone_p50", MOST_ALONE_RATIO, "A lone client's median latency", "alone"
+    ) or _harm_of(
+        proof,
+        "half load",
+        "half_load_p99",
+        MOST_HALF_LOAD_RATIO,
+        "The p99 of an open load",
+        f"at {proof['half_load_rps']:.1f} requests/s, half of the baseline's closed rate",
+    )
+
+
+def _harm_of(
+    proof: Mapping[str, Any], reason: Literal["alone", "half load"], name: str, most: float, what: str, where: str
+) -> Refusal | None:
+    low, high = proof[f"{name}_ratio_ci95"]
+    if high <= most:
+        return None
+    found = (
+        f"{proof[f'optimized_{name}_ms']:.1f} ms against the baseline's {proof[f'baseline_{name}_ms']:.1f} ms "
+        f"({proof[f'{name}_ratio']:.2f} times, 95 % interval [{low:.2f}, {high:.2f}])"
+    )
+    verb = "is longer" if low > most else f"is not shown to be at most {most:.2f} times as long"
+    place = "" if reason == "alone" else f" {where}"
+    return Refusal(
+        reason,
+        f"{what}{place} {verb}: {found} after {proof['harm_blocks']} blocks, though it serves {proof['speedup']:.2f} "
+        "times the requests under full load. Nothing was released; --allow-slower-alone would.",
+    )

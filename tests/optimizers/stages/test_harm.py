@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bento_monitor.errors import MeasurementError
+from optimizers.stages.block_log import BlockLog
+from optimizers.stages.blocks import BASELINE, WINNER
+from optimizers.stages.harm import (
+    HarmBlock,
+    alone_seconds,
+    judge_harm,
+    next_look,
+    open_seconds,
+    parse_harm_block,
+)
+
+GENERATOR = np.random.default_rng(11)
+
+
+def latencies(mean_ms, count):
+    return (GENERATOR.gamma(20.0, mean_ms / 20, count) * 1000).astype(int).tolist()
+
+
+def block(alone=1.0, half_load=1.0, *, count=200, failed=0, fault=None):
+    return HarmBlock(
+        {BASELINE: latencies(5.0, 100), WINNER: latencies(5.0 * alone, 100)},
+        {BASELINE: latencies(20.0, count), WINNER: latencies(20.0 * half_load, count)},
+        50.0,
+        {BASELINE: 0, WINNER: failed},
+        fault,
+    )
+
+
+def log_of(tmp_path, blocks):
+    log = BlockLog(tmp_path / "harm.json", parse_harm_block)
+    for each in blocks:
+        log.add(each)
+    return log
+
+
+def test_a_winner_as_good_as_the_baseline_is_shown_to_do_no_harm_in_as_many_blocks_as_the_proof(tmp_path):
+    log = log_of(tmp_path, [block() for _ in range(9)])
+    assert next_look(log, 10) == 10
+    log.add(block())
+    assert next_look(log, 10) is None
+    figures = judge_harm(log, 10)
+    assert figures.is_none
+    assert figures.blocks == 10
+    assert figures.alone.ratio == pytest.approx(1.0, abs=0.05)
+    assert figures.alone_p50_ms[BASELINE] == pytest.approx(5.0, rel=0.1)
+    assert len(figures.alone_p50_ms_blocks[WINNER]) == len(figures.half_load_p99_ms_blocks[WINNER]) == 10
+    assert figures.requests == {BASELINE: 3000, WINNER: 3000}
+
+
+@pytest.mark.parametrize("harm", [{"alone": 1.6}, {"half_load": 2.0}])
+def test_a_winner_that_harms_is_found_out_without_more_blocks(tmp_path, harm):
+    log = log_of(tmp_path, [block(**harm) for _ in range(10)])
+    assert next_look(log, 10) is None
+    assert judge_harm(log, 10).is_certain
+    assert not judge_harm(log, 10).is_none
+
+
+def test_what_cannot_be_told_gets_three_times_as_many_blocks_and_no_more(tmp_path):
+    log = log_of(tmp_path, [block(alone=1.1) for _ in range(5)])
+    assert next_look(log, 5) == 10
+    for _ in range(5):
+        log.add(block(alone=1.1))
+    assert next_look(log, 5) == 15
+    for _ in range(5):
+        log.add(block(alone=1.1))
+    assert next_look(log, 5) is None
+    figures = judge_harm(log, 5)
+    assert (figures.blocks, figures.is_none, figures.is_certain) == (15, False, False)
+
+
+def test_the_figures_are_of_the_look_that_decided_though_more_was_measured(tmp_path):
+    log = log_of(tmp_path, [block() for _ in range(5)] + [block(alone=3.0) for _ in range(4)])
+    assert judge_harm(log, 5).blocks == 5
+
+
+def test_a_p99_is_of_a_hundred_requests_at_least_so_small_blocks_are_pooled(tmp_path):
+    figures = judge_harm(log_of(tmp_path, [block(count=30) for _ in range(30)]), 10)
+    assert len(figures.half_load_p99_ms_blocks[BASELINE]) * 4 <= figures.blocks
+    assert len(figures.alone_p50_ms_blocks[BASELINE]) == figures.blocks
+
+
+def test_too_few_requests_for_a_p99_are_said(tmp_path):
+    with pytest.raises(MeasurementError, match="75 answers in 15 blocks, too few .* --block-seconds"):
+        judge_harm(log_of(tmp_path, [block(count=5) for _ in range(15)]), 5)
+
+
+def test_an_arm_that_answered_nothing_alone_is_said(tmp_path):
+    silent = HarmBlock({BASELINE: [1], WINNER: []}, block().half_load_us, 50.0, {BASELINE: 0, WINNER: 3}, None)
+    with pytest.raises(MeasurementError, match="winner answered no request of a lone client"):
+        judge_harm(log_of(tmp_path, [silent] * 5), 5)
+
+
+def test_a_block_in_which_the_machine_was_in_the_way_does_not_count(tmp_path):
+    log = log_of(tmp_path, [block() for _ in range(10)] + [block(alone=9.0, fault="stolen")])
+    assert judge_harm(log, 10).alone.ratio == pytest.approx(1.0, abs=0.05)
+    with pytest.raises(MeasurementError, match="of the lone client and the open load were thrown away"):
+        judge_harm(log_of(tmp_path, [block(fault="stolen")] * 3), 10)
+
+
+def test_a_machine_that_is_always_in_the_way_is_given_up(tmp_path):
+    log = log_of(tmp_path, [block(fault="stolen") for _ in range(14)])
+    assert next_look(log, 5) == 5
+    log.add(block(fault="stolen"))
+    assert next_look(log, 5) is None
+
+
+@pytest.mark.parametrize("alone", [1.10, 1.0])
+def test_harm_at_the_limit_passes_once_in_twenty_however_often_it_is_looked_at(tmp_path, alone):
+    passed, runs = 0, 400
+    for run in range(runs):
+        noise = np.random.default_rng(run)
+        blocks = [
+            HarmBlock(
+                {BASELINE: [5000], WINNER: [int(5000 * alone * noise.lognormal(0, 0.04))]},
+                {BASELINE: [9000] * 100, WINNER: [9000] * 100},
+                50.0,
+                {BASELINE: 0, WINNER: 0},
+                None,
+            )
+            for _ in range(15)
+        ]
+        log = BlockLog(tmp_path / "none.json", parse_harm_block)
+        log.blocks = blocks
+        passed += judge_harm(log, 5).is_none
+    assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
+
+
+def test_blocks_are_long_enough_for_two_hundred_requests_and_no_more_than_four_times_as_long_as_a_closed_one():
+    assert open_seconds(5.0, 1000.0) == 2.5
+    assert open_seconds(5.0, 50.0) == 4.0
+    assert open_seconds(5.0, 1.0) == 20.0
+    assert alone_seconds(5.0) == 2.0

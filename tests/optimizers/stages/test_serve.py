@@ -1,0 +1,34 @@
+"""Why nothing that was served can be released: what happened to the candidates, and no advice that does not apply."""
+
+from __future__ import annotations
+
+from bento_monitor.loadgen.slo import Slo
+from bento_monitor.releases.record import Batching, Execution
+from optimizers.candidate import Candidate
+from optimizers.search.trial_log import TrialOutcome
+from optimizers.stages.serve import why_none
+
+CANDIDATE = Candidate(Execution("onnxruntime", "fp32", 1), Batching(8, 0.0), 1)
+
+
+def why(*outcomes: TrialOutcome, slo: Slo | None = None) -> str:
+    return why_none([(CANDIDATE, outcome) for outcome in outcomes], slo, "trial")
+
+
+def test_equal_failures_are_counted_and_said_once() -> None:
+    failed = TrialOutcome(0.0, 0.0, 1, 1.0, "3 of 9 answers checked were wrong")
+    sentence = why(failed, failed, TrialOutcome(0.0, 0.0, 1, 1.0, "the server did not start"))
+    assert "after 3 trial(s)" in sentence
+    assert "2 failed: 3 of 9 answers checked were wrong; 1 failed: the server did not start" in sentence
+    assert "latency" not in sentence
+
+
+def test_more_latency_is_only_asked_for_where_an_slo_was_broken() -> None:
+    slow = TrialOutcome(100.0, 80.0, 0, 0.6)
+    sentence = why(slow, TrialOutcome(90.0, 75.0, 0, 0.5), slo=Slo(99.0, 50.0))
+    assert "2 broke --slo p99=50ms, the best with 75.0 ms: allow more latency" in sentence
+    assert "latency" not in why(TrialOutcome(100.0, 80.0, 3, 1.0))
+
+
+def test_requests_that_failed_are_counted() -> None:
+    assert "in 2, requests failed (5 in all)" in why(TrialOutcome(1.0, 1.0, 3, 1.0), TrialOutcome(1.0, 1.0, 2, 1.0))
