@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from bento_monitor.model_host.client import ModelHost
 from bento_monitor.releases.record import Batching, Execution
 from bento_monitor.releases.store import save_release, store_name
 
-from .accuracy.compare import compare_accuracy
+from .accuracy.finalists import finalist_alpha
 from .candidate import Candidate
 from .errors import NoWinnerError
 from .measurement.load import StudyLoad
@@ -26,12 +26,13 @@ from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
 from .stages.prove import prove
 from .stages.race import race, survivors
-from .stages.screen import accepted_drops, screen, why_none_accepted
+from .stages.screen import accepted_kinds, screen, why_none_accepted
 from .stages.serve import ServedStage
 from .stages.subject import find_subject
 from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
 from .stages.workbench import Kind, Workbench
+from .stages.yardstick import MOST_PROVED, Yardstick
 from .study_folder import StudyFolder, study_key
 from .study_spec import StudySpec, command_of
 
@@ -70,8 +71,10 @@ def check_files(spec: StudySpec) -> None:
     from .accuracy.metrics import parse_metric
     from .data.read import read_data
 
-    parse_metric(spec.metric)
+    parse_metric(spec.metric, spec.working_dir)
     read_data(spec.data)
+    if spec.prove_data is not None:
+        read_data(spec.prove_data)
 
 
 class _Study:
@@ -84,8 +87,7 @@ class _Study:
         self._machine = read_machine()
 
     def run(self) -> dict[str, Any]:
-        drops = self._screen()
-        ranked = self._race(list(drops))
+        ranked = self._race(self._screen())
         requests = self._bench.subject.requests
         load = StudyLoad(
             self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
@@ -94,7 +96,7 @@ class _Study:
         proof = self._prove(winner, load)
         return self._release(winner, accuracy, proof)
 
-    def _screen(self) -> dict[Kind, float]:
+    def _screen(self) -> list[Kind]:
         kinds = precisions_for(self._subject.interface.kind, frozenset(self._machine.cpu_flags or ()))
         self._progress.stage("Building artifacts, and measuring the accuracy of the fastest", len(kinds) + 1)
 
@@ -102,8 +104,10 @@ class _Study:
             self._progress.step()
             self._progress.note(text)
 
-        verdicts = self._folder.once("screen", lambda: screen(self._bench, kinds, self._machine.cores, on_step))
-        accepted = accepted_drops(kinds, verdicts)
+        verdicts = self._folder.once(
+            "screen", lambda: screen(self._bench, kinds, self._machine.cores, on_step, self._progress.note)
+        )
+        accepted = accepted_kinds(kinds, verdicts)
         if not accepted:
             raise NoWinnerError(why_none_accepted(verdicts, self._spec))
         return accepted
@@ -138,27 +142,26 @@ class _Study:
     def _is_more_accurate(self, left: Candidate, right: Candidate) -> bool:
         """Whether the paired interval of the two precisions' accuracy says that the left one is better."""
         bench = self._bench
-        answers, others = bench.answers_in(left.execution), bench.answers_in(right.execution)
-        found = compare_accuracy(others, answers, bench.subject.data.labels, bench.subject.metric)
-        return found.drop_upper95 < 0
+        answers = bench.answers_in(left.execution), bench.answers_in(right.execution)
+        return bench.yardstick().is_more_accurate(*answers, bench.subject.choosing, self._spec.seed)
 
     def _choose(self, finalists: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
-        """The first finalist whose accuracy holds exactly as it will be served, with that accuracy."""
-        self._progress.stage("Checking the winner's accuracy as it will be served", 1)
-        drops = []
-        for winner in finalists:
+        """The first finalist whose accuracy is proved exactly as it will be served, with that accuracy."""
+        tried = provable(finalists)
+        self._progress.stage("Proving the winner's accuracy as it will be served, on other samples", len(tried))
+        alpha, found = finalist_alpha(len(tried)), []
+        for winner in tried:
             accuracy: dict[str, Any] = self._folder.once(
-                f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner)
+                f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner, alpha)
             )
-            drop = f"{self._spec.metric} drops by at most {accuracy['upper']:+.4f}"
-            self._progress.note(f"{drop}: {winner.describe()}")
-            if accuracy["upper"] <= self._spec.max_drop:
-                self._progress.step()
+            self._progress.step()
+            self._progress.note(f"{accuracy['words']}: {winner.describe()}")
+            if accuracy["is_kept"]:
                 return winner, accuracy
-            drops.append(f"{accuracy['drop_upper95']:.4f}")
+            found.append(accuracy["words"])
         raise NoWinnerError(
-            f"Of {len(finalists)} finalist(s) none keeps {self._spec.metric} within --max-drop {self._spec.max_drop} "
-            f"when batches are run as it runs them; the drops are at most {', '.join(drops)}. Allow more, or give more "
+            f"Of {len(tried)} finalist(s) none is proved to keep {self._spec.metric} within --max-drop "
+            f"{self._spec.max_drop} on samples that it was not chosen by: {'; '.join(found)}. Allow more, or give more "
             "data."
         )
 
@@ -178,7 +181,7 @@ class _Study:
     def _release(self, winner: Candidate, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
         self._progress.stage("Storing the release", 1)
         evidence = {
-            **_evidence(self._spec, accuracy, proof),
+            **_evidence(self._spec, self._bench.yardstick(), accuracy, proof),
             "candidate": winner.describe(),
             "machine": asdict(self._machine),
             "versions": read_versions(STACK),
@@ -198,7 +201,17 @@ class _Study:
         return {"name": release.name}
 
 
-def _evidence(spec: StudySpec, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
+def provable(finalists: Sequence[Candidate]) -> list[Candidate]:
+    """The finalists whose accuracy may be tried, fixed before it is: the best of each precision, at most two."""
+    firsts: dict[Kind, Candidate] = {}
+    for finalist in finalists:
+        firsts.setdefault((finalist.execution.backend, finalist.execution.precision), finalist)
+    return list(firsts.values())[:MOST_PROVED]
+
+
+def _evidence(
+    spec: StudySpec, yardstick: Yardstick, accuracy: Mapping[str, Any], proof: Mapping[str, Any]
+) -> dict[str, Any]:
     rates = proof["rates"]
     return {
         "metric": spec.metric,
@@ -209,11 +222,15 @@ def _evidence(spec: StudySpec, accuracy: Mapping[str, Any], proof: Mapping[str, 
         "baseline_accuracy": accuracy["baseline"],
         "optimized_accuracy": accuracy["candidate"],
         "accuracy_drop_upper95": accuracy["upper"],
-        "accuracy_tolerance": spec.max_drop,
+        "accuracy_confidence": accuracy["confidence"],
+        "accuracy_method": accuracy["method"],
+        "accuracy_tolerance": spec.max_drop.absolute(accuracy["baseline"]),
+        "accuracy_in_words": spec.max_drop.describe(yardstick.metric, accuracy["baseline"]),
         "accuracy_samples": accuracy["n"],
-        "batch_dependence_min_cosine": accuracy["batch_dependence_min_cosine"],
-        "baseline_batch_dependence_min_cosine": accuracy["baseline_batch_dependence_min_cosine"],
-        "batch_dependence_samples": accuracy["batch_dependence_samples"],
+        "accuracy_capped": accuracy["capped"],
+        "output": yardstick.reading.description,
+        "notes": list(yardstick.notes),
+        **{name: value for name, value in accuracy.items() if "batch_dependence" in name},
         "connections": spec.connections,
     }
 

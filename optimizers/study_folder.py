@@ -26,7 +26,8 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
     digest = hashlib.sha256(spec.model_dump_json(exclude={"allow_slower_alone"}).encode())
     digest.update(model_fingerprint.encode())
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
-    digest.update(data_digest(spec.data).encode())
+    for data in (spec.data, spec.prove_data):
+        digest.update(b"none" if data is None else data_digest(data).encode())
     for source in sorted(spec.working_dir.rglob("*.py")):
         # An editor's lock may be a link to nowhere.
         if ".venv" not in source.parts and "site-packages" not in source.parts and source.is_file():

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bento_monitor.loadgen.slo import Slo
 
+from .accuracy.tolerance import Tolerance
+
 
 class StudySpec(BaseModel):
     """One study; the same specification on the same data and service goes on where it was stopped."""
@@ -20,7 +22,9 @@ class StudySpec(BaseModel):
     data: Path = Field(description="The user's data: .npz, .jsonl, or a folder of files with labels.csv.")
     metric: str = Field(description="Name of the accuracy metric.")
     api: str | None = Field(default=None, description="API to optimize; needed where the service has several.")
-    max_drop: float = Field(default=0.01, ge=0, description="Largest accuracy drop, as its upper 95 % bound.")
+    prove_data: Path | None = Field(default=None, description="Other data to prove accuracy on; none: half of them.")
+    output: str | None = Field(default=None, description="What an answer is, where it cannot be told.")
+    max_drop: Tolerance = Field(default=Tolerance(0.01), description="Largest drop of the metric, as its upper bound.")
     min_accuracy: float | None = Field(default=None, description="Accuracy that the baseline itself must reach.")
     slo: Slo | None = Field(default=None, description="Limit on latency under the search's load.")
     baseline: str | None = Field(default=None, description="Target that stock BentoML serves as the baseline.")
@@ -39,7 +43,9 @@ def command_of(spec: StudySpec) -> str:
     """The command that makes this study, from the service's folder: a release names it where it has to be made anew."""
     options = [
         ("--data", spec.data),
+        ("--prove-data", spec.prove_data),
         ("--metric", spec.metric),
+        ("--output", spec.output),
         ("--api", spec.api),
         ("--max-drop", spec.max_drop),
         ("--min-accuracy", spec.min_accuracy),

@@ -43,13 +43,6 @@ def collect_values(values: Sequence[Any]) -> Answers:
     return bare if array is None else array
 
 
-def take(answers: Answers, rows: Sequence[int] | NDArray[Any]) -> Answers:
-    """The answers to some of the samples."""
-    if isinstance(answers, list):
-        return [answers[int(row)] for row in rows]
-    return answers[rows]
-
-
 def write_answers(path: Path, rows: NDArray[Any], answers: Answers) -> None:
     """Write the answers to the samples `rows` to a `.npz` file, whole."""
     import numpy as np

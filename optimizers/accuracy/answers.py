@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from bento_monitor.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 
@@ -11,18 +13,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Answers = Any  # NDArray (n, ...) of numbers, booleans or strings, or a list of n JSON values
+Taken = TypeVar("Taken")
 _SHOWN_CHARACTERS = 80
 _KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
 
 
-def take(answers: Answers, rows: NDArray[np.int64] | None) -> Answers:
+def take(answers: Taken, rows: NDArray[np.int64] | None) -> Taken:
     """The answers to some of the samples, in the order of `rows`; all of them where `rows` is None."""
     if rows is None:
         return answers
-    if isinstance(answers, list):
-        return [answers[int(row)] for row in rows]
-    return answers[rows]
+    every: Any = answers
+    found: Any = [every[int(row)] for row in rows] if isinstance(every, list) else every[rows]
+    return cast("Taken", found)
 
 
 def fields_of(answers: Answers) -> tuple[str, ...]:

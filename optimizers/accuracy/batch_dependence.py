@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .answers import Answers
+from bento_monitor.model_host.answer_values import Answers
+
 from .metrics.agreement import cosines
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 

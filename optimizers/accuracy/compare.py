@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bento_monitor.errors import MeasurementError
+from bento_monitor.model_host.answer_values import Answers
 from bento_monitor.statistics.flips import flip_drop_bound
 from bento_monitor.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
 from bento_monitor.statistics.resampled import resampled_drop_bound
 
 from ..errors import StudyInputError
-from .answers import Answers, take
+from .answers import take
 from .metrics import Metric, Pooled, Scores
 from .outputs import OutputReading, read
 from .reading import read_labels

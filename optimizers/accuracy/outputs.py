@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from bento_monitor.model_host.answer_values import Answers
+
 from ..errors import StudyInputError
-from .answers import Answers, as_array, field, shown
+from .answers import as_array, field, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +94,7 @@ def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
     """
     chosen = answers if reading.field is None else field(answers, reading.field)
     if reading.kind == "raw":
-        return chosen  # type: ignore[no-any-return]
+        return chosen  # type: ignore[return-value] # whatever they are, a person's function takes them
     array = as_array(chosen)
     if reading.kind in _ONE_PER_SAMPLE and array.ndim != 1:
         raise _misfit(reading, array)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bento_monitor.model_host.answer_values import Answers
+
 from ..errors import StudyInputError
-from .answers import Answers, as_array, field, fields_of, shown
+from .answers import as_array, field, fields_of, shown
 from .class_order import classes_of, one_column_classes
 from .metrics import Metric
 from .metrics._base import Family

@@ -30,7 +30,11 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
     help="Your data: .npz, .jsonl, or a folder of files with labels.csv.",
 )
 @click.option("--metric", required=True, help="Accuracy metric, such as recall@10 or accuracy.")
-@click.option("--max-drop", default=0.01, show_default=True, help="Largest drop of it (its upper 95 % bound).")
+@click.option(
+    "--max-drop", default="0.01", show_default=True, help="Largest drop of it that is proved: 0.01, or 1% of its value."
+)
+@click.option("--output", help="What an answer is, where it cannot be told: KIND, FIELD or FIELD:KIND.")
+@click.option("--prove-data", type=click.Path(path_type=Path), help="Prove on these data [default: half of --data].")
 @click.option("--min-accuracy", type=float, help="Accuracy that the baseline itself must reach.")
 @click.option("--slo", help="Limit on latency under the search's load, such as p99=50ms.")
 @click.option("--api", help="API to optimize, where the service has several.")
@@ -56,7 +60,9 @@ def optimize(
     target: str,
     data: Path,
     metric: str,
-    max_drop: float,
+    max_drop: str,
+    output: str | None,
+    prove_data: Path | None,
     min_accuracy: float | None,
     slo: str | None,
     api: str | None,
@@ -79,6 +85,7 @@ def optimize(
 
     from bento_monitor.loadgen.slo import parse_slo
 
+    from ..accuracy.tolerance import parse_tolerance
     from ..report.table import print_result
     from ..study import STAGES, run_study
     from ..study_spec import StudySpec
@@ -89,7 +96,9 @@ def optimize(
         data=data.resolve(),
         metric=metric,
         api=api,
-        max_drop=_not_negative("--max-drop", max_drop),
+        max_drop=parse_tolerance(max_drop),
+        output=output,
+        prove_data=None if prove_data is None else prove_data.resolve(),
         min_accuracy=min_accuracy,
         slo=parse_slo(slo) if slo is not None else None,
         baseline=baseline,
@@ -110,9 +119,3 @@ def optimize(
         click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:
         print_result(console, result)
-
-
-def _not_negative(option: str, value: float) -> float:
-    if not value >= 0:
-        raise click.BadParameter(f"{option} must be 0 or more, not {value}.")
-    return value

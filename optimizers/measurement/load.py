@@ -9,9 +9,9 @@ import numpy as np
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
-from bento_monitor.model_host.answer_values import Answers
 
-from .bodies import count_wrong
+from ..accuracy.sameness import AnswerCheck
+from .bodies import served_answers
 
 _CHECK_EVERY = 8
 
@@ -55,29 +55,31 @@ class StudyLoad:
         return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
 
 
-def measure(load: StudyLoad, port: int, reference: Answers, duration_s: float, warmup_s: float = 0.0) -> LoadResult:
+def measure(load: StudyLoad, port: int, check: AnswerCheck, duration_s: float, warmup_s: float = 0.0) -> LoadResult:
     """Run the load and check the answers that were kept.
 
     Raises:
         MeasurementError: an answer is wrong.
     """
-    return measure_spec(load.spec(port, duration_s, warmup_s), reference)
+    return measure_spec(load.spec(port, duration_s, warmup_s), check)
 
 
-def measure_spec(spec: LoadSpec, reference: NDArray[np.float32]) -> LoadResult:
+def measure_spec(spec: LoadSpec, check: AnswerCheck) -> LoadResult:
     """Run any load of a study and check the answers that were kept.
 
     Raises:
-        MeasurementError: an answer is wrong.
+        MeasurementError: answers are not 2xx, or are not those of the model that should have answered.
     """
     result = run_load(spec)
-    wrong = count_wrong(result.responses, result.body_index, reference)
-    if wrong:
-        refused = sum(int(result.status[request]) // 100 != 2 for request in result.responses)
+    kept = {request: body for request, body in result.responses.items() if result.is_ok[request]}
+    refused = len(result.responses) - len(kept)
+    if refused:
         raise MeasurementError(
-            f"{wrong} of {len(result.responses)} answers checked were wrong, {refused} of them not 2xx: "
-            "nothing is counted."
+            f"{refused} of {len(result.responses)} answers that were checked were not 2xx: nothing is counted."
         )
+    verdict = check.judge(served_answers(kept, result.body_index, check.reference))
+    if not verdict.is_same_model:
+        raise MeasurementError(f"{verdict.sentence} Nothing is counted.")
     return result
 
 

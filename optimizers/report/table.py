@@ -23,12 +23,12 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         result["metric"],
         f"{result['baseline_accuracy']:.4f}",
         f"{result['optimized_accuracy']:.4f}",
-        f"drop at most {result['accuracy_drop_upper95']:.4f} of {result['accuracy_tolerance']:g} allowed",
+        f"worse by at most {result['accuracy_drop_upper95']:.4f} of {result['accuracy_tolerance']:.4g} allowed",
     )
     table.add_row(
-        "least cosine, shared batch to alone",
-        f"{result['baseline_batch_dependence_min_cosine']:.4f}",
-        f"{result['batch_dependence_min_cosine']:.4f}",
+        f"{result['batch_dependence_measure']}, shared batch to alone",
+        f"{result['baseline_batch_dependence']:.4f}",
+        f"{result['batch_dependence']:.4f}",
         "reported only",
     )
     for label, name in (("a lone client, median", "alone_p50"), ("at half of the load, p99", "half_load_p99")):
@@ -55,6 +55,8 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
             highlight=False,
             markup=False,
         )
+    for note in result["notes"]:
+        console.print(note[:1].upper() + note[1:].rstrip(".") + ".", highlight=False, markup=False)
     console.print(f"Found: {result['candidate']}", highlight=False)
     console.print(f"Release: {result['release']}", highlight=False)
     console.print(f"Next: bento-monitor release promote {result['release']}", highlight=False)

@@ -13,7 +13,6 @@ from bento_monitor.errors import MeasurementError
 from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
 from bento_monitor.loadgen.slo import Slo
 from bento_monitor.loadgen.validity import check_window
-from bento_monitor.model_host.answer_values import Answers
 from bento_monitor.statistics import interleave
 
 from ..candidate import Candidate
@@ -71,8 +70,8 @@ class _Rounds:
         self._load = load
         self._release = _release_name(winner)
         self._servers = servers
-        baseline = bench.baseline_answers()
-        self._references = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.answers_in(winner.execution)}
+        baseline = bench.check_of(None)
+        self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
     def measure(self, log: BlockLog[Block], harm: BlockLog[HarmBlock], on_arm: Callable[[], None]) -> None:
         """Measure until both logs have what a proof needs."""
@@ -122,7 +121,7 @@ class _Rounds:
     def _run(self, name: str, spec: LoadSpec) -> tuple[LoadResult, str | None]:
         server = self._servers[name]
         before_s = server.cpu_seconds()
-        result = measure_spec(spec, self._references[name])
+        result = measure_spec(spec, self._checks[name])
         return result, check_window(result, server.cpu_seconds() - before_s).fault
 
 

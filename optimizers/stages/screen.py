@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.releases.record import Execution
 
-from ..accuracy.compare import compare_accuracy
 from ..errors import StudyInputError, first_line
 from ..search_space.executions import typical_execution
 from ..study_spec import StudySpec
 from .workbench import Kind, Workbench
+from .yardstick import ALPHA
 
 # A served candidate may lose part of its lead to the server, never all of it: what is slower than this is not served.
 KEEP_RATIO = 0.6
 OnStep = Callable[[str], None]
 
 
-def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep) -> dict[str, Any]:
-    """Race a typical execution of each precision, then measure accuracy in order of speed.
+def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep, on_note: OnStep) -> dict[str, Any]:
+    """Race a typical execution of each precision, then measure accuracy on the samples to choose on, the fastest first.
 
     A precision is accepted if the upper 95 % bound of its drop is within the tolerance. Those that are slower than
-    `KEEP_RATIO` of an accepted one are not asked. Gives, by precision, the verdict with its figures or the error.
+    `KEEP_RATIO` of an accepted one are not asked. Gives, by precision, the verdict in words or the error.
     """
-    bench.baseline_answers()
-    on_step(f"baseline answered {bench.subject.count} samples")
+    for note in bench.yardstick().notes:
+        on_note(note)
+    on_step(f"the baseline answered {bench.subject.count} samples")
     mask = bench.subject.subject.interface.mask_input
     verdicts: dict[str, Any] = {}
     built = []
@@ -57,37 +57,37 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep)
     return verdicts
 
 
-def accepted_drops(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> dict[Kind, float]:
-    """The precisions that go on, each with the upper bound of its drop."""
-    by_kind = {kind: verdicts[f"{kind[0]} {kind[1]}"] for kind in kinds}
-    return {kind: found["accuracy"]["drop_upper95"] for kind, found in by_kind.items() if found["accepted"]}
+def accepted_kinds(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> list[Kind]:
+    """The precisions that go on."""
+    return [kind for kind in kinds if verdicts[f"{kind[0]} {kind[1]}"]["accepted"]]
 
 
 def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
     """What happened to each precision, where none goes on."""
     reasons = []
     for name, found in verdicts.items():
-        if "accuracy" in found:
-            reasons.append(f"{name}: {spec.metric} drops by at most {found['accuracy']['drop_upper95']:.4f}")
+        if "words" in found:
+            reasons.append(f"{name}: {found['words']}")
         elif "error" in found:
             reasons.append(f"{name}: {found['error'].rstrip('.')}")
-    lost = any("accuracy" in found for found in verdicts.values())
+    lost = any("words" in found for found in verdicts.values())
     advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"
 
 
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
+    yardstick = bench.yardstick()
     try:
         answers = bench.answers_in(execution)
-        result = compare_accuracy(bench.baseline_answers(), answers, bench.subject.labels, bench.subject.metric)
+        result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
     except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
         on_step(f"{_key(execution)}: {first_line(error)}")
         return {"accepted": False, "error": first_line(error)}
-    accepted = result.drop_upper95 <= bench.spec.max_drop
+    accepted = yardstick.is_kept(result)
     verdict = "accepted" if accepted else "refused"
-    drop = f"{bench.spec.metric} {result.candidate:.4f}, drop at most {result.drop_upper95:+.4f}"
-    on_step(f"{_key(execution)}: {speed:.0f} samples/s, {drop}: {verdict}")
-    return {"accepted": accepted, "accuracy": asdict(result)}
+    words = yardstick.describe(result)
+    on_step(f"{_key(execution)}: {speed:.0f} samples/s, {words}: {verdict}")
+    return {"accepted": accepted, "words": words}
 
 
 def _key(execution: Execution) -> str:

@@ -25,7 +25,7 @@ from ..search.space import ServedSpace, seeds
 from ..search.ties import LEAST_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
 from ..search.trial_log import TrialOutcome
 from ..search_space.batching import WINDOWS_MS, batch_sizes
-from .winner import winner_accuracy
+from .winner import dependence_record
 from .workbench import Workbench
 
 _WARMUP_S = 1.0
@@ -101,8 +101,7 @@ class ServedStage:
         return rank_finalists(chosen, is_more_accurate, self._batch_dependence)
 
     def _batch_dependence(self, candidate: Candidate) -> float:
-        accuracy = winner_accuracy(self._bench, candidate)
-        return 1.0 - float(accuracy["batch_dependence_min_cosine"])
+        return float(dependence_record(self._bench, candidate)["batch_dependence_amount"])
 
     def _try(self, candidate: Candidate) -> TrialOutcome:
         try:
@@ -110,8 +109,8 @@ class ServedStage:
             artifact = self._bench.artifact(candidate.execution)
             release = make_release(f"trial:{candidate.name}", self._bench.subject.subject, candidate, artifact)
             server.take(release, artifact.path)
-            reference = self._bench.answers_in(candidate.execution)
-            result = measure(self._load, server.port, reference, _MEASURE_S, _WARMUP_S)
+            check = self._bench.check_of(candidate.execution)
+            result = measure(self._load, server.port, check, _MEASURE_S, _WARMUP_S)
             summary = summarize(result)
             server.require_no_failed_calls(release.name)
         except StudyInputError:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bento_monitor.errors import ServiceError
 from bento_monitor.loadgen.packing import write_bodies
@@ -16,30 +19,35 @@ from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import load_settings
 
 from ..accuracy.metrics import Metric, parse_metric
+from ..accuracy.split import split_rows
 from ..data._base import EvaluationData
 from ..data.read import read_data
 from ..errors import StudyInputError
 from ..releasing import Subject
 from ..study_spec import StudySpec
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 @dataclass(frozen=True, slots=True)
 class StudySubject:
-    """The subject of a study, its samples as requests in a file, their labels, the metric, and the worker counts."""
+    """The subject of a study, its samples as requests in a file, their labels, the metric, and the worker counts.
+
+    Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on those of `proving`; `form`
+    says in words how a sample is sent.
+    """
 
     subject: Subject
     requests: RequestSource
-    labels: NDArray[Any]
+    form: str
+    labels: NDArray[Any] | None
     metric: Metric
+    choosing: NDArray[np.int64]
+    proving: NDArray[np.int64]
     workers: tuple[int, ...]
 
     @property
     def count(self) -> int:
         """How many samples there are."""
-        return len(self.labels)
+        return len(self.choosing) + len(self.proving)
 
 
 def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject:
@@ -49,43 +57,74 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
         ServiceError: the service cannot be imported, has no runner, or no such API.
         StudyInputError: the metric or the data cannot be used.
     """
-    metric = parse_metric(spec.metric)
+    metric = parse_metric(spec.metric, spec.working_dir)
     description = host.describe()
     api = _choose_api(description, spec.api)
-    file = read_data(spec.data)
-    if file.labels is None:
-        raise StudyInputError(f"{spec.data} has no labels, which the metric {metric.name} needs.")
-    requests = _write_requests(host, api, file.requests_for(api), folder)
+    files = [read_data(path) for path in (spec.data, spec.prove_data) if path is not None]
+    for file in files:
+        if file.labels is None and metric.needs_labels:
+            raise StudyInputError(
+                f"{file.path} has no labels, which the metric {metric.name} needs: add them, or use --metric agreement."
+            )
+    forms = [file.requests_for(api) for file in files]
+    form, requests = _write_requests(host, api, forms, folder)
+    counts = [len(each[0].bodies) for each in forms]
+    labels = _joined_labels([file.labels for file in files])
+    choosing, proving = _halves(counts, labels, spec.seed)
     interface = host.capture(api.name, requests, seed=spec.seed)
     return StudySubject(
         subject=Subject(description.service, api, interface),
         requests=requests,
-        labels=file.labels,
+        form=form,
+        labels=labels,
         metric=metric,
+        choosing=choosing,
+        proving=proving,
         workers=spec.workers or (_current_workers(description),),
     )
 
 
 def _write_requests(
-    host: ModelHost, api: ApiDescription, forms: Sequence[EvaluationData], folder: Path
-) -> RequestSource:
-    """Write the samples in the first form in which the API answers one.
+    host: ModelHost, api: ApiDescription, files: Sequence[Sequence[EvaluationData]], folder: Path
+) -> tuple[str, RequestSource]:
+    """Write the samples of all files in the first form in which the API answers one, and say which that is.
 
     Raises:
         ServiceError: it answers in none of them.
+        StudyInputError: the files cannot be sent alike.
     """
     refusals = []
-    for index, data in enumerate(forms):
+    for index, parts in enumerate(zip(*files, strict=True)):
+        if len({data.content_type for data in parts}) > 1:
+            raise StudyInputError("--data and --prove-data must be of one format: both files of requests, or folders.")
         path = folder / f"requests-{index}.npz"
-        write_bodies(path, data.bodies)
-        requests = RequestSource(path, data.content_type)
+        write_bodies(path, [body for data in parts for body in data.bodies])
+        requests = RequestSource(path, parts[0].content_type)
         try:
             host.answer(api.name, requests, 0)
         except ServiceError as error:
             refusals.append(error)
         else:
-            return requests
+            return parts[0].form, requests
     raise refusals[0]
+
+
+def _joined_labels(labels: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    present = [each for each in labels if each is not None]
+    if len(present) != len(labels):
+        return None
+    if len({(each.dtype.kind == "U", each.shape[1:]) for each in present}) > 1:
+        raise StudyInputError("The labels of --data and --prove-data must be alike: numbers or texts, of one shape.")
+    return np.concatenate(present)
+
+
+def _halves(
+    counts: Sequence[int], labels: NDArray[Any] | None, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The samples to choose on, and those to prove on: of two files the first and the second, of one its halves."""
+    if len(counts) > 1:
+        return np.arange(counts[0]), np.arange(counts[0], sum(counts))
+    return split_rows(np.zeros(counts[0], dtype=np.int64) if labels is None else labels, seed=seed)
 
 
 def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescription:

@@ -5,26 +5,40 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bento_monitor.model_host.answer_values import take
 from bento_monitor.model_host.records import Contender
 
-from ..accuracy.compare import batch_dependence_min_cosine, compare_accuracy
+from ..accuracy.answers import take
 from ..candidate import Candidate
 from .workbench import Workbench
 
 
-def winner_accuracy(bench: Workbench, winner: Candidate) -> dict[str, Any]:
-    """Paired with the baseline on all samples, both in random company; batch dependence on a part of them."""
-    contender = bench.contender(winner.execution)
-    baseline = bench.baseline_answers()
-    answers = bench.answers(f"winner-{winner.name}", contender)
-    result = compare_accuracy(baseline, answers, bench.subject.labels, bench.subject.metric)
-    index = bench.alone_samples()
-    alone = bench.answers_alone(f"winner-{winner.name}", contender)
-    baseline_alone = bench.answers_alone("baseline", Contender())
+def winner_accuracy(bench: Workbench, winner: Candidate, alpha: float) -> dict[str, Any]:
+    """Paired with the baseline on the samples that nothing was chosen by, in batches that are composed anew.
+
+    `alpha` is the chance that the bound of the drop is wrong.
+    """
+    yardstick = bench.yardstick()
+    answers = bench.answers_anew(f"winner-{winner.name}", bench.contender(winner.execution))
+    result = yardstick.compare(answers, bench.subject.proving, alpha=alpha, seed=bench.spec.seed)
+    words = yardstick.describe(result)
+    return {**asdict(result), "is_kept": yardstick.is_kept(result), "words": words, **dependence_record(bench, winner)}
+
+
+def dependence_record(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
+    """How far company moves the candidate's answers, and the baseline's, to some of the samples to choose on."""
+    rows = bench.alone_samples()
+    contender = bench.contender(candidate.execution)
+    found = bench.yardstick().dependence(
+        bench.answers_alone(f"winner-{candidate.name}", contender),
+        take(bench.answers(f"company-{candidate.name}", contender), rows),
+    )
+    baseline = bench.yardstick().dependence(
+        bench.answers_alone("baseline", Contender()), take(bench.baseline_answers(), rows)
+    )
     return {
-        **asdict(result),
-        "batch_dependence_min_cosine": batch_dependence_min_cosine(alone, take(answers, index)),
-        "baseline_batch_dependence_min_cosine": batch_dependence_min_cosine(baseline_alone, take(baseline, index)),
-        "batch_dependence_samples": len(index),
+        "batch_dependence_measure": found.measure,
+        "batch_dependence": found.value,
+        "batch_dependence_amount": found.amount,
+        "baseline_batch_dependence": baseline.value,
+        "batch_dependence_samples": len(rows),
     }

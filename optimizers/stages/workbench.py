@@ -16,14 +16,14 @@ from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import Contender
 from bento_monitor.releases.record import Backend, Execution, Precision
 
-from ..accuracy.compare import score_answers
+from ..accuracy.sameness import AnswerCheck
 from ..artifacts.build import Artifact, build_artifact
 from ..artifacts.cache import ArtifactCache
 from ..artifacts.spec import ArtifactSpec
-from ..errors import StudyInputError
 from ..study_folder import StudyFolder
 from ..study_spec import StudySpec
 from .subject import StudySubject
+from .yardstick import Yardstick, make_yardstick
 
 Kind = tuple[Backend, Precision]
 _ALONE_SAMPLES = 400
@@ -42,7 +42,9 @@ class Workbench:
         self._cache = ArtifactCache(folder.path / "artifacts")
         self._artifacts: dict[Kind, Artifact] = {}
         self._baseline: Answers | None = None
+        self._yardstick: Yardstick | None = None
         self._answers_in: dict[Kind, Answers] = {}
+        self._checks: dict[Kind | None, AnswerCheck] = {}
 
     def artifact(self, execution: Execution) -> Artifact:
         """What an execution runs, built or found in the cache.
@@ -63,25 +65,36 @@ class Workbench:
         return Contender(execution, artifact.path, artifact.sha256)
 
     def baseline_answers(self) -> Answers:
-        """The user's own model on all samples, in random company.
-
-        Raises:
-            StudyInputError: it does not reach the accuracy that was asked of it.
-        """
+        """The user's own model on all samples, in random company."""
         if self._baseline is None:
             self._baseline = self.answers("baseline", Contender())
-            reached = float(score_answers(self._baseline, self.subject.labels, self.subject.metric).mean())
-            least = self.spec.min_accuracy
-            if least is not None and reached < least:
-                raise StudyInputError(
-                    f"The baseline itself reaches {self.spec.metric} = {reached:.4f}, less than --min-accuracy "
-                    f"{least}: ask for less, or use other data."
-                )
         return self._baseline
+
+    def yardstick(self) -> Yardstick:
+        """How candidates are measured, told from the baseline's answers.
+
+        Raises:
+            StudyInputError: no proof can come of the data and the tolerance; the message says what would do.
+        """
+        if self._yardstick is None:
+            self._yardstick = make_yardstick(self.spec, self.subject, self.baseline_answers())
+        return self._yardstick
+
+    def check_of(self, execution: Execution | None) -> AnswerCheck:
+        """What tells whether served answers are right: those of an execution's precision, or the user's own (None)."""
+        kind = None if execution is None else (execution.backend, execution.precision)
+        if kind not in self._checks:
+            answers = self.baseline_answers() if execution is None else self.answers_in(execution)
+            self._checks[kind] = self.yardstick().check_of(answers)
+        return self._checks[kind]
 
     def answers(self, name: str, contender: Contender) -> Answers:
         """Answers to all samples, in random company of as many as the load has connections."""
-        return self._answers(name, contender, None, self.spec.connections)
+        return self._answers(name, contender, None, self.spec.connections, self.spec.seed)
+
+    def answers_anew(self, name: str, contender: Contender) -> Answers:
+        """Answers to all samples, in other company than that of `answers`."""
+        return self._answers(f"{name}-anew", contender, None, self.spec.connections, self.spec.seed + 1)
 
     def answers_in(self, execution: Execution) -> Answers:
         """Answers to all samples in an execution's precision, however its batches are run; computed once a precision.
@@ -96,11 +109,11 @@ class Workbench:
 
     def answers_alone(self, name: str, contender: Contender) -> Answers:
         """Answers to the samples of `alone_samples`, each in a batch of its own."""
-        return self._answers(f"{name}-alone", contender, self.alone_samples(), 1)
+        return self._answers(f"{name}-alone", contender, self.alone_samples(), 1, self.spec.seed)
 
     def alone_samples(self) -> NDArray[np.int64]:
         """Which samples are also answered alone: a random few hundred, since one by one is slow."""
-        return np.random.default_rng(self.spec.seed).permutation(self.subject.count)[:_ALONE_SAMPLES]
+        return np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[:_ALONE_SAMPLES]
 
     def speeds(self, entrants: Sequence[Execution]) -> dict[Execution, float]:
         """Samples per second of the API's own function in process, from short interleaved blocks."""
@@ -118,12 +131,14 @@ class Workbench:
             for execution, speeds in zip(entrants, rounds, strict=True)
         }
 
-    def _answers(self, name: str, contender: Contender, rows: NDArray[np.int64] | None, batch_size: int) -> Answers:
+    def _answers(
+        self, name: str, contender: Contender, rows: NDArray[np.int64] | None, batch_size: int, seed: int
+    ) -> Answers:
         path: Path = self.folder.path / "answers" / f"{name}.npz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             api = self.subject.subject.api.name
-            source, seed = self.subject.requests, self.spec.seed
+            source = self.subject.requests
             chosen = None if rows is None else rows.tolist()
             self._host.answers(api, source, contender, path, batch_size=batch_size, seed=seed, rows=chosen)
         return read_answers(path)
