@@ -23,7 +23,6 @@ from .exporters import Example, example_of, reason_of, write_dynamo, write_scrip
 from .flat_module import flat_module, original_module
 from .records import Exporter, ModelInterface
 from .state import HostState
-from .training_mode import require_deterministic
 
 _UNKNOWN_TO_ONNXRUNTIME = ("bfloat16", "complex64", "complex128", "complex32")
 
@@ -32,7 +31,6 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     """Write the model as an ONNX file, its evidence in it; the file of a runner that wraps one is copied.
 
     Raises:
-        ServiceError: the module has no one answer to export.
         BentoMonitorError: the exporter fails, or the file would hold one path of several through the model.
     """
     interface, runner = state.captured()
@@ -40,7 +38,6 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     if isinstance(own, OwnOnnxFile):
         shutil.copyfile(own.path, path)
         return
-    require_deterministic(state)
     module = original_module(own.model)
     _require_exportable(module, interface)
     example = example_of(

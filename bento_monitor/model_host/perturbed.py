@@ -35,10 +35,13 @@ def perturbed_inputs(
 
     generator = np.random.default_rng(0)
     ranges = {spec.name: _range_of([call.inputs[spec.name] for call in calls]) for spec in specs}
-    for call in _bases(calls):
+    for index, call in enumerate(_bases(calls)):
         base = {spec.name: to_numpy(call.inputs[spec.name]) for spec in specs}
         few = _resized(base, specs, 0, _batch_length(base, specs), _BASE_ROWS)
-        for what, arrays in _all(few, specs, limits, ranges, generator):
+        found = [*_other_floats(few, generator), *_other_integers(few, ranges, generator)]
+        if index == 0:
+            found += _other_sizes(few, specs, limits, generator)
+        for what, arrays in found:
             if sum(array.size for array in arrays.values()) > _MOST_ELEMENTS:
                 continue
             yield what, {name: like(call.inputs[name], array) for name, array in arrays.items()}
@@ -66,15 +69,9 @@ def like(value: Any, array: NDArray[Any]) -> Any:
     return to_torch(array, value.device).to(value.dtype)
 
 
-def _all(
-    base: Inputs,
-    specs: Sequence[TensorSpec],
-    limits: Sequence[AxisLimit],
-    ranges: Mapping[str, tuple[Any, Any]],
-    generator: np.random.Generator,
+def _other_sizes(
+    base: Inputs, specs: Sequence[TensorSpec], limits: Sequence[AxisLimit], generator: np.random.Generator
 ) -> Iterator[tuple[str, Inputs]]:
-    yield from _other_floats(base, generator)
-    yield from _other_integers(base, ranges, generator)
     batch = _batch_length(base, specs)
     if batch:
         order = generator.permutation(batch)
@@ -139,7 +136,7 @@ def _other_integers(
 
 
 def _bases(calls: Sequence[CapturedCall]) -> list[CapturedCall]:
-    """The largest call and the smallest one of several rows."""
+    """The smallest call of several rows, and the largest."""
     ordered = sorted(calls, key=lambda call: sum(to_numpy(value).size for value in call.inputs.values()))
     several = [call for call in ordered if next(iter(call.inputs.values())).shape[:1] not in ((), (1,))] or ordered
     return several[:1] if len(several) == 1 else [several[0], several[-1]][:_BASES]

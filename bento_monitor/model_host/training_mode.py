@@ -17,7 +17,7 @@ from .flat_module import original_module
 from .perturbed import like
 from .state import CapturedCall, HostState
 
-_REPEATS = 8
+_REPEATS = 4
 _REPEATED_CALLS = 2
 
 _TRAINING = (
