@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import MeasurementError
 
 Method = Literal["flips", "t", "bootstrap"]
+_MANY_LOSSES = 1e5  # the root of a count
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ def drop_margin(error: float, n: int, largest_loss: float, alpha: float) -> floa
     from scipy import special
 
     student = float(special.stdtrit(n - 1, 1 - alpha)) * error
-    if largest_loss == 0:
-        return student
-    count = (n * error / largest_loss) ** 2
+    if largest_loss * _MANY_LOSSES < n * error:
+        return student  # the floor is the same but for less than float64 can tell
+    count = (n * error / largest_loss) ** 2 if error else 0.0
     unseen = float(special.gammaincinv(count + 1, 1 - alpha)) - count
     return max(student, unseen * largest_loss / n)
 
