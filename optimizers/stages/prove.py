@@ -81,7 +81,8 @@ class _Rounds:
         while True:
             needs_block = not log.is_enough(wanted, MOST_TIMES * wanted)
             needs_harm = next_look(harm, wanted) is not None
-            if not (needs_block or needs_harm):
+            is_invalid = not (needs_block or log.is_valid)
+            if is_invalid or not (needs_block or needs_harm):
                 return
             if needs_block:
                 log.add(self._block(orders[len(log.blocks)], on_arm))
