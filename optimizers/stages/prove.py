@@ -21,7 +21,7 @@ from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
 from .block_log import BlockLog
 from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
-from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, parse_harm_block
+from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 from .harm_fault import harm_fault
 from .workbench import Workbench
 
@@ -45,7 +45,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
     """
     wanted = bench.spec.blocks
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
-    harm = BlockLog(bench.folder.path / f"harm-{winner.name}.json", parse_harm_block)
+    harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
     if not log.is_enough(wanted, MOST_TIMES * wanted) or next_look(harm, wanted) is not None:
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bento_monitor.errors import MeasurementError
-from optimizers.stages.block_log import BlockLog
 from optimizers.stages.blocks import BASELINE, WINNER
 from optimizers.stages.harm import (
     HarmBlock,
@@ -12,7 +11,7 @@ from optimizers.stages.harm import (
     judge_harm,
     next_look,
     open_seconds,
-    parse_harm_block,
+    read_harm_log,
 )
 
 GENERATOR = np.random.default_rng(11)
@@ -33,7 +32,7 @@ def block(alone=1.0, half_load=1.0, *, count=200, failed=0, fault=None):
 
 
 def log_of(tmp_path, blocks):
-    log = BlockLog(tmp_path / "harm.json", parse_harm_block)
+    log = read_harm_log(tmp_path / "harm.json")
     for each in blocks:
         log.add(each)
     return log
@@ -125,7 +124,7 @@ def test_harm_at_the_limit_passes_once_in_twenty_however_often_it_is_looked_at(t
             )
             for _ in range(15)
         ]
-        log = BlockLog(tmp_path / "none.json", parse_harm_block)
+        log = read_harm_log(tmp_path / "none.json")
         log.blocks = blocks
         passed += judge_harm(log, 5).is_none
     assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
