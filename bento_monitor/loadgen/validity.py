@@ -8,7 +8,7 @@ import numpy as np
 
 from .result import LoadResult
 
-_MOST_STEAL_RATIO = 0.01
+MOST_STEAL_RATIO = 0.01
 _LEAST_LAG_NS = 200_000
 _LAG_OF_MEDIAN = 0.01
 # Of all processors, by the server and the client: from there on the client waits for one because the server computes.
@@ -36,7 +36,7 @@ def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
     lag_p99_ns = int(np.percentile(lags_ns, 99, method="inverted_cdf")) if len(lags_ns) else 0
     used_ratio = (server_cpu_s + result.cpu_s) / max(result.machine.total_s, 1e-9)
     fault = None
-    if steal_ratio > _MOST_STEAL_RATIO:
+    if steal_ratio > MOST_STEAL_RATIO:
         fault = f"{steal_ratio:.1%} of the processors' time was stolen by the host"
     elif lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
         fault = (

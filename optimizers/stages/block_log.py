@@ -29,8 +29,15 @@ BlockT = TypeVar("BlockT", bound=HasFault)
 class BlockLog(Generic[BlockT]):
     """The blocks of this run, and those of earlier runs that were invalid, as far as they count."""
 
-    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], BlockT]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[Mapping[str, Any]], BlockT],
+        *,
+        most_thrown_ratio: float = MOST_THROWN_RATIO,
+    ) -> None:
         self._path = path
+        self._most_thrown_ratio = most_thrown_ratio
         raw = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"earlier": [], "blocks": []}
         self.earlier = [parse(fields) for fields in raw["earlier"]]
         self.blocks = [parse(fields) for fields in raw["blocks"]]
@@ -47,8 +54,8 @@ class BlockLog(Generic[BlockT]):
 
     @property
     def is_valid(self) -> bool:
-        """Whether no more than a tenth of this run was thrown away."""
-        return len(self.faults) <= MOST_THROWN_RATIO * len(self.blocks)
+        """Whether no more than the allowed share of this run was thrown away."""
+        return len(self.faults) <= self._most_thrown_ratio * len(self.blocks)
 
     def is_enough(self, wanted: int, most: int) -> bool:
         """Whether so many count and the run is valid; or it has `most` blocks, which is too many for that to come.
@@ -64,10 +71,10 @@ class BlockLog(Generic[BlockT]):
         self._write(self.earlier, [*self.blocks, block])
 
     def require_valid(self, what: str) -> None:
-        """Refuse a run of which over a tenth was thrown away; the next one goes on from what counts of it.
+        """Refuse a run of which more was thrown away than is allowed; the next one goes on from what counts of it.
 
         Raises:
-            MeasurementError: over a tenth was.
+            MeasurementError: more was.
         """
         if self.is_valid:
             return

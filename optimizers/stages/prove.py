@@ -21,7 +21,8 @@ from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
 from .block_log import BlockLog
 from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
-from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, parse_harm_block
+from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
+from .harm_fault import harm_fault
 from .workbench import Workbench
 
 # BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
@@ -44,7 +45,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
     """
     wanted = bench.spec.blocks
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
-    harm = BlockLog(bench.folder.path / f"harm-{winner.name}.json", parse_harm_block)
+    harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
     if not log.is_enough(wanted, MOST_TIMES * wanted) or next_look(harm, wanted) is not None:
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
@@ -80,7 +81,8 @@ class _Rounds:
         while True:
             needs_block = not log.is_enough(wanted, MOST_TIMES * wanted)
             needs_harm = next_look(harm, wanted) is not None
-            if not (needs_block or needs_harm):
+            is_invalid = not (needs_block or log.is_valid)
+            if is_invalid or not (needs_block or needs_harm):
                 return
             if needs_block:
                 log.add(self._block(orders[len(log.blocks)], on_arm))
@@ -102,27 +104,36 @@ class _Rounds:
 
     def _harm_block(self, index: int, rate_rps: float) -> HarmBlock:
         alone_s, open_s = alone_seconds(self._spec.block_s), open_seconds(self._spec.block_s, rate_rps)
-        latencies: dict[str, dict[str, list[int]]] = {"alone": {}, "open": {}}
-        failed, faults = dict.fromkeys((BASELINE, WINNER), 0), []
+        alone: dict[str, LoadResult] = {}
+        half_load: dict[str, LoadResult] = {}
         (order,) = interleave([BASELINE, WINNER], 1, self._spec.seed + index)
         for name in order:
-            port = self._servers[name].port
-            for kind, spec in (
-                ("alone", self._load.alone(port, alone_s, _SETTLE_S)),
-                ("open", self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)),
-            ):
-                result, fault = self._run(name, spec)
-                counted = result.is_in_window
-                latencies[kind][name] = (result.latency_ns[counted & result.is_ok] // 1000).tolist()
-                failed[name] += int((counted & ~result.is_ok).sum())
-                faults += [fault] if fault else []
-        return HarmBlock(latencies["alone"], latencies["open"], rate_rps, failed, faults[0] if faults else None)
+            port, reference = self._servers[name].port, self._references[name]
+            alone[name] = measure_spec(self._load.alone(port, alone_s, _SETTLE_S), reference)
+            spec = self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)
+            half_load[name] = measure_spec(spec, reference)
+        return HarmBlock(
+            alone_us={name: _latencies_us(result) for name, result in alone.items()},
+            half_load_us={name: _latencies_us(result) for name, result in half_load.items()},
+            open_rps=rate_rps,
+            failed={name: _failed(alone[name]) + _failed(half_load[name]) for name in order},
+            fault=harm_fault(alone, half_load),
+        )
 
     def _run(self, name: str, spec: LoadSpec) -> tuple[LoadResult, str | None]:
         server = self._servers[name]
         before_s = server.cpu_seconds()
         result = measure_spec(spec, self._checks[name])
         return result, check_window(result, server.cpu_seconds() - before_s).fault
+
+
+def _latencies_us(result: LoadResult) -> list[int]:
+    found: list[int] = (result.latency_ns[result.is_in_window & result.is_ok] // 1000).tolist()
+    return found
+
+
+def _failed(result: LoadResult) -> int:
+    return int((result.is_in_window & ~result.is_ok).sum())
 
 
 def _in_time(result: LoadResult, slo: Slo) -> InTime:

@@ -1,0 +1,40 @@
+"""Whether the machine was in the way of a lone client or an open load: judged by what is compared of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bento_monitor.loadgen import LoadResult
+from bento_monitor.loadgen.validity import MOST_STEAL_RATIO
+
+from .blocks import BASELINE
+
+_LEAST_LAG_NS = 200_000
+_ALONE_LAG_RATIO, _HALF_LOAD_LAG_RATIO = 0.05, 0.10
+
+
+def harm_fault(alone: Mapping[str, LoadResult], half_load: Mapping[str, LoadResult]) -> str | None:
+    """Why a block says nothing of its arms, if it does not.
+
+    The client's own lateness is taken at the percentile that is compared, and against the baseline's latency: a server
+    that computes in bursts keeps the client from its processor for a moment, which its median does not see.
+    """
+    return _fault(alone, 50, _ALONE_LAG_RATIO) or _fault(half_load, 99, _HALF_LOAD_LAG_RATIO)
+
+
+def _fault(results: Mapping[str, LoadResult], percentile: float, lag_ratio: float) -> str | None:
+    baseline = results[BASELINE]
+    latency_ns = _percentile(baseline.latency_ns[baseline.is_ok], percentile)
+    for result in results.values():
+        if result.machine.steal_ratio > MOST_STEAL_RATIO:
+            return f"{result.machine.steal_ratio:.1%} of the processors' time was stolen by the host"
+        lag_ns = _percentile(result.dispatched_ns - result.planned_ns, percentile)
+        if lag_ns > max(_LEAST_LAG_NS, lag_ratio * latency_ns):
+            return f"the client was {lag_ns / 1e6:.2f} ms late (p{percentile:g})"
+    return None
+
+
+def _percentile(values: np.ndarray[tuple[int], np.dtype[np.int64]], percentile: float) -> float:
+    return float(np.percentile(values, percentile, method="inverted_cdf")) if len(values) else 0.0

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from optimizers.report.table import print_result
+
+RESULT: dict[str, Any] = {
+    "release": "svc-release:1",
+    "service": "Svc",
+    "api": "embed",
+    "candidate": "onnxruntime fp32",
+    "metric": "accuracy",
+    "baseline_rps": 100.0,
+    "optimized_rps": 174.0,
+    "speedup": 1.74,
+    "speedup_ci95": [1.7, 1.8],
+    "aa_ratio": 1.0,
+    "aa_ratio_ci95": [0.99, 1.01],
+    "smallest_ratio": 1.05,
+    "blocks_thrown": [],
+    "baseline_accuracy": 0.9,
+    "optimized_accuracy": 0.9,
+    "accuracy_drop_upper95": 0.001,
+    "accuracy_tolerance": 0.01,
+    "baseline_batch_dependence_min_cosine": 1.0,
+    "batch_dependence_min_cosine": 0.99,
+    "alone_p50_ratio": 1.02,
+    "alone_p50_ratio_ci95": [1.0, 1.04],
+    "baseline_alone_p50_ms": 5.4,
+    "optimized_alone_p50_ms": 5.5,
+    "half_load_p99_ratio": 0.8,
+    "half_load_p99_ratio_ci95": [0.7, 0.9],
+    "baseline_half_load_p99_ms": 60.0,
+    "optimized_half_load_p99_ms": 48.0,
+}
+
+
+def test_the_table_shows_a_lone_client_and_half_of_the_load_with_their_intervals() -> None:
+    text = io.StringIO()
+    print_result(Console(file=text, width=140), RESULT)
+    alone, half_load = [line for line in text.getvalue().splitlines() if "a lone client" in line or "half of" in line]
+    assert all(figure in alone for figure in ("5.4 ms", "5.5 ms", "1.02 times [1.00, 1.04]"))
+    assert all(figure in half_load for figure in ("60.0 ms", "48.0 ms", "0.80 times [0.70, 0.90]"))
