@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ from typing import Any
 from ..backends.arrays import inference_mode, to_numpy, to_torch
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
-from ..backends.own import OwnModule, OwnOnnxFile
+from ..backends.own import OwnModel, OwnModule, OwnOnnxFile
 from ..errors import BentoMonitorError, ServiceError
 from ..releases.record import TensorSpec
+from .copy_onnx import copy_onnx_file
 from .records import Exporter, Parity
 from .state import CapturedCall, HostState
 
@@ -31,8 +31,10 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     interface, runner = state.captured()
     own = runner.own_model
     if isinstance(own, OwnOnnxFile):
-        shutil.copyfile(own.path, path)
+        copy_onnx_file(own.path, path)
         return
+    if not isinstance(own, OwnModule):
+        raise ServiceError(f"The runner {interface.runner} wraps a {type(own.model).__name__}, which is not exported.")
     _require_eval(own)
     example = min((call for call in state.calls if _rows(call) > 1), key=_rows, default=state.calls[0])
     tensors = tuple(to_torch(example.inputs[spec.name]) for spec in interface.inputs)
@@ -175,7 +177,7 @@ def _require_eval(own: OwnModule) -> None:
         )
 
 
-def _call_own(own: OwnModule | OwnOnnxFile, call: CapturedCall) -> list[Any]:
+def _call_own(own: OwnModel, call: CapturedCall) -> list[Any]:
     with inference_mode():
         return flatten_output(own.run((), call.inputs))[2]
 

@@ -22,9 +22,9 @@ class RecordingModel:
         self.calls: list[CapturedCall] = []
         self._own = own
 
-    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
         """Call the model and keep what went in and what came out."""
-        output = self._own.run(args, kwargs)
+        output = self._own.run(args, kwargs, method)
         _, names, arrays = flatten_output(output)
         inputs = bind_arguments(self._own.names, args, kwargs)
         self.calls.append(CapturedCall(inputs, dict(zip(names, arrays, strict=True))))

@@ -30,10 +30,11 @@ class OutputForm:
 
     `type_name` ("module:name") says that it is a named tuple, or a mapping that is no plain dict; its class is taken
     from what the running model itself gives, and never imported. `arrays` "inputs" gives back torch tensors for torch
-    tensors and numpy arrays for numpy arrays.
+    tensors and numpy arrays for numpy arrays. "methods" are an estimator's: each output is the answer of the method of
+    its name, and a call of a method computes that one alone.
     """
 
-    kind: Literal["array", "tuple", "list", "mapping"] = "array"
+    kind: Literal["array", "tuple", "list", "mapping", "methods"] = "array"
     arrays: Literal["torch", "numpy", "inputs"] = "torch"
     type_name: str | None = None
 
