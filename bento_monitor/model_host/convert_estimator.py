@@ -17,6 +17,7 @@ from .estimator_graph import Source, write_graph
 from .estimator_parity import MethodParity, check_parity, compare
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
+_ERRORS_ONLY = 3
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
 # The element types that a graph computes in, best first: the estimator's own, then the other.
 _COMPUTED_IN = {"float32": ("float32", "float64")}
@@ -92,7 +93,14 @@ def _only_input(own: OwnModel, inputs: Sequence[TensorSpec], rows: Any) -> Tenso
 def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     import numpy as np
 
-    answer = own.run((rows,), {}, method)
+    try:
+        answer = own.run((rows,), {}, method)
+    except Exception as error:
+        kind = type(own.model).__name__
+        raise ServiceError(
+            f"The method {method} of the {kind} does not take arrays of numpy ({_first_line(error)}), as a graph would: "
+            "it cannot be served as ONNX."
+        ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
         raise ServiceError(
             f"The method {method} of the {type(own.model).__name__} answers a {type(answer).__name__}: only an array "
@@ -142,8 +150,6 @@ def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> A
     import onnxmltools
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    if type(model).__module__.startswith("xgboost"):
-        raise ServiceError("a Booster of XGBoost is called with a DMatrix: wrap an XGBClassifier or XGBRegressor")
     if "raw_scores" in options or "score_samples" in options:
         raise ServiceError("a Booster has no such option")
     types = [("X", FloatTensorType([None, features]))]
@@ -212,7 +218,9 @@ def _run(graph: Any, rows: Any) -> list[Any]:
     import onnxruntime as ort
 
     try:
-        session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
         ((name, dtype),) = input_dtypes(session).items()
         outputs: list[Any] = session.run(None, {name: as_input(rows, dtype)})
     except Exception:  # what onnxruntime cannot run answers nothing
@@ -232,4 +240,5 @@ def _in_words(parity: MethodParity, dtype: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200].rstrip(".")
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line.partition(". ")[0][:120].rstrip(".")
