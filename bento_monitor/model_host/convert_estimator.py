@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     except Exception as error:
         kind = type(own.model).__name__
         raise ServiceError(
-            f"The method {method} of the {kind} does not take arrays of numpy ({_first_line(error)}), as a graph would: "
+            f"The method {method} of the {kind} does not take arrays of numpy ({_first_line(error)}): "
             "it cannot be served as ONNX."
         ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
@@ -142,7 +143,27 @@ def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) 
     while hasattr(last, "steps"):
         last = last.steps[-1][1]
     given = {id(last): dict(options)} if options else None
-    return convert_sklearn(model, initial_types=types, options=given, target_opset=_OPSETS)
+    with _booleans_as_numbers():
+        return convert_sklearn(model, initial_types=types, options=given, target_opset=_OPSETS)
+
+
+@contextmanager
+def _booleans_as_numbers() -> Iterator[None]:
+    """Within it, skl2onnx may give True for 1: protobuf refuses that, as of histogram gradient boosting."""
+    from skl2onnx.common import _container as container
+
+    make_node = container.make_node
+
+    def make(*args: Any, **attributes: Any) -> Any:
+        lists = {name: value for name, value in attributes.items() if isinstance(value, list)}
+        plain = {name: [int(v) if isinstance(v, bool) else v for v in value] for name, value in lists.items()}
+        return make_node(*args, **{**attributes, **plain})
+
+    container.make_node = make
+    try:
+        yield
+    finally:
+        container.make_node = make_node
 
 
 def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> Any:
