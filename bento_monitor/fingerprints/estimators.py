@@ -22,11 +22,12 @@ from .walk import Rule, Walk
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _HELD: tuple[type, ...] = (list, dict, set, frozenset, tuple, deque, types.MappingProxyType, *PLAIN_BASES)
-# How training went, and how long it took: no part of what a call computes.
+# How training went, what it drew, and how long it took: no part of what a call computes.
 _HISTORY = frozenset(
     {
         "_best_score",
         "_evals_result",
+        "_random_seed",
         "best_score",
         "cv_results_",
         "evals_result_",
