@@ -37,6 +37,7 @@ _HISTORY = frozenset(
         "validation_scores_",
         "loss_curve_",
         "oob_improvement_",
+        "random_state",
         "verbose",
         "verbosity",
     }
