@@ -35,6 +35,7 @@ RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
 RUNNER_RELEASE: Final = "bento_monitor.runner.release"  # the release that ran; OWN_MODEL where it was the user's own
+RUNNER_METHOD: Final = "bento_monitor.runner.method"  # such as `predict_proba`; none where the model itself is called
 RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ran though a release is active
 OWN_MODEL: Final = "own"
 KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
@@ -116,6 +117,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_BACKEND,
         RUNNER_PRECISION,
         RUNNER_RELEASE,
+        RUNNER_METHOD,
         RUNNER_FALLBACK,
         KEPT_LATE,
         LOOP_LAG_NS,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import logging
 import time
 import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from .errors import ReleaseError, ServiceError
 from .fallback_log import FallbackLog
 from .fingerprints import ModelFingerprint
 from .releases.record import Release
+from .row_count import row_count
 from .tracing.ledger import BatchRecord, Ledger, ModelCall, traced_work
+from .unfinished_calls import is_unfinished, until_finished
 
 _logger = logging.getLogger(__name__)
 _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValueDictionary()
@@ -48,7 +51,16 @@ class PreparedModel:
 
 
 class MonitoredRunner:
-    """A torch module or an ONNX file, called as before: the same arguments, the same output.
+    """A model, called as before: the same arguments, the same output.
+
+    A torch module, an ONNX file and a function are called themselves; an estimator (scikit-learn, XGBoost, LightGBM) by
+    its `predict`, `predict_proba` and so on, any other object by the `methods` that are named.
+
+    >>> class Encoder:
+    ...     def encode(self, texts):
+    ...         return [len(text) for text in texts]
+    >>> MonitoredRunner(Encoder(), name="docs", methods=["encode"]).encode(["one", "three"])
+    [3, 5]
 
     Each call is timed into the trace of the request, or of the batch, that it is made for. A release can take the
     model's place between two calls; calls that are running end on the model that they began with, which is freed after
@@ -56,13 +68,16 @@ class MonitoredRunner:
     these. Attributes that a runner does not have are the wrapped model's.
     """
 
-    def __init__(self, model: Any, *, name: str = "model") -> None:
-        """Wrap `model`: a `torch.nn.Module`, or the path of an ONNX file, which is loaded.
+    def __init__(self, model: Any, *, name: str = "model", methods: Sequence[str] | None = None) -> None:
+        """Wrap `model`: a torch module, the path of an ONNX file, which is loaded, an estimator, or what can be called.
+
+        With `methods` these are the model calls, of any object; of an object that is no estimator no release is made.
 
         Raises:
-            ServiceError: it is neither, or this process has a runner of that name.
+            ServiceError: nothing of it can be called, or this process has a runner of that name.
         """
-        self._own = wrap_own_model(model)
+        _require_free_names(methods)
+        self._own = wrap_own_model(model, methods)
         self._own_prepared = PreparedModel(self._own, None)
         self._active = self._own_prepared
         self._fingerprint: ModelFingerprint | None = None
@@ -73,21 +88,24 @@ class MonitoredRunner:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model."""
+        return self._call(None, args, kwargs)
+
+    def _call(self, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         work = traced_work()
         active = self._active
         if active.release is None:
-            return self._run(active, work, args, kwargs)
+            return self._run(active, work, method, args, kwargs)
         if active.apis is not None and (api := current_api(work)) not in active.apis:
             why = "the API cannot be told" if api is None else f"it does not govern {api}"
-            return self._run_own(active, "api", why, work, args, kwargs)
+            return self._run_own(active, "api", why, work, method, args, kwargs)
         reason: FallbackReason = "error"
         try:
-            return self._run(active, work, args, kwargs)
+            return self._run(active, work, method, args, kwargs)
         except UnboundCallError as error:
             reason, why = error.reason, str(error)
         except Exception as error:
             why = type(error).__name__  # what it says may hold what the client has sent
-        answer = self._run_own(active, reason, why, work, args, kwargs)
+        answer = self._run_own(active, reason, why, work, method, args, kwargs)
         if reason == "error":  # and the model itself has answered
             self.fallbacks.note_answered(active.release_name)
         return answer
@@ -98,32 +116,38 @@ class MonitoredRunner:
         reason: FallbackReason,
         why: str,
         work: BatchRecord | Ledger | None,
+        method: str | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
         """Run a call that the release did not take by the model itself, whose error is then the caller's."""
         self.fallbacks.note(active.release_name, reason, why)
-        return self._run(self._own_prepared, work, args, kwargs, fallback=reason)
+        return self._run(self._own_prepared, work, method, args, kwargs, fallback=reason)
 
     def _run(
         self,
         prepared: PreparedModel,
         work: BatchRecord | Ledger | None,
+        method: str | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         fallback: FallbackReason | None = None,
     ) -> Any:
+        if work is None:
+            return prepared.model.run(args, kwargs, method)
         clock = self._start_clock(prepared)
         started_ns = time.monotonic_ns()
-        is_taken = True
+        record = functools.partial(self._record, prepared, work, started_ns, clock, method, args, kwargs, fallback)
         try:
-            return prepared.model.run(args, kwargs)
-        except UnboundCallError:
-            is_taken = prepared is self._own_prepared
+            answer = prepared.model.run(args, kwargs, method)
+        except BaseException as error:
+            if prepared is self._own_prepared or not isinstance(error, UnboundCallError):
+                record()
             raise
-        finally:
-            if is_taken and work is not None:
-                self._record(prepared, work, started_ns, clock, args, kwargs, fallback)
+        if is_unfinished(answer):
+            return until_finished(answer, record)
+        record()
+        return answer
 
     @property
     def release(self) -> str | None:
@@ -175,6 +199,8 @@ class MonitoredRunner:
             raise AttributeError(name)
         model = self._own.model
         value = getattr(model, name)
+        if name in self._own.methods and callable(value):
+            return _traced_method(self, name, value)
         return _returning_runner(self, value) if getattr(value, "__self__", None) is model else value
 
     def __repr__(self) -> str:
@@ -196,6 +222,7 @@ class MonitoredRunner:
         work: BatchRecord | Ledger,
         started_ns: int,
         clock: DeviceClock | None,
+        method: str | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         fallback: FallbackReason | None,
@@ -211,6 +238,7 @@ class MonitoredRunner:
                 backend=prepared.model.backend,
                 precision=prepared.model.precision,
                 release=prepared.release_name,
+                method=method,
                 rows=row_count(args, kwargs),
                 fallback=fallback,
                 clock=clock,
@@ -267,10 +295,29 @@ def _returning_runner(runner: MonitoredRunner, method: Any) -> Any:
     return call
 
 
-def row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    """The length of the first axis of the first argument that has one; 1 where none has."""
-    for value in (*args, *kwargs.values()):
-        shape = getattr(value, "shape", None)
-        if shape is not None and len(shape):
-            return int(shape[0])
-    return 1
+def _traced_method(runner: MonitoredRunner, name: str, method: Any) -> Any:
+    """The model's method as a call of the model; what is a coroutine function stays one."""
+    run = runner._call  # noqa: SLF001
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            return await run(name, args, kwargs)
+
+        return call_async
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return run(name, args, kwargs)
+
+    return call
+
+
+def _require_free_names(methods: Sequence[str] | None) -> None:
+    """Raise ServiceError for a method whose name means something else on a runner."""
+    for name in methods or ():
+        if hasattr(MonitoredRunner, name) or name in ("name", "fallbacks"):
+            raise ServiceError(
+                f"MonitoredRunner has a {name!r} of its own, so it cannot be one of `methods`: wrap the method itself, "
+                f"as in MonitoredRunner(model.{name}), and call the runner."
+            )

@@ -10,7 +10,7 @@ from random import getrandbits
 from typing import Any
 
 from .guard import Guard
-from .runner import row_count
+from .row_count import row_count
 from .tracing.ledger import Ledger, ModelCall, traced_work
 from .tracing.propagation import batch_span_context_of, call_span, span_context_of
 

@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol
 
 from ..errors import BentoMonitorError
 
-FallbackReason = Literal["name", "rank", "shape", "dtype", "device", "gradient", "api", "error"]
+FallbackReason = Literal["method", "name", "rank", "shape", "dtype", "value", "device", "gradient", "api", "error"]
 """Why a call is run by the user's own model where a release is active: what of its arguments the release was not made
-for, another API than those that it governs, or an error that the release raised."""
+for, a method that it does not have, another API than those that it governs, or an error that the release raised."""
 
 
 class UnboundCallError(BentoMonitorError):
@@ -31,8 +31,8 @@ class RunnableModel(Protocol):
     def precision(self) -> str:
         """The precision that it computes in."""
 
-    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call the model; several threads may do so at once."""
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
+        """Call the model, or the method of it; several threads may do so at once."""
 
 
 class Backend(Protocol):

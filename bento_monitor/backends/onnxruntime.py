@@ -34,8 +34,9 @@ class OnnxRuntimeBackend:
         """
         self._session = _session(graph, execution)
         self._dtypes = {spec.name: spec.dtype for spec in inputs}
-        self._outputs = [spec.name for spec in outputs]
-        named = set(input_dtypes(self._session)), {output.name for output in self._session.get_outputs()}
+        names = [output.name for output in self._session.get_outputs()]
+        self._outputs = _output_names([spec.name for spec in outputs], names)
+        named = set(input_dtypes(self._session)), set(names)
         if not (named[0] <= set(self._dtypes) and named[1] >= set(self._outputs)):
             raise ReleaseError(f"The ONNX file has inputs and outputs {named}: they are not those of the release.")
         # An input that the answer does not depend on is gone from the graph, but the user still gives it.
@@ -47,12 +48,21 @@ class OnnxRuntimeBackend:
         outputs: list[Any] = self._session.run(self._outputs, feed)
         return outputs
 
+    def run_output(self, inputs: Mapping[str, Any], name: str) -> Any:
+        """Compute one output alone."""
+        import onnxruntime as ort
+
+        feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
+        options = ort.RunOptions()
+        options.only_execute_path_to_fetches = True
+        return self._session.run([name], feed, options)[0]
+
 
 def as_input(value: Any, dtype: str | None) -> Any:
     """The value as a contiguous numpy array of the given type, copied only where it must be."""
     import numpy as np
 
-    return np.ascontiguousarray(to_numpy(value), dtype=dtype)
+    return np.asarray(to_numpy(value), dtype=dtype, order="C")  # ascontiguousarray gives a scalar an axis
 
 
 def default_session(path: Path) -> Any:
@@ -75,6 +85,12 @@ def input_dtypes(session: Any) -> dict[str, str]:
         item.name: _DTYPES.get(item.type, item.type.removeprefix("tensor(").removesuffix(")"))
         for item in session.get_inputs()
     }
+
+
+def _output_names(recorded: list[str], names: list[str]) -> list[str]:
+    """The graph's names of the outputs: a record of a user's own file may say `output`, `output_0` and so on."""
+    places = ["output"] if len(names) == 1 else [f"output_{index}" for index in range(len(names))]
+    return names if recorded == places else recorded
 
 
 def _session(graph: bytes, execution: Execution) -> Any:

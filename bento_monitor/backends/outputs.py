@@ -138,6 +138,8 @@ def _root_of(form: OutputForm, names: Sequence[str]) -> OutputNode:
     if form.kind == "array":
         return leaf
     assert form.kind != "nested"
+    if form.kind == "methods":  # one of them is asked for at a time, and never put together with others
+        return OutputNode("mapping", (leaf,) * len(names), tuple(names))
     keys = tuple(names) if form.kind == "mapping" else ()
     return OutputNode(form.kind, (leaf,) * len(names), keys, form.type_name)
 

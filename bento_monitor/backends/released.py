@@ -10,10 +10,11 @@ from typing import Any
 
 from ..errors import ReleaseError
 from ..releases.record import Release, TensorSpec
-from ._base import Backend
+from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch
 from .call_check import CallCheck
+from .method_answers import MethodAnswers
 from .onnxruntime import OnnxRuntimeBackend
 from .outputs import flatten_output, has_classes, output_builder, output_classes
 from .own import OwnModel, OwnModule
@@ -45,16 +46,23 @@ class ReleasedModel:
         self._check = CallCheck(release.inputs, self._device)
         _require_sane_threads(release)
         self._backend = _build_backend(release, folder, own)
+        self._methods = _method_answers(release, self._backend, own)
         classes = self._own_output_classes(release) if has_classes(release.output_form) else ()
         self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs], classes)
 
-    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
         """Execute the release.
 
         Raises:
-            UnboundCallError: the arguments are not those that the release was made for.
+            UnboundCallError: the method or the arguments are not those that the release was made for.
         """
+        if self._methods is None and method is not None:
+            raise UnboundCallError(f"it is for calls of the model itself, not of {method}", "method")
         inputs = bind_arguments(self._names, args, kwargs)
+        if self._methods is not None:
+            self._methods.check(method, inputs)
+            self._check(inputs)
+            return self._methods.run(str(method), inputs)
         self._check(inputs)
         return self._build_output(self._backend.run(inputs), device_of(inputs.values()))
 
@@ -66,8 +74,9 @@ class ReleasedModel:
         """
         inputs = self._warm_up_inputs(release)
         try:
-            for _ in range(_WARM_UP_CALLS):
-                self.run((), inputs)
+            for method in (None,) if self._methods is None else self._methods.methods:
+                for _ in range(_WARM_UP_CALLS):
+                    self.run((), inputs, method)
         except Exception as error:
             raise ReleaseError(f"Release {release.name} fails when it is warmed up: {error!r}.") from error
 
@@ -111,7 +120,7 @@ def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
     backend: Backend
     if execution.backend == "torch":
         if not isinstance(own, OwnModule):
-            raise ReleaseError(f"Release {release.name} is run by torch, but the runner wraps an ONNX file.")
+            raise ReleaseError(f"Release {release.name} is run by torch, but the runner wraps no torch module.")
         backend = TorchBackend(own.model, execution, outputs=release.outputs)
     else:
         graph = _read_artifact(release, folder)
@@ -126,6 +135,17 @@ def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
         outputs=release.outputs,
         streams=execution.streams,
     )
+
+
+def _method_answers(release: Release, backend: Backend, own: OwnModel) -> MethodAnswers | None:
+    """Those of a release of an estimator; None where a release is called itself."""
+    if release.output_form.kind != "methods":
+        if own.kind == "estimator":
+            raise ReleaseError(f"Release {release.name} has no methods, and the runner wraps an estimator.")
+        return None
+    if not isinstance(backend, OnnxRuntimeBackend) or own.kind != "estimator":
+        raise ReleaseError(f"Release {release.name} is of an estimator's methods, and the runner wraps none.")
+    return MethodAnswers(backend, release.outputs, own.model)
 
 
 def _read_artifact(release: Release, folder: Path) -> bytes:

@@ -7,8 +7,9 @@ import sys
 from threading import Lock
 from typing import Any, Protocol
 
-from ..backends.own import OwnModel, OwnOnnxFile
+from ..backends.own import OwnCallable, OwnEstimator, OwnModel, OwnOnnxFile
 from ..errors import BentoMonitorError, ReleaseError
+from .estimator_digest import EstimatorDigest, NoDigest
 from .modules import modules_of, write_tensors
 from .onnx_file import OnnxFileDigest
 from .plain import frame
@@ -36,13 +37,14 @@ class ModelFingerprint:
     def __init__(self, own: OwnModel) -> None:
         self._lock = Lock()
         self._value: str | None = None
-        self._subject: _Subject = OnnxFileDigest(own.path) if isinstance(own, OwnOnnxFile) else _ModuleDigest(own.model)
+        self._subject = _subject_of(own)
 
     def value(self) -> str:
         """`v1:` and 64 hexadecimal digits. The first call hashes every byte of the model; its result is kept.
 
         Raises:
-            ReleaseError: a weight has no values yet, a file cannot be read or was changed since it was loaded.
+            ReleaseError: a weight has no values yet, a file cannot be read or was changed since it was loaded, or the
+                model is a function or object that cannot be read at all.
         """
         with self._lock:
             if self._value is None:
@@ -62,7 +64,8 @@ class ModelFingerprint:
     def is_stale(self) -> bool:
         """Whether the model has changed since `value()` hashed it; False before that. It hashes nothing.
 
-        Seen are replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`.
+        Seen are replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`. Of
+        an estimator, seen are a new fit and set parameters.
         """
         return self._value is not None and self._subject.is_stale()
 
@@ -74,6 +77,14 @@ class ModelFingerprint:
         with self._lock:
             self._value = None
             self._subject.renew()
+
+
+def _subject_of(own: OwnModel) -> _Subject:
+    if isinstance(own, OwnOnnxFile):
+        return OnnxFileDigest(own.path)
+    if isinstance(own, OwnEstimator):
+        return EstimatorDigest(own.model)
+    return NoDigest(own.model) if isinstance(own, OwnCallable) else _ModuleDigest(own.model)
 
 
 class _ModuleDigest:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backends.arrays import dtype_name, is_array, to_numpy
 from ..backends.outputs import flatten_output
+from ..backends.own import OwnModel
 from ..backends.sub_batches import prefix_lengths
 from ..bentoml_hooks.services import ServiceApi
 from ..errors import ReleaseError, ServiceError
@@ -39,14 +40,17 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     api = state.api(api_name)
     before = _fingerprints()
     name, seen, tried = _record(state, api, source, seed)
-    _require_exportable(name, seen.calls)
-    calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     own = state.runner(name).own_model
+    _require_exportable(name, own, seen.calls)
+    calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     fingerprint = _fingerprint(state, name, before)
     require_one_answer(own, seen.calls)
     inputs = _specs([call.inputs for call in calls])
-    outputs = _specs([call.outputs for call in calls])
-    form = _output_form(own.kind, seen.last_output)
+    if own.kind == "estimator":
+        outputs, form = _method_specs(calls), OutputForm("methods", "numpy")
+    else:
+        outputs = _specs([call.outputs for call in calls])
+        form = _output_form(own.kind, seen.last_output)
     state.calls = sorted(calls, key=lambda call: -_rows(call))[:_KEPT_CALLS]
     state.interface = ModelInterface(
         runner=name,
@@ -126,7 +130,8 @@ def _of_one_kind(calls: Sequence[CapturedCall], like: CapturedCall) -> list[Capt
     return [
         call
         for call in calls
-        if _kinds(call.inputs) == _kinds(like.inputs) and _kinds(call.outputs) == _kinds(like.outputs)
+        if _kinds(call.inputs) == _kinds(like.inputs)
+        and (call.outputs.keys() != like.outputs.keys() or _kinds(call.outputs) == _kinds(like.outputs))
     ]
 
 
@@ -134,10 +139,11 @@ def _kinds(arrays: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     return {name: (dtype_name(value), len(value.shape)) for name, value in arrays.items() if is_array(value)}
 
 
-def _require_exportable(runner: str, calls: Sequence[CapturedCall]) -> None:
+def _require_exportable(runner: str, own: OwnModel, calls: Sequence[CapturedCall]) -> None:
     names = calls[0].inputs.keys()
     for call in calls:
-        if call.inputs.keys() != names or call.outputs.keys() != calls[0].outputs.keys():
+        has_other_outputs = own.kind != "estimator" and call.outputs.keys() != calls[0].outputs.keys()
+        if call.inputs.keys() != names or has_other_outputs:
             raise ServiceError(f"The model {runner} is not always called with the same inputs, or gives other outputs.")
         for name, value in call.inputs.items():
             if not is_array(value):
@@ -157,6 +163,20 @@ def _specs(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
             raise ServiceError(f"{name} does not always have the same number of axes: {sorted(set(shapes))[:4]}.")
         shape = tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in zip(*shapes, strict=True))
         specs.append(TensorSpec(name, dtype_name(largest[name]), shape, tuple(largest[name].shape)))
+    return tuple(specs)
+
+
+def _method_specs(calls: Sequence[CapturedCall]) -> tuple[TensorSpec, ...]:
+    """The answer of each method that was called; class labels in text have the type "str"."""
+    found: dict[str, list[Any]] = {}
+    for call in calls:
+        for method, answer in call.outputs.items():
+            found.setdefault(method, []).append(answer)
+    specs = []
+    for method, answers in found.items():
+        first = to_numpy(answers[0])
+        dtype = "str" if first.dtype.kind in "OU" else dtype_name(first)
+        specs.append(TensorSpec(method, dtype, (None, *first.shape[1:]), first.shape))
     return tuple(specs)
 
 

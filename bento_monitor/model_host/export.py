@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import traceback
 import warnings
@@ -36,7 +35,7 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     interface, runner = state.captured()
     own = runner.own_model
     if isinstance(own, OwnOnnxFile):
-        shutil.copyfile(own.path, path)
+        copy_onnx_file(own.path, path)
         return
     module = original_module(own.model)
     _require_exportable(module, interface)

@@ -24,14 +24,15 @@ class RecordingModel:
         self.seconds = 0.0
         self._own = own
 
-    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
         """Call the model and keep what went in and what came out."""
         started = time.perf_counter()
-        output = self._own.run(args, kwargs)
+        output = self._own.run(args, kwargs, method)
         self.seconds += time.perf_counter() - started
         _, names, arrays = flatten_output(output)
         inputs = bind_arguments(self._own.names, args, kwargs)
-        self.calls.append(CapturedCall(inputs, dict(zip(names, arrays, strict=True))))
+        given = dict(zip(names, arrays, strict=True)) if method is None else {method: output}
+        self.calls.append(CapturedCall(inputs, given))
         self.last_output = output
         return output
 

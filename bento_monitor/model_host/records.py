@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..backends.own import ModelKind
 from ..releases.record import Execution, OutputForm, TensorSpec
 from .export_record import ExportEvidence
 
@@ -54,7 +55,7 @@ class RunnerDescription:
     """One runner; `kind` says what it wraps."""
 
     name: str
-    kind: Literal["torch", "onnx"]
+    kind: ModelKind
     precision: str
 
 
@@ -92,7 +93,7 @@ class ModelInterface:
     """
 
     runner: str
-    kind: Literal["torch", "onnx"]
+    kind: ModelKind
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     output_form: OutputForm

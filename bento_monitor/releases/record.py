@@ -55,10 +55,11 @@ class OutputForm:
     `type_name` ("module:name") says that it is a named tuple, or a mapping that is no plain dict; its class is taken
     from what the running model itself gives, and never imported. `arrays` "inputs" gives back torch tensors for torch
     tensors and numpy arrays for numpy arrays. A "nested" form is that of `root`, which holds more than arrays side by
-    side.
+    side. "methods" are an estimator's: each output is the answer of the method of its name, and a call of a method
+    computes that one alone.
     """
 
-    kind: Literal["array", "tuple", "list", "mapping", "nested"] = "array"
+    kind: Literal["array", "tuple", "list", "mapping", "nested", "methods"] = "array"
     arrays: Literal["torch", "numpy", "inputs"] = "torch"
     type_name: str | None = None
     root: OutputNode | None = None

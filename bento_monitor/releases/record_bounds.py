@@ -40,6 +40,8 @@ _RECORD_FILE = "release.json"
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 _DTYPES = frozenset(("bool", *_INTEGERS, *_FLOATS))
+# Class labels may be text; only an estimator's answers are labels.
+_METHOD_DTYPES = _DTYPES | {"str"}
 
 
 def require_object(raw: Any) -> None:
@@ -79,9 +81,10 @@ def check_bounds(release: Release) -> None:
     _require(
         "model_fingerprint", fingerprint, "a fingerprint", fingerprint is None or _matches(_FINGERPRINT, fingerprint)
     )
-    _check_specs("inputs", release.inputs)
+    _check_specs("inputs", release.inputs, _DTYPES)
     _check_warm_up(release.inputs)
-    _check_specs("outputs", release.outputs)
+    has_methods = release.output_form.kind == "methods"
+    _check_specs("outputs", release.outputs, _METHOD_DTYPES if has_methods else _DTYPES)
     _check_output_form(release.output_form, len(release.outputs))
     _require("evidence", type(release.evidence).__name__, "an object", isinstance(release.evidence, dict))
 
@@ -133,13 +136,13 @@ def _check_artifact(release: Release) -> None:
         _require("artifact_sha256", sha256, "64 hexadecimal digits", _matches(_SHA256, sha256))
 
 
-def _check_specs(field: str, specs: tuple[TensorSpec, ...]) -> None:
+def _check_specs(field: str, specs: tuple[TensorSpec, ...], dtypes: frozenset[str]) -> None:
     _require(field, len(specs), f"at most {_MAX_TENSORS}", len(specs) <= _MAX_TENSORS)
     _require(field, [spec.name for spec in specs], "unique names", len({spec.name for spec in specs}) == len(specs))
     for spec in specs:
         where = f"{field}.{spec.name}"
         _check_name(field, spec.name)
-        _require(f"{where}.dtype", spec.dtype, "an element type of numpy's or torch's", spec.dtype in _DTYPES)
+        _require(f"{where}.dtype", spec.dtype, "an element type of numpy's or torch's", spec.dtype in dtypes)
         _require(f"{where}.shape", spec.shape, f"at most {_MAX_AXES} axes", len(spec.shape) <= _MAX_AXES)
         is_sized = all(length is None or _is_count(length, 0, _MAX_LENGTH) for length in spec.shape)
         _require(f"{where}.shape", spec.shape, "lengths, and null for an axis that varies", is_sized)
@@ -165,7 +168,8 @@ def _check_warm_up(specs: tuple[TensorSpec, ...]) -> None:
 
 
 def _check_output_form(form: OutputForm, array_count: int) -> None:
-    kinds, arrays = ("array", "tuple", "list", "mapping", "nested"), ("torch", "numpy", "inputs")
+    kinds = ("array", "tuple", "list", "mapping", "nested", "methods")
+    arrays = ("torch", "numpy", "inputs")
     _require("output_form.kind", form.kind, f"one of {kinds}", form.kind in kinds)
     _require("output_form.arrays", form.arrays, f"one of {arrays}", form.arrays in arrays)
     if form.type_name is not None:

@@ -28,7 +28,8 @@ class ModelCall:
 
     `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
     `release` is what ran, "own" where it was the user's own model; `fallback` says why that ran where a release is
-    active. `clock` is that of the GPU it ran on, if any; it may still run when the call has ended.
+    active. `method` is that of the model which was called, None where it was the model itself. `clock` is that of the
+    GPU it ran on, if any; it may still run when the call has ended.
     """
 
     started_ns: int
@@ -42,6 +43,7 @@ class ModelCall:
     error_type: str | None = None
     fallback: str | None = None
     clock: DeviceClock | None = None
+    method: str | None = None
 
     def gpu_ns(self) -> int | None:
         """What the GPU took for it, which is waited for; None where it ran on none, or the device has failed since."""

@@ -183,6 +183,7 @@ class SpanBuilder:
                     names.RUNNER_BACKEND: call.backend,
                     names.RUNNER_PRECISION: call.precision,
                     names.RUNNER_RELEASE: call.release,
+                    names.RUNNER_METHOD: call.method,
                     names.RUNNER_FALLBACK: call.fallback,
                     names.BATCH_ROWS: call.rows,
                     names.MODEL_GPU_NS: call.gpu_ns(),

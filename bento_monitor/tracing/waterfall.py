@@ -90,7 +90,9 @@ def _note(span: SpanRecord) -> str:
 def _model_parts(span: SpanRecord) -> list[str]:
     get = span.attributes.get
     execution = (get(names.RUNNER_BACKEND), get(names.RUNNER_PRECISION))
-    parts = [f"{get(names.RUNNER_NAME)} on {' '.join(each for each in execution if each is not None)}"]
+    method = get(names.RUNNER_METHOD)
+    called = get(names.RUNNER_NAME) if method is None else f"{get(names.RUNNER_NAME)}.{method}"
+    parts = [f"{called} on {' '.join(each for each in execution if each is not None)}"]
     release = get(names.RUNNER_RELEASE)
     if release == names.OWN_MODEL:
         parts.append("own model")

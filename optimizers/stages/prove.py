@@ -108,7 +108,7 @@ class _Rounds:
         half_load: dict[str, LoadResult] = {}
         (order,) = interleave([BASELINE, WINNER], 1, self._spec.seed + index)
         for name in order:
-            port, reference = self._servers[name].port, self._references[name]
+            port, reference = self._servers[name].port, self._checks[name]
             alone[name] = measure_spec(self._load.alone(port, alone_s, _SETTLE_S), reference)
             spec = self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)
             half_load[name] = measure_spec(spec, reference)

@@ -170,7 +170,7 @@ class Failing:
     def __init__(self, error: type[BaseException]) -> None:
         self.error = error
 
-    def run(self, args: tuple[Any, ...], kwargs: Any) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: Any, method: str | None = None) -> Any:
         raise self.error("no kernel")
 
 

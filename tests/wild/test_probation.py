@@ -158,7 +158,7 @@ class Blocking:
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
 
-    def run(self, args: tuple[Any, ...], kwargs: Any) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: Any, method: str | None = None) -> Any:
         self.begun.set()
         assert self.go_on.wait(20)
         raise RuntimeError("late")

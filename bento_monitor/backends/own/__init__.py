@@ -1,0 +1,10 @@
+"""The user's own model, executed just as if nothing wrapped it: one file for each kind."""
+
+from ._base import ModelKind, OwnModel
+from .callable import OwnCallable
+from .estimator import OwnEstimator
+from .onnx_file import OwnOnnxFile
+from .torch_module import OwnModule
+from .wrapping import wrap_own_model
+
+__all__ = ["ModelKind", "OwnCallable", "OwnEstimator", "OwnModel", "OwnModule", "OwnOnnxFile", "wrap_own_model"]

@@ -1,0 +1,54 @@
+"""Which axis of an ONNX file's inputs counts the rows, and whether their number is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_Shape = Sequence[int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAxes:
+    """`fixed_batch` is the number of rows that every call must have, None where any will do.
+
+    `axes` has for each input the axis that counts the rows; None for an input without such an axis, as a scalar.
+    """
+
+    fixed_batch: int | None
+    axes: Mapping[str, int | None]
+
+
+def batch_axes_of(session: Any) -> BatchAxes:
+    """Read them from the shapes of a session's inputs and outputs.
+
+    One input with a free first axis is enough for a free number of rows: a state or a table beside it may be fixed.
+    """
+    shapes = {each.name: tuple(each.shape) for each in session.get_inputs()}
+    outputs = [tuple(each.shape) for each in session.get_outputs()]
+    fixed = _fixed_batch([shape for shape in shapes.values() if shape], [shape for shape in outputs if shape])
+    return BatchAxes(fixed, {name: _batch_axis(shape, fixed) for name, shape in shapes.items()})
+
+
+def _fixed_batch(inputs: Sequence[_Shape], outputs: Sequence[_Shape]) -> int | None:
+    if not inputs or any(not isinstance(shape[0], int) for shape in inputs):
+        return None
+    lengths = [shape[0] for shape in inputs if len(shape) > 1]
+    answered = [shape[0] for shape in outputs]
+    agreed = next((length for length in lengths if length in answered), None)
+    if isinstance(agreed, int):
+        return agreed
+    if lengths and isinstance(lengths[0], int):
+        return lengths[0]
+    only = inputs[0][0]
+    # A vector by itself is one sample, unless there is an answer for each of its elements.
+    return only if isinstance(only, int) and only in answered else 1
+
+
+def _batch_axis(shape: _Shape, fixed: int | None) -> int | None:
+    """The first axis, or the second where the first is of another, fixed length, as in `(layers, batch, hidden)`."""
+    for axis, length in enumerate(shape[:2]):
+        if length == fixed if isinstance(length, int) else fixed is None:
+            return axis
+    return None

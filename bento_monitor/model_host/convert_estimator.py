@@ -1,0 +1,265 @@
+"""An estimator as an ONNX graph, by skl2onnx and onnxmltools: kept only where it answers as the estimator does."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..backends.onnxruntime import as_input, input_dtypes
+from ..backends.own import OwnModel
+from ..errors import BentoMonitorError, ServiceError
+from ..releases.record import TensorSpec
+from .estimator_graph import Source, write_graph
+from .estimator_parity import MethodParity, check_parity, compare
+
+_PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
+_ERRORS_ONLY = 3
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+# The element types that a graph computes in, best first: the estimator's own, then the other.
+_COMPUTED_IN = {"float32": ("float32", "float64")}
+_CAST_FIRST = ("float64", "float32")
+_OPTIONS: tuple[Mapping[str, Any], ...] = (
+    {"zipmap": False},
+    {},
+    {"zipmap": False, "raw_scores": True},
+    {"raw_scores": True},
+    {"score_samples": True},
+)
+_FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
+
+
+def convert_estimator(
+    own: OwnModel, methods: Sequence[str], inputs: Sequence[TensorSpec], path: Path, *, rows: Any
+) -> tuple[TensorSpec, ...]:
+    """Write the graph, an output for each method, and give the specs of the outputs.
+
+    `rows` are samples as the estimator is called with them, an array of numpy `(n, features)`. Graphs that compute in
+    other element types than the estimator are tried in turn; the first that holds on `rows`, and on rows like them, is
+    written.
+
+    Raises:
+        ServiceError: a package is missing, the estimator is given or answers what a graph cannot.
+        BentoMonitorError: it cannot be converted, or no graph answers as the estimator does.
+    """
+    _require_packages()
+    spec = _only_input(own, inputs, rows)
+    outputs = tuple(_output_spec(own, method, rows) for method in methods)
+    reasons: list[str] = []
+    for dtype in _COMPUTED_IN.get(spec.dtype, _CAST_FIRST):
+        graphs = [graph for graph in _graphs(own.model, dtype, rows.shape[1], reasons) if graph is not None]
+        sources = _sources(own, methods, graphs, rows)
+        missing = [method for method in methods if method not in sources]
+        if missing:
+            reasons.append(f"no graph in {dtype} answers {', '.join(missing)} as the estimator does")
+            continue
+        write_graph(path, spec, graphs, sources, outputs)
+        failed = [parity for parity in check_parity(own, methods, path, rows) if not parity.holds]
+        if not failed:
+            return outputs
+        path.unlink()
+        reasons += [_in_words(parity, dtype) for parity in failed]
+    kind = type(own.model).__name__
+    raise BentoMonitorError(f"The {kind} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
+
+
+def _require_packages() -> None:
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise ServiceError(
+            f"To serve an estimator as ONNX, {' and '.join(missing)} must be installed: "
+            "pip install 'bento-monitor[sklearn]'"
+        )
+
+
+def _only_input(own: OwnModel, inputs: Sequence[TensorSpec], rows: Any) -> TensorSpec:
+    import numpy as np
+
+    if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[1] is None:
+        raise ServiceError(
+            f"The {type(own.model).__name__} is called with {[(spec.name, spec.shape) for spec in inputs]}: only one "
+            "array of rows, all with the same number of features, can be served as ONNX."
+        )
+    if type(rows) is not np.ndarray or rows.dtype.kind not in "fiub" or str(rows.dtype) != inputs[0].dtype:
+        raise ServiceError(
+            f"The {type(own.model).__name__} is called with {getattr(rows, 'dtype', type(rows).__name__)} rows: only "
+            "arrays of numbers can be served as ONNX."
+        )
+    return inputs[0]
+
+
+def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
+    import numpy as np
+
+    try:
+        answer = own.run((rows,), {}, method)
+    except Exception as error:
+        kind = type(own.model).__name__
+        raise ServiceError(
+            f"The method {method} of the {kind} does not take arrays of numpy ({_first_line(error)}): "
+            "it cannot be served as ONNX."
+        ) from error
+    if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
+        raise ServiceError(
+            f"The method {method} of the {type(own.model).__name__} answers a {type(answer).__name__}: only an array "
+            "of one row, number or label for each sample can be served as ONNX."
+        )
+    is_text = answer.dtype.kind in "OU"
+    if is_text and not all(isinstance(label, str) for label in answer.ravel()):
+        raise ServiceError(
+            f"The method {method} answers Python objects that are no text: use numbers or text as labels."
+        )
+    dtype = "str" if is_text else str(answer.dtype)
+    return TensorSpec(method, dtype, (None, *answer.shape[1:]), answer.shape)
+
+
+def _graphs(model: Any, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
+    """The estimator as each of the converters' options gives it; what fails is told among the reasons."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions, and of what a graph cannot hold; the comparison decides
+        for options in _OPTIONS:
+            try:
+                yield _convert(model, dtype, features, options)
+            except Exception as error:
+                if not options:
+                    reasons.append(f"the converter says {type(error).__name__}: {_first_line(error)}")
+
+
+def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    kind = DoubleTensorType if dtype == "float64" else FloatTensorType
+    types = [("X", kind([None, features]))]
+    while hasattr(model, "best_estimator_"):  # a search answers by its best
+        model = model.best_estimator_
+    if not hasattr(model, "get_params"):
+        return _convert_booster(model, features, options)
+    _register_converters()
+    last = model
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
+    given = {id(last): dict(options)} if options else None
+    with _booleans_as_numbers():
+        return convert_sklearn(model, initial_types=types, options=given, target_opset=_OPSETS)
+
+
+@contextmanager
+def _booleans_as_numbers() -> Iterator[None]:
+    """Within it, skl2onnx may give True for 1: protobuf refuses that, as of histogram gradient boosting."""
+    from skl2onnx.common import _container as container
+
+    make_node = container.make_node
+
+    def make(*args: Any, **attributes: Any) -> Any:
+        lists = {name: value for name, value in attributes.items() if isinstance(value, list)}
+        plain = {name: [int(v) if isinstance(v, bool) else v for v in value] for name, value in lists.items()}
+        return make_node(*args, **{**attributes, **plain})
+
+    container.make_node = make
+    try:
+        yield
+    finally:
+        container.make_node = make_node
+
+
+def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> Any:
+    """A bare booster, which the converters of onnxmltools take in float32 alone."""
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    if "raw_scores" in options or "score_samples" in options:
+        raise ServiceError("a Booster has no such option")
+    types = [("X", FloatTensorType([None, features]))]
+    return onnxmltools.convert_lightgbm(
+        model, initial_types=types, target_opset=_OPSETS[""] - 2, **({"zipmap": False} if options else {})
+    )
+
+
+def _register_converters() -> None:
+    """Tell skl2onnx how XGBoost's and LightGBM's estimators are converted, for those that are imported."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator as shapes
+
+    classifier = shapes.calculate_linear_classifier_output_shapes
+    regressor = shapes.calculate_linear_regressor_output_shapes
+    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    if (xgboost := sys.modules.get("xgboost")) is not None and hasattr(xgboost, "XGBClassifier"):
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        for name in ("XGBClassifier", "XGBRFClassifier"):
+            update_registered_converter(
+                getattr(xgboost, name), f"XGBoost{name}", classifier, convert_xgboost, options=options
+            )
+        for name in ("XGBRegressor", "XGBRFRegressor"):
+            update_registered_converter(getattr(xgboost, name), f"XGBoost{name}", regressor, convert_xgboost)
+    if (lightgbm := sys.modules.get("lightgbm")) is not None and hasattr(lightgbm, "LGBMClassifier"):
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        update_registered_converter(
+            lightgbm.LGBMClassifier, "LightGbmLGBMClassifier", classifier, convert_lightgbm, options=options
+        )
+        update_registered_converter(
+            lightgbm.LGBMRegressor, "LightGbmLGBMRegressor", regressor, convert_lightgbm, options={"split": None}
+        )
+
+
+def _sources(own: OwnModel, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
+    """Which output of which graph answers as each method does on the rows."""
+    outputs = [_run(graph, rows) for graph in graphs]
+    found: dict[str, Source] = {}
+    for method in methods:
+        expected = own.run((rows,), {}, method)
+        for source in _candidates(method, len(graphs)):
+            answer = source.of(outputs, expected.shape)
+            if answer is not None and _is_like(expected, answer) and compare(method, expected, answer).holds:
+                found[method] = source
+                break
+    return found
+
+
+def _candidates(method: str, count: int) -> Iterator[Source]:
+    order = (0, 1) if method in _FIRST_OUTPUT else (1, 0)
+    for graph in range(count):
+        for output in order:
+            yield Source(graph, output)
+            yield Source(graph, output, column=1)
+            yield Source(graph, output, is_log=True)
+
+
+def _is_like(expected: Any, found: Any) -> bool:
+    """Whether both are numbers or both are text."""
+    return (expected.dtype.kind in "OU") == (found.dtype.kind in "OU")
+
+
+def _run(graph: Any, rows: Any) -> list[Any]:
+    import onnxruntime as ort
+
+    try:
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        ((name, dtype),) = input_dtypes(session).items()
+        outputs: list[Any] = session.run(None, {name: as_input(rows, dtype)})
+    except Exception:  # what onnxruntime cannot run answers nothing
+        return []
+    return [output if hasattr(output, "shape") else _no_array() for output in outputs]
+
+
+def _no_array() -> Any:
+    import numpy as np
+
+    return np.empty(0, np.int64)
+
+
+def _in_words(parity: MethodParity, dtype: str) -> str:
+    share = f"{parity.differing} of {parity.rows} rows"
+    return f"{parity.method} of the graph in {dtype} differs from the estimator in {share}"
+
+
+def _first_line(error: Exception) -> str:
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line.partition(". ")[0][:120].rstrip(".")

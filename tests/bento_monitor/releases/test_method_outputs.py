@@ -1,0 +1,39 @@
+"""Records of releases whose outputs are the answers of an estimator's methods."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bento_monitor.errors import ReleaseError
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record_json import parse_release
+
+RELEASE = Release(
+    name="svc-release:1",
+    service="Svc",
+    apis=("predict",),
+    runner="model",
+    execution=Execution("onnxruntime", "fp32", 1),
+    batching=None,
+    workers=None,
+    artifact_file="model.onnx",
+    artifact_sha256="0" * 64,
+    inputs=(TensorSpec("X", "float64", (None, 4), (2, 4)),),
+    outputs=(TensorSpec("predict", "str", (None,)), TensorSpec("predict_proba", "float64", (None, 3))),
+    output_form=OutputForm("methods", "numpy"),
+)
+
+
+def test_a_record_of_methods_is_read_as_it_was_written() -> None:
+    assert parse_release(RELEASE.to_json()) == RELEASE
+
+
+@pytest.mark.parametrize(("field", "kind"), [("outputs", "array"), ("inputs", "methods")])
+def test_text_is_the_answer_of_a_method_and_nothing_else(field: str, kind: str) -> None:
+    raw = json.loads(RELEASE.to_json())
+    raw["output_form"]["kind"] = kind
+    raw[field][0]["dtype"] = "str"
+    with pytest.raises(ReleaseError, match=f"{field}.*dtype is 'str'"):
+        parse_release(json.dumps(raw))
