@@ -37,6 +37,8 @@ _HISTORY = frozenset(
         "validation_scores_",
         "loss_curve_",
         "oob_improvement_",
+        "n_jobs",
+        "n_threads",
         "random_state",
         "verbose",
         "verbosity",

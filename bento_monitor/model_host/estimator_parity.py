@@ -10,6 +10,8 @@ from typing import Any
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.own import OwnModel
 from ..errors import BentoMonitorError
+from .records import Parity
+from .state import CapturedCall
 
 _RELATIVE = 1e-5
 # Where two classes, or the two sides of a split, are as good as equal, rounding decides.
@@ -34,6 +36,26 @@ class MethodParity:
     def holds(self) -> bool:
         """Whether as good as all rows are answered alike: none of fewer than 1,000 may differ."""
         return self.differing <= _TIES_SHARE * self.rows
+
+
+def captured_rows(calls: Sequence[CapturedCall]) -> Any:
+    """The rows of captured calls, whose one argument is an array `(n, features)`, together."""
+    import numpy as np
+
+    return np.concatenate([array for call in calls for array in call.inputs.values()])
+
+
+def graph_parity(own: OwnModel, methods: Sequence[str], path: Path, calls: Sequence[CapturedCall]) -> Parity:
+    """How far the graph is from the estimator on captured rows, and on rows like them.
+
+    Raises:
+        BentoMonitorError: the graph cannot be loaded or run.
+    """
+    found = check_parity(own, methods, path, captured_rows(calls))
+    failed = next((each for each in found if not each.holds), None)
+    difference = max(each.max_difference for each in found)
+    told = None if failed is None else f"{failed.differing} of {failed.rows} rows differ in {failed.method}"
+    return Parity(difference, 1.0, sum(each.rows for each in found), told)
 
 
 def check_parity(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:

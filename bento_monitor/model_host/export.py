@@ -17,6 +17,9 @@ from ..backends.own import OwnOnnxFile
 from ..errors import BentoMonitorError
 from .branches import Flow, Reading, call_with_other_branch, control_flow
 from .closeness import same_outputs
+from .convert_estimator import convert_estimator
+from .copy_onnx import copy_onnx_file
+from .estimator_parity import captured_rows
 from .export_record import ExportEvidence, write_evidence
 from .exporters import Example, example_of, reason_of, write_dynamo, write_scripted, write_traced
 from .flat_module import flat_module, original_module
@@ -36,6 +39,10 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
     own = runner.own_model
     if isinstance(own, OwnOnnxFile):
         copy_onnx_file(own.path, path)
+        return
+    if own.kind == "estimator":
+        methods = [spec.name for spec in interface.outputs]
+        convert_estimator(own, methods, interface.inputs, path, rows=captured_rows(state.calls))
         return
     module = original_module(own.model)
     _require_exportable(module, interface)

@@ -12,6 +12,7 @@ from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
 from .closeness import largest_difference, same_outputs
+from .estimator_parity import graph_parity
 from .export_record import ExportEvidence, read_evidence
 from .exporters import first_sentence
 from .perturbed import jittered, like, perturbed_inputs
@@ -27,6 +28,8 @@ def parity(state: HostState, path: Path) -> Parity:
     """
     interface, runner = state.captured()
     own = runner.own_model
+    if own.kind == "estimator":
+        return graph_parity(own, [spec.name for spec in interface.outputs], path, state.calls)
     session = default_session(path)
     names = [spec.name for spec in interface.outputs]
     if own.kind == "onnx":

@@ -12,7 +12,7 @@ from ..backends.own import ModelKind
 from ..releases.record import Execution, OutputForm, TensorSpec
 from .export_record import ExportEvidence
 
-Exporter = Literal["torchscript", "scripted", "dynamo", "copy"]
+Exporter = Literal["torchscript", "scripted", "dynamo", "copy", "converted"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
         MeasurementError: the process that holds the model died.
     """
     if not spec.needs_file:
-        if interface.kind == "onnx":
-            raise ArtifactError("The runner wraps an ONNX file, which torch cannot run: use the backend onnxruntime.")
+        if interface.kind != "torch":
+            raise ArtifactError("The runner wraps no torch module: use the backend onnxruntime.")
         return Artifact(spec, None, None, None)
     exported = _export(host, interface, replace(spec, precision="fp32", reduces_range=False), cache)
     if not spec.is_quantised:
@@ -63,8 +63,9 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
 
 
 def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
-    if interface.kind == "onnx":
-        return _export_with(host, interface, replace(spec, exporter="copy"), cache)
+    if interface.kind != "torch":
+        exporter: Exporter = "copy" if interface.kind == "onnx" else "converted"
+        return _export_with(host, interface, replace(spec, exporter=exporter), cache)
     reasons = []
     for exporter in _EXPORTERS[_EXPORTERS.index(spec.exporter) :]:
         try:

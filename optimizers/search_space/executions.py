@@ -19,14 +19,17 @@ SUB_BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8)
 def precisions_for(runner_kind: str, cpu_flags: frozenset[str]) -> list[tuple[Backend, Precision]]:
     """The backends and precisions worth building for a runner on this CPU.
 
-    An ONNX file has no torch module to run. bf16 is only native with AVX512-BF16 or AMX-BF16: without either torch
-    emulates it, slower than fp32.
+    An ONNX file has no torch module to run, and an estimator no weights that could be quantised. bf16 is only native
+    with AVX512-BF16 or AMX-BF16: without either torch emulates it, slower than
+    fp32.
     """
     has_bf16 = bool(cpu_flags & {"avx512_bf16", "amx_bf16"})
     return [
         (backend, precision)
         for backend, precision in PRECISIONS
-        if (backend != "torch" or runner_kind == "torch") and (precision != "bf16" or has_bf16)
+        if (backend != "torch" or runner_kind == "torch")
+        and (precision == "fp32" or runner_kind != "estimator")
+        and (precision != "bf16" or has_bf16)
     ]
 
 
