@@ -122,7 +122,7 @@ def live(situation: Any, folder: Path, env: dict[str, str], found: dict[str, Any
         target=situation.target,
         working_dir=PROJECT,
         env=env,
-        home=folder / "bentoml",
+        home=folder / "server",
         service_name=found["service"],
         log=folder / "server.log",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-WIDTH = 1536
+WIDTH = 2560
 
 
 class Wide(nn.Module):

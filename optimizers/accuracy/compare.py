@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,12 @@ def assess(
     return Worth(found.value, found.n, _largest_loss(found), _method(found), found.capped)
 
 
-def require_enough(n: int, metric: Metric, tolerance: float, worth: Worth, *, alpha: float = 0.05) -> None:
+def require_enough(
+    n: int, metric: Metric, tolerance: float, worth: Worth, *, alpha: float = 0.05, share: float = 1.0
+) -> None:
     """Refuse `n` samples of the proof that cannot prove a drop of at most `tolerance`, in the metric's own unit.
+
+    `share` is the part of all samples that they are; the message counts all.
 
     Raises:
         StudyInputError: no result on so few samples can prove it; the message has the number that would do.
@@ -134,8 +139,8 @@ def require_enough(n: int, metric: Metric, tolerance: float, worth: Worth, *, al
     if n < least:
         more = "answers flip" if worth.method == "flips" else "answers differ"
         raise StudyInputError(
-            f"{n:,} samples cannot prove {metric.name} at most {tolerance:.4g} worse: at least {least:,} would, "
-            f"more if {more}. Give more data, or allow more by --max-drop."
+            f"{math.floor(n / share):,} samples cannot prove {metric.name} at most {tolerance:.4g} worse: at least "
+            f"{math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
         )
 
 

@@ -85,12 +85,13 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
     """
     metric, labels = subject.metric, subject.labels
     reading = choose_reading(baseline, labels, metric, spec.output)
+    reached = assess(baseline, labels, metric, reading).value
+    _require_accuracy(spec.min_accuracy, metric, reached)
+    share = 0.5 if spec.prove_data is None else 1.0
     for rows in (subject.choosing, subject.proving):
         worth = assess(baseline, labels, metric, reading, rows=rows)
         tolerance = spec.max_drop.absolute(worth.value)
-        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED)
-    reached = assess(baseline, labels, metric, reading).value
-    _require_accuracy(spec.min_accuracy, metric, reached)
+        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED, share=share)
     chance = chance_note(reached, labels, metric, reading)
     accepted = spec.max_drop.describe(metric, reached)
     notes = [
