@@ -31,27 +31,6 @@ class DropBound:
     confidence: float
 
 
-def drop_upper_bound(
-    baseline_scores: Sequence[float] | NDArray[np.float64],
-    candidate_scores: Sequence[float] | NDArray[np.float64],
-    confidence: float = 0.95,
-) -> DropBound:
-    """Bound the mean drop from scores of the same samples, in the same order, by Student's t.
-
-    Where all drops are equal the bound is the mean itself.
-
-    Raises:
-        MeasurementError: the scores are no pairs, fewer than 2, or not finite.
-    """
-    from scipy import stats
-
-    drops = _paired_drops(baseline_scores, candidate_scores)
-    error = float(drops.std(ddof=1)) / math.sqrt(len(drops))
-    mean = float(drops.mean())
-    upper = mean + float(stats.t.ppf(confidence, len(drops) - 1)) * error
-    return DropBound(mean, upper, len(drops), "t", confidence)
-
-
 def score_drop_bound(
     baseline: Sequence[float] | NDArray[np.float64],
     candidate: Sequence[float] | NDArray[np.float64],

@@ -128,7 +128,7 @@ class _Rounds:
 
 
 def _latencies_us(result: LoadResult) -> list[int]:
-    """From when the client came to a request: its own lateness, equal on both arms, would hide a part of their ratio."""
+    """From when the client came to a request: its own lateness, equal on both arms, would hide a part of the ratio."""
     counted = result.is_in_window & result.is_ok
     latencies: list[int] = ((result.done_ns - result.dispatched_ns)[counted] // 1000).tolist()
     return latencies

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Comparison, compare_paired, drop_upper_bound, interleave
+from bento_monitor.statistics import Comparison, compare_paired, interleave
 
 SIMULATIONS = 2000
 
@@ -62,32 +62,6 @@ def test_blocks_that_cannot_be_compared_are_refused(candidate, baseline):
 def test_log_ratios_that_are_not_finite_are_refused():
     with pytest.raises(MeasurementError):
         Comparison.from_log_ratios([0.1, math.nan, 0.2])
-
-
-def test_the_bound_of_a_drop_is_the_mean_and_a_one_sided_t():
-    bound = drop_upper_bound([1.0, 0.8, 0.6], [0.9, 0.8, 0.4])
-    assert bound.mean_drop == pytest.approx(0.1)
-    assert bound.upper == pytest.approx(0.1 + 2.919985580353726 * 0.1 / math.sqrt(3))  # t of 0.95, 2 degrees
-    assert bound.n == 3
-
-
-def test_the_bound_lies_above_the_true_drop_in_95_of_100_runs():
-    generator = np.random.default_rng(12)
-    above = 0
-    for _ in range(SIMULATIONS):
-        baseline = generator.normal(0.8, 0.1, 40)
-        above += drop_upper_bound(baseline, baseline - generator.normal(0.004, 0.03, 40)).upper >= 0.004
-    assert above / SIMULATIONS == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / SIMULATIONS))
-
-
-def test_drops_that_are_all_equal_are_their_own_bound():
-    assert drop_upper_bound([1.0, 0.5], [1.0, 0.5]).upper == 0
-
-
-@pytest.mark.parametrize("scores", [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([1.0, math.nan], [1.0, 1.0])])
-def test_scores_that_are_no_pairs_are_refused(scores):
-    with pytest.raises(MeasurementError):
-        drop_upper_bound(*scores)
 
 
 def test_every_block_holds_every_arm_once_in_an_order_that_the_seed_decides():
