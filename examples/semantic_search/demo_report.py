@@ -31,8 +31,8 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
     )
     table.add_row(
         "least cosine, in company to alone",
-        f"{report['baseline_batch_dependence_min_cosine']:.4f}",
-        f"{report['batch_dependence_min_cosine']:.4f}",
+        f"{report['baseline_batch_dependence']:.4f}",
+        f"{report['batch_dependence']:.4f}",
         "how far others in a batch move an answer",
     )
     table.add_row(
