@@ -37,7 +37,8 @@ def require_goes_on(log: Path) -> None:
     assert search.finished == killed_search.TRIALS
     assert len(measured) == killed_search.TRIALS - len(known)
     assert TrialLog(log).measured[: len(known)] == known
-    assert search.ranking()[0].candidate.execution.intra_op_threads == 4
+    rates = [entry.rps for entry in search.ranking()]
+    assert rates == sorted(rates, reverse=True) != []
 
 
 def test_a_search_killed_anywhere_goes_on(tmp_path: Path) -> None:
