@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint bench-accuracy soak clean
+.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-fingerprint: $(STAMP) ## Measure how long the fingerprint of a model takes
 
 bench-accuracy: $(STAMP) ## Measure how often a model that is worse passes for as accurate, and one as good fails to (20 minutes)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/bench_accuracy.py
+
+bench-wild: $(STAMP) ## Run the optimizer on the models and APIs that people bring, to live accuracy (hours; resumes)
+	@$(BIN)/python benchmarks/bench_wild.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
 	@$(BIN)/python benchmarks/soak.py
