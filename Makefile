@@ -41,7 +41,7 @@ types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in ex
 	@echo "==> mypy"
 	@$(BIN)/mypy
 	@for folder in $(SCRIPT_FOLDERS); do \
-		MYPYPATH=$$folder $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
+		MYPYPATH=$$folder:$$folder/wild $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
 			$$folder || exit 1; \
 	done
 

@@ -11,59 +11,67 @@ from torch import Tensor, nn
 WIDTH = 2560
 
 
-class Wide(nn.Module):
+class Layers(nn.Module):
     """A multi-layer perceptron; the outputs are spread so that classes are about as frequent."""
 
     def __init__(self, inputs: int = 64, outputs: int = 4, *, width: int = WIDTH, seed: int = 0) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs)
-        )
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
+        self.head = nn.Linear(width, outputs)
         with torch.no_grad():
-            self.layers[-1].weight.mul_(12)
-            sample = self.layers(torch.randn(512, inputs))
-            self.layers[-1].bias.sub_(sample.mean(0))
+            self.head.weight.mul_(12)
+            sample = self.logits(torch.randn(512, inputs))
+            self.head.bias.sub_(sample.mean(0))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The raw outputs, `(n, outputs)`."""
+        found: Tensor = self.head(self.layers(x))
+        return found
+
+
+class Wide(Layers):
+    """Logits of four classes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.logits(x)
 
 
-class Binary(Wide):
+class Binary(Layers):
     """The probability of class 1, `(n,)`."""
 
     def __init__(self) -> None:
         super().__init__(outputs=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).squeeze(1).sigmoid()
+        return self.logits(x).squeeze(1).sigmoid()
 
 
-class Classes(Wide):
+class Classes(Layers):
     """Class ids."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).argmax(1)
+        return self.logits(x).argmax(1)
 
 
-class Tags(Wide):
+class Tags(Layers):
     """Probabilities of four tags, of which a sample may have none."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return (super().forward(x) - 1).sigmoid()
+        return (self.logits(x) - 1).sigmoid()
 
 
-class Value(Wide):
+class Value(Layers):
     """One number."""
 
     def __init__(self) -> None:
         super().__init__(outputs=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).squeeze(1)
+        return self.logits(x).squeeze(1)
 
 
-class TwoInputs(Wide):
+class TwoInputs(Layers):
     """Of two arrays, one of them integers."""
 
     def __init__(self) -> None:
@@ -71,14 +79,14 @@ class TwoInputs(Wide):
         self.embedding = nn.Embedding(10, 16)
 
     def forward(self, x: Tensor, kind: Tensor) -> Tensor:
-        return super().forward(torch.cat([x[:, :32], self.embedding(kind)], 1))
+        return self.logits(torch.cat([x[:, :32], self.embedding(kind)], 1))
 
 
-class AsDict(Wide):
+class AsDict(Layers):
     """Logits and probabilities by name."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        logits = super().forward(x)
+        logits = self.logits(x)
         return {"logits": logits, "probabilities": logits.softmax(1)}
 
 
@@ -90,19 +98,19 @@ class Scored:
     best: Tensor
 
 
-class AsDataclass(Wide):
+class AsDataclass(Layers):
     """A dataclass of tensors."""
 
     def forward(self, x: Tensor) -> Scored:
-        logits = super().forward(x)
+        logits = self.logits(x)
         return Scored(logits, logits.amax(1))
 
 
-class Nested(Wide):
+class Nested(Layers):
     """A tuple in a tuple."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        logits = super().forward(x)
+        logits = self.logits(x)
         return logits, (logits.amax(1), logits.argmax(1))
 
 
@@ -121,21 +129,21 @@ class Loop(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = x.new_zeros(len(x), WIDTH)
-        for part in x.split(16, dim=1):
+        for part in x.chunk(4, dim=1):
             hidden = torch.tanh(self.cell(torch.cat([hidden, part], 1)))
         return self.head(hidden)
 
 
-class RareBranch(Wide):
+class RareBranch(Layers):
     """One of two ways, of which samples take the second hardly ever."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.mean() > 1:
-            return -super().forward(x)
-        return super().forward(x)
+            return -self.logits(x)
+        return self.logits(x)
 
 
-class ForgottenNorm(Wide):
+class ForgottenNorm(Layers):
     """Left in training mode, with a batch norm."""
 
     def __init__(self) -> None:
@@ -143,14 +151,14 @@ class ForgottenNorm(Wide):
         self.norm = nn.BatchNorm1d(64)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(self.norm(x))
+        return self.logits(self.norm(x))
 
 
-class AlwaysDropout(Wide):
+class AlwaysDropout(Layers):
     """`F.dropout` without `training=self.training`: random in eval mode, too."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(nn.functional.dropout(x))
+        return self.logits(nn.functional.dropout(x))
 
 
 class Convolutional(nn.Module):
@@ -182,7 +190,7 @@ class Convolutional(nn.Module):
 class Recurrent(nn.Module):
     """An LSTM or GRU over sequences of any length."""
 
-    def __init__(self, kind: type[nn.RNNBase]) -> None:
+    def __init__(self, kind: Any) -> None:
         super().__init__()
         torch.manual_seed(2)
         self.embedding = nn.Embedding(50, 96)

@@ -22,8 +22,9 @@ def bert() -> Any:
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
     torch.manual_seed(3)
-    config = DistilBertConfig(vocab_size=2000, dim=192, hidden_dim=768, n_layers=3, n_heads=6, num_labels=4)
-    model = DistilBertForSequenceClassification(config).eval()
+    size: Any = {"dim": 192, "hidden_dim": 768, "n_layers": 3, "n_heads": 6, "num_labels": 4}
+    model: Any = DistilBertForSequenceClassification(DistilBertConfig(vocab_size=2000, **size))
+    model.eval()
     with torch.no_grad():
         model.classifier.weight.mul_(60)
         ids = torch.randint(2, 2000, (128, 16))
