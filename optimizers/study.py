@@ -17,6 +17,7 @@ from bento_monitor.releases.record import Batching, Execution
 from bento_monitor.releases.store import save_release, store_name
 
 from .accuracy.finalists import finalist_alpha
+from .artifacts.build import Artifact
 from .candidate import Candidate
 from .errors import NoWinnerError
 from .measurement.load import StudyLoad
@@ -183,6 +184,7 @@ class _Study:
         evidence = {
             **_evidence(self._spec, self._bench.yardstick(), accuracy, proof),
             "candidate": winner.describe(),
+            "export": _export_evidence(self._bench.artifact(winner.execution)),
             "machine": asdict(self._machine),
             "versions": read_versions(STACK),
             "command": command_of(self._spec),
@@ -199,6 +201,11 @@ class _Study:
         )
         save_release(release, artifact.path)
         return {"name": release.name}
+
+
+def _export_evidence(artifact: Artifact) -> dict[str, Any] | None:
+    """How the graph was made, and how far it is from the model; None where torch runs the model itself."""
+    return None if artifact.parity is None else asdict(artifact.parity)
 
 
 def provable(finalists: Sequence[Candidate]) -> list[Candidate]:
