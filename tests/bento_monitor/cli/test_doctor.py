@@ -67,7 +67,7 @@ def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_only_contributors_need_is_no_extra_of_users() -> None:
-    assert {"demo", "openvino", "sklearn"} == {extra.name for extra in read_extras()}
+    assert {"demo", "openvino", "optimize", "sklearn"} == {extra.name for extra in read_extras()}
 
 
 def test_a_home_folder_that_is_not_there_yet_is_tried_and_not_made(tmp_path: Path) -> None:
