@@ -40,11 +40,10 @@ def _describe_api(api: ServiceApi) -> ApiDescription:
 
 def _describe_parameter(name: str, schema: Mapping[str, Any], is_file: bool, is_required: bool) -> ParameterDescription:
     found = _without_null(schema)
-    is_list = found.get("type") == "array"
     word = found.get("type", "")
     columns = found.get("columns") or ()
     return ParameterDescription(
-        name, word if isinstance(word, str) else "", is_file, is_list, is_required, tuple(map(str, columns))
+        name, word if isinstance(word, str) else "", is_file, is_required, tuple(map(str, columns))
     )
 
 

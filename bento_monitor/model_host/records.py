@@ -20,14 +20,12 @@ class ParameterDescription:
     """A parameter of an API: what its schema says of it.
 
     `type` is the word of the schema, such as "tensor", "array", "string", "dataframe" or "file", and "" where it says
-    none; `columns` are those of a data frame. `is_file` where it comes as a field of a multipart form, `is_list` where
-    it is a list.
+    none; `columns` are those of a data frame. `is_file` where it comes as a field of a multipart form.
     """
 
     name: str
     type: str
     is_file: bool
-    is_list: bool
     is_required: bool
     columns: tuple[str, ...]
 

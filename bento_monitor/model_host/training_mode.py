@@ -15,7 +15,7 @@ from ..runner import runners
 from .closeness import same_outputs
 from .flat_module import original_module
 from .perturbed import like
-from .state import CapturedCall, HostState
+from .state import CapturedCall
 
 _REPEATS = 4
 _REPEATED_CALLS = 2
@@ -31,18 +31,8 @@ _RANDOM = (
 _RANDOM_FILE = "The ONNX file gives other answers to the same input each time: export it in evaluation mode."
 
 
-def require_deterministic(state: HostState) -> None:
-    """Raise where the captured model has no one answer to export or to compare with.
-
-    Raises:
-        ServiceError: it is in training mode and answers otherwise for it, is random, or its weights are not loaded.
-    """
-    _, runner = state.captured()
-    require_one_answer(runner.own_model, state.calls)
-
-
 def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
-    """The same of a model and calls of it; the model's modes, buffers and random numbers are as before.
+    """Raise where a model has no one answer to export or to compare with; modes, buffers and random numbers stay.
 
     Raises:
         ServiceError: it is in training mode and answers otherwise for it, is random, or its weights are not loaded.

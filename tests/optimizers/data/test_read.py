@@ -20,7 +20,7 @@ def api(
 
 def parameter(name: str, kind: str = "tensor", **more: Any) -> ParameterDescription:
     return ParameterDescription(
-        **{"name": name, "type": kind, "is_file": False, "is_list": False, "is_required": True, "columns": (), **more}
+        **{"name": name, "type": kind, "is_file": False, "is_required": True, "columns": (), **more}
     )
 
 
