@@ -11,7 +11,6 @@ from accuracy_draws import F1, Auc, Flips, Population, Scores, WordErrors
 from scipy import optimize
 
 from bento_monitor.statistics import samples_for
-from optimizers.accuracy.finalists import finalist_alpha
 
 SIZES = (50, 200, 1000, 5000)
 FLIP_RUNS, SCORE_RUNS, LEAST_RUNS = 40_000, 8_000, 4_000
@@ -167,6 +166,6 @@ def _power_cells() -> Iterator[Cell]:
     ):
         named = samples_for(tolerance, largest_loss=population.largest_loss, alpha=ALPHA)
         yield Cell("power", name, population, POWER_FACTOR * named, tolerance, LEAST_RUNS)
-        each = finalist_alpha(FINALISTS, alpha=ALPHA)
+        each = ALPHA / FINALISTS
         halves = 2 * samples_for(tolerance, largest_loss=population.largest_loss, alpha=each)
         yield Cell("procedure_power", name, population, POWER_FACTOR * halves, tolerance, LEAST_RUNS)

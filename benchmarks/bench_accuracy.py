@@ -17,7 +17,7 @@ from result import Figure, write_result
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.statistics import DropBound
-from optimizers.accuracy.finalists import prove_finalists
+from optimizers.accuracy.finalists import first_proved
 from optimizers.accuracy.split import split_rows
 
 MOST_WRONG = 0.057  # .05, and what the worst of so many cells adds by chance
@@ -99,13 +99,14 @@ def accepts_procedure(cell: Cell, generator: np.random.Generator) -> bool:
     choosing, proving = split_rows(draw.labels, seed=int(generator.integers(2**31)))
     drops = np.array([draw.drop(candidate, choosing) for candidate in range(CANDIDATES)])
     finalists = np.argsort(drops, kind="stable")[:FINALISTS].tolist()
-    proofs = prove_finalists(
-        finalists,
-        lambda candidate, alpha: bound_or_worst(draw, candidate, proving, alpha),
-        tolerance=cell.tolerance,
-        alpha=ALPHA,
+    return (
+        first_proved(
+            finalists,
+            lambda candidate, alpha: bound_or_worst(draw, candidate, proving, alpha).upper <= cell.tolerance,
+            alpha=ALPHA,
+        )
+        is not None
     )
-    return proofs[-1].is_accepted
 
 
 def bound_or_worst(draw: Draw, candidate: int, rows: Any, alpha: float) -> DropBound:

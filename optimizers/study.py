@@ -16,7 +16,7 @@ from bento_monitor.model_host.client import ModelHost
 from bento_monitor.releases.record import Batching, Execution
 from bento_monitor.releases.store import save_release, store_name
 
-from .accuracy.finalists import finalist_alpha
+from .accuracy.finalists import first_proved
 from .artifacts.build import Artifact
 from .candidate import Candidate
 from .errors import NoWinnerError
@@ -25,6 +25,7 @@ from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
+from .stages.provable import provable, reserve_of
 from .stages.prove import prove
 from .stages.race import race, survivors
 from .stages.screen import accepted_kinds, screen, why_none_accepted
@@ -33,7 +34,7 @@ from .stages.subject import find_subject
 from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
 from .stages.workbench import Kind, Workbench
-from .stages.yardstick import MOST_PROVED, Yardstick
+from .stages.yardstick import Yardstick
 from .study_folder import StudyFolder, study_key
 from .study_spec import StudySpec, command_of
 
@@ -48,7 +49,7 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
         NoWinnerError: nothing is faster than the baseline and accurate enough.
         MeasurementError: a measurement was not valid.
     """
-    progress.stage(f"Importing {spec.target} and checking the data", 1)
+    progress.stage(1, f"Importing {spec.target} and checking the data", 1)
     check_files(spec)
     with (
         tempfile.TemporaryDirectory(prefix="bento-monitor-requests-") as requests,
@@ -86,20 +87,21 @@ class _Study:
         self._folder = bench.folder
         self._progress = progress
         self._machine = read_machine()
+        # What is allowed changes which candidates are chosen, and nothing that was measured of them.
+        self._allowed = "-slower-alone" if bench.spec.allow_slower_alone else ""
 
     def run(self) -> dict[str, Any]:
-        ranked = self._race(self._screen())
+        raced = self._race(self._screen())
         requests = self._bench.subject.requests
         load = StudyLoad(
             self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
         )
-        winner, accuracy = self._choose(self._search(ranked, load))
-        proof = self._prove(winner, load)
-        return self._release(winner, accuracy, proof)
+        finalists = self._search(survivors(raced), load)
+        return self._release(*self._prove_one_of(provable(finalists, reserve_of(raced)), load))
 
     def _screen(self) -> list[Kind]:
         kinds = precisions_for(self._subject.interface.kind, frozenset(self._machine.cpu_flags or ()))
-        self._progress.stage("Building artifacts, and measuring the accuracy of the fastest", len(kinds) + 1)
+        self._progress.stage(2, "Building artifacts, and measuring the accuracy of the fastest", len(kinds) + 1)
 
         def on_step(text: str) -> None:
             self._progress.step()
@@ -113,17 +115,17 @@ class _Study:
             raise NoWinnerError(why_none_accepted(verdicts, self._spec))
         return accepted
 
-    def _race(self, kinds: list[Kind]) -> list[Execution]:
-        self._progress.stage("Racing every way to run them, in process", 1)
-        ranked = self._folder.once("race", lambda: race(self._bench, kinds, self._machine.cores))
+    def _race(self, kinds: list[Kind]) -> list[dict[str, Any]]:
+        self._progress.stage(3, "Racing every way to run them, in process", 1)
+        ranked: list[dict[str, Any]] = self._folder.once("race", lambda: race(self._bench, kinds, self._machine.cores))
         self._progress.step()
         kept = survivors(ranked)
         best = Candidate(kept[0], Batching(1, 0.0), 1).describe().partition(";")[0]
         self._progress.note(f"{len(kept)} of {len(ranked)} go on; {ranked[0]['samples_per_s']:.0f} samples/s by {best}")
-        return kept
+        return ranked
 
     def _search(self, ranked: list[Execution], load: StudyLoad) -> list[Candidate]:
-        self._progress.stage("Searching on a real server", self._spec.trials)
+        self._progress.stage(4, "Searching on a real server", self._spec.trials)
 
         def on_trial(candidate: Candidate, outcome: TrialOutcome) -> None:
             self._progress.step()
@@ -137,7 +139,7 @@ class _Study:
 
         return [
             Candidate(Execution(**raw["execution"]), Batching(**raw["batching"]), raw["workers"])
-            for raw in self._folder.once("search", compute)
+            for raw in self._folder.once(f"search{self._allowed}", compute)
         ]
 
     def _is_more_accurate(self, left: Candidate, right: Candidate) -> bool:
@@ -146,41 +148,57 @@ class _Study:
         answers = bench.answers_in(left.execution), bench.answers_in(right.execution)
         return bench.yardstick().is_more_accurate(*answers, bench.subject.choosing, self._spec.seed)
 
-    def _choose(self, finalists: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
-        """The first finalist whose accuracy is proved exactly as it will be served, with that accuracy."""
-        tried = provable(finalists)
-        self._progress.stage("Proving the winner's accuracy as it will be served, on other samples", len(tried))
-        alpha, found = finalist_alpha(len(tried)), []
-        for winner in tried:
-            accuracy: dict[str, Any] = self._folder.once(
-                f"accuracy-{winner.name}", partial(winner_accuracy, self._bench, winner, alpha)
-            )
-            self._progress.step()
-            self._progress.note(f"{accuracy['words']}: {winner.describe()}")
-            if accuracy["is_kept"]:
-                return winner, accuracy
-            found.append(accuracy["words"])
-        raise NoWinnerError(
-            f"Of {len(tried)} finalist(s) none is proved to keep {self._spec.metric} within --max-drop "
-            f"{self._spec.max_drop} on samples that it was not chosen by: {'; '.join(found)}. Allow more, or give more "
-            "data."
-        )
+    def _prove_one_of(
+        self, tried: list[Candidate], load: StudyLoad
+    ) -> tuple[Candidate, dict[str, Any], dict[str, Any]]:
+        """The first finalist that is proved exactly as it will be served, with its accuracy and its speed."""
+        found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        refusals: list[str] = []
 
-    def _prove(self, winner: Candidate, load: StudyLoad) -> dict[str, Any]:
-        self._progress.stage("Proving it against the baseline on fresh servers", 3 * self._spec.blocks)
+        def is_proved(candidate: Candidate, alpha: float) -> bool:
+            accuracy = self._accuracy(candidate, alpha)
+            if not accuracy["is_kept"]:
+                refusals.append(
+                    f"{accuracy['words']}, on samples that it was not chosen by: more than --max-drop "
+                    f"{self._spec.max_drop}. Nothing was released; allow more, or give more data."
+                )
+            else:
+                proof = self._proof(candidate, load)
+                found[candidate.name] = accuracy, proof
+                refusal = verdict_of(proof, slo=self._spec.slo, allow_slower_alone=self._spec.allow_slower_alone)
+                if refusal is None:
+                    return True
+                refusals.append(refusal.sentence)
+            if candidate is not tried[-1]:
+                self._progress.note(f"{refusals[-1]} The next finalist is tried.")
+            return False
+
+        winner = first_proved(tried, is_proved)
+        if winner is None:
+            raise NoWinnerError(why_none_proved(tried, refusals))
+        return winner, *found[winner.name]
+
+    def _accuracy(self, candidate: Candidate, alpha: float) -> dict[str, Any]:
+        self._progress.stage(5, "Proving accuracy as it will be served, on other samples", 1)
+        accuracy: dict[str, Any] = self._folder.once(
+            f"accuracy-{candidate.name}", partial(winner_accuracy, self._bench, candidate, alpha)
+        )
+        self._progress.step()
+        self._progress.note(f"{accuracy['words']}: {candidate.describe()}")
+        return accuracy
+
+    def _proof(self, candidate: Candidate, load: StudyLoad) -> dict[str, Any]:
+        self._progress.stage(6, "Proving it against the baseline on fresh servers", 3 * self._spec.blocks)
         proof: dict[str, Any] = self._folder.once(
-            f"proof-{winner.name}",
-            lambda: prove(self._bench, load, winner, self._progress.step),
+            f"proof-{candidate.name}",
+            lambda: prove(self._bench, load, candidate, self._progress.step),
         )
         low, high = proof["speedup_ci95"]
         self._progress.note(f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]")
-        refusal = verdict_of(proof, slo=self._spec.slo, allow_slower_alone=self._spec.allow_slower_alone)
-        if refusal is not None:
-            raise NoWinnerError(refusal.sentence)
         return proof
 
     def _release(self, winner: Candidate, accuracy: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
-        self._progress.stage("Storing the release", 1)
+        self._progress.stage(7, "Storing the release", 1)
         evidence = {
             **_evidence(self._spec, self._bench.yardstick(), accuracy, proof),
             "candidate": winner.describe(),
@@ -208,12 +226,12 @@ def _export_evidence(artifact: Artifact) -> dict[str, Any] | None:
     return None if artifact.parity is None else asdict(artifact.parity)
 
 
-def provable(finalists: Sequence[Candidate]) -> list[Candidate]:
-    """The finalists whose accuracy may be tried, fixed before it is: the best of each precision, at most two."""
-    firsts: dict[Kind, Candidate] = {}
-    for finalist in finalists:
-        firsts.setdefault((finalist.execution.backend, finalist.execution.precision), finalist)
-    return list(firsts.values())[:MOST_PROVED]
+def why_none_proved(tried: Sequence[Candidate], refusals: Sequence[str]) -> str:
+    """Why no finalist is released, each with its own reason."""
+    if len(tried) == 1:
+        return refusals[0]
+    told = [f"{candidate.describe()}: {refusal}" for candidate, refusal in zip(tried, refusals, strict=True)]
+    return f"None of {len(tried)} finalists can be released. {' '.join(told)}"
 
 
 def _evidence(

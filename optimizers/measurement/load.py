@@ -99,6 +99,16 @@ def block_rate_rps(result: LoadResult) -> float:
     return float(is_counted.sum()) * 1e9 / elapsed_ns
 
 
+def latencies_us(result: LoadResult) -> list[int]:
+    """Microseconds of each answered request of the window, from when the client came to it.
+
+    The client's own lateness is equal for all that is compared, and would hide a part of the ratio.
+    """
+    counted = result.is_in_window & result.is_ok
+    latencies: list[int] = ((result.done_ns - result.dispatched_ns)[counted] // 1000).tolist()
+    return latencies
+
+
 def latency_percentile_ms(result: LoadResult, percentile: float) -> float:
     """A percentile of the window's answered requests, counted from the planned time, by the nearest rank."""
     latency_ms = result.latency_ns[result.is_in_window & result.is_ok] / 1e6

@@ -15,7 +15,6 @@ class StudyProgress:
     def __init__(self, console: Console, stages: int) -> None:
         self._console = console
         self._stages = stages
-        self._stage = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -33,12 +32,11 @@ class StudyProgress:
         with self._progress:
             yield self
 
-    def stage(self, description: str, total: int) -> None:
-        """Begin the next stage, of `total` steps."""
-        self._stage += 1
+    def stage(self, number: int, description: str, total: int) -> None:
+        """Begin a stage, of `total` steps; what is tried again has its number again."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        label = f"[{self._stage}/{self._stages}] {description}"
+        label = f"[{number}/{self._stages}] {description}"
         if self._console.is_terminal:
             self._task = self._progress.add_task(label.replace("[", "\\[", 1), total=total)
         else:

@@ -32,14 +32,16 @@ class RankedCandidate:
 class ServedSearch:
     """A resumable search: Optuna's study is in memory, and told at each start what the log on disk knows.
 
-    Trials of a space that has changed since are left in the log, and count for nothing.
+    Trials of a space that has changed since are left in the log, and count for nothing. What makes a lone client wait
+    over `most_alone_ratio` times as long as the baseline does is not feasible; None allows it.
     """
 
-    def __init__(self, log: Path, space: ServedSpace, seed: int) -> None:
+    def __init__(self, log: Path, space: ServedSpace, seed: int, most_alone_ratio: float | None = None) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
+        self._most_alone_ratio = most_alone_ratio
         self._log = TrialLog(log)
         # Another seed after each restart, or the sampler would draw its first points again.
         sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=seed + self.finished)
@@ -93,10 +95,15 @@ class ServedSearch:
         """The feasible candidates, the fastest first; repeats of one candidate are pooled."""
         logs: dict[Candidate, list[float]] = {}
         for candidate, outcome in self.outcomes:
-            if outcome.rps > 0 and outcome.violation <= 0:
+            if outcome.rps > 0 and self._violation(outcome) <= 0:
                 logs.setdefault(candidate, []).append(math.log(outcome.rps))
         ranked = [RankedCandidate(c, math.exp(sum(v) / len(v)), len(v)) for c, v in logs.items()]
         return sorted(ranked, key=lambda entry: entry.rps, reverse=True)
+
+    def _violation(self, outcome: TrialOutcome) -> float:
+        if outcome.alone_ratio is None or self._most_alone_ratio is None:
+            return outcome.violation
+        return max(outcome.violation, outcome.alone_ratio / self._most_alone_ratio - 1)
 
     def _known(self) -> list[tuple[Parameters, TrialOutcome]]:
         return [found for found in self._log.measured if self._space.candidate(found[0]) is not None]
@@ -107,5 +114,5 @@ class ServedSearch:
         return {name: CategoricalDistribution(values) for name, values in self._space.choices().items()}
 
     def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
-        trial.set_constraint("limits", outcome.violation)
+        trial.set_constraint("limits", self._violation(outcome))
         self._study.tell(trial, math.log(outcome.rps) if outcome.rps > 0 else _NOTHING)

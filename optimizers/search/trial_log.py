@@ -17,13 +17,17 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """What one served measurement gave. `violation` is at most 0 where every constraint is met."""
+    """What one served measurement gave. `violation` is at most 0 where every constraint is met.
+
+    `alone_ratio` is the median latency of a lone client over the baseline's; none where it was not measured.
+    """
 
     rps: float
     p99_ms: float
     failed: int
     violation: float
     error: str | None = None
+    alone_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ def precisions_for(runner_kind: str, cpu_flags: frozenset[str]) -> list[tuple[Ba
     ]
 
 
+def is_exact(precision: Precision) -> bool:
+    """Whether it computes with the weights as they are."""
+    return precision == "fp32"
+
+
 def thread_counts(cores: int) -> list[int]:
     """Powers of two up to the cores, and the cores themselves."""
     counts = {1 << shift for shift in range(cores.bit_length())} | {cores}

@@ -16,13 +16,14 @@ from bento_monitor.loadgen.validity import check_window
 from bento_monitor.statistics import interleave
 
 from ..candidate import Candidate
-from ..measurement.load import StudyLoad, block_rate_rps, latency_percentile_ms, measure_spec
-from ..measurement.server import ServerChoice, TrialServer, serve_trials
+from ..measurement.load import StudyLoad, block_rate_rps, latencies_us, latency_percentile_ms, measure_spec
+from ..measurement.server import TrialServer, serve_trials
 from ..releasing import make_release
 from .block_log import BlockLog
 from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
 from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 from .harm_fault import harm_fault
+from .servers import baseline_server, candidate_server
 from .workbench import Workbench
 
 # BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
@@ -113,8 +114,8 @@ class _Rounds:
             spec = self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)
             half_load[name] = measure_spec(spec, reference)
         return HarmBlock(
-            alone_us={name: _latencies_us(result) for name, result in alone.items()},
-            half_load_us={name: _latencies_us(result) for name, result in half_load.items()},
+            alone_us={name: latencies_us(result) for name, result in alone.items()},
+            half_load_us={name: latencies_us(result) for name, result in half_load.items()},
             open_rps=rate_rps,
             failed={name: _failed(alone[name]) + _failed(half_load[name]) for name in order},
             fault=harm_fault(alone, half_load),
@@ -125,13 +126,6 @@ class _Rounds:
         before_s = server.cpu_seconds()
         result = measure_spec(spec, self._checks[name])
         return result, check_window(result, server.cpu_seconds() - before_s).fault
-
-
-def _latencies_us(result: LoadResult) -> list[int]:
-    """From when the client came to a request: its own lateness, equal on both arms, would hide a part of the ratio."""
-    counted = result.is_in_window & result.is_ok
-    latencies: list[int] = ((result.done_ns - result.dispatched_ns)[counted] // 1000).tolist()
-    return latencies
 
 
 def _failed(result: LoadResult) -> int:
@@ -146,19 +140,12 @@ def _in_time(result: LoadResult, slo: Slo) -> InTime:
 
 @contextmanager
 def _serve_arms(bench: Workbench, winner: Candidate) -> Iterator[dict[str, TrialServer]]:
-    spec, subject = bench.spec, bench.subject.subject
-    baseline = ServerChoice(
-        target=spec.baseline or spec.target,
-        working_dir=spec.working_dir,
-        service=subject.service,
-        kind="monitored" if spec.baseline is None else "stock",
-        workers=bench.subject.workers[0],
-    )
-    own = ServerChoice(spec.target, spec.working_dir, subject.service, "monitored", winner.workers)
-    choices = {BASELINE: baseline, AGAIN: baseline, WINNER: own}
-    with serve_trials(choices, bench.folder.path / "proof") as servers:
+    baseline = baseline_server(bench)
+    choices = {BASELINE: baseline, AGAIN: baseline, WINNER: candidate_server(bench, winner.workers)}
+    with serve_trials(choices, bench.folder.path / f"servers-{winner.name}") as servers:
         artifact = bench.artifact(winner.execution)
-        servers[WINNER].take(make_release(_release_name(winner), subject, winner, artifact), artifact.path)
+        release = make_release(_release_name(winner), bench.subject.subject, winner, artifact)
+        servers[WINNER].take(release, artifact.path)
         yield servers
 
 

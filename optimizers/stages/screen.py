@@ -9,7 +9,7 @@ from bento_monitor.errors import BentoMonitorError
 from bento_monitor.releases.record import Execution
 
 from ..errors import StudyInputError, first_line
-from ..search_space.executions import typical_execution
+from ..search_space.executions import is_exact, typical_execution
 from ..study_spec import StudySpec
 from .workbench import Kind, Workbench
 from .yardstick import ALPHA
@@ -23,7 +23,8 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
     """Race a typical execution of each precision, then measure accuracy on the samples to choose on, the fastest first.
 
     A precision is accepted if the upper 95 % bound of its drop is within the tolerance. Those that are slower than
-    `KEEP_RATIO` of an accepted one are not asked. Gives, by precision, the verdict in words or the error.
+    `KEEP_RATIO` of an accepted one are not asked, but for the fastest that keeps the weights as they are: it is the
+    reserve. Gives, by precision, the verdict in words or the error.
     """
     for note in bench.yardstick().notes:
         on_note(note)
@@ -44,15 +45,17 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
     if not built:
         return verdicts
     speeds = bench.speeds(built)
-    fastest_accepted = 0.0
+    fastest_accepted, has_reserve = 0.0, False
     for execution in sorted(built, key=lambda run: speeds[run], reverse=True):
         verdict = {"accepted": False, "samples_per_s": speeds[execution]}
-        if speeds[execution] >= KEEP_RATIO * fastest_accepted:
+        is_reserve = is_exact(execution.precision) and not has_reserve
+        if is_reserve or speeds[execution] >= KEEP_RATIO * fastest_accepted:
             verdict |= _ask(bench, execution, on_step, speeds[execution])
         else:
             on_step(f"{_key(execution)}: {speeds[execution]:.0f} samples/s, too slow to be asked")
         if verdict["accepted"]:
             fastest_accepted = max(fastest_accepted, speeds[execution])
+            has_reserve |= is_exact(execution.precision)
         verdicts[_key(execution)] = verdict
     return verdicts
 

@@ -1,14 +1,14 @@
-"""Stage 4: the served search. Every candidate is handed to a live server and measured under the study's load."""
+"""Stage 4: the served search. Every candidate is handed to a live server and measured under the study's load.
+
+What is best under load may make a lone client wait: that is measured too, beside the baseline's, and is a limit.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from statistics import median
 from typing import Self
-
-import numpy as np
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.loadgen import summarize
@@ -18,13 +18,17 @@ from bento_monitor.releases.record import Batching, Execution
 from ..candidate import Candidate
 from ..errors import NoWinnerError, StudyInputError, first_line
 from ..measurement.load import StudyLoad, block_rate_rps, latency_percentile_ms, measure
-from ..measurement.server import ServerChoice, TrialServer, serve_trials
+from ..measurement.server import TrialServer, serve_trials
 from ..releasing import make_release
 from ..search.served import RankedCandidate, ServedSearch
 from ..search.space import ServedSpace, seeds
-from ..search.ties import LEAST_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
+from ..search.ties import IsMoreAccurate
 from ..search.trial_log import TrialOutcome
 from ..search_space.batching import WINDOWS_MS, batch_sizes
+from .finals import play_finals, rank_finals
+from .harm import MOST_ALONE_RATIO
+from .lone_client import LoneClient
+from .servers import baseline_server, candidate_server
 from .winner import dependence_record
 from .workbench import Workbench
 
@@ -33,11 +37,12 @@ _MEASURE_S = 3.0
 _SEEDED_EXECUTIONS = 2
 _FINALISTS = 4
 _FINAL_RATIO = 0.8  # of the fastest trial: what is slower was not unlucky
+_TRIAL_SLACK = 1.15  # one short look at a lone client is rough; the finals look six times
 OnTrial = Callable[[Candidate, TrialOutcome], None]
 
 
 class ServedStage:
-    """Servers of the study's own, one a worker count, on which candidates are measured."""
+    """Servers of the study's own, one a worker count and the baseline's, on which candidates are measured."""
 
     def __init__(self, bench: Workbench, load: StudyLoad) -> None:
         self._bench = bench
@@ -45,7 +50,10 @@ class ServedStage:
         self._load = load
         self._folder = bench.folder.path
         self._stack = ExitStack()
-        self._servers: dict[int, TrialServer] = {}
+        self._servers: dict[int, tuple[TrialServer, ExitStack]] = {}
+        self._started = 0
+        self._lone_client: LoneClient | None = None
+        self._most_alone_ratio = None if bench.spec.allow_slower_alone else MOST_ALONE_RATIO
 
     def __enter__(self) -> Self:
         return self
@@ -61,87 +69,96 @@ class ServedStage:
         """
         api = self._bench.subject.subject.api
         sizes = batch_sizes(self._spec.connections, api.max_batch_size) if api.is_batchable else [1]
-        windows = WINDOWS_MS if api.is_batchable else (0.0,)
+        windows = self._windows_ms() if api.is_batchable else (0.0,)
         space = ServedSpace(tuple(executions), tuple(sizes), windows, self._bench.subject.workers)
-        search = ServedSearch(self._folder / "trials.json", space, self._spec.seed)
+        most_alone = None if self._most_alone_ratio is None else self._most_alone_ratio * _TRIAL_SLACK
+        search = ServedSearch(self._folder / "trials.json", space, self._spec.seed, most_alone)
         search.enqueue(seeds(space, executions[:_SEEDED_EXECUTIONS], Batching(api.max_batch_size, 0.0)))
         search.run(self._spec.trials, self._try, on_trial)
         ranking = search.ranking()
         if not ranking:
-            raise NoWinnerError(why_none(search.outcomes, self._spec.slo, "trial"))
+            raise NoWinnerError(why_none(search.outcomes, self._spec.slo, most_alone, "trial"))
         return ranking
 
     def finals(self, ranking: Sequence[RankedCandidate], is_more_accurate: IsMoreAccurate) -> list[Candidate]:
-        """The best few, measured anew in interleaved rounds: the luckiest trial does not win by luck.
-
-        Those whose speed cannot be told apart are ordered by `rank_finalists`. One that fails, or breaks the SLO in the
-        median of its rounds, is not chosen.
+        """The best few, measured anew in interleaved rounds, in the order in which they are to be proved.
 
         Raises:
-            NoWinnerError: none is left.
+            NoWinnerError: none met the limits.
         """
         least_rps = _FINAL_RATIO * ranking[0].rps
         finalists = [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
-        if len(finalists) == 1 and self._spec.slo is None:
-            return finalists
-        outcomes: dict[Candidate, list[TrialOutcome]] = {candidate: [] for candidate in finalists}
-        generator = np.random.default_rng(self._spec.seed)
-        for _ in range(LEAST_ROUNDS):
-            for index in generator.permutation(len(finalists)):
-                outcomes[finalists[index]].append(self._try(finalists[index]))
-        chosen = [
-            Finalist(candidate, tuple(outcome.rps for outcome in found))
-            for candidate, found in outcomes.items()
-            if all(outcome.rps > 0 and not outcome.failed for outcome in found)
-            and median(outcome.violation for outcome in found) <= 0
-        ]
-        if not chosen:
+        outcomes = play_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
+        ranked = rank_finals(outcomes, self._most_alone_ratio, is_more_accurate, self._batch_dependence)
+        if not ranked:
             every = [(candidate, outcome) for candidate, found in outcomes.items() for outcome in found]
-            raise NoWinnerError(why_none(every, self._spec.slo, "round of the finals"))
-        return rank_finalists(chosen, is_more_accurate, self._batch_dependence)
+            raise NoWinnerError(why_none(every, self._spec.slo, self._most_alone_ratio, "round of the finals"))
+        return ranked
+
+    def _windows_ms(self) -> tuple[float, ...]:
+        """The windows worth a trial: a lone client waits for all of one, so it must fit in what it may wait."""
+        if self._most_alone_ratio is None:
+            return WINDOWS_MS
+        most_ms = self._most_alone_ratio * self._lone().baseline_p50_ms
+        return tuple(window for window in WINDOWS_MS if window < most_ms)
 
     def _batch_dependence(self, candidate: Candidate) -> float:
         return float(dependence_record(self._bench, candidate)["batch_dependence_amount"])
 
     def _try(self, candidate: Candidate) -> TrialOutcome:
         try:
-            server = self._server(candidate.workers)
-            artifact = self._bench.artifact(candidate.execution)
-            release = make_release(f"trial:{candidate.name}", self._bench.subject.subject, candidate, artifact)
-            server.take(release, artifact.path)
-            check = self._bench.check_of(candidate.execution)
-            result = measure(self._load, server.port, check, _MEASURE_S, _WARMUP_S)
-            summary = summarize(result)
-            server.require_no_failed_calls(release.name)
+            return self._measured(candidate)
         except StudyInputError:
             raise
         except BentoMonitorError as error:
+            self._stop(candidate.workers)  # it may be what the candidate made of it: the next gets a fresh one
             return TrialOutcome(rps=0.0, p99_ms=0.0, failed=1, violation=1.0, error=first_line(error))
-        slo = self._spec.slo
+
+    def _measured(self, candidate: Candidate) -> TrialOutcome:
+        server = self._server(candidate.workers)
+        artifact = self._bench.artifact(candidate.execution)
+        release = make_release(f"trial:{candidate.name}", self._bench.subject.subject, candidate, artifact)
+        server.take(release, artifact.path)
+        check = self._bench.check_of(candidate.execution)
+        result = measure(self._load, server.port, check, min(_MEASURE_S, self._spec.block_s), _WARMUP_S)
+        alone_ratio = self._lone().ratio(server.port, check)
+        server.require_no_failed_calls(release.name)
+        summary, slo = summarize(result), self._spec.slo
         over = latency_percentile_ms(result, slo.percentile) / slo.limit_ms - 1.0 if slo is not None else -1.0
-        return TrialOutcome(
-            block_rate_rps(result), summary.p99_ms, summary.failed, max(over, 1.0 if summary.failed else -1.0)
-        )
+        violation = max(over, 1.0 if summary.failed else -1.0)
+        return TrialOutcome(block_rate_rps(result), summary.p99_ms, summary.failed, violation, alone_ratio=alone_ratio)
+
+    def _lone(self) -> LoneClient:
+        if self._lone_client is None:
+            choices = {"baseline": baseline_server(self._bench)}
+            server = self._stack.enter_context(serve_trials(choices, self._folder))["baseline"]
+            self._lone_client = LoneClient(self._load, server, self._bench.check_of(None))
+        return self._lone_client
 
     def _server(self, workers: int) -> TrialServer:
         if workers not in self._servers:
-            choice = ServerChoice(
-                target=self._spec.target,
-                working_dir=self._spec.working_dir,
-                service=self._bench.subject.subject.service,
-                kind="monitored",
-                workers=workers,
-            )
-            name = f"server-{workers}"
-            self._servers[workers] = self._stack.enter_context(serve_trials({name: choice}, self._folder))[name]
-        return self._servers[workers]
+            self._started += 1
+            name = f"server-{workers}-{self._started}"
+            stack = self._stack.enter_context(ExitStack())
+            choices = {name: candidate_server(self._bench, workers)}
+            self._servers[workers] = stack.enter_context(serve_trials(choices, self._folder))[name], stack
+        return self._servers[workers][0]
+
+    def _stop(self, workers: int) -> None:
+        if workers in self._servers:
+            _, stack = self._servers.pop(workers)
+            stack.close()
 
 
-def why_none(outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, what: str) -> str:
+def why_none(
+    outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, most_alone_ratio: float | None, what: str
+) -> str:
     """What happened to the candidates, in one sentence for each kind of end."""
     errors = Counter(outcome.error for _, outcome in outcomes if outcome.error is not None)
     refused = [outcome for _, outcome in outcomes if outcome.error is None and outcome.failed]
-    late = [outcome for _, outcome in outcomes if outcome.error is None and not outcome.failed]
+    served = [outcome for _, outcome in outcomes if outcome.error is None and not outcome.failed]
+    late = [outcome for outcome in served if outcome.violation > 0]
+    ratios = [outcome.alone_ratio for outcome in served if outcome.violation <= 0 and outcome.alone_ratio is not None]
     reasons = [f"{count} failed: {error.rstrip('.')}" for error, count in errors.most_common()]
     if refused:
         count = sum(outcome.failed for outcome in refused)
@@ -151,5 +168,11 @@ def why_none(outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None
         reasons.append(
             f"{len(late)} broke --slo {slo}, the best with {best_ms:.1f} ms: allow more latency, or give fewer "
             "--connections"
+        )
+    if ratios and most_alone_ratio is not None:
+        reasons.append(
+            f"{len(ratios)} were measured without a fault, but a lone client's median latency is not kept within "
+            f"{MOST_ALONE_RATIO:.2f} times the baseline's (the best: {min(ratios):.2f} times): --allow-slower-alone "
+            "would release what is slower for it"
         )
     return f"Nothing that was served can be released, after {len(outcomes)} {what}(s): {'; '.join(reasons)}."

@@ -106,3 +106,15 @@ def test_a_restarted_search_proposes_from_what_it_knew(tmp_path: Path) -> None:
     for trials in range(1, 13):
         ServedSearch(log, SPACE, seed=1).run(trials, measure)
     assert ServedSearch(log, SPACE, seed=1).ranking()[0].candidate.execution == EXECUTIONS[3]
+
+
+def test_what_makes_a_lone_client_wait_is_not_ranked_unless_that_is_allowed(tmp_path: Path) -> None:
+    def slow_alone_with_a_window(candidate: Candidate) -> TrialOutcome:
+        ratio = 1.9 if candidate.batching.window_ms else 1.0
+        return TrialOutcome(speed_of(candidate) * ratio, 10.0, 0, -1.0, alone_ratio=ratio)
+
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1, most_alone_ratio=1.2)
+    search.run(10, slow_alone_with_a_window)
+    assert {entry.candidate.batching.window_ms for entry in search.ranking()} == {0.0}
+    allowed = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
+    assert allowed.ranking()[0].candidate.batching.window_ms == 5.0

@@ -11,8 +11,8 @@ from optimizers.stages.serve import why_none
 CANDIDATE = Candidate(Execution("onnxruntime", "fp32", 1), Batching(8, 0.0), 1)
 
 
-def why(*outcomes: TrialOutcome, slo: Slo | None = None) -> str:
-    return why_none([(CANDIDATE, outcome) for outcome in outcomes], slo, "trial")
+def why(*outcomes: TrialOutcome, slo: Slo | None = None, most_alone_ratio: float | None = None) -> str:
+    return why_none([(CANDIDATE, outcome) for outcome in outcomes], slo, most_alone_ratio, "trial")
 
 
 def test_equal_failures_are_counted_and_said_once() -> None:
@@ -32,3 +32,11 @@ def test_more_latency_is_only_asked_for_where_an_slo_was_broken() -> None:
 
 def test_requests_that_failed_are_counted() -> None:
     assert "in 2, requests failed (5 in all)" in why(TrialOutcome(1.0, 1.0, 3, 1.0), TrialOutcome(1.0, 1.0, 2, 1.0))
+
+
+def test_what_makes_a_lone_client_wait_is_said_with_the_best_of_it() -> None:
+    outcomes = [TrialOutcome(100.0, 10.0, 0, -1.0, alone_ratio=ratio) for ratio in (1.8, 1.4)]
+    sentence = why(*outcomes, most_alone_ratio=1.1)
+    assert "2 were measured without a fault" in sentence
+    assert "(the best: 1.40 times): --allow-slower-alone" in sentence
+    assert "lone client" not in why(*outcomes)

@@ -1,0 +1,42 @@
+"""How long a lone client waits for a candidate, in units of the baseline: what a window or fewer threads cost it."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from bento_monitor.errors import MeasurementError
+
+from ..accuracy.sameness import AnswerCheck
+from ..measurement.load import StudyLoad, latencies_us, measure_spec
+from ..measurement.server import TrialServer
+
+_LEAST_S = 0.4
+_LEAST_ANSWERS = 8
+_SETTLE_S = 0.2
+
+
+class LoneClient:
+    """Asks the baseline's server, which nothing else asks, and then a candidate's, at once after each other."""
+
+    def __init__(self, load: StudyLoad, baseline: TrialServer, check: AnswerCheck) -> None:
+        self._load = load
+        self._baseline = baseline
+        self._check = check
+        self._duration_s = _LEAST_S
+        self.baseline_p50_ms = self._p50_ms(baseline.port, check)
+        self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
+
+    def ratio(self, port: int, check: AnswerCheck) -> float:
+        """Median latency of what is served on a port, over the baseline's.
+
+        Raises:
+            MeasurementError: an answer was wrong, or there was none.
+        """
+        baseline_ms = self._p50_ms(self._baseline.port, self._check)
+        return self._p50_ms(port, check) / baseline_ms
+
+    def _p50_ms(self, port: int, check: AnswerCheck) -> float:
+        latencies = latencies_us(measure_spec(self._load.alone(port, self._duration_s, _SETTLE_S), check))
+        if not latencies:
+            raise MeasurementError("A lone client got no answer, so there is no latency to compare.")
+        return median(latencies) / 1000
