@@ -36,7 +36,7 @@ PROJECT = HERE / "wild"
 sys.path.insert(0, str(PROJECT))
 WORK = Path(".bento-monitor/wild").resolve()
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
-SAMPLES, FRESH = 1600, 2000
+FRESH = 2000
 QUICK = ["--connections", "16", "--trials", "6", "--blocks", "8", "--block-seconds", "2"]
 TIMEOUT_S = 1500
 OWN_STAYS = 1
@@ -84,7 +84,7 @@ def run(situation: Any, folder: Path) -> dict[str, Any]:
     os.environ["WILD_FOLDER"] = str(folder)
     if situation.before is not None:
         situation.before(folder)
-    data = situation.write(folder / "evaluation", SAMPLES, 1)
+    data = situation.write(folder / "evaluation", situation.samples, 1)
     fresh = situation.write(folder / "fresh", FRESH, 2)
     command = [COMMAND, "optimize", situation.target, "--data", str(data), "--metric", situation.metric]
     command += ["--max-drop", situation.max_drop, *QUICK, *situation.options]

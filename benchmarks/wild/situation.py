@@ -19,7 +19,10 @@ Write = Callable[[Path, int, int], Path]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One of the benchmark: `target` is served from this folder, and `before` writes what it needs into its folder."""
+    """One of the benchmark: `target` is served from this folder, and `before` writes what it needs into its folder.
+
+    `samples` are as many as the tool asks for by the metric and `max_drop`.
+    """
 
     name: str
     target: str
@@ -29,6 +32,7 @@ class Situation:
     before: Callable[[Path], None] | None = None
     may_be_refused: bool = False
     max_drop: str = "0.02"
+    samples: int = 1600
 
 
 def noisy(labels: NDArray[Any], seed: int) -> NDArray[Any]:
