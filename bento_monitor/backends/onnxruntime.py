@@ -10,6 +10,7 @@ from ..errors import ReleaseError, ServiceError
 from ..machine import sums_int8_exactly
 from ..releases.record import Execution, TensorSpec
 from .arrays import to_numpy
+from .onnx_rows import RowsSession
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -33,6 +34,7 @@ class OnnxRuntimeBackend:
             ReleaseError: onnxruntime cannot load the graph, or its inputs and outputs are not the release's.
         """
         self._session = _session(graph, execution)
+        self._rows = RowsSession(self._session)
         self._dtypes = {spec.name: spec.dtype for spec in inputs}
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = _output_names([spec.name for spec in outputs], names)
@@ -45,8 +47,7 @@ class OnnxRuntimeBackend:
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Run the graph; the outputs are numpy arrays."""
         feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
-        outputs: list[Any] = self._session.run(self._outputs, feed)
-        return outputs
+        return self._rows.run(self._outputs, feed)
 
     def run_output(self, inputs: Mapping[str, Any], name: str) -> Any:
         """Compute one output alone."""

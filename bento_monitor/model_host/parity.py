@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.arrays import inference_mode, to_numpy
+from ..backends.onnx_rows import RowsSession
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
@@ -59,17 +60,16 @@ class _Graph:
     """An ONNX file in a session: the outputs for inputs by name, or why there are none."""
 
     def __init__(self, session: Any, names: Sequence[str]) -> None:
-        self._session = session
+        self._rows = RowsSession(session)
         self._names = names
         self._dtypes = input_dtypes(session)
 
     def outputs(self, inputs: Mapping[str, Any]) -> list[Any] | str:
         feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
         try:
-            found: list[Any] = self._session.run(self._names, feed)
+            return self._rows.run(self._names, feed)
         except Exception as error:
             return first_sentence(str(error).rpartition("Status Message:")[2].rpartition(" was false. ")[2])
-        return found
 
 
 def _compare_perturbed(

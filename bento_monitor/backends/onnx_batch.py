@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_Shape = Sequence[int | str | None]
+Shape = tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,13 @@ class BatchAxes:
     """`fixed_batch` is the number of rows that every call must have, None where any will do.
 
     `axes` has for each input the axis that counts the rows; None for an input without such an axis, as a scalar.
+    `inputs` and `outputs` are the shapes that the file declares.
     """
 
     fixed_batch: int | None
     axes: Mapping[str, int | None]
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
 
 
 def batch_axes_of(session: Any) -> BatchAxes:
@@ -26,12 +29,12 @@ def batch_axes_of(session: Any) -> BatchAxes:
     One input with a free first axis is enough for a free number of rows: a state or a table beside it may be fixed.
     """
     shapes = {each.name: tuple(each.shape) for each in session.get_inputs()}
-    outputs = [tuple(each.shape) for each in session.get_outputs()]
-    fixed = _fixed_batch([shape for shape in shapes.values() if shape], [shape for shape in outputs if shape])
-    return BatchAxes(fixed, {name: _batch_axis(shape, fixed) for name, shape in shapes.items()})
+    outputs = {each.name: tuple(each.shape) for each in session.get_outputs()}
+    fixed = _fixed_batch([shape for shape in shapes.values() if shape], [shape for shape in outputs.values() if shape])
+    return BatchAxes(fixed, {name: _batch_axis(shape, fixed) for name, shape in shapes.items()}, shapes, outputs)
 
 
-def _fixed_batch(inputs: Sequence[_Shape], outputs: Sequence[_Shape]) -> int | None:
+def _fixed_batch(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int | None:
     if not inputs or any(not isinstance(shape[0], int) for shape in inputs):
         return None
     lengths = [shape[0] for shape in inputs if len(shape) > 1]
@@ -46,7 +49,7 @@ def _fixed_batch(inputs: Sequence[_Shape], outputs: Sequence[_Shape]) -> int | N
     return only if isinstance(only, int) and only in answered else 1
 
 
-def _batch_axis(shape: _Shape, fixed: int | None) -> int | None:
+def _batch_axis(shape: Shape, fixed: int | None) -> int | None:
     """The first axis, or the second where the first is of another, fixed length, as in `(layers, batch, hidden)`."""
     for axis, length in enumerate(shape[:2]):
         if length == fixed if isinstance(length, int) else fixed is None:

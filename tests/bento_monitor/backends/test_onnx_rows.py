@@ -1,0 +1,117 @@
+"""A user's ONNX file with a fixed batch is never given more rows than it takes, and a row never meets another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from bento_monitor.backends.own import OwnOnnxFile
+from bento_monitor.errors import ServiceError
+from bento_monitor.runner import MonitoredRunner
+
+Shape = list[int | str]
+GENERATOR = np.random.default_rng(0)
+
+
+def onnx_file(path: Path, nodes: list[Any], inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
+    weights = [numpy_helper.from_array(np.arange(8, dtype=np.float32).reshape(4, 2), "w")]
+    sides = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    ]
+    graph = helper.make_graph(nodes, "rows", *sides, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return path
+
+
+def linear(path: Path, batch: int, output: Shape | None = None) -> Path:
+    return onnx_file(
+        path, [helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": [batch, 4]}, {"y": output or [batch, 2]}
+    )
+
+
+def recurrent(path: Path, layers: int) -> Path:
+    """A step of a recurrent model: the state of each row is its own sum of inputs, one for each layer."""
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["state", "sum"], ["next"]),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    state: Shape = [layers, 1, 3]
+    return onnx_file(path, nodes, {"x": [1, 4], "state": state}, {"y": [1, 2], "next": state})
+
+
+def draw(*shape: int) -> np.ndarray:
+    return GENERATOR.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_a_file_of_one_row_answers_several_as_it_answers_each_alone(rows: int, tmp_path: Path) -> None:
+    runner = MonitoredRunner(linear(tmp_path / "m.onnx", 1))
+    x = draw(rows, 4)
+    alone = [runner(row[None]) for row in x]
+    np.testing.assert_array_equal(runner(x), np.concatenate(alone))
+    assert isinstance(runner(torch.from_numpy(x)), torch.Tensor)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_each_row_has_its_own_state(layers: int, tmp_path: Path) -> None:
+    own = OwnOnnxFile(recurrent(tmp_path / "m.onnx", layers))
+    x, state = draw(5, 4), draw(layers, 5, 3)
+    y, after = own.run((x, state), {})
+    assert (y.shape, after.shape) == ((5, 2), (layers, 5, 3))
+    for row in range(5):
+        alone, own_state = own.run((x[[row]], state[:, [row]]), {})
+        np.testing.assert_array_equal(y[[row]], alone)
+        np.testing.assert_array_equal(after[:, [row]], own_state)
+
+
+@pytest.mark.parametrize(
+    ("batch", "given", "words"),
+    [
+        (8, (3, 4), r"takes 8 row\(s\) in a call, for its input x has the shape \(8, 4\), and was given \(3, 4\)"),
+        (8, (16, 4), r"which has 16: give it as many"),
+        (1, (0, 4), r"takes 1 row\(s\)"),
+    ],
+)
+def test_another_number_of_rows_is_refused_in_one_sentence(
+    batch: int, given: tuple[int, ...], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ServiceError, match=words):
+        OwnOnnxFile(linear(tmp_path / "m.onnx", batch)).run((np.zeros(given, np.float32),), {})
+
+
+def test_one_state_is_not_shared_by_several_rows(tmp_path: Path) -> None:
+    own = OwnOnnxFile(recurrent(tmp_path / "m.onnx", 2))
+    with pytest.raises(ServiceError, match="takes 1 row"):
+        own.run((draw(5, 4), draw(2, 1, 3)), {})
+    with pytest.raises(ServiceError, match=r"its input state has the shape \(2, 1, 3\)"):
+        own.run((draw(1, 4), draw(2, 5, 3)), {})
+
+
+def test_an_output_without_rows_is_not_put_together(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)]
+    own = OwnOnnxFile(onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 4]}, {"y": []}))
+    with pytest.raises(ServiceError, match=r"output y of the shape \(\) has no one axis"):
+        own.run((draw(2, 4),), {})
+    assert own.run((draw(1, 4),), {}).shape == ()
+
+
+def test_channels_are_no_rows(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)]
+    own = OwnOnnxFile(onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 1, 4, 4]}, {"y": [1, 1, 1, 1]}))
+    with pytest.raises(Exception, match="Got: 3 Expected: 1"):
+        own.run((draw(1, 3, 4, 4),), {})
+    assert own.run((draw(3, 1, 4, 4),), {}).shape == (3, 1, 1, 1)
+
+
+def test_another_width_is_onnxruntimes_to_refuse(tmp_path: Path) -> None:
+    own = OwnOnnxFile(linear(tmp_path / "m.onnx", 1))
+    with pytest.raises(Exception, match="Got: 5 Expected: 4"):
+        own.run((draw(3, 5),), {})
