@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bento_monitor.model_host.export_record import with_fixed_axes
 from bento_monitor.model_host.records import ApiDescription, ModelInterface
 from bento_monitor.releases.record import Release
 
@@ -44,7 +45,7 @@ def make_release(
         artifact_file=ARTIFACT_FILE if has_file else None,
         artifact_sha256=artifact.sha256 if artifact is not None else None,
         model_fingerprint=subject.interface.fingerprint,
-        inputs=subject.interface.inputs,
+        inputs=with_fixed_axes(subject.interface.inputs, () if artifact is None else artifact.fixed_axes),
         outputs=subject.interface.outputs,
         output_form=subject.interface.output_form,
         evidence=dict(evidence or {}),

@@ -104,9 +104,9 @@ class RowsSession:
 
     def _cannot_join(self, name: str, shape: Shape) -> ServiceError:
         return ServiceError(
-            f"The ONNX file takes one row in a call, and its output {name} of the shape {_words(shape)} has no one axis "
-            "by which the answers to several rows can be put together: give it one row, or export it with a first axis "
-            "of any length."
+            f"The ONNX file takes one row in a call, and its output {name} of the shape {_words(shape)} has no one "
+            "axis by which the answers to several rows can be put together: give it one row, or export it with a first "
+            "axis of any length."
         )
 
 

@@ -61,7 +61,7 @@ def _capture(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any
 
 
 def _export(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
-    return export(state, Path(arguments["path"]), arguments["exporter"], arguments["opset"])
+    return export(state, Path(arguments["path"]), arguments["exporter"], arguments["opset"], arguments["fixed_because"])
 
 
 def _parity(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:

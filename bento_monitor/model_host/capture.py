@@ -8,13 +8,14 @@ from typing import Any
 
 from ..backends.arrays import dtype_name, is_array, to_numpy
 from ..backends.outputs import flatten_output
-from ..backends.own import OwnModel
+from ..backends.own import OwnModel, OwnOnnxFile
 from ..backends.sub_batches import prefix_lengths
 from ..bentoml_hooks.services import ServiceApi
 from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
 from .batches import draw_batches, fresh
+from .export_record import FixedAxis
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
 from .state import CapturedCall, HostState
@@ -37,6 +38,7 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
         ServiceError: the API calls no runner, or its model has no one answer, or takes or gives what cannot be
             exported.
     """
+    state.interface = None  # what is known of another API's model
     api = state.api(api_name)
     before = _fingerprints()
     name, seen, tried = _record(state, api, source, seed)
@@ -46,12 +48,13 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     fingerprint = _fingerprint(state, name, before)
     require_one_answer(own, seen.calls)
     inputs = _specs([call.inputs for call in calls])
+    of_samples = _specs([call.inputs for call in seen.calls])
     if own.kind == "estimator":
         outputs, form = _method_specs(calls), OutputForm("methods", "numpy")
     else:
         outputs = _specs([call.outputs for call in calls])
         form = _output_form(own.kind, seen.last_output)
-    state.calls = sorted(calls, key=lambda call: -_rows(call))[:_KEPT_CALLS]
+    state.calls, state.sample_calls = _most_rows(calls), _most_rows(seen.calls)
     state.interface = ModelInterface(
         runner=name,
         kind=own.kind,
@@ -60,6 +63,8 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
         output_form=form,
         mask_input=_mask_input(calls, inputs, outputs),
         fingerprint=fingerprint,
+        probed_axes=_probed_axes(inputs, of_samples),
+        largest_batch=_largest_batch(own, seen.calls) if api.is_batchable else None,
     )
     return state.interface
 
@@ -180,6 +185,24 @@ def _method_specs(calls: Sequence[CapturedCall]) -> tuple[TensorSpec, ...]:
     return tuple(specs)
 
 
+def _probed_axes(inputs: Sequence[TensorSpec], of_samples: Sequence[TensorSpec]) -> tuple[FixedAxis, ...]:
+    """The axes that vary, and have one length in all samples."""
+    return tuple(
+        FixedAxis(spec.name, axis, length)
+        for spec, in_samples in zip(inputs, of_samples, strict=True)
+        for axis, length in enumerate(in_samples.shape)
+        if length is not None and spec.shape[axis] is None
+    )
+
+
+def _largest_batch(own: OwnModel, calls: Sequence[CapturedCall]) -> int | None:
+    """The rows that an ONNX file takes at once, where it was given more; an API that hands over so many is free."""
+    if not isinstance(own, OwnOnnxFile) or own.fixed_batch is None:
+        return None
+    given = (call.inputs[name].shape[axis] for call in calls for name, axis in own.batch_axes.items() if axis == 0)
+    return own.fixed_batch if any(rows > own.fixed_batch for rows in given) else None
+
+
 def _mask_input(
     calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> str | None:
@@ -211,6 +234,10 @@ def _gives_every_length(mask: str, calls: Sequence[CapturedCall], inputs: Sequen
 def _output_form(kind: str, output: Any) -> OutputForm:
     form, _, _ = flatten_output(output)
     return OutputForm(form.kind, "inputs", form.type_name) if kind == "onnx" else form
+
+
+def _most_rows(calls: Sequence[CapturedCall]) -> list[CapturedCall]:
+    return sorted(calls, key=lambda call: -_rows(call))[:_KEPT_CALLS]
 
 
 def _rows(call: CapturedCall) -> int:

@@ -68,9 +68,16 @@ class ModelHost:
         """Learn from real samples what the API's calls of its model look like; all that follows needs it."""
         return ModelInterface.from_dict(self._request("capture", {"api": api, **_source(source), "seed": seed}))
 
-    def export(self, path: Path, exporter: Exporter = "torchscript", *, opset: int = 17) -> None:
-        """Write the model as an ONNX file; a runner's own ONNX file is copied."""
-        self._request("export", {"path": str(path.resolve()), "exporter": exporter, "opset": opset})
+    def export(
+        self, path: Path, exporter: Exporter = "torchscript", *, opset: int = 17, fixed_because: str | None = None
+    ) -> None:
+        """Write the model as an ONNX file; a runner's own ONNX file is copied.
+
+        With `fixed_because`, a reason in words, the graph takes the axes of its inputs that vary in no sample in the
+        samples' length alone.
+        """
+        arguments = {"path": str(path.resolve()), "exporter": exporter, "opset": opset, "fixed_because": fixed_because}
+        self._request("export", arguments)
 
     def parity(self, path: Path) -> Parity:
         """How far the outputs of an ONNX file are from the model's own, on captured calls and on perturbed ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from .closeness import same_outputs
 from .convert_estimator import convert_estimator
 from .copy_onnx import copy_onnx_file
 from .estimator_parity import captured_rows
-from .export_record import ExportEvidence, write_evidence
+from .export_record import ExportEvidence, FixedAxis, with_fixed_axes, write_evidence
 from .exporters import Example, example_of, reason_of, write_dynamo, write_scripted, write_traced
 from .flat_module import flat_module, original_module
 from .records import Exporter, ModelInterface
@@ -29,8 +29,10 @@ from .state import HostState
 _UNKNOWN_TO_ONNXRUNTIME = ("bfloat16", "complex64", "complex128", "complex32")
 
 
-def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None:
+def export(state: HostState, path: Path, exporter: Exporter, opset: int, fixed_because: str | None = None) -> None:
     """Write the model as an ONNX file, its evidence in it; the file of a runner that wraps one is copied.
+
+    With `fixed_because`, a reason in words, axes of the inputs that vary in no sample have the samples' length.
 
     Raises:
         BentoMonitorError: the exporter fails, or the file would hold one path of several through the model.
@@ -46,8 +48,13 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
         return
     module = original_module(own.model)
     _require_exportable(module, interface)
+    device = None if own.parameter is None else own.parameter.device
+    fixed_axes = () if fixed_because is None else interface.probed_axes
     example = example_of(
-        interface.inputs, interface.outputs, state.calls, None if own.parameter is None else own.parameter.device
+        with_fixed_axes(interface.inputs, fixed_axes),
+        interface.outputs,
+        state.sample_calls if fixed_axes else state.calls,
+        device,
     )
     try:
         evidence = _EXPORTERS[exporter](module, example, path, opset)
@@ -55,7 +62,18 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int) -> None
         raise
     except Exception as error:
         raise BentoMonitorError(f"The exporter {exporter} fails on the model: {reason_of(error)}.") from error
+    if fixed_because is not None:
+        note = f"{evidence.note} {_words_for(fixed_axes, fixed_because)}".strip()
+        evidence = replace(evidence, note=note, fixed_axes=fixed_axes)
     write_evidence(path, evidence)
+
+
+def _words_for(fixed_axes: Sequence[FixedAxis], because: str) -> str:
+    lengths = ", ".join(f"{fixed.length} in axis {fixed.axis} of {fixed.input}" for fixed in fixed_axes)
+    return (
+        f"The graph takes only the samples' length {lengths}; the own model answers other calls. A graph for those was "
+        f"not made: {because}"
+    )
 
 
 def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:

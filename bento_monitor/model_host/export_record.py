@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from ..releases.record import TensorSpec
 
 _METADATA_KEY = "bento_monitor.export"
 
@@ -24,12 +26,22 @@ class AxisLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class FixedAxis:
+    """An axis of an input that had one length in all samples, although the model takes others."""
+
+    input: str
+    axis: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExportEvidence:
     """What is known of an export.
 
     `control_flow` says whether the module's path depends on the values that it is given: "independent", "kept" (the
     graph holds the branches), or "data-dependent" (traced, so that the graph holds one path only). `warnings` are
-    those of the tracer, each with its file and line; `note` says in words what the other fields do not.
+    those of the tracer, each with its file and line; `note` says in words what the other fields do not. `fixed_axes`
+    are those that the graph takes in the length of the samples alone: the model itself answers other calls.
     """
 
     method: ExportMethod
@@ -37,12 +49,26 @@ class ExportEvidence:
     warnings: tuple[str, ...] = ()
     limits: tuple[AxisLimit, ...] = ()
     note: str = ""
+    fixed_axes: tuple[FixedAxis, ...] = ()
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ExportEvidence:
-        """Read what `dataclasses.asdict` gave."""
+        """Read what `dataclasses.asdict` gave; a record without `fixed_axes` is in a file of before there were any."""
         limits = tuple(AxisLimit(**limit) for limit in raw["limits"])
-        return cls(raw["method"], raw["control_flow"], tuple(raw["warnings"]), limits, raw["note"])
+        fixed_axes = tuple(FixedAxis(**axis) for axis in raw.get("fixed_axes", ()))
+        return cls(raw["method"], raw["control_flow"], tuple(raw["warnings"]), limits, raw["note"], fixed_axes)
+
+
+def with_fixed_axes(inputs: Sequence[TensorSpec], fixed_axes: Sequence[FixedAxis]) -> tuple[TensorSpec, ...]:
+    """The inputs of a model as a graph takes them that has those axes in one length."""
+    lengths = {(fixed.input, fixed.axis): fixed.length for fixed in fixed_axes}
+
+    def fix(name: str, shape: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(lengths.get((name, axis), length) for axis, length in enumerate(shape))
+
+    return tuple(
+        replace(spec, shape=fix(spec.name, spec.shape), example=fix(spec.name, spec.example)) for spec in inputs
+    )
 
 
 def write_evidence(path: Path, evidence: ExportEvidence) -> None:

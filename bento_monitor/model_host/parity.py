@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..backends.arrays import inference_mode, to_numpy
+from ..backends.arrays import dtype_name, inference_mode, to_numpy
 from ..backends.onnx_rows import RowsSession
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
 from .closeness import largest_difference, same_outputs
 from .estimator_parity import graph_parity
-from .export_record import ExportEvidence, read_evidence
+from .export_record import ExportEvidence, read_evidence, with_fixed_axes
 from .exporters import first_sentence
-from .perturbed import jittered, like, perturbed_inputs
+from .perturbed import Inputs, jittered, like, perturbed_inputs
 from .records import Parity
 from .state import HostState
 
@@ -37,9 +37,11 @@ def parity(state: HostState, path: Path) -> Parity:
         names = [output.name for output in session.get_outputs()]
     graph = _Graph(session, names)
     evidence = read_evidence(session)
+    fixed_axes = () if evidence is None else evidence.fixed_axes
+    calls = state.sample_calls if fixed_axes else state.calls
     difference = value = 0.0
     disagreement: str | None = None
-    for call in state.calls:
+    for call in calls:
         expected, found = _own_outputs(own, call.inputs), graph.outputs(call.inputs)
         if isinstance(found, str):
             return Parity(difference, value, 0, f"it fails on inputs of the samples: {found}", evidence)
@@ -49,7 +51,8 @@ def parity(state: HostState, path: Path) -> Parity:
             disagreement = f"it differs by {gap:.2g} where the model's outputs reach {size:.2g}"
     count, unlike = 0, None
     if disagreement is None and evidence is not None:
-        count, unlike = _compare_perturbed(state, own, graph, evidence)
+        inputs = with_fixed_axes(interface.inputs, fixed_axes)
+        count, unlike = _compare_perturbed(own, graph, evidence, perturbed_inputs(calls, inputs, evidence.limits))
     return Parity(min(difference, _LARGEST), value, count, disagreement or unlike, evidence)
 
 
@@ -73,14 +76,13 @@ class _Graph:
 
 
 def _compare_perturbed(
-    state: HostState, own: OwnModel, graph: _Graph, evidence: ExportEvidence
+    own: OwnModel, graph: _Graph, evidence: ExportEvidence, perturbed: Iterable[tuple[str, Inputs]]
 ) -> tuple[int, str | None]:
     """How many perturbed inputs were compared, and the first on which the file is not the model."""
-    interface, _ = state.captured()
     count = 0
-    has_floats = any("float" in spec.dtype for spec in interface.inputs)
-    for what, inputs in perturbed_inputs(state.calls, interface.inputs, evidence.limits):
+    for what, inputs in perturbed:
         expected = steady = None
+        has_floats = any("float" in dtype_name(value) for value in inputs.values())
         with suppress(Exception):  # the module itself does not take them
             expected = _own_outputs(own, inputs)
             steady = _own_outputs(own, jittered(inputs)) if has_floats else expected

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..backends.own import ModelKind
 from ..releases.record import Execution, OutputForm, TensorSpec
-from .export_record import ExportEvidence
+from .export_record import ExportEvidence, FixedAxis
 
 Exporter = Literal["torchscript", "scripted", "dynamo", "copy", "converted"]
 
@@ -87,7 +87,9 @@ class ModelInterface:
     """What an API's calls of its model look like.
 
     `mask_input` names the input `(batch, length)` of ones then zeros if there is one and a batch can be run in
-    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it.
+    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it. `probed_axes` vary in no sample,
+    but in the calls that were tried beside them. `largest_batch` is the number of rows that an ONNX file takes where
+    the API hands it whole batches: more would only wait for one another.
     """
 
     runner: str
@@ -97,11 +99,13 @@ class ModelInterface:
     output_form: OutputForm
     mask_input: str | None
     fingerprint: str
+    probed_axes: tuple[FixedAxis, ...] = ()
+    largest_batch: int | None = None
 
     @property
     def source(self) -> str:
         """What an artifact is made from, by a hash: the model, and the axes of its inputs that vary."""
-        axes = repr([(spec.name, spec.dtype, spec.shape) for spec in self.inputs])
+        axes = repr([*((spec.name, spec.dtype, spec.shape) for spec in self.inputs), *self.probed_axes])
         return hashlib.sha256(f"{self.fingerprint} {axes}".encode()).hexdigest()
 
     @classmethod
@@ -111,16 +115,22 @@ class ModelInterface:
             key: tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"]), tuple(t["example"])) for t in raw[key])
             for key in ("inputs", "outputs")
         }
-        return cls(**{**raw, **specs, "output_form": OutputForm.from_dict(raw["output_form"])})
+        probed_axes = tuple(FixedAxis(**axis) for axis in raw["probed_axes"])
+        form = OutputForm.from_dict(raw["output_form"])
+        return cls(**{**raw, **specs, "output_form": form, "probed_axes": probed_axes})
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to run the model; `execution` None is the user's own, as it is. `artifact` is the file it needs."""
+    """One way to run the model; `execution` None is the user's own, as it is.
+
+    `artifact` is the file it needs, and `fixed_axes` those that this takes in one length alone.
+    """
 
     execution: Execution | None = None
     artifact: Path | None = None
     artifact_sha256: str | None = None
+    fixed_axes: tuple[FixedAxis, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -133,6 +143,7 @@ class Contender:
             None if raw["execution"] is None else Execution(**raw["execution"]),
             None if raw["artifact"] is None else Path(raw["artifact"]),
             raw["artifact_sha256"],
+            tuple(FixedAxis(**axis) for axis in raw["fixed_axes"]),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..errors import MeasurementError, ReleaseError, ServiceError
 from ..loadgen.packing import read_bodies
 from ..releases.record import Release
 from ..runner import MonitoredRunner, PreparedModel, note_structures, runners
+from .export_record import with_fixed_axes
 from .records import Contender, ModelInterface, RequestSource
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ class CapturedCall:
 
 @dataclass(slots=True)
 class HostState:
-    """A loaded service; what is read from files, captured or built for an operation stays here for the next."""
+    """A loaded service; what is read from files, captured or built for an operation stays here for the next.
+
+    `calls` are of the model with samples and with samples in other sizes; `sample_calls` with samples alone.
+    """
 
     target: str
     working_dir: Path
@@ -40,6 +44,7 @@ class HostState:
     instance: Any = None
     interface: ModelInterface | None = None
     calls: list[CapturedCall] = field(default_factory=list)
+    sample_calls: list[CapturedCall] = field(default_factory=list)
     _bodies: dict[Path, tuple[bytes, ...]] = field(default_factory=dict)
     _in_request: ExitStack = field(default_factory=ExitStack)
 
@@ -56,7 +61,7 @@ class HostState:
             self._enter_request()
 
     def api(self, name: str) -> ServiceApi:
-        """The API of that name.
+        """The API of that name; once its model was captured, no batch of it is larger than that takes.
 
         Raises:
             ServiceError: there is none, or its answers cannot be measured.
@@ -69,7 +74,8 @@ class HostState:
             raise ServiceError(f"{name} is a task, which answers later: only APIs can be optimized.")
         if api.method.batch_dim != (0, 0):
             raise ServiceError(f"The API {name} has batch_dim {api.method.batch_dim}: only 0 can be optimized.")
-        return api
+        largest = None if self.interface is None else self.interface.largest_batch
+        return api if largest is None else replace(api, max_batch_size=min(api.max_batch_size, largest))
 
     def bodies(self, source: RequestSource) -> tuple[bytes, ...]:
         """The bodies that `source` names.
@@ -176,7 +182,7 @@ class HostState:
             workers=None,
             artifact_file=None if artifact is None else artifact.name,
             artifact_sha256=contender.artifact_sha256,
-            inputs=interface.inputs,
+            inputs=with_fixed_axes(interface.inputs, contender.fixed_axes),
             outputs=interface.outputs,
             output_form=interface.output_form,
         )

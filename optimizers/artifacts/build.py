@@ -8,6 +8,7 @@ from pathlib import Path
 from bento_monitor.errors import BentoMonitorError, InputError, MeasurementError
 from bento_monitor.files import sha256_of
 from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.export_record import FixedAxis
 from bento_monitor.model_host.records import Exporter, ModelInterface, Parity
 
 from ..errors import ArtifactError
@@ -30,6 +31,12 @@ class Artifact:
     sha256: str | None
     parity: Parity | None
 
+    @property
+    def fixed_axes(self) -> tuple[FixedAxis, ...]:
+        """The axes that it takes in one length alone, although the model takes others."""
+        export = None if self.parity is None else self.parity.export
+        return () if export is None else export.fixed_axes
+
 
 def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
     """Build an artifact of the model that `host` holds and has captured, or find it in the cache.
@@ -37,7 +44,8 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
     A float32 graph is compared with the model in `host` each time, also when it was cached: on inputs that were seen
     and on inputs unlike them. Where the exporter "torchscript" fails, refuses to lose a branch, or its graph is not
     equal to the model, "scripted" and "dynamo" are tried: the graphs of the last take 9 to 31 % longer (BERT-like
-    models, one thread).
+    models, one thread). Where none of them can make a graph for every length that the model was seen to take, one is
+    made for those of the samples: the own model answers other calls.
 
     Raises:
         ArtifactError: no graph could be built that is equal to the model, or quantising failed.
@@ -65,21 +73,28 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
 def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
     if interface.kind != "torch":
         exporter: Exporter = "copy" if interface.kind == "onnx" else "converted"
-        return _export_with(host, interface, replace(spec, exporter=exporter), cache)
-    reasons = []
-    for exporter in _EXPORTERS[_EXPORTERS.index(spec.exporter) :]:
-        try:
-            return _export_with(host, interface, replace(spec, exporter=exporter), cache)
-        except ArtifactError as error:
-            reasons.append(str(error))
+        return _export_with(host, interface, replace(spec, exporter=exporter), cache, None)
+    reasons: list[str] = []
+    for has_fixed_axes in (False, True) if interface.probed_axes else (False,):
+        because = reasons[0] if has_fixed_axes else None
+        for exporter in _EXPORTERS[_EXPORTERS.index(spec.exporter) :]:
+            attempt = replace(spec, exporter=exporter, has_fixed_axes=has_fixed_axes)
+            try:
+                return _export_with(host, interface, attempt, cache, because)
+            except ArtifactError as error:
+                reasons.append(str(error))
     raise ArtifactError(" ".join(dict.fromkeys(reasons)))
 
 
-def _export_with(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+def _export_with(
+    host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache, fixed_because: str | None
+) -> Artifact:
     key = spec.key(interface.source)
     was_cached = cache.get(key) is not None
     try:
-        path = cache.get_or_build(key, lambda target: host.export(target, spec.exporter, opset=spec.opset))
+        path = cache.get_or_build(
+            key, lambda target: host.export(target, spec.exporter, opset=spec.opset, fixed_because=fixed_because)
+        )
         parity = host.parity(path)
     except (InputError, MeasurementError):
         raise
@@ -90,5 +105,5 @@ def _export_with(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec,
         return Artifact(spec, path, sha256_of(path), parity)
     cache.discard(key)
     if was_cached:  # made from code that the fingerprint does not see, and that has changed
-        return _export_with(host, interface, spec, cache)
+        return _export_with(host, interface, spec, cache, fixed_because)
     raise ArtifactError(f"The ONNX file of the exporter {spec.exporter} is not the same model: {parity.disagreement}.")

@@ -17,13 +17,15 @@ _LIBRARIES = ("torch", "onnx", "onnxruntime")
 class ArtifactSpec:
     """How a model is made into what a backend runs; torch runs the user's module and needs no file.
 
-    `reduces_range` keeps int8 weights within +-64, whose products no 16-bit sum clips (`sums_int8_exactly`).
+    With `has_fixed_axes` the graph takes the axes that vary in no sample in the samples' length alone. `reduces_range`
+    keeps int8 weights within +-64, whose products no 16-bit sum clips (`sums_int8_exactly`).
     """
 
     backend: Backend
     precision: Precision
     exporter: Exporter = "torchscript"
     opset: int = 17
+    has_fixed_axes: bool = False
     reduces_range: bool = False
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     labels = _joined_labels([file.labels for file in files])
     choosing, proving = _halves(counts, labels, spec.seed)
     interface = host.capture(api.name, requests, seed=spec.seed)
+    if interface.largest_batch is not None:
+        api = replace(api, max_batch_size=min(api.max_batch_size, interface.largest_batch))
     return StudySubject(
         subject=Subject(description.service, api, interface),
         requests=requests,

@@ -62,7 +62,7 @@ class Workbench:
     def contender(self, execution: Execution) -> Contender:
         """An execution with the file that it needs, as the model host takes it."""
         artifact = self.artifact(execution)
-        return Contender(execution, artifact.path, artifact.sha256)
+        return Contender(execution, artifact.path, artifact.sha256, artifact.fixed_axes)
 
     def baseline_answers(self) -> Answers:
         """The user's own model on all samples, in random company."""

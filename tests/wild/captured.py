@@ -31,6 +31,7 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
         form, names, arrays = flatten_output(output)
         outputs.append(dict(zip(names, arrays, strict=True)))
         state.calls.append(CapturedCall(inputs, outputs[-1]))
+    state.sample_calls = state.calls[:]
     state.interface = ModelInterface(
         "captured", runner.own_model.kind, _specs(calls), _specs(outputs), form, None, "fingerprint"
     )

@@ -17,8 +17,8 @@ class OwnOnnxFile:
     """The user's ONNX file in a session with onnxruntime's defaults.
 
     Positional arguments are taken in the order of the file's inputs. One output is given back as an array, several as a
-    tuple of arrays in the order of `output_names`: torch tensors where an argument is one, else numpy arrays. A file that
-    takes one row at a time is given several one by one.
+    tuple of arrays in the order of `output_names`: torch tensors where an argument is one, else numpy arrays. A file
+    that takes one row at a time is given several one by one.
     """
 
     kind: ModelKind = "onnx"

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.files import sha256_of
+from bento_monitor.model_host.export_record import FixedAxis
 from bento_monitor.model_host.records import ModelInterface, Parity
 from bento_monitor.releases.record import OutputForm
 from optimizers.artifacts.build import build_artifact
@@ -45,11 +46,11 @@ class FakeHost:
         self._failing = failing
         self._differences = list(differences)
 
-    def export(self, path: Path, exporter: str, *, opset: int) -> None:
+    def export(self, path: Path, exporter: str, *, opset: int, fixed_because: str | None) -> None:
         assert opset == 17
-        self.exports.append(exporter)
+        self.exports.append(exporter if fixed_because is None else f"{exporter} of samples: {fixed_because}")
         path.write_bytes(b"half")
-        if exporter in self._failing:
+        if self.exports[-1] in self._failing:
             raise BentoMonitorError(f"{exporter} fails")
         write_graph(path)
 
@@ -108,6 +109,28 @@ def test_other_exporters_are_tried_and_named_where_the_first_fails(cache: Artifa
     host = FakeHost(failing=("torchscript", "scripted"))
     assert build(host, FP32, cache).spec.exporter == "dynamo"
     assert host.exports == ["torchscript", "scripted", "dynamo"]
+
+
+PROBED = replace(INTERFACE, probed_axes=(FixedAxis("x", 1, 8),))
+EXPORTERS = ("torchscript", "scripted", "dynamo")
+
+
+def test_where_no_graph_takes_every_length_one_is_made_for_those_of_the_samples(cache: ArtifactCache) -> None:
+    host = FakeHost(failing=EXPORTERS)
+    artifact = build_artifact(host, PROBED, FP32, cache)  # type: ignore[arg-type]
+    assert host.exports == [*EXPORTERS, "torchscript of samples: torchscript fails"]
+    assert artifact.spec.has_fixed_axes
+    differing = FakeHost(differences=(0.1, 0.1, 0.1))
+    again = build_artifact(differing, PROBED, INT8, cache)  # type: ignore[arg-type]
+    assert differing.exports == list(EXPORTERS)  # and that for the samples was found again
+    assert again.spec.has_fixed_axes
+
+
+def test_a_graph_is_not_made_anew_where_all_that_varies_varies_in_the_samples(cache: ArtifactCache) -> None:
+    host = FakeHost(failing=EXPORTERS)
+    with pytest.raises(ArtifactError, match="torchscript fails"):
+        build(host, FP32, cache)
+    assert host.exports == list(EXPORTERS)
 
 
 def test_a_graph_that_is_not_the_model_is_refused_and_forgotten(cache: ArtifactCache, tmp_path: Path) -> None:
