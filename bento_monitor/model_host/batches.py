@@ -34,11 +34,12 @@ def draw_batches(
 def fresh(arguments: ApiArguments) -> ApiArguments:
     """The same arguments in arrays and lists of their own, since a function may change what it is given."""
     return ApiArguments(
-        tuple(map(_copy, arguments.args)), {name: _copy(value) for name, value in arguments.kwargs.items()}
+        tuple(map(copy_of, arguments.args)), {name: copy_of(value) for name, value in arguments.kwargs.items()}
     )
 
 
-def _copy(value: Any) -> Any:
+def copy_of(value: Any) -> Any:
+    """A tensor, an array, a data frame or a list as another with the same values; anything else as it is."""
     if isinstance(value, list):
         return value.copy()
     if hasattr(value, "clone"):  # a tensor

@@ -18,6 +18,7 @@ from .batches import draw_batches, fresh
 from .export_record import FixedAxis
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
+from .repeatable import require_repeatable
 from .state import CapturedCall, HostState
 from .training_mode import require_no_training, require_one_answer
 from .variations import variations
@@ -35,8 +36,8 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     axes vary, as far as the user's own function takes them.
 
     Raises:
-        ServiceError: the API calls no runner, or its model has no one answer, or takes or gives what cannot be
-            exported.
+        ServiceError: the API calls no runner, or gives it other inputs for the same request each time, or its model has
+            no one answer, or takes or gives what cannot be exported.
     """
     state.interface = None  # what is known of another API's model
     api = state.api(api_name)
@@ -119,6 +120,7 @@ def _record(
             "as in self.model = MonitoredRunner(model)."
         )
     name = max(called, key=lambda each: called[each].seconds)
+    require_repeatable(state, api, name, batches[0])
     with recording(state.runner(name)) as tried:
         for batch in batches[:_VARIED_BATCHES]:
             for arguments in variations(batch, is_batchable=api.is_batchable):

@@ -11,6 +11,7 @@ from ..backends.arguments import bind_arguments
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
 from ..runner import MonitoredRunner, PreparedModel
+from .batches import copy_of
 from .state import CapturedCall
 
 
@@ -26,11 +27,12 @@ class RecordingModel:
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
         """Call the model and keep what went in and what came out."""
+        copies = tuple(map(copy_of, args)), {name: copy_of(value) for name, value in kwargs.items()}  # it may write
         started = time.perf_counter()
         output = self._own.run(args, kwargs, method)
         self.seconds += time.perf_counter() - started
         _, names, arrays = flatten_output(output)
-        inputs = bind_arguments(self._own.names, args, kwargs)
+        inputs = bind_arguments(self._own.names, *copies)
         given = dict(zip(names, arrays, strict=True)) if method is None else {method: output}
         self.calls.append(CapturedCall(inputs, given))
         self.last_output = output
