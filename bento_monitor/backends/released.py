@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class ReleasedModel:
             raise ReleaseError(f"Release {release.name} fails when it is warmed up: {error!r}.") from error
 
     def _warm_up_inputs(self, release: Release) -> dict[str, Any]:
-        inputs = {spec.name: _warm_up_input(spec) for spec in release.inputs}
+        inputs = _warm_up_arrays(release.inputs)
         if isinstance(self._own, OwnModule):
             return {name: to_torch(value, self._device) for name, value in inputs.items()}
         return inputs
@@ -169,11 +169,19 @@ def _read_artifact(release: Release, folder: Path) -> bytes:
     return graph
 
 
-def _warm_up_input(spec: TensorSpec) -> Any:
-    """Ones: a valid token, a valid mask and a plain number."""
+def _warm_up_arrays(specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Ones: a valid token, a valid mask and a plain number; of few rows, also where a state has them second."""
     import numpy as np
 
-    shape = spec.example or tuple(1 if length is None else length for length in spec.shape)
-    if spec.shape and spec.shape[0] is None:
-        shape = (min(shape[0], _WARM_UP_ROWS), *shape[1:])
-    return np.ones(shape, dtype=spec.dtype)
+    shapes = {
+        spec.name: spec.example or tuple(1 if length is None else length for length in spec.shape) for spec in specs
+    }
+    rows = {shapes[spec.name][0] for spec in specs if spec.shape[:1] == (None,)}
+    found = {}
+    for spec in specs:
+        shape = list(shapes[spec.name])
+        axis = 0 if spec.shape[:1] == (None,) else 1
+        if spec.shape[axis : axis + 1] == (None,) and shape[axis] in rows:
+            shape[axis] = min(shape[axis], _WARM_UP_ROWS)
+        found[spec.name] = np.ones(shape, dtype=spec.dtype)
+    return found

@@ -71,8 +71,8 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int, fixed_b
 def _words_for(fixed_axes: Sequence[FixedAxis], because: str) -> str:
     lengths = ", ".join(f"{fixed.length} in axis {fixed.axis} of {fixed.input}" for fixed in fixed_axes)
     return (
-        f"The graph takes only the samples' length {lengths}; the own model answers other calls. A graph for those was "
-        f"not made: {because}"
+        f"The graph takes the samples' length alone, {lengths}; the own model answers other calls. A graph for those "
+        f"was not made: {because}"
     )
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from captured import captured
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends.own import OwnOnnxFile
 from bento_monitor.errors import ServiceError
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.export import export
+from bento_monitor.model_host.parity import parity
+from bento_monitor.model_host.records import Contender
+from bento_monitor.releases.record import Execution
 from bento_monitor.runner import MonitoredRunner
 
 Shape = list[int | str]
@@ -70,6 +77,21 @@ def test_each_row_has_its_own_state(layers: int, tmp_path: Path) -> None:
         alone, own_state = own.run((x[[row]], state[:, [row]]), {})
         np.testing.assert_array_equal(y[[row]], alone)
         np.testing.assert_array_equal(after[:, [row]], own_state)
+
+
+def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
+    path = tmp_path / "copy.onnx"
+    calls = [{"x": draw(rows, 4), "state": draw(2, rows, 3)} for rows in (1, 3, 6)]
+    with captured(recurrent(tmp_path / "m.onnx", 2), *calls) as state:
+        state.service = SimpleNamespace(name="Service")
+        export(state, path, "copy", 17)
+        assert parity(state, path).disagreement is None
+        _, runner = state.captured()
+        runner.take_over(state.prepare(Contender(Execution("onnxruntime", "fp32", 1), path, sha256_of(path))))
+        for call in state.calls:
+            for found, expected in zip(runner(**call.inputs), call.outputs.values(), strict=True):
+                np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert runner.fallbacks.totals() == {}
 
 
 @pytest.mark.parametrize(
