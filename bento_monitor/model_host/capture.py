@@ -10,7 +10,7 @@ from ..backends.arrays import dtype_name, is_array, to_numpy
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel, OwnOnnxFile
 from ..backends.sub_batches import prefix_lengths
-from ..bentoml_hooks.services import ServiceApi
+from ..bentoml_hooks.services import ApiArguments, ServiceApi
 from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
@@ -108,11 +108,12 @@ def _record(
 
     generator = np.random.default_rng(seed)
     sizes = _BATCH_SIZES if api.is_batchable else (1,) * _ALONE_CALLS
-    batches = [arguments for arguments, _ in draw_batches(state, api, source, sizes, generator)]
+    drawn = list(draw_batches(state, api, source, sizes, generator))
+    batches = [arguments for arguments, _ in drawn]
     with ExitStack() as stack:
         recorders = {name: stack.enter_context(recording(runner)) for name, runner in runners().items()}
-        for batch in batches:
-            state.call(api, fresh(batch))
+        for batch, count in drawn:
+            _call_together(state, api, batch, count)
     called = {name: recorder for name, recorder in recorders.items() if recorder.calls}
     if not called:
         raise ServiceError(
@@ -130,6 +131,19 @@ def _record(
                 except ServiceError:  # the user's function does not take that size
                     del tried.calls[count:]
     return name, called[name], tried
+
+
+def _call_together(state: HostState, api: ServiceApi, batch: ApiArguments, count: int) -> None:
+    try:
+        state.call(api, fresh(batch))
+    except ServiceError as error:
+        if count == 1:
+            raise
+        raise ServiceError(
+            f"{str(error).rstrip('.')}. It answers a sample alone, and fails on {count} together: if these are right, "
+            "let the model take any number of rows, allow no more in a batch (max_batch_size), or make the API not "
+            "batchable."
+        ) from error
 
 
 def _of_one_kind(calls: Sequence[CapturedCall], like: CapturedCall) -> list[CapturedCall]:
