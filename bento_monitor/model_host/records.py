@@ -87,7 +87,8 @@ class ModelInterface:
     """What an API's calls of its model look like.
 
     `mask_input` names the input `(batch, length)` of ones then zeros if there is one and a batch can be run in
-    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it.
+    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it. `note` says which runner was
+    chosen where the API calls several.
     """
 
     runner: str
@@ -97,6 +98,7 @@ class ModelInterface:
     output_form: OutputForm
     mask_input: str | None
     fingerprint: str
+    note: str = ""
 
     @property
     def source(self) -> str:

@@ -67,13 +67,14 @@ def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
 @pytest.mark.parametrize(
     ("reason", "rows"),
     [
-        ("dtype", pd.DataFrame(ROWS)),
         ("dtype", sparse.csr_matrix(ROWS)),
-        ("dtype", ROWS.tolist()),
+        ("dtype", pd.DataFrame(ROWS).convert_dtypes(convert_floating=True)),
+        ("dtype", pd.DataFrame(ROWS.astype(str))),
+        ("dtype", ROWS.astype(str).tolist()),
         ("dtype", ROWS.astype(np.float32)),
         ("dtype", ROWS.astype(np.int64)),
     ],
-    ids=["data frame", "sparse", "lists", "float32", "integers"],
+    ids=["sparse", "frame of nullable numbers", "frame of text", "lists of text", "float32", "integers"],
 )
 def test_what_a_release_was_not_made_for_is_answered_by_the_estimator(reason: str, rows: Any, tmp_path: Path) -> None:
     model = ESTIMATORS["pipeline"]() if not sparse.issparse(rows) else LogisticRegression().fit(ROWS, CLASSES)
