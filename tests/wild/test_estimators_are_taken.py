@@ -68,7 +68,7 @@ def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
     ("reason", "rows"),
     [
         ("dtype", sparse.csr_matrix(ROWS)),
-        ("dtype", pd.DataFrame(ROWS).convert_dtypes(convert_floating=True)),
+        ("dtype", pd.DataFrame(ROWS).astype("Float64")),
         ("dtype", pd.DataFrame(ROWS.astype(str))),
         ("dtype", ROWS.astype(str).tolist()),
         ("dtype", ROWS.astype(np.float32)),
