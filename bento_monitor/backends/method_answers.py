@@ -8,7 +8,13 @@ from typing import Any
 from ..errors import ReleaseError
 from ..releases.record import TensorSpec
 from ._base import UnboundCallError
+from .number_rows import feature_names, number_rows, row_form
 from .onnxruntime import OnnxRuntimeBackend
+
+# In the metadata of a graph that was seen to answer rows with NaN as its estimator does.
+MISSING_VALUES_KEY = "bento_monitor.missing_values"
+# In that of a graph whose estimator was seen to take lists and data frames ("list frame") as it does arrays.
+FORMS_KEY = "bento_monitor.row_forms"
 
 
 class MethodAnswers:
@@ -18,32 +24,46 @@ class MethodAnswers:
         """Raise ReleaseError where the answers are class labels in text, and the estimator has no such labels."""
         self._backend = backend
         self._dtypes = {spec.name: _dtype(spec, estimator) for spec in outputs}
+        metadata = backend.metadata
+        self._takes_nan = MISSING_VALUES_KEY in metadata
+        self._forms = {"array", *metadata.get(FORMS_KEY, "").split()}
+        self._feature_names = feature_names(estimator)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the graph has."""
         return tuple(self._dtypes)
 
-    def check(self, method: str | None, inputs: Mapping[str, Any]) -> None:
-        """Raise UnboundCallError, with its reason, for a call that the estimator itself must answer.
+    def arrays(self, method: str | None, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs as arrays; raise UnboundCallError, with its reason, for what the estimator itself must answer.
 
         Of an array with no rows, NaN or an infinite number some estimators raise an error, which a graph would not.
+        NaN, lists and data frames are let through where they were seen to be answered as the estimator does.
         """
-        import numpy as np
-
         if method not in self._dtypes:
             raise UnboundCallError(f"it is for the methods {sorted(self._dtypes)}, not {method}", "method")
-        for name, value in inputs.items():
-            if type(value) is not np.ndarray:
-                raise UnboundCallError(f"{name} is a {type(value).__name__}, not an array of numpy", "dtype")
-            if not len(value.shape) or not value.shape[0]:
-                raise UnboundCallError(f"{name} has no rows", "shape")
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise UnboundCallError(f"{name} has values that are not finite", "value")
+        return {name: self._array(name, value) for name, value in inputs.items()}
+
+    def _array(self, name: str, value: Any) -> Any:
+        import numpy as np
+
+        rows = number_rows(value, self._feature_names) if row_form(value) in self._forms else None
+        if rows is None:
+            raise UnboundCallError(f"{name} is a {type(value).__name__}, not an array of numpy", "dtype")
+        if not len(rows.shape) or not rows.shape[0]:
+            raise UnboundCallError(f"{name} has no rows", "shape")
+        if rows.dtype.kind == "f" and not np.isfinite(rows).all() and not self._is_answered(rows):
+            raise UnboundCallError(f"{name} has values that are not finite", "value")
+        return rows
 
     def run(self, method: str, inputs: Mapping[str, Any]) -> Any:
         """The method's answer."""
         return self._backend.run_output(inputs, method).astype(self._dtypes[method], copy=False)
+
+    def _is_answered(self, rows: Any) -> bool:
+        import numpy as np
+
+        return self._takes_nan and not np.isinf(rows).any()
 
 
 def _dtype(spec: TensorSpec, estimator: Any) -> Any:

@@ -44,6 +44,11 @@ class OnnxRuntimeBackend:
         # An input that the answer does not depend on is gone from the graph, but the user still gives it.
         self._dtypes = {name: dtype for name, dtype in self._dtypes.items() if name in named[0]}
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the file."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Run the graph; the outputs are numpy arrays."""
         feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}

@@ -60,7 +60,7 @@ class ReleasedModel:
             raise UnboundCallError(f"it is for calls of the model itself, not of {method}", "method")
         inputs = bind_arguments(self._names, args, kwargs)
         if self._methods is not None:
-            self._methods.check(method, inputs)
+            inputs = self._methods.arrays(method, inputs)
             self._check(inputs)
             return self._methods.run(str(method), inputs)
         self._check(inputs)

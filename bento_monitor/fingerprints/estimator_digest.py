@@ -9,12 +9,15 @@ from typing import Any, NoReturn
 from ..errors import BentoMonitorError, ReleaseError
 from .estimator_state import EstimatorState
 from .estimators import estimator_rules
+from .pauses import Pauses
 from .plain import frame
 from .walk import Walk
 
 
 class EstimatorDigest:
     """The digest of an estimator as it is when hashed: its parameters, and what was fitted."""
+
+    sees_writes = False
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -24,7 +27,7 @@ class EstimatorDigest:
         """Read and hash it."""
         try:
             state = EstimatorState(self._model)  # before hashing: what is fitted meanwhile is then seen as stale
-            walk = Walk(estimator_rules())
+            walk = Walk(estimator_rules(), pause=Pauses())
             walk.value(self._model, "the model")
             content = walk.finish()
         except BentoMonitorError:
@@ -39,7 +42,7 @@ class EstimatorDigest:
         return hashlib.sha256(frame(b"estimator", python.encode()) + content).digest()
 
     def is_stale(self) -> bool:
-        """Whether it was fitted again, or a parameter was set."""
+        """Whether it was fitted again, or a parameter was set; it hashes nothing, so writes into arrays stay unseen."""
         return self._state is not None and not self._state.is_same()
 
     def renew(self) -> None:
@@ -49,6 +52,8 @@ class EstimatorDigest:
 
 class NoDigest:
     """In place of a digest of what cannot be read."""
+
+    sees_writes = True
 
     def __init__(self, model: Any) -> None:
         self._kind = type(model).__name__

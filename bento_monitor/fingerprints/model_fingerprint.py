@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, Protocol
 
@@ -19,9 +21,12 @@ from .tree_state import TreeState
 from .walk import Walk
 
 _FORMAT = "v1"
+_WATCHING_SHARE = 0.01  # of the time, spent on hashing in a worker that serves
 
 
 class _Subject(Protocol):
+    sees_writes: bool
+
     def digest(self) -> bytes: ...
     def is_stale(self) -> bool: ...
     def renew(self) -> None: ...
@@ -34,10 +39,12 @@ class ModelFingerprint:
     an attribute may be a cache that calls have filled. Weights and files are hashed at the first `value()`.
     """
 
-    def __init__(self, own: OwnModel) -> None:
+    def __init__(self, own: OwnModel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = Lock()
+        self._clock = clock
         self._value: str | None = None
         self._subject = _subject_of(own)
+        self._watch_at_s = 0.0
 
     def value(self) -> str:
         """`v1:` and 64 hexadecimal digits. The first call hashes every byte of the model; its result is kept.
@@ -48,16 +55,34 @@ class ModelFingerprint:
         """
         with self._lock:
             if self._value is None:
+                started_s = self._clock()
                 self._value = f"{_FORMAT}:{self._subject.digest().hex()}"
+                ended_s = self._clock()
+                self._watch_at_s = ended_s + (ended_s - started_s) / _WATCHING_SHARE
             return self._value
 
     def present_value(self) -> str:
         """`value()` of the weights as they are now: hashed again where they were written to since, else as cheap.
 
+        An estimator is hashed each time, for nothing counts what is written into its arrays.
+
         Raises:
             ReleaseError: as `value`.
         """
-        if self.is_stale():
+        if self.is_stale() or not self._subject.sees_writes:
+            self.renew()
+        return self.value()
+
+    def watched_value(self) -> str:
+        """`present_value()` for a thread that asks over and over beside requests: it hashes 1 % of the time at most.
+
+        What is written into an estimator's array is seen as late as that allows; a new fit at once.
+
+        Raises:
+            ReleaseError: as `value`.
+        """
+        is_due = not self._subject.sees_writes and self._clock() >= self._watch_at_s
+        if self.is_stale() or is_due:
             self.renew()
         return self.value()
 
@@ -65,7 +90,7 @@ class ModelFingerprint:
         """Whether the model has changed since `value()` hashed it; False before that. It hashes nothing.
 
         Seen are replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`. Of
-        an estimator, seen are a new fit and set parameters.
+        an estimator, seen are a new fit and set parameters, not what is written into an array.
         """
         return self._value is not None and self._subject.is_stale()
 
@@ -89,6 +114,8 @@ def _subject_of(own: OwnModel) -> _Subject:
 
 class _ModuleDigest:
     """The digest of a torch module: its structure as it was loaded, and its tensors as they are when hashed."""
+
+    sees_writes = True
 
     def __init__(self, root: Any) -> None:
         self._root = root

@@ -23,6 +23,8 @@ class OnnxFileDigest:
     Which files there are, and their size and time, is looked at when this is made: those were loaded by the session.
     """
 
+    sees_writes = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._failure: ReleaseError | None = None

@@ -21,11 +21,19 @@ class Walk:
     waits in a queue: a long chain of objects needs no deep stack. Tensors and arrays are left for later, in `deferred`.
 
     `is_deep` is False for what was reached from a library's code or from globals: of a library's object only the
-    type is written there.
+    type is written there. `pause` is called before each value, to let other threads in.
     """
 
-    def __init__(self, rules: Sequence[Rule], tree: Iterable[int] = (), known: Mapping[Any, int] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        tree: Iterable[int] = (),
+        known: Mapping[Any, int] | None = None,
+        *,
+        pause: Callable[[], None] | None = None,
+    ) -> None:
         self.rules = rules
+        self._pause = pause
         self.tree = frozenset(tree)
         self.deferred: list[tuple[str, Any]] = []
         self._hash = hashlib.sha256()
@@ -40,6 +48,8 @@ class Walk:
 
     def value(self, value: Any, label: str, is_deep: bool = True) -> None:
         """Write a value, or a number that stands for it."""
+        if self._pause is not None:
+            self._pause()
         atom = encode_atom(value)
         if atom is not None:
             self._hash.update(atom)

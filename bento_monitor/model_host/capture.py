@@ -15,6 +15,7 @@ from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
 from .batches import draw_batches, fresh
+from .estimator_calls import calls_of_arrays, require_rows
 from .export_record import FixedAxis
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
@@ -42,8 +43,12 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     state.interface = None  # what is known of another API's model
     api = state.api(api_name)
     before = _fingerprints()
-    name, seen, tried = _record(state, api, source, seed)
+    name, called, tried = _record(state, api, source, seed)
+    seen = called[name]
     own = state.runner(name).own_model
+    if own.kind == "estimator":
+        require_rows(name, own, seen.calls)
+        seen.calls, tried.calls = calls_of_arrays(own, seen.calls), calls_of_arrays(own, tried.calls)
     _require_exportable(name, own, seen.calls)
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     fingerprint = _fingerprint(state, name, before)
@@ -66,6 +71,7 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
         fingerprint=fingerprint,
         probed_axes=_probed_axes(inputs, of_samples),
         largest_batch=_largest_batch(own, seen.calls) if api.is_batchable else None,
+        note=_choice(name, {each: recorder.seconds for each, recorder in called.items()}),
     )
     return state.interface
 
@@ -102,8 +108,8 @@ def _fingerprints() -> dict[str, str | None]:
 
 def _record(
     state: HostState, api: ServiceApi, source: RequestSource, seed: int
-) -> tuple[str, RecordingModel, RecordingModel]:
-    """The runner that the API spends most time in, its calls for samples, and those for samples in other sizes."""
+) -> tuple[str, dict[str, RecordingModel], RecordingModel]:
+    """The runner that the API spends most time in, the calls of all for samples, and its own for other sizes."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -130,7 +136,16 @@ def _record(
                     state.call(api, arguments)
                 except ServiceError:  # the user's function does not take that size
                     del tried.calls[count:]
-    return name, called[name], tried
+    return name, called, tried
+
+
+def _choice(chosen: str, seconds: Mapping[str, float]) -> str:
+    """Which of several runners was chosen, and why."""
+    if len(seconds) == 1:
+        return ""
+    share = seconds[chosen] / sum(seconds.values())
+    others = " and ".join(sorted(seconds.keys() - {chosen}))
+    return f"the runner {chosen} is optimized, where the API spends {share:.0%} of its time in models; {others} stays"
 
 
 def _call_together(state: HostState, api: ServiceApi, batch: ApiArguments, count: int) -> None:

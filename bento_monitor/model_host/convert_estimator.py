@@ -10,12 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..backends.method_answers import FORMS_KEY, MISSING_VALUES_KEY
 from ..backends.onnxruntime import as_input, input_dtypes
 from ..backends.own import OwnModel
 from ..errors import BentoMonitorError, ServiceError
+from ..fingerprints.estimator_state import parts_of
 from ..releases.record import TensorSpec
-from .estimator_graph import Source, write_graph
-from .estimator_parity import MethodParity, check_parity, compare
+from .estimator_graph import Source, note_in_graph, write_graph
+from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
 _ERRORS_ONLY = 3
@@ -48,6 +50,7 @@ def convert_estimator(
     """
     _require_packages()
     spec = _only_input(own, inputs, rows)
+    _require_finite_splits(own.model)
     outputs = tuple(_output_spec(own, method, rows) for method in methods)
     reasons: list[str] = []
     for dtype in _COMPUTED_IN.get(spec.dtype, _CAST_FIRST):
@@ -60,11 +63,20 @@ def convert_estimator(
         write_graph(path, spec, graphs, sources, outputs)
         failed = [parity for parity in check_parity(own, methods, path, rows) if not parity.holds]
         if not failed:
+            note_in_graph(path, _seen_alike(own, methods, path, rows))
             return outputs
         path.unlink()
-        reasons += [_in_words(parity, dtype) for parity in failed]
+        reasons += [f"of the graph in {dtype}, {parity.in_words}" for parity in failed]
     kind = type(own.model).__name__
     raise BentoMonitorError(f"The {kind} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
+
+
+def _seen_alike(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> dict[str, str]:
+    """What a release may answer beside arrays of finite numbers, as the metadata of its graph say it."""
+    found = {FORMS_KEY: " ".join(forms_alike(own, methods, rows))}
+    if answers_missing_values(own, methods, path, rows):
+        found[MISSING_VALUES_KEY] = "as the estimator"
+    return found
 
 
 def _require_packages() -> None:
@@ -91,11 +103,26 @@ def _only_input(own: OwnModel, inputs: Sequence[TensorSpec], rows: Any) -> Tenso
     return inputs[0]
 
 
+def _require_finite_splits(model: Any) -> None:
+    """Raise ServiceError for trees that split on whether a value is missing: skl2onnx 1.19 loops on these for ever."""
+    import numpy as np
+
+    for part in parts_of(model):
+        tree = getattr(part, "tree_", None)
+        if tree is not None and not np.isfinite(tree.threshold).all():
+            raise ServiceError(
+                f"The {type(part).__name__} splits on whether a value is missing, which cannot be served as ONNX: "
+                "impute missing values before it, or use gradient boosting."
+            )
+
+
 def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     import numpy as np
 
     try:
-        answer = own.run((rows,), {}, method)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that an array has no names of features
+            answer = own.run((rows,), {}, method)
     except Exception as error:
         kind = type(own.model).__name__
         raise ServiceError(
@@ -212,7 +239,9 @@ def _sources(own: OwnModel, methods: Sequence[str], graphs: Sequence[Any], rows:
     outputs = [_run(graph, rows) for graph in graphs]
     found: dict[str, Source] = {}
     for method in methods:
-        expected = own.run((rows,), {}, method)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = own.run((rows,), {}, method)
         for source in _candidates(method, len(graphs)):
             answer = source.of(outputs, expected.shape)
             if answer is not None and _is_like(expected, answer) and compare(method, expected, answer).holds:
@@ -253,11 +282,6 @@ def _no_array() -> Any:
     import numpy as np
 
     return np.empty(0, np.int64)
-
-
-def _in_words(parity: MethodParity, dtype: str) -> str:
-    share = f"{parity.differing} of {parity.rows} rows"
-    return f"{parity.method} of the graph in {dtype} differs from the estimator in {share}"
 
 
 def _first_line(error: Exception) -> str:

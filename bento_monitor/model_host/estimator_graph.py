@@ -88,6 +88,18 @@ def write_graph(
     onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=max(versions)), path)
 
 
+def note_in_graph(path: Path, entries: Mapping[str, str]) -> None:
+    """Put entries into the metadata of an ONNX file.
+
+    Serialised messages of protobuf that follow one another are read as one message, so the file is not parsed.
+    """
+    import onnx
+
+    properties = [onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items()]
+    with path.open("ab") as file:
+        file.write(onnx.ModelProto(metadata_props=properties).SerializeToString())
+
+
 def _steps(source: Source, output: TensorSpec) -> list[tuple[str, list[int] | None, dict[str, Any]]]:
     steps: list[tuple[str, list[int] | None, dict[str, Any]]] = []
     if source.column is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..backends.number_rows import RowForm, feature_names
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.own import OwnModel
 from ..errors import BentoMonitorError
@@ -18,24 +21,34 @@ _RELATIVE = 1e-5
 _TIES_SHARE = 0.001
 _MOST_ROWS = 2000
 _NOISE = 0.01
+_PLANTED_SHARE = 0.2
+_LARGEST = 1.7e308  # JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
 class MethodParity:
     """How many of the rows a method's output answers otherwise than the estimator, and by how much at most.
 
-    `max_difference` is 0 for class labels.
+    `max_difference` is 0 for class labels. `is_refused` where the estimator raised an error for such rows.
     """
 
     method: str
     rows: int
     differing: int
     max_difference: float
+    is_refused: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether as good as all rows are answered alike: none of fewer than 1,000 may differ."""
         return self.differing <= _TIES_SHARE * self.rows
+
+    @property
+    def in_words(self) -> str:
+        """What differs."""
+        if self.is_refused:
+            return f"{self.method} of the estimator refuses values, such as 0 or -1, that a graph would answer"
+        return f"{self.method} differs from the estimator's in {self.differing} of {self.rows} rows"
 
 
 def captured_rows(calls: Sequence[CapturedCall]) -> Any:
@@ -54,46 +67,116 @@ def graph_parity(own: OwnModel, methods: Sequence[str], path: Path, calls: Seque
     found = check_parity(own, methods, path, captured_rows(calls))
     failed = next((each for each in found if not each.holds), None)
     difference = max(each.max_difference for each in found)
-    told = None if failed is None else f"{failed.differing} of {failed.rows} rows differ in {failed.method}"
-    return Parity(difference, 1.0, sum(each.rows for each in found), told)
+    told = None if failed is None else failed.in_words
+    return Parity(min(difference, _LARGEST), 1.0, sum(each.rows for each in found), told)
 
 
 def check_parity(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:
     """Compare the graph at `path` with the estimator on `rows` and on perturbed ones.
 
+    What an estimator refuses, as a category that it was not fitted on, a graph would answer: such a method differs.
+
     Raises:
         BentoMonitorError: the graph cannot be loaded or run.
     """
     session = default_session(path)
-    ((name, dtype),) = input_dtypes(session).items()
-    found = []
-    for tried in perturbed_rows(rows):
-        try:
-            expected = {method: own.run((tried,), {}, method) for method in methods}
-        except Exception:  # the estimator takes no such rows, so there is nothing to compare
-            if tried is rows:
-                raise
-            continue
-        try:
-            answers = session.run(list(methods), {name: as_input(tried, dtype)})
-        except Exception as error:
-            raise BentoMonitorError(f"The ONNX graph of the estimator fails: {error}") from error
-        found.append([compare(method, expected[method], each) for method, each in zip(methods, answers, strict=True)])
+    found = [[_compare(own, method, session, tried) for method in methods] for tried in perturbed_rows(rows)]
     return tuple(_sum(parts) for parts in zip(*found, strict=True))
 
 
+def answers_missing_values(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> bool:
+    """Whether the graph answers rows with missing values (NaN) as the estimator does, in all of the methods.
+
+    Raises:
+        BentoMonitorError: the graph cannot be loaded or run.
+    """
+    import numpy as np
+
+    if rows.dtype.kind != "f":
+        return False
+    session = default_session(path)
+    return all(
+        (parity := _compare(own, method, session, tried)).holds and not parity.is_refused
+        for tried in _planted(mixed_rows(rows), np.nan)
+        for method in methods
+    )
+
+
+def forms_alike(own: OwnModel, methods: Sequence[str], rows: Any) -> list[RowForm]:
+    """Whether lists and data frames of some numbers are to the estimator what an array of them is."""
+    mixed = mixed_rows(rows)
+    forms: dict[RowForm, Any] = {"list": mixed.tolist()}
+    if (pandas := sys.modules.get("pandas")) is not None:
+        names = feature_names(own.model) or [f"feature {index}" for index in range(rows.shape[1])]
+        forms["frame"] = pandas.DataFrame(mixed, columns=names) if len(names) == rows.shape[1] else None
+    return [form for form, value in forms.items() if is_answered_alike(own, methods, value, mixed)]
+
+
+def is_answered_alike(own: OwnModel, methods: Sequence[str], value: Any, rows: Any) -> bool:
+    """Whether the methods answer `value` and the array of its rows alike; sums may be in another order."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that an array has no names of features
+            pairs = {method: (own.run((value,), {}, method), own.run((rows,), {}, method)) for method in methods}
+    except Exception:
+        return False
+    return all(
+        type(left) is type(right) and not compare(method, left, right).differing
+        for method, (left, right) in pairs.items()
+    )
+
+
+def _compare(own: OwnModel, method: str, session: Any, rows: Any) -> MethodParity:
+    ((name, dtype),) = input_dtypes(session).items()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = own.run((rows.copy(),), {}, method)
+    except Exception:
+        return MethodParity(method, len(rows), len(rows), float("inf"), is_refused=True)
+    try:
+        (answer,) = session.run([method], {name: as_input(rows, dtype)})
+    except Exception as error:
+        raise BentoMonitorError(f"The ONNX graph of the estimator fails: {error}") from error
+    return compare(method, expected, answer)
+
+
 def perturbed_rows(rows: Any) -> list[Any]:
-    """The rows; rows mixed of them, column by column; and, of floating point, these with a little noise."""
+    """The rows, and rows mixed of them: as they are, with a little noise, and with special values planted in them.
+
+    0 and -1 mean something else than a number to some estimators: a value that is missing, or a category.
+    """
+    import numpy as np
+
+    mixed = mixed_rows(rows)
+    found = [rows, mixed]
+    if rows.dtype.kind == "f":
+        spread = np.nanstd(np.where(np.isfinite(rows), rows, np.nan), axis=0)
+        noise = np.random.default_rng(1).normal(size=mixed.shape) * spread * _NOISE
+        found.append((mixed + noise).astype(rows.dtype))
+    for value in (0, -1) if rows.dtype.kind in "fi" else (0,):
+        found += _planted(mixed, value)
+    return found
+
+
+def mixed_rows(rows: Any) -> Any:
+    """Rows mixed of the given ones, column by column."""
     import numpy as np
 
     generator = np.random.default_rng(0)
     count = min(max(len(rows), 256), _MOST_ROWS)
-    mixed = np.column_stack([generator.choice(column, count) for column in rows.T]).astype(rows.dtype)
-    if rows.dtype.kind != "f":
-        return [rows, mixed]
-    spread = np.nanstd(np.where(np.isfinite(rows), rows, np.nan), axis=0)
-    noisy = mixed + generator.normal(size=mixed.shape) * spread * _NOISE
-    return [rows, mixed, noisy.astype(rows.dtype)]
+    return np.column_stack([generator.choice(column, count) for column in rows.T]).astype(rows.dtype)
+
+
+def _planted(rows: Any, value: float) -> list[Any]:
+    """The rows with the value in a fifth of the cells, and rows in which each column in turn has it alone."""
+    import numpy as np
+
+    cells = np.random.default_rng(2).random(rows.shape) < _PLANTED_SHARE
+    alone = np.arange(len(rows))[:, None] % rows.shape[1] == np.arange(rows.shape[1])
+    found = [np.where(where, np.array(value, rows.dtype), rows) for where in (cells, alone)]
+    found[0][0] = value  # a row of nothing else
+    return found
 
 
 def compare(method: str, expected: Any, found: Any) -> MethodParity:

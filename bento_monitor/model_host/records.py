@@ -89,7 +89,8 @@ class ModelInterface:
     `mask_input` names the input `(batch, length)` of ones then zeros if there is one and a batch can be run in
     sub-batches by it. `fingerprint` is the model's, by which a release is bound to it. `probed_axes` vary in no sample,
     but in the calls that were tried beside them. `largest_batch` is the number of rows that an ONNX file takes where
-    the API hands it whole batches: more would only wait for one another.
+    the API hands it whole batches: more would only wait for one another. `note` says which runner was chosen where the
+    API calls several.
     """
 
     runner: str
@@ -101,6 +102,7 @@ class ModelInterface:
     fingerprint: str
     probed_axes: tuple[FixedAxis, ...] = ()
     largest_batch: int | None = None
+    note: str = ""
 
     @property
     def source(self) -> str:

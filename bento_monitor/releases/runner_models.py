@@ -43,7 +43,7 @@ class RunnerModels:
             if name not in names:
                 continue
             try:
-                found[name] = runner.fingerprint.present_value()
+                found[name] = runner.fingerprint.watched_value()
             except ReleaseError as error:
                 if self._unseen.get(name) != str(error):
                     self._unseen[name] = str(error)

@@ -98,7 +98,7 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
         f"{len(subject.choosing)} samples to choose on and {len(subject.proving)} others to prove on, {subject.form}",
         f"an answer is read as {reading.description}",
         f"the baseline's {metric.name} is {reached:.4f}; accepted is {accepted}",
-        *([chance] if chance else []),
+        *(each for each in (chance, subject.subject.interface.note) if each),
     ]
     return Yardstick(metric, reading, labels, baseline, spec.max_drop, tuple(notes))
 

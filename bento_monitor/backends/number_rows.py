@@ -1,0 +1,51 @@
+"""Data frames and nested lists of numbers as the array that an estimator makes of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+RowForm = Literal["array", "list", "frame"]
+
+
+def row_form(value: Any) -> RowForm | None:
+    """What holds the rows; None for anything else."""
+    import numpy as np
+
+    if type(value) is np.ndarray:
+        return "array"
+    if isinstance(value, list):
+        return "list"
+    pandas = sys.modules.get("pandas")
+    return "frame" if pandas is not None and type(value) is pandas.DataFrame else None
+
+
+def number_rows(value: Any, names: Sequence[str] | None) -> Any | None:
+    """The rows as an array of numpy; None where they are no numbers, or the columns of a frame are not `names`.
+
+    `names` are those of the features that an estimator was fitted on, None where it was on an array.
+    """
+    import numpy as np
+
+    form = row_form(value)
+    if form == "array":
+        return value
+    if form == "frame":
+        is_plain = all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in value.dtypes)
+        has_names = names is None or list(value.columns) == list(names)
+        rows = value.to_numpy() if is_plain and has_names else None
+    elif form == "list" and all(isinstance(row, list | tuple) for row in value):
+        try:
+            rows = np.asarray(value)
+        except ValueError:  # rows of several lengths
+            return None
+    else:
+        return None
+    return rows if rows is not None and rows.ndim == 2 and rows.dtype.kind in "fiub" else None
+
+
+def feature_names(estimator: Any) -> list[str] | None:
+    """The names of the features that an estimator was fitted on; None where it has none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else list(names)

@@ -1,0 +1,74 @@
+"""Fitted estimators of each library, and a release of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import xgboost
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.convert_estimator import convert_estimator
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record_json import parse_release
+from bento_monitor.runner import MonitoredRunner
+
+ROWS = np.random.default_rng(3).normal(size=(300, 4))
+CLASSES = (ROWS[:, 0] + ROWS[:, 1] ** 2 > 0.5).astype(int) + (ROWS[:, 2] > 1)
+WORDS = np.array(["no", "maybe", "yes"])[CLASSES]
+VALUES = ROWS @ np.array([1.0, -2.0, 0.5, 0.0])
+
+ESTIMATORS: dict[str, Any] = {
+    "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, CLASSES),
+    "words": lambda: RandomForestClassifier(10, random_state=0).fit(ROWS, WORDS),
+    "binary svc": lambda: SVC().fit(ROWS, CLASSES > 0),
+    "regression": lambda: LinearRegression().fit(ROWS, VALUES),
+    "outliers": lambda: IsolationForest(n_estimators=5, random_state=0).fit(ROWS),
+    "histograms": lambda: HistGradientBoostingClassifier(max_iter=5).fit(ROWS, CLASSES),
+    "neighbors": lambda: KNeighborsClassifier(algorithm="kd_tree").fit(ROWS, CLASSES),
+    "xgboost": lambda: xgboost.XGBClassifier(n_estimators=5).fit(ROWS, CLASSES),
+    "lightgbm": lambda: lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(ROWS, WORDS),
+    "lightgbm booster": lambda: lightgbm.train(
+        {"objective": "binary", "verbose": -1}, lightgbm.Dataset(ROWS, CLASSES > 0), 5
+    ),
+}
+METHODS = ("predict", "predict_proba", "decision_function")
+
+
+def methods_of(model: Any) -> list[str]:
+    return [name for name in METHODS if hasattr(model, name) and not (name == METHODS[2] and is_lightgbm(model))]
+
+
+def is_lightgbm(model: Any) -> bool:
+    return type(model).__module__.startswith("lightgbm")
+
+
+def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
+    """A release of an estimator, converted on the rows."""
+    model = runner.own_model.model
+    inputs = (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
+    outputs = convert_estimator(runner.own_model, methods_of(model), inputs, folder / "model.onnx", rows=rows)
+    release = Release(
+        name="svc-release:1",
+        service="Svc",
+        apis=("predict",),
+        runner=runner.name,
+        execution=Execution("onnxruntime", "fp32", 1),
+        batching=None,
+        workers=None,
+        artifact_file="model.onnx",
+        artifact_sha256=sha256_of(folder / "model.onnx"),
+        model_fingerprint=runner.fingerprint.value(),
+        inputs=inputs,
+        outputs=outputs,
+        output_form=OutputForm("methods", "numpy"),
+    )
+    return parse_release(release.to_json())

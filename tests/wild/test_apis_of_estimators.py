@@ -1,0 +1,104 @@
+"""A study of an API that gives an estimator data frames, lists or flags, and of one that calls two runners."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bento_monitor.errors import ServiceError
+from bento_monitor.files import sha256_of
+from bento_monitor.loadgen.packing import write_bodies
+from bento_monitor.model_host.answer_values import read_answers
+from bento_monitor.model_host.client import ModelHost
+from bento_monitor.model_host.records import Contender, RequestSource
+from bento_monitor.releases.record import Execution
+
+SERVICE = """
+import time
+import bentoml
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from bento_monitor.runner import MonitoredRunner
+
+NAMES = ["age", "height", "weight"]
+FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=NAMES)
+LABELS = (FRAME.age > FRAME.height).astype(int)
+
+@bentoml.service
+class Scores:
+    def __init__(self):
+        self.model = MonitoredRunner(LogisticRegression().fit(FRAME, LABELS), name="scores")
+        self.plain = MonitoredRunner(LogisticRegression().fit(FRAME.to_numpy(), LABELS), name="plain")
+        self.learning = MonitoredRunner(SGDClassifier().fit(FRAME.to_numpy(), LABELS), name="learning")
+
+    @bentoml.api(batchable=True)
+    def frame(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(pd.DataFrame(x.astype(float), columns=NAMES))
+
+    @bentoml.api
+    def lists(self, x: list[list[float]]) -> list[float]:
+        return self.plain.predict_proba(x)[:, 1].tolist()
+
+    @bentoml.api(batchable=True)
+    def both(self, x: np.ndarray) -> np.ndarray:
+        first = self.plain.predict(x.astype(float))
+        for _ in range(20):
+            second = self.model.predict_proba(pd.DataFrame(x.astype(float), columns=NAMES))
+        return first + second[:, 1]
+
+    @bentoml.api(batchable=True)
+    def learn(self, x: np.ndarray) -> np.ndarray:
+        self.learning.partial_fit(x.astype(float), np.ones(len(x)))
+        return self.learning.predict(x.astype(float))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "service.py").write_text(SERVICE)
+    rows = np.random.default_rng(1).normal(size=(40, 3)).round(3)
+    write_bodies(folder / "rows.npz", [json.dumps({"x": [row]}).encode() for row in rows.tolist()])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def host(project: Path) -> Iterator[ModelHost]:
+    with ModelHost("service:Scores", project) as running:
+        yield running
+
+
+@pytest.mark.parametrize("api", ["frame", "lists"])
+def test_frames_and_lists_of_numbers_end_in_a_release_that_answers_alike(
+    api: str, host: ModelHost, project: Path, tmp_path: Path
+) -> None:
+    source, graph = RequestSource(project / "rows.npz"), tmp_path / "model.onnx"
+    interface = host.capture(api, source)
+    assert [(spec.name, spec.dtype, spec.shape[1]) for spec in interface.inputs] == [("X", "float64", 3)]
+    assert interface.note == ""
+    host.export(graph)
+    assert host.parity(graph).disagreement is None
+
+    def answers(contender: Contender, name: str) -> np.ndarray:
+        host.answers(api, source, contender, tmp_path / name, batch_size=8, seed=0)
+        return read_answers(tmp_path / name)
+
+    released = Contender(Execution("onnxruntime", "fp32", 1), graph, sha256_of(graph))
+    np.testing.assert_allclose(answers(released, "released"), answers(Contender(), "own"), rtol=1e-4)
+
+
+def test_of_two_runners_it_is_said_which_is_optimized(host: ModelHost, project: Path) -> None:
+    interface = host.capture("both", RequestSource(project / "rows.npz"))
+    assert interface.runner == "scores"
+    assert interface.note.startswith("the runner scores is optimized, where the API spends 9")
+    assert interface.note.endswith("plain stays")
+
+
+def test_an_estimator_that_learns_while_it_is_called_is_told_at_once(host: ModelHost, project: Path) -> None:
+    with pytest.raises(ServiceError, match="change when it is called"):
+        host.capture("learn", RequestSource(project / "rows.npz"))

@@ -1,0 +1,129 @@
+"""Estimators are called as before and traced, and a release of one never changes an answer.
+
+Seen before: a fitted pipeline was refused with "wraps a torch.nn.Module or the path of an ONNX file".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from estimators import CLASSES, ESTIMATORS, METHODS, ROWS, WORDS, methods_of, released
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bento_monitor.errors import BentoMonitorError
+from bento_monitor.model_host.convert_estimator import convert_estimator
+from bento_monitor.model_host.estimator_parity import check_parity
+from bento_monitor.releases.record import TensorSpec
+from bento_monitor.runner import MonitoredRunner
+from bento_monitor.tracing.ledger import BatchRecord
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_an_estimator_s_methods_are_called_as_before_and_traced(kind: str, traced: BatchRecord) -> None:
+    model = ESTIMATORS[kind]()
+    runner = MonitoredRunner(model, name=kind)
+    for method in methods_of(model):
+        np.testing.assert_array_equal(getattr(runner, method)(ROWS), getattr(model, method)(ROWS))
+    assert [(call.method, call.rows) for call in traced.model_calls] == [(name, 300) for name in methods_of(model)]
+    assert hasattr(runner, "decision_function") == hasattr(model, "decision_function")
+    with pytest.raises(TypeError, match="predict"):
+        runner(ROWS)
+
+
+def test_attributes_of_an_estimator_are_its_own() -> None:
+    runner = MonitoredRunner(LogisticRegression().fit(ROWS, WORDS))
+    assert list(runner.classes_) == ["maybe", "no", "yes"]
+    assert runner.fit(ROWS, CLASSES) is runner
+    assert list(runner.classes_) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
+    kind: str, dtype: str, tmp_path: Path
+) -> None:
+    model = ESTIMATORS[kind]()
+    rows = np.random.default_rng(5).normal(size=(300, 4)).astype(dtype)
+    runner = MonitoredRunner(model, name=kind)
+    runner.take_over(runner.prepare(released(runner, tmp_path, rows), tmp_path))
+    fresh = np.random.default_rng(4).normal(size=(50, 4)).astype(dtype)
+    for method in methods_of(model):
+        expected, answer = getattr(model, method)(fresh), getattr(runner, method)(fresh)
+        assert (answer.dtype, answer.shape) == (expected.dtype, expected.shape)
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+        else:
+            assert list(answer) == list(expected)
+    assert runner.fallbacks.totals() == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "rows"),
+    [
+        ("dtype", sparse.csr_matrix(ROWS)),
+        ("dtype", pd.DataFrame(ROWS).astype("Float64")),
+        ("dtype", pd.DataFrame(ROWS.astype(str))),
+        ("dtype", ROWS.astype(str).tolist()),
+        ("dtype", ROWS.astype(np.float32)),
+        ("dtype", ROWS.astype(np.int64)),
+    ],
+    ids=["sparse", "frame of nullable numbers", "frame of text", "lists of text", "float32", "integers"],
+)
+def test_what_a_release_was_not_made_for_is_answered_by_the_estimator(reason: str, rows: Any, tmp_path: Path) -> None:
+    model = ESTIMATORS["pipeline"]() if not sparse.issparse(rows) else LogisticRegression().fit(ROWS, CLASSES)
+    runner = MonitoredRunner(model)
+    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    np.testing.assert_array_equal(runner.predict(rows), model.predict(rows))
+    assert runner.fallbacks.totals() == {("svc-release:1", reason): 1}
+
+
+def test_what_the_estimator_refuses_is_refused_with_a_release_too(tmp_path: Path) -> None:
+    runner = MonitoredRunner(ESTIMATORS["pipeline"]())
+    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    with_nan = np.where(ROWS > 2, np.nan, ROWS)
+    for rows, reason in ((with_nan, "value"), (ROWS[:0], "shape"), (ROWS[:, :2], "shape"), (ROWS[0], "rank")):
+        before = runner.fallbacks.totals().get(("svc-release:1", reason), 0)
+        with pytest.raises(ValueError, match="NaN|sample|features|1D"):
+            runner.predict(rows)
+        assert runner.fallbacks.totals()[("svc-release:1", reason)] == before + 1
+
+
+def test_a_method_without_an_output_is_the_estimator_s(tmp_path: Path) -> None:
+    runner = MonitoredRunner(ESTIMATORS["pipeline"]())
+    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    np.testing.assert_array_equal(runner.predict_log_proba(ROWS), runner.own_model.model.predict_log_proba(ROWS))
+    assert runner.fallbacks.totals() == {("svc-release:1", "method"): 1}
+
+
+def test_a_graph_that_answers_otherwise_is_not_accepted(tmp_path: Path) -> None:
+    runner = MonitoredRunner(ESTIMATORS["pipeline"]())
+    released(runner, tmp_path, ROWS)
+    other = MonitoredRunner(make_pipeline(StandardScaler(), LogisticRegression(C=1e-3)).fit(ROWS, CLASSES), name="b")
+    assert all(parity.holds for parity in check_parity(runner.own_model, METHODS, tmp_path / "model.onnx", ROWS))
+    assert not any(parity.holds for parity in check_parity(other.own_model, METHODS, tmp_path / "model.onnx", ROWS))
+
+
+class Center(StandardScaler):
+    """A transformer of the user's own, for which there is no converter."""
+
+    def transform(self, X: Any, copy: bool | None = None) -> Any:  # noqa: N803
+        return super().transform(X, copy) * 2
+
+
+def test_what_has_no_converter_is_told_in_a_sentence(tmp_path: Path) -> None:
+    runner = MonitoredRunner(make_pipeline(Center(), LogisticRegression()).fit(ROWS, CLASSES))
+    inputs = (TensorSpec("X", "float64", (None, 4), (4, 4)),)
+    with pytest.raises(BentoMonitorError, match="Pipeline cannot be served as ONNX"):
+        convert_estimator(runner.own_model, ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_pipeline_is_no_function() -> None:
+    assert MonitoredRunner(Pipeline([("a", StandardScaler())]).fit(ROWS)).own_model.kind == "estimator"
