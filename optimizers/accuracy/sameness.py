@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.model_host.answer_values import Answers, as_answers
 
 from ..errors import StudyInputError
-from .answers import as_answers, shown, take
+from .answers import shown, take
 from .different_rows import another_model, largest_change, numbers_differ, vectors_differ
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 from .raw_answers import numbers_of, skeleton_of

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimizers.accuracy.answers import as_answers
+from bento_monitor.model_host.answer_values import as_answers
 from optimizers.accuracy.metrics import parse_metric
 from optimizers.accuracy.outputs import predicted, read
 from optimizers.accuracy.reading import choose_reading, read_labels
@@ -197,6 +197,8 @@ def test_answers_of_a_function_of_the_users_are_left_as_they_are(tmp_path: Any) 
         ([[1], [1, 2]], False),
         ([None, 1.0], False),
         ([{"a": 1}], False),
+        ([10**400, 0.5], False),
+        ([], True),
     ],
 )
 def test_answers_are_an_array_only_where_all_are_of_one_kind(values: list[Any], is_array: bool) -> None:
