@@ -205,6 +205,10 @@ def _make(name: str, printed: str, average: str, statistic: Statistic) -> Metric
     return Metric(printed, "classes", True, "pooled", LABEL_KINDS, evaluate)
 
 
+_BY_RATIO = {"f1": _f1, "precision": _precision, "recall": _recall, "jaccard": _jaccard}
+BINARY_NAMES = frozenset(_BY_RATIO)
+
+
 def _families() -> dict[str, Callable[[], Metric]]:
     made: dict[str, Callable[[], Metric]] = {
         "accuracy": lambda: Metric("accuracy", "classes", True, "flips", LABEL_KINDS, _accuracy),
@@ -212,7 +216,7 @@ def _families() -> dict[str, Callable[[], Metric]]:
         "matthews_corrcoef": partial(_make, "matthews_corrcoef", "matthews_corrcoef", "none", _matthews),
         "cohen_kappa": partial(_make, "cohen_kappa", "cohen_kappa", "none", _kappa),
     }
-    for name, ratio in (("f1", _f1), ("precision", _precision), ("recall", _recall), ("jaccard", _jaccard)):
+    for name, ratio in _BY_RATIO.items():
         made[name] = partial(_make, name, name, "binary", _averaged(ratio, "macro"))
         for average in ("macro", "micro", "weighted"):
             printed = f"{name}_{average}"
