@@ -176,6 +176,8 @@ def _of_field(
     threshold = default_threshold(chosen)
     if chosen == "classes" and array.dtype.kind == "f" and set(classes) <= {0, 1} and classes:
         threshold, notes = 0.5, "given as 0.0 and 1.0"
+    if chosen in MULTILABEL and metric.family == "probabilities":
+        raise StudyInputError(f"{metric.name} is of one class a sample, not of several labels. {choices(metric)}")
     reading = OutputReading(chosen, name, classes, threshold, notes)
     _check(reading, read(replace(reading, field=None), array), truth, metric)
     return reading

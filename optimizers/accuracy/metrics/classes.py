@@ -54,6 +54,8 @@ def _pooled(
     if reading.kind in MULTILABEL:
         if average == "binary":
             raise StudyInputError(f"{name} of several labels needs an average: use {name}_macro or {name}_micro.")
+        if average == "none":
+            raise StudyInputError(f"{name} is of one class a sample, not of several labels: use f1_macro or accuracy.")
         count = _counter_of_labels(labels, chosen)
     elif average == "binary":
         positive = _positive_class(name, reading)
@@ -100,6 +102,10 @@ def _positive_class(name: str, reading: OutputReading) -> Any:
         raise StudyInputError(
             f"{name} is of one class against another, but the labels have {len(reading.classes)} classes: "
             f"use {name}_macro, {name}_micro or {name}_weighted."
+        )
+    if len(reading.classes) < 2:
+        raise StudyInputError(
+            f"{name} is of one class against another, but all labels are {reading.classes[0]!r}: give samples of both."
         )
     return reading.classes[-1]
 
@@ -181,9 +187,17 @@ def _kappa(counts: Counts) -> float:
 
 
 def _reference(name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
-    """scikit-learn's own value for all samples."""
+    """scikit-learn's own value for all samples, without its warnings of classes that are not there."""
+    import warnings
+
     import sklearn.metrics as library
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _library_value(library, name, average, labels, chosen, reading)
+
+
+def _library_value(library: Any, name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
     if average == "none":
         by_name = {
             "balanced_accuracy": library.balanced_accuracy_score,
