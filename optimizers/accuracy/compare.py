@@ -127,11 +127,18 @@ def assess(
 
 
 def require_enough(
-    n: int, metric: Metric, tolerance: float, worth: Worth, *, alpha: float = 0.05, share: float = 1.0
+    n: int,
+    metric: Metric,
+    tolerance: float,
+    worth: Worth,
+    *,
+    alpha: float = 0.05,
+    share: float = 1.0,
+    copies: int = 0,
 ) -> None:
     """Refuse `n` samples of the proof that cannot prove a drop of at most `tolerance`, in the metric's own unit.
 
-    `share` is the part of all samples that they are; the message counts all.
+    `share` is the part of all samples that they are; the message counts all. `copies` of others are not among them.
 
     Raises:
         StudyInputError: no result on so few samples can prove it; the message has the number that would do.
@@ -141,9 +148,10 @@ def require_enough(
     least = samples_for(tolerance, largest_loss=worth.largest_loss, alpha=alpha, method=worth.method)
     if n < least:
         more = "answers flip" if worth.method == "flips" else "answers differ"
+        left_out = f" ({copies:,} copies of others not counted)" if copies else ""
         raise StudyInputError(
-            f"{math.floor(n / share):,} samples cannot prove {metric.name} at most {tolerance:.4g} worse: at least "
-            f"{math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
+            f"{math.floor(n / share):,} samples{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: "
+            f"at least {math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
         )
 
 

@@ -91,7 +91,7 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
     for rows in (subject.choosing, subject.proving):
         worth = assess(baseline, labels, metric, reading, rows=rows)
         tolerance = spec.max_drop.absolute(worth.value)
-        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED, share=share)
+        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED, share=share, copies=subject.copies)
     chance = chance_note(reached, labels, metric, reading)
     accepted = spec.max_drop.describe(metric, reached)
     notes = [
@@ -99,6 +99,7 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
         f"an answer is read as {reading.description}",
         f"the baseline's {metric.name} is {reached:.4f}; accepted is {accepted}",
         *([chance] if chance else []),
+        *([f"{subject.copies} samples repeat another's request and label, and count once"] if subject.copies else []),
     ]
     return Yardstick(metric, reading, labels, baseline, spec.max_drop, tuple(notes))
 
