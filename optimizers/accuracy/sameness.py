@@ -45,7 +45,7 @@ class AnswerCheck:
     Attributes:
         reading: how answers are read.
         reference: the artifact's own answers to all samples.
-        accepted_flip_share: the share of samples whose class the accuracy check accepted to flip.
+        accepted_flip_share: the share of samples whose class may flip, as it did when accuracy was measured.
     """
 
     reading: OutputReading
