@@ -18,6 +18,7 @@ Answers: TypeAlias = "NDArray[Any] | list[Any]"
 """Answers to n samples: an array `(n, ...)` of numbers, booleans or strings, or else n values as JSON has them."""
 
 _JSON = "application/json"
+_KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
 
 
 def value_of(body: bytes, media_type: str = _JSON) -> Any:
@@ -38,9 +39,31 @@ def value_of(body: bytes, media_type: str = _JSON) -> Any:
 
 def collect_values(values: Sequence[Any]) -> Answers:
     """Answers in the order of the samples, without a batch axis of length 1 that all of them have."""
-    bare = _without_batch_axis(values)
-    array = _as_array(bare)
-    return bare if array is None else array
+    return as_answers(_without_batch_axis(values))
+
+
+def as_answers(values: Sequence[Any]) -> Answers:
+    """JSON values as an array where all are numbers, booleans, strings or lists of these of one shape; else a list."""
+    import numpy as np
+
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):  # of several shapes, or no float64
+        return list(values)
+    # numpy turns [1, "a"] into strings and [True, 2] into numbers: such a mixture is no array.
+    is_one_kind = array.dtype.kind in "biufU" and len(leaf_kinds(values)) <= 1
+    return array if is_one_kind else list(values)
+
+
+def leaf_kinds(values: Any) -> set[str]:
+    """The numpy kinds of what JSON values hold, "f" for every number; "O" for what no array can hold."""
+    if isinstance(values, list | tuple):
+        types = set(map(type, values))
+        if types <= _KINDS.keys():  # a row of plain values is read at once
+            return {_KINDS[each] for each in types}
+        return set().union(*map(leaf_kinds, values))
+    kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
+    return {"f" if kind in "iuf" else str(kind)}
 
 
 def write_answers(path: Path, rows: NDArray[Any], answers: Answers) -> None:
@@ -84,25 +107,3 @@ def _without_batch_axis(values: Sequence[Any]) -> list[Any]:
     ):
         return [{name: field[0] for name, field in value.items()} for value in values]
     return list(values)
-
-
-def _as_array(values: Sequence[Any]) -> NDArray[Any] | None:
-    """The values as an array of one kind; None where they have not all one shape, or are of several kinds."""
-    import numpy as np
-
-    kinds = {kind for value in values for kind in _leaf_kinds(value)}
-    if len(kinds) != 1 and kinds != {int, float}:
-        return None
-    if kinds & {dict, type(None)}:
-        return None
-    try:
-        array = np.array(values)
-    except ValueError:  # of several shapes
-        return None
-    return array if array.dtype.kind in "biufU" else None
-
-
-def _leaf_kinds(value: Any) -> set[type]:
-    if isinstance(value, list):
-        return set().union(*map(_leaf_kinds, value)) if value else set()
-    return {type(value)}

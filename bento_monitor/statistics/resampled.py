@@ -12,7 +12,7 @@ from ..errors import MeasurementError
 from .noninferiority import DropBound, check_alpha, check_largest_loss, drop_margin
 
 _LEAST_ROUNDS = 100
-_MOST_UNDEFINED_SHARE = 0.1
+MOST_UNDEFINED_SHARE = 0.1
 
 
 def resampled_drop_bound(
@@ -43,9 +43,9 @@ def resampled_drop_bound(
     generator = np.random.default_rng(seed)
     drops = np.array([drop_of(generator.integers(0, n, n)) for _ in range(rounds)], dtype=np.float64)
     defined = drops[np.isfinite(drops)]
-    if not math.isfinite(seen) or len(defined) < (1 - _MOST_UNDEFINED_SHARE) * rounds:
+    if not math.isfinite(seen) or len(defined) < (1 - MOST_UNDEFINED_SHARE) * rounds:
         raise MeasurementError(
-            f"The statistic is undefined for {rounds - len(defined)} of {rounds} resamples of {n} samples: "
+            f"The metric is undefined for {rounds - len(defined)} of {rounds} resamples of {n} samples: "
             "give more samples of the rarest class."
         )
     # A resample spreads by (n - 1) / n of the variance that it stands for.

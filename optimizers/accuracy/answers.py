@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.model_host.answer_values import Answers, as_answers, leaf_kinds
 
 from ..errors import StudyInputError
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Taken = TypeVar("Taken")
 _SHOWN_CHARACTERS = 80
-_KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
 
 
 def take(answers: Taken, rows: NDArray[np.int64] | None) -> Taken:
@@ -50,19 +49,6 @@ def field(answers: Answers, name: str) -> Answers:
     return as_answers([each[name] for each in answers])
 
 
-def as_answers(values: Sequence[Any]) -> Answers:
-    """JSON values as an array where all are numbers, booleans, strings or lists of these of one shape; else a list."""
-    import numpy as np
-
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        return list(values)
-    # numpy turns [1, "a"] into strings and [True, 2] into numbers: such a mixture is no array.
-    is_one_kind = array.dtype.kind in "biufU" and len(_leaf_kinds(values)) <= 1
-    return array if is_one_kind else list(values)
-
-
 def as_array(answers: Answers) -> NDArray[Any]:
     """The answers as an array of numbers, booleans or strings, without trailing axes of length 1: `(n, 1)` is `(n,)`.
 
@@ -90,19 +76,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
-def _leaf_kinds(values: Any) -> set[str]:
-    if isinstance(values, list | tuple):
-        types = set(map(type, values))
-        if types <= _KINDS.keys():  # a row of plain values is read at once
-            return {_KINDS[each] for each in types}
-        return set().union(*map(_leaf_kinds, values))
-    kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
-    return {"f" if kind in "iuf" else str(kind)}
-
-
 def _odd_row(answers: Sequence[Any]) -> int:
-    first = _leaf_kinds(answers[0]), _shape(answers[0])
-    return next((row for row, each in enumerate(answers) if (_leaf_kinds(each), _shape(each)) != first), 0)
+    first = leaf_kinds(answers[0]), _shape(answers[0])
+    return next((row for row, each in enumerate(answers) if (leaf_kinds(each), _shape(each)) != first), 0)
 
 
 def _shape(value: Any) -> Any:

@@ -62,11 +62,12 @@ def _chance(labels: NDArray[Any], metric: Metric, reading: OutputReading) -> tup
     if metric.family not in ("classes", "ranking", "probabilities"):
         return None
     _, sizes = np.unique(labels, return_counts=True)
-    return _class_chance(sizes / n, n, metric, reading)
+    positive = float((labels == reading.classes[-1]).mean()) if reading.classes else 0.0
+    return _class_chance(sizes / n, n, metric, reading, positive)
 
 
 def _class_chance(
-    shares: NDArray[Any], n: int, metric: Metric, reading: OutputReading
+    shares: NDArray[Any], n: int, metric: Metric, reading: OutputReading, positive: float
 ) -> tuple[float, float, str] | None:
     import numpy as np
 
@@ -80,6 +81,10 @@ def _class_chance(
         return 0.0, _SDS / math.sqrt(n), "a random answer"
     if metric.name.startswith("roc_auc"):
         return 0.5, _SDS * math.sqrt(1 / (12 * rarest * (1 - rarest) * n)), "a random order"
+    if metric.name in ("f1", "jaccard", "average_precision") and number == 2:
+        # Of the class that is class 1, always called so.
+        level = {"f1": 2 * positive / (1 + positive)}.get(metric.name, positive)
+        return level, _SDS * math.sqrt(positive * (1 - positive) / n), "always class 1"
     if metric.name == "log_loss":
         return -float((shares * np.log(shares)).sum()), 0.0, "always the shares of the classes"
     if metric.name == "brier_score":

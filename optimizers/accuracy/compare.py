@@ -10,7 +10,7 @@ from bento_monitor.errors import MeasurementError
 from bento_monitor.model_host.answer_values import Answers
 from bento_monitor.statistics.flips import flip_drop_bound
 from bento_monitor.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
-from bento_monitor.statistics.resampled import resampled_drop_bound
+from bento_monitor.statistics.resampled import MOST_UNDEFINED_SHARE, resampled_drop_bound
 
 from ..errors import StudyInputError
 from .answers import take
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ROUNDS = 1000
 # A user's function is called twice a round, and may be slow.
 _FUNCTION_ROUNDS = 300
+_TRIES, _FUNCTION_TRIES = 100, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +118,27 @@ def assess(
     """What the baseline's own answers are worth.
 
     Raises:
-        StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
+        StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score; or the metric is
+            undefined for them, or for so many resamples that no bound can come of them.
     """
     found = _evaluate(answers, answers, labels, metric, reading, rows)
+    _require_defined(found, metric)
     return Worth(found.value, found.n, _largest_loss(found), _method(found), found.capped)
 
 
 def require_enough(
-    n: int, metric: Metric, tolerance: float, worth: Worth, *, alpha: float = 0.05, share: float = 1.0
+    n: int,
+    metric: Metric,
+    tolerance: float,
+    worth: Worth,
+    *,
+    alpha: float = 0.05,
+    share: float = 1.0,
+    copies: int = 0,
 ) -> None:
     """Refuse `n` samples of the proof that cannot prove a drop of at most `tolerance`, in the metric's own unit.
 
-    `share` is the part of all samples that they are; the message counts all.
+    `share` is the part of all samples that they are; the message counts all. `copies` of others are not among them.
 
     Raises:
         StudyInputError: no result on so few samples can prove it; the message has the number that would do.
@@ -138,9 +148,10 @@ def require_enough(
     least = samples_for(tolerance, largest_loss=worth.largest_loss, alpha=alpha, method=worth.method)
     if n < least:
         more = "answers flip" if worth.method == "flips" else "answers differ"
+        left_out = f" ({copies:,} copies of others not counted)" if copies else ""
         raise StudyInputError(
-            f"{math.floor(n / share):,} samples cannot prove {metric.name} at most {tolerance:.4g} worse: at least "
-            f"{math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
+            f"{math.floor(n / share):,} samples{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: "
+            f"at least {math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
         )
 
 
@@ -182,6 +193,24 @@ def _bound(baseline: Scores | Pooled, candidate: Scores | Pooled, metric: Metric
         gains = int((baseline.values < candidate.values).sum())
         return flip_drop_bound(losses, gains, baseline.n, alpha=alpha)
     return score_drop_bound(baseline.values, candidate.values, largest_losses=baseline.largest_losses, alpha=alpha)
+
+
+def _require_defined(found: Scores | Pooled, metric: Metric) -> None:
+    import numpy as np
+
+    if not math.isfinite(found.value):
+        raise StudyInputError(f"{metric.name} is undefined for these {found.n} samples: give samples of more classes.")
+    if not isinstance(found, Pooled):
+        return
+    generator = np.random.default_rng(0)
+    rounds = _FUNCTION_TRIES if metric.family == "function" else _TRIES
+    tries = [generator.multinomial(found.n, np.full(found.n, 1 / found.n)) for _ in range(rounds)]
+    undefined = sum(not math.isfinite(found.score(counts)) for counts in tries)
+    if undefined > MOST_UNDEFINED_SHARE * rounds:
+        raise StudyInputError(
+            f"{metric.name} has no bound on {found.n} samples: drawn anew from them, it is undefined in {undefined} of "
+            f"{rounds} tries. Give more samples of the rarest class."
+        )
 
 
 def _largest_loss(found: Scores | Pooled) -> float:

@@ -91,7 +91,7 @@ def another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[
     if size > 0:
         scale = float((found * expected).sum()) / size
         if abs(scale - 1) > _LARGEST_SCALE_CHANGE:
-            return f"they are {scale:.2f} times what they should be"
+            return f"they are {scale:.3g} times what they should be"
     return None
 
 

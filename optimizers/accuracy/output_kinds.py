@@ -44,6 +44,11 @@ def choices(metric: Metric) -> str:
 
 
 def _cannot_tell(array: NDArray[Any], metric: Metric) -> StudyInputError:
+    if array.ndim > 2:
+        return StudyInputError(
+            f"{metric.name} takes one number or one row a sample, but an answer is of the shape {array.shape[1:]}: "
+            "measure it by a function of your own, --metric module:function, which gets answers and labels."
+        )
     return StudyInputError(
         f"It cannot be told what an answer such as {shown(array[0].tolist())} is for the metric {metric.name}. "
         f"{choices(metric)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 _NUMBER = "<number>"
 
 
 def skeleton_of(answer: Any) -> str:
-    """What must be equal: the answer with each number that has a fraction taken out."""
+    """What must be equal: the answer with each float taken out that is a finite number."""
     return json.dumps(_replace(answer), sort_keys=True, default=str)
 
 
@@ -22,7 +23,7 @@ def numbers_of(answer: Any) -> list[float]:
     value = _plain(answer)
     if isinstance(value, list):
         return numbers_of(value)
-    return [value] if isinstance(value, float) else []
+    return [value] if _is_number(value) else []
 
 
 def _replace(answer: Any) -> Any:
@@ -33,7 +34,12 @@ def _replace(answer: Any) -> Any:
     value = _plain(answer)
     if isinstance(value, list):
         return _replace(value)
-    return _NUMBER if isinstance(value, float) else value
+    return _NUMBER if _is_number(value) else value
+
+
+def _is_number(value: Any) -> bool:
+    """NaN is further than no limit from any number: it has to be NaN in both answers."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:

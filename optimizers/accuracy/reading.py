@@ -9,8 +9,9 @@ from bento_monitor.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 from .answers import as_array, field, fields_of, shown
-from .class_order import classes_of, one_column_classes
+from .class_order import classes_of, id_classes, last_is_class_1, one_column_classes
 from .metrics import Metric
+from .metrics.classes import BINARY_NAMES
 from .output_kinds import KINDS_OF, choices, decide_kind
 from .outputs import (
     BY_COLUMN,
@@ -45,6 +46,11 @@ def choose_reading(
     if labels is None and metric.needs_labels:
         raise StudyInputError(f"The metric {metric.name} needs labels: without them use --metric agreement.")
     name, kind, order = _parse(asked, metric, fields_of(answers))
+    if name is not None and len(answers) and not isinstance(answers[0], dict):
+        raise StudyInputError(
+            f"--output {asked}: an answer such as {shown(answers[0])} is no dict, so it has no field {name!r}. "
+            f"{choices(metric)}"
+        )
     if name is None and metric.family != "function":
         found = _choose_field(answers, labels, metric, kind, order)
         if found is not None:
@@ -88,13 +94,13 @@ def _parse(
 ) -> tuple[str | None, OutputKind | None, tuple[str, ...]]:
     if not asked:
         return None, None, ()
-    text, _, order = asked.partition("=")
+    text, _, order = asked.strip().partition("=")
     name, colon, kind_text = text.rpartition(":")
     if not colon and (kind_text in fields or kind_text not in OUTPUT_KINDS):
         name, kind_text = kind_text, ""
-    classes = tuple(order.split(",")) if order else ()
+    classes = tuple(each.strip() for each in order.split(",")) if order else ()
     if not kind_text:
-        return name, None, classes
+        return name or None, None, classes
     kind = next((each for each in KINDS_OF[metric.family] if each == kind_text), None)
     if kind is None:
         raise StudyInputError(f"--output {asked}: {metric.name} cannot be measured by that. {choices(metric)}")
@@ -170,6 +176,8 @@ def _of_field(
     threshold = default_threshold(chosen)
     if chosen == "classes" and array.dtype.kind == "f" and set(classes) <= {0, 1} and classes:
         threshold, notes = 0.5, "given as 0.0 and 1.0"
+    if chosen in MULTILABEL and metric.family == "probabilities":
+        raise StudyInputError(f"{metric.name} is of one class a sample, not of several labels. {choices(metric)}")
     reading = OutputReading(chosen, name, classes, threshold, notes)
     _check(reading, read(replace(reading, field=None), array), truth, metric)
     return reading
@@ -178,20 +186,28 @@ def _of_field(
 def _classes(
     array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric, kind: OutputKind, order: tuple[str, ...]
 ) -> tuple[tuple[int | str, ...], str]:
-    if kind not in CLASS_LIKE | {"score"} or kind in MULTILABEL or labels is None or metric.family == "regression":
-        return (), ""
-    if metric.family == "function":
+    is_of_classes = kind in CLASS_LIKE | {"score"} and kind not in MULTILABEL
+    if not is_of_classes or labels is None or metric.family in ("regression", "function"):
+        if order:
+            raise StudyInputError(
+                f"--output names the classes {','.join(order)}, but {metric.name} of a {kind} asks for no classes."
+            )
         return (), ""
     if kind in BY_COLUMN:
         return classes_of(array, labels, order)
-    if kind == "classes":
-        return tuple(sorted(set(read_classes(labels).tolist()))), _id_note(array, labels)
-    return one_column_classes(labels, order)
+    if kind != "classes":
+        return one_column_classes(labels, order)
+    classes, note = id_classes(labels, order)
+    return classes, note or _id_note(array, classes, metric)
 
 
-def _id_note(array: NDArray[Any], labels: NDArray[Any]) -> str:
-    is_by_id = labels.dtype.kind == "U" and array.dtype.kind != "U"
-    return "ids number the sorted labels" if is_by_id and not all(str(each).isdigit() for each in labels) else ""
+def _id_note(array: NDArray[Any], classes: tuple[int | str, ...], metric: Metric) -> str:
+    is_named = isinstance(classes[0], str)
+    is_by_id = is_named and array.dtype.kind != "U" and not all(str(each).isdecimal() for each in classes)
+    notes = ["ids number the sorted labels"] if is_by_id else []
+    if metric.name in BINARY_NAMES and len(classes) == 2 and classes != (0, 1):
+        notes.append(last_is_class_1(classes))
+    return "; ".join(notes)
 
 
 def _check(reading: OutputReading, values: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> None:

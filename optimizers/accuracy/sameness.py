@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.model_host.answer_values import Answers, as_answers
 
 from ..errors import StudyInputError
-from .answers import as_answers, shown, take
+from .answers import shown, take
 from .different_rows import another_model, largest_change, numbers_differ, vectors_differ
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 from .raw_answers import numbers_of, skeleton_of
@@ -45,7 +45,7 @@ class AnswerCheck:
     Attributes:
         reading: how answers are read.
         reference: the artifact's own answers to all samples.
-        accepted_flip_share: the share of samples whose class the accuracy check accepted to flip.
+        accepted_flip_share: the share of samples whose class may flip, as it did when accuracy was measured.
     """
 
     reading: OutputReading
@@ -61,10 +61,13 @@ class AnswerCheck:
         samples again. Another model is never accepted: its answers are no nearer to their own samples' than to others',
         or miss the rarer classes, or are of another scale.
         """
+        import numpy as np
+
         if not served:
             return ServedVerdict((), False, "No served answer was kept, so none could be checked.")
         samples = [sample for sample, _ in served]
-        unreadable = [at for at, (_, answer) in enumerate(served) if not self._is_readable(answer)]
+        each = [self._read(answer) for _, answer in served]
+        unreadable = [at for at, found in enumerate(each) if found is None]
         if unreadable:
             sample, answer = served[unreadable[0]]
             return ServedVerdict(
@@ -73,33 +76,39 @@ class AnswerCheck:
                 f"{len(unreadable)} of {len(served)} served answers cannot be read as {self.reading.description}: "
                 f"sample {sample} was answered with {shown(answer)}.",
             )
-        wrong, reason = self._compare(samples, [answer for _, answer in served])
+        with np.errstate(over="ignore"):  # a number that is far too large is wrong, and needs no warning
+            wrong, reason = self._compare(samples, each)
         return self._verdict(samples, wrong, reason)
 
-    def _is_readable(self, answer: Any) -> bool:
+    def _read(self, answer: Any) -> Any:
+        """One answer as the reading's array `(1, ...)`, or as it is for raw answers; None where it cannot be read.
+
+        Each is read by itself, since answers of several kinds, as True and 1, are no array.
+        """
         import numpy as np
 
         if self.reading.kind == "raw":
-            return True
+            return [answer]
         try:
             found = read(self.reading, as_answers([answer]))
         except StudyInputError:
-            return False
-        return found.shape[1:] == read(self.reading, take(self.reference, np.array([0]))).shape[1:]
+            return None
+        is_alike = found.shape[1:] == read(self.reading, take(self.reference, np.array([0]))).shape[1:]
+        return found if is_alike else None
 
-    def _compare(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
+    def _compare(self, samples: list[int], each: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
         """Which answers are wrong, and why they are another model's, if they are."""
         import numpy as np
 
         if self.reading.kind == "raw":
-            return self._compare_raw(samples, answers)
+            return self._compare_raw(samples, [answer for (answer,) in each])
         own = read(self.reading, self.reference)
-        found = read(self.reading, as_answers(answers))
+        found = np.concatenate(each)
         expected = own[np.array(samples)]
         wrong = np.zeros(len(samples), dtype=bool)
         reason = None
         if self.reading.kind in CLASS_LIKE or self.reading.kind == "text":
-            wrong, reason = _compare_classes(self.reading, expected, found)
+            wrong, reason = _compare_classes(self.reading, samples, expected, found)
         if self.reading.kind not in ("classes", "text", "multilabel"):
             limit = largest_change(own, is_bounded=self.reading.kind in PROBABILITIES)
             if self.reading.kind == "vector" and own.shape[1] > 1:
@@ -115,7 +124,7 @@ class AnswerCheck:
         expected = [self.reference[sample] for sample in samples]
         skeletons = np.array([skeleton_of(each) for each in expected])
         found_skeletons = np.array([skeleton_of(each) for each in answers])
-        wrong, reason = _compare_values(skeletons, found_skeletons)
+        wrong, reason = _compare_values(samples, skeletons, found_skeletons)
         every = [numbers_of(each) for each in self.reference]
         width = len(every[0])
         if width and all(len(each) == width for each in every) and not wrong.all():
@@ -156,30 +165,34 @@ class AnswerCheck:
 
 
 def _compare_classes(
-    reading: OutputReading, expected: NDArray[Any], found: NDArray[Any]
+    reading: OutputReading, samples: list[int], expected: NDArray[Any], found: NDArray[Any]
 ) -> tuple[NDArray[np.bool_], str | None]:
     import numpy as np
 
     if reading.kind == "text":
-        return _compare_values(expected, found)
+        return _compare_values(samples, expected, found)
     left, right = predicted(reading, expected), predicted(reading, found)
-    if left.ndim == 1:
-        return _compare_values(left, right)
-    wrong, reason = _compare_values(
-        np.array([row.tobytes().hex() for row in left]), np.array([row.tobytes().hex() for row in right])
-    )
-    return wrong, reason
+    if left.ndim > 1:
+        left, right = (np.array([row.tobytes().hex() for row in rows]) for rows in (left, right))
+    return _compare_values(samples, left, right)
 
 
-def _compare_values(expected: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:
-    """Which are another value. A model that knows no value but the most frequent one is another model."""
+def _compare_values(
+    samples: list[int], expected: NDArray[Any], found: NDArray[Any]
+) -> tuple[NDArray[np.bool_], str | None]:
+    """Which are another value. A model that knows no value but the most frequent one is another model.
+
+    Counted by sample: one at the border, that is asked for again and again, says nothing of the others.
+    """
     import numpy as np
 
     wrong = np.asarray(expected != found)
     values, counts = np.unique(expected, return_counts=True)
     is_rarer = expected != values[counts.argmax()]
-    if is_rarer.any() and wrong[is_rarer].mean() > 0.5:
+    _, asked, times = np.unique(np.array(samples)[is_rarer], return_inverse=True, return_counts=True)
+    shares = np.bincount(asked.reshape(-1), weights=wrong[is_rarer], minlength=len(times)) / times
+    if len(shares) > 1 and shares.mean() > 0.5:
         return wrong, (
-            f"{int(wrong[is_rarer].sum())} of the {int(is_rarer.sum())} that are not the most frequent answer are wrong"
+            f"{int((shares > 0.5).sum())} of the {len(shares)} samples that have not the most frequent answer are wrong"
         )
     return wrong, None

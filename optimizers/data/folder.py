@@ -38,6 +38,8 @@ def read_folder(path: Path) -> DataFile:
     for number, row in enumerate(rows, 2):
         if not _is_inside(path, row[_FILE]):
             raise StudyInputError(f"{path / LABELS_FILE}, line {number}: there is no file {row[_FILE]!r} in {path}.")
+        if not row.get(_LABEL, "-").strip():
+            raise StudyInputError(f"{path / LABELS_FILE}, line {number} has no label: give all, or no column 'label'.")
     labels = labels_array(path, _numbers_or_texts([row[_LABEL] for row in rows])) if _LABEL in rows[0] else None
     return DataFile(path, labels, partial(_requests_for, path, rows, labels))
 

@@ -69,8 +69,8 @@ def _read_lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             line = json.loads(written)
-        except ValueError as error:
-            raise StudyInputError(f"{path}, line {number} is no JSON: {error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise StudyInputError(f"{path}, line {number} is no JSON that can be read: {error}.") from error
         if not isinstance(line, dict):
             raise StudyInputError(
                 f'{path}, line {number} is no JSON object: write body and label, as {{"text": "a", "label": 1}}.'

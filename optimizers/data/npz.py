@@ -134,7 +134,16 @@ def _checked(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.size == 0:
         raise StudyInputError(f"{path}: {name!r} has the shape {array.shape}, so its samples are empty.")
     check_finite(path, name, array)
-    return array.astype(str) if array.dtype.kind == "S" else array
+    return _decoded(path, name, array) if array.dtype.kind == "S" else array
+
+
+def _decoded(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise StudyInputError(f"{path}: {name!r} holds bytes that are no UTF-8 text: {error}.") from error
 
 
 def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:

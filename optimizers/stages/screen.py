@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bento_monitor.errors import BentoMonitorError
+from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
 from bento_monitor.releases.record import Execution
 
 from ..errors import StudyInputError, first_line
@@ -83,7 +83,8 @@ def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) 
     try:
         answers = bench.answers_in(execution)
         result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
-    except StudyInputError as error:  # a NaN of its own is the candidate's fault, not the data's
+    except (StudyInputError, ServiceError, ReleaseError) as error:
+        # The baseline answered all samples: a NaN, or what the API's function cannot take, is the candidate's fault.
         on_step(f"{_key(execution)}: {first_line(error)}")
         return {"accepted": False, "error": first_line(error)}
     accepted = yardstick.is_kept(result)

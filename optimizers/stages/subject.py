@@ -18,8 +18,8 @@ from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import load_settings
 
+from ..accuracy.copies import parts_of
 from ..accuracy.metrics import Metric, parse_metric
-from ..accuracy.split import split_rows
 from ..data._base import EvaluationData
 from ..data.read import read_data
 from ..errors import StudyInputError
@@ -31,8 +31,8 @@ from ..study_spec import StudySpec
 class StudySubject:
     """The subject of a study, its samples as requests in a file, their labels, the metric, and the worker counts.
 
-    Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on those of `proving`; `form`
-    says in words how a sample is sent.
+    Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on those of `proving`; `copies`
+    are the samples that are in neither, since they repeat another. `form` says in words how a sample is sent.
     """
 
     subject: Subject
@@ -42,12 +42,13 @@ class StudySubject:
     metric: Metric
     choosing: NDArray[np.int64]
     proving: NDArray[np.int64]
+    copies: int
     workers: tuple[int, ...]
 
     @property
     def count(self) -> int:
         """How many samples there are."""
-        return len(self.choosing) + len(self.proving)
+        return len(self.choosing) + len(self.proving) + self.copies
 
 
 def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject:
@@ -70,7 +71,7 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     form, requests = _write_requests(host, api, forms, folder)
     counts = [len(each[0].bodies) for each in forms]
     labels = _joined_labels([file.labels for file in files])
-    choosing, proving = _halves(counts, labels, spec.seed)
+    choosing, proving = parts_of([body for each in forms for body in each[0].bodies], counts, labels, seed=spec.seed)
     interface = host.capture(api.name, requests, seed=spec.seed)
     if interface.largest_batch is not None:
         api = replace(api, max_batch_size=min(api.max_batch_size, interface.largest_batch))
@@ -82,6 +83,7 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
         metric=metric,
         choosing=choosing,
         proving=proving,
+        copies=sum(counts) - len(choosing) - len(proving),
         workers=spec.workers or (_current_workers(description),),
     )
 
@@ -118,15 +120,6 @@ def _joined_labels(labels: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None
     if len({(each.dtype.kind == "U", each.shape[1:]) for each in present}) > 1:
         raise StudyInputError("The labels of --data and --prove-data must be alike: numbers or texts, of one shape.")
     return np.concatenate(present)
-
-
-def _halves(
-    counts: Sequence[int], labels: NDArray[Any] | None, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The samples to choose on, and those to prove on: of two files the first and the second, of one its halves."""
-    if len(counts) > 1:
-        return np.arange(counts[0]), np.arange(counts[0], sum(counts))
-    return split_rows(np.zeros(counts[0], dtype=np.int64) if labels is None else labels, seed=seed)
 
 
 def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescription:

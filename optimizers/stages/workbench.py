@@ -85,7 +85,9 @@ class Workbench:
         kind = None if execution is None else (execution.backend, execution.precision)
         if kind not in self._checks:
             answers = self.baseline_answers() if execution is None else self.answers_in(execution)
-            self._checks[kind] = self.yardstick().check_of(answers)
+            contender = Contender() if execution is None else self.contender(execution)
+            alone = self.answers_alone("baseline" if kind is None else "-".join(kind), contender)
+            self._checks[kind] = self.yardstick().check_of(answers, alone, self.alone_samples())
         return self._checks[kind]
 
     def answers(self, name: str, contender: Contender) -> Answers:

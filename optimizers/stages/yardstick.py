@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bento_monitor.model_host.answer_values import Answers
 
+from ..accuracy.answers import take
 from ..accuracy.batch_dependence import BatchDependence, batch_dependence, flip_share
 from ..accuracy.chance import chance_note
 from ..accuracy.compare import AccuracyResult, assess, compare_accuracy, require_enough
@@ -62,9 +63,15 @@ class Yardstick:
         )
         return found.upper < 0
 
-    def check_of(self, artifact: Answers) -> AnswerCheck:
-        """What tells whether served answers are those of an artifact, whose own answers to all samples are given."""
-        return AnswerCheck(self.reading, artifact, flip_share(self.reading, self.baseline, artifact))
+    def check_of(self, artifact: Answers, alone: Answers, rows: NDArray[np.int64]) -> AnswerCheck:
+        """What tells whether served answers are those of an artifact.
+
+        `artifact` are its own answers to all samples in company, `alone` those to `rows` without. As many served
+        answers may flip as did from the baseline to the artifact, or from alone to company if those are more.
+        """
+        by_company = flip_share(self.reading, alone, take(artifact, rows))
+        accepted = max(flip_share(self.reading, self.baseline, artifact), by_company)
+        return AnswerCheck(self.reading, artifact, accepted)
 
     def dependence(self, alone: Answers, in_company: Answers) -> BatchDependence:
         """How far company moves an answer."""
@@ -91,13 +98,14 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
     for rows in (subject.choosing, subject.proving):
         worth = assess(baseline, labels, metric, reading, rows=rows)
         tolerance = spec.max_drop.absolute(worth.value)
-        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED, share=share)
+        require_enough(worth.n, metric, tolerance, worth, alpha=ALPHA / MOST_PROVED, share=share, copies=subject.copies)
     chance = chance_note(reached, labels, metric, reading)
     accepted = spec.max_drop.describe(metric, reached)
     notes = [
         f"{len(subject.choosing)} samples to choose on and {len(subject.proving)} others to prove on, {subject.form}",
         f"an answer is read as {reading.description}",
         f"the baseline's {metric.name} is {reached:.4f}; accepted is {accepted}",
+        *([f"{subject.copies} samples repeat another's request and label, and count once"] if subject.copies else []),
         *(each for each in (chance, subject.subject.interface.note) if each),
     ]
     return Yardstick(metric, reading, labels, baseline, spec.max_drop, tuple(notes))

@@ -43,10 +43,11 @@ class Scores:
 
     @property
     def largest_losses(self) -> NDArray[np.float64]:
-        """How far each score can still fall, `(n,)`."""
+        """How far each score can still fall, `(n,)`; what is beyond a cap can get worse by as much as a cap."""
         import numpy as np
 
-        return np.maximum(self.values - self.least, 0.0)
+        losses = np.maximum(self.values - self.least, 0.0)
+        return np.maximum(losses, np.abs(self.least)) if self.capped else losses
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def _pooled(
     if reading.kind in MULTILABEL:
         if average == "binary":
             raise StudyInputError(f"{name} of several labels needs an average: use {name}_macro or {name}_micro.")
+        if average == "none":
+            raise StudyInputError(f"{name} is of one class a sample, not of several labels: use f1_macro or accuracy.")
         count = _counter_of_labels(labels, chosen)
     elif average == "binary":
         positive = _positive_class(name, reading)
@@ -100,6 +102,10 @@ def _positive_class(name: str, reading: OutputReading) -> Any:
         raise StudyInputError(
             f"{name} is of one class against another, but the labels have {len(reading.classes)} classes: "
             f"use {name}_macro, {name}_micro or {name}_weighted."
+        )
+    if len(reading.classes) < 2:
+        raise StudyInputError(
+            f"{name} is of one class against another, but all labels are {reading.classes[0]!r}: give samples of both."
         )
     return reading.classes[-1]
 
@@ -181,9 +187,17 @@ def _kappa(counts: Counts) -> float:
 
 
 def _reference(name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
-    """scikit-learn's own value for all samples."""
+    """scikit-learn's own value for all samples, without its warnings of classes that are not there."""
+    import warnings
+
     import sklearn.metrics as library
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _library_value(library, name, average, labels, chosen, reading)
+
+
+def _library_value(library: Any, name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
     if average == "none":
         by_name = {
             "balanced_accuracy": library.balanced_accuracy_score,
@@ -205,6 +219,10 @@ def _make(name: str, printed: str, average: str, statistic: Statistic) -> Metric
     return Metric(printed, "classes", True, "pooled", LABEL_KINDS, evaluate)
 
 
+_BY_RATIO = {"f1": _f1, "precision": _precision, "recall": _recall, "jaccard": _jaccard}
+BINARY_NAMES = frozenset(_BY_RATIO)
+
+
 def _families() -> dict[str, Callable[[], Metric]]:
     made: dict[str, Callable[[], Metric]] = {
         "accuracy": lambda: Metric("accuracy", "classes", True, "flips", LABEL_KINDS, _accuracy),
@@ -212,7 +230,7 @@ def _families() -> dict[str, Callable[[], Metric]]:
         "matthews_corrcoef": partial(_make, "matthews_corrcoef", "matthews_corrcoef", "none", _matthews),
         "cohen_kappa": partial(_make, "cohen_kappa", "cohen_kappa", "none", _kappa),
     }
-    for name, ratio in (("f1", _f1), ("precision", _precision), ("recall", _recall), ("jaccard", _jaccard)):
+    for name, ratio in _BY_RATIO.items():
         made[name] = partial(_make, name, name, "binary", _averaged(ratio, "macro"))
         for average in ("macro", "micro", "weighted"):
             printed = f"{name}_{average}"

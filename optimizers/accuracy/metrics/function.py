@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., A
         sys.path.insert(0, folder)
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyInputError(
             f"The metric {module}:{name} cannot be imported: {type(error).__name__}: {error}."
         ) from error
@@ -91,15 +92,19 @@ def _least(found: NDArray[Any], sign: float) -> float:
     low, high = float(found.min()), float(found.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return low if sign > 0 else -high
+    # Where all scores are equal their own size is the only scale there is.
+    width = (high - low) or max(abs(high), 1.0)
+    return high - width if sign > 0 else -low - width
 
 
 def _call(name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
+    # A function may change what it is given, or give it back: the study goes on with its own.
+    own = copy.deepcopy(answers), copy.deepcopy(labels)
     try:
-        found = np.asarray(function(answers, labels))
-    except Exception as error:
+        found = np.array(function(*own))
+    except (Exception, SystemExit) as error:
         raise StudyInputError(f"The metric {name} failed: {type(error).__name__}: {error}.") from error
     if found.dtype.kind not in "biuf" or found.shape not in ((), (len(labels),)):
         raise StudyInputError(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...errors import StudyInputError
+from ..answers import shown
 from ..outputs import OutputReading
 from ._base import UNSEEN_SAMPLES, Metric, Pooled, Scores, require_extra
 
@@ -46,7 +48,12 @@ def _relative(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
     import numpy as np
 
     errors = _errors(answers, labels)[0]
-    sizes = np.maximum(np.abs(labels.astype(np.float64).reshape(errors.shape)), np.finfo(np.float64).eps)
+    sizes = np.abs(labels.astype(np.float64).reshape(errors.shape))
+    if not sizes.all():
+        raise StudyInputError(
+            "A label is 0, of which no error is a share: use mean_absolute_error, or leave out samples whose label is "
+            "0."
+        )
     each = (errors / sizes).mean(axis=1)
     capped = int((each > _LARGEST_RELATIVE_ERROR).sum())
     values = -np.minimum(each, _LARGEST_RELATIVE_ERROR)
@@ -67,6 +74,8 @@ def _root_mean_squared(answers: NDArray[Any], labels: NDArray[Any], _reading: Ou
     share = min(1.0, UNSEEN_SAMPLES / n)
     mean = squares.mean(axis=0)
     loss = (np.sqrt((1 - share) * mean + share * width**2) - np.sqrt(mean)) / share
+    if capped:  # what is beyond the cap can still get worse: by the slope at an error of the cap
+        loss = np.maximum(loss, width / 2)
     value = float(np.sqrt((errors**2).mean(axis=0)).mean())
     return Pooled(n, value, score, float(loss.mean()), capped)
 
@@ -77,6 +86,11 @@ def _r2(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) ->
 
     _, limited, width, capped = _errors(answers, labels)
     truth = labels.astype(np.float64).reshape(limited.shape)
+    if not np.ptp(truth, axis=0).all():
+        raise StudyInputError(
+            f"R2 is undefined where all {len(truth)} labels are equal, as {shown(truth[0].tolist())}: use "
+            "mean_absolute_error, or give samples with other labels."
+        )
     centred = truth - truth.mean(axis=0)
     squares, n = limited**2, len(truth)
 
@@ -85,8 +99,7 @@ def _r2(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) ->
         spread = counts @ (centred**2) - counts.sum() * mean**2
         return float((1 - (counts @ squares) / spread).mean()) if (spread > 0).all() else math.nan
 
-    variance = centred.var(axis=0)
-    loss = float((width**2 / variance).mean()) if (variance > 0).all() else 1.0
+    loss = float((width**2 / centred.var(axis=0)).mean())
     return Pooled(n, float(r2_score(truth, answers.reshape(truth.shape))), score, loss, capped)
 
 

@@ -43,6 +43,10 @@ def _evaluate(
     import numpy as np
 
     n = len(answers)
+    if labels.ndim != 1:
+        raise StudyInputError(
+            f"A metric at {k} needs one label a sample, but the labels have the shape {labels.shape}."
+        )
     _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     codes = codes.reshape(-1)
     if sizes.max() < 2:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StudyInputError
+from ..answers import shown
 from ..outputs import OutputReading
 from ._base import Metric, Pooled, require_extra
 
@@ -21,6 +22,10 @@ def _evaluate(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
     import jiwer
     import numpy as np
 
+    if labels.dtype.kind != "U" or labels.ndim != 1:
+        raise StudyInputError(
+            f"An error rate needs a text as each label, but the first is {shown(labels[0].tolist())}."
+        )
     empty = [row for row, label in enumerate(labels) if not str(label).strip()]
     if empty:
         raise StudyInputError(f"The label of sample {empty[0]} is empty: an error rate needs a text with words.")
@@ -34,8 +39,10 @@ def _evaluate(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
         return -float(counts @ limited / (counts @ lengths))
 
     value = float(errors.sum() / lengths.sum())
-    loss = float((lengths - limited).max() / lengths.mean())
-    return Pooled(len(labels), value, score, loss, int((errors > lengths).sum()))
+    capped = int((errors > lengths).sum())
+    # An utterance that is beyond the cap can still get worse.
+    losses = lengths if capped else lengths - limited
+    return Pooled(len(labels), value, score, float(losses.max() / lengths.mean()), capped)
 
 
 def _count(alignment: Any) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,90 @@ def test_the_number_that_would_do_does_for_a_candidate_that_answers_the_same(nam
     assert compared(name, answers, answers, labels).upper <= tolerance
     with pytest.raises(StudyInputError):
         require_enough(900, metric, tolerance, worth)
+
+
+def test_scores_of_the_users_that_are_all_equal_prove_nothing_without_samples(tmp_path: Path) -> None:
+    (tmp_path / "judge_of_stars.py").write_text("def stars(answers, labels):\n    return [5.0] * len(labels)\n")
+    metric = parse_metric("judge_of_stars:stars", tmp_path)
+    labels = np.zeros(40)
+    reading = choose_reading(labels, labels, metric)
+    worth = assess(labels, labels, metric, reading)
+    assert worth.largest_loss == 5.0
+    with pytest.raises(StudyInputError, match="40 samples cannot prove"):
+        require_enough(40, metric, 0.01, worth)
+    assert compare_accuracy(labels, labels, labels, metric, reading).upper > 0.1
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "rmse", "log_loss", "wer"])
+def test_a_baseline_that_is_beyond_the_cap_can_still_get_worse(name: str) -> None:
+    labels: Any = np.linspace(0, 1, 50)
+    answers: Any = labels + 40
+    if name == "log_loss":
+        labels = np.arange(50) % 2
+        answers = 1.0 - labels
+    if name == "wer":
+        labels, answers = np.array(["one two"] * 50), np.array(["a b c d"] * 50)
+    result = compared(name, answers, answers, labels)
+    assert result.capped == 100
+    assert result.upper > 2 / 50 * result.largest_loss > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "labels", "message"),
+    [
+        ("roc_auc", np.linspace(0, 1, 50), np.arange(50) == 7, "roc_auc has no bound on 50 samples.*rarest class"),
+        ("cohen_kappa", np.zeros(50), np.zeros(50), "cohen_kappa is undefined"),
+        ("r2", np.linspace(0, 1, 50), np.ones(50), "R2 is undefined where all 50 labels are equal"),
+        ("mape", np.linspace(0, 1, 50), np.linspace(0, 1, 50), "A label is 0"),
+        ("f1", np.ones(50), np.ones(50), "all labels are 1"),
+        ("balanced_accuracy", np.eye(50), 1 - np.eye(50), "of one class a sample"),
+        ("log_loss", 1 - np.eye(50), np.eye(50), "of one class a sample"),
+        ("recall@3", np.eye(50), np.eye(50), "one label a sample.*50, 50"),
+        ("wer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
+        ("cer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
+    ],
+)
+def test_what_no_bound_can_come_of_is_said_of_the_baseline(name: str, answers: Any, labels: Any, message: str) -> None:
+    metric = parse_metric(name)
+    with pytest.raises(StudyInputError, match=message):
+        assess(answers, labels, metric, choose_reading(answers, labels, metric))
+
+
+def test_a_label_of_0_makes_no_relative_tolerance_of_everything() -> None:
+    labels = np.linspace(0, 10, 400)
+    with pytest.raises(StudyInputError, match="A label is 0"):
+        compared("mape", labels + 0.1, np.where(labels > 0, 0, 0.1), labels)
+
+
+def test_a_function_of_the_users_may_change_what_it_is_given(tmp_path: Path) -> None:
+    text = """
+def changing(answers, labels):
+    for each in answers:
+        each["label"] += 1
+    labels += 1
+    return sum(each["label"] == label for each, label in zip(answers, labels)) / len(labels)
+
+def inside(answers, labels):
+    labels[:] = [each["label"] for each in answers]
+    return labels
+"""
+    (tmp_path / "judge_that_writes.py").write_text(text)
+    labels = np.arange(60) % 3
+    answers = [{"label": int(label)} for label in labels]
+    kept = labels.copy()
+    for name in ("changing", "inside"):
+        metric = parse_metric(f"judge_that_writes:{name}", tmp_path)
+        result = compare_accuracy(answers, answers, labels, metric, choose_reading(answers, labels, metric))
+        assert result.drop == 0
+        assert (labels == kept).all()
+        assert answers[1] == {"label": 1}
+
+
+def test_a_function_of_the_users_that_ends_the_program_is_answered_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "judge_that_exits.py").write_text("import sys\ndef f(answers, labels):\n    sys.exit(0)\n")
+    (tmp_path / "judge_as_a_script.py").write_text("import sys\nsys.exit(0)\n")
+    metric = parse_metric("judge_that_exits:f", tmp_path)
+    with pytest.raises(StudyInputError, match="failed: SystemExit"):
+        assess(np.zeros(3), np.zeros(3), metric, choose_reading(np.zeros(3), np.zeros(3), metric))
+    with pytest.raises(StudyInputError, match="cannot be imported: SystemExit"):
+        parse_metric("judge_as_a_script:f", tmp_path)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimizers.accuracy.answers import as_answers
+from bento_monitor.model_host.answer_values import as_answers
 from optimizers.accuracy.metrics import parse_metric
 from optimizers.accuracy.outputs import predicted, read
 from optimizers.accuracy.reading import choose_reading, read_labels
@@ -89,7 +89,11 @@ def test_an_output_is_told_from_type_shape_range_and_labels(
         (ROWS * 0.9, THREE, "log_loss", "--output"),
         (ROWS, THREE + 2, "accuracy", "columns taken|label is 4.*3 columns"),
         (ROWS, np.array(["a", "b", "a", "b"]), "accuracy", "probabilities=cat,dog"),
-        (np.zeros((4, 2, 2)), BINARY, "accuracy", "--output"),
+        (np.zeros((4, 2, 2)), BINARY, "accuracy", "shape .2, 2.*--metric module:function"),
+        (np.zeros((4, 2, 2)), np.zeros((4, 2, 2)), "f1_macro", "--metric module:function"),
+        (np.zeros((4, 2, 2)), BINARY, "roc_auc", "--metric module:function"),
+        (np.zeros((4, 2, 2)), BINARY, "log_loss", "--metric module:function"),
+        (np.zeros((4, 2, 2)), None, "agreement", "--metric module:function"),
         (np.array([7, 8, 9, 7]), THREE, "accuracy", "No answer is a label: an answer is 7, and a label 0"),
         (np.array(["A", "B", "C", "A"]), NAMES, "accuracy", "No answer is a label"),
         (BINARY, NAMES, "mae", "strings"),
@@ -141,7 +145,7 @@ def test_a_person_can_say_what_an_output_is(asked: str, labels: Any, metric: str
 def test_the_order_of_the_classes_can_be_told() -> None:
     reading = choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee,ant")
     assert predicted(reading, read(reading, ROWS)).tolist() == ["cat", "bee", "ant", "cat"]
-    with pytest.raises(StudyInputError, match="2 classes.*3 columns"):
+    with pytest.raises(StudyInputError, match="2 classes.*tells 3 apart"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee")
     with pytest.raises(StudyInputError, match="'cat' is none"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=ant,bee,fly")
@@ -197,6 +201,8 @@ def test_answers_of_a_function_of_the_users_are_left_as_they_are(tmp_path: Any) 
         ([[1], [1, 2]], False),
         ([None, 1.0], False),
         ([{"a": 1}], False),
+        ([10**400, 0.5], False),
+        ([], True),
     ],
 )
 def test_answers_are_an_array_only_where_all_are_of_one_kind(values: list[Any], is_array: bool) -> None:
@@ -217,3 +223,47 @@ def test_labels_are_read_as_the_readings_classes() -> None:
     assert read_labels(one_hot, np.eye(3)[THREE], metric).tolist() == THREE.tolist()
     flags = choose_reading(BINARY, BINARY.astype(bool), metric)
     assert read_labels(flags, BINARY.astype(bool), metric).tolist() == BINARY.tolist()
+
+
+def test_strings_of_digits_name_the_columns_by_number_and_not_in_the_order_of_letters() -> None:
+    truth = np.arange(24) % 12
+    rows = np.eye(12)[truth] * 0.9 + 0.1 / 12
+    for labels in (truth.astype(str), (truth + 1).astype(str)):
+        reading = choose_reading(rows, labels, parse_metric("accuracy"))
+        assert predicted(reading, read(reading, rows)).tolist() == labels.tolist()
+    few = choose_reading(rows[:8], truth[:8].astype(str), parse_metric("accuracy"))
+    assert predicted(few, read(few, rows)).tolist() == truth.astype(str).tolist()
+
+
+def test_the_order_that_was_told_says_what_class_ids_stand_for() -> None:
+    ids = np.array([1, 0, 0, 1])
+    labels = np.array(["cat", "dog", "dog", "cat"])
+    reading = choose_reading(ids, labels, parse_metric("accuracy"), "classes=dog,cat")
+    assert predicted(reading, read(reading, ids)).tolist() == labels.tolist()
+    assert reading.description == "class labels (classes in the order that was told)"
+    assert choose_reading(labels, labels, parse_metric("f1"), "classes=dog, cat").classes == ("dog", "cat")
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "metric", "asked", "message"),
+    [
+        (THREE, THREE, "mae", "score=a,b", "asks for no classes"),
+        (LOGITS, NAMES, "recall@2", "vector=ant,bee", "asks for no classes"),
+        (THREE, NAMES, "accuracy", "classes=ant,bee,bee", "names a class twice"),
+        (THREE, NAMES, "accuracy", "classes=ant,bee", "'cat' is none"),
+        (PROBABILITY, BINARY, "accuracy", "probabilty", "is no dict.*no field 'probabilty'.*--output: classes"),
+        (PROBABILITY, BINARY, "accuracy", "probabilty:score", "cannot be measured"),
+    ],
+)
+def test_what_was_told_and_cannot_be_used_is_refused_and_never_ignored(
+    answers: Any, labels: Any, metric: str, asked: str, message: str
+) -> None:
+    with pytest.raises(StudyInputError, match=message):
+        choose_reading(answers, labels, parse_metric(metric), asked)
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall", "jaccard"])
+def test_which_of_two_named_classes_is_class_1_is_said(metric: str) -> None:
+    labels = np.array(["malignant", "benign", "benign", "malignant"])
+    reading = choose_reading(labels, labels, parse_metric(metric))
+    assert reading.note == "'malignant' taken as class 1, the last of the sorted labels"

@@ -186,3 +186,44 @@ def test_answers_of_any_form_are_compared_by_what_they_hold() -> None:
     check = AnswerCheck(OutputReading("raw"), ragged)
     assert check.judge([(i, ragged[i]) for i in range(50)]).is_same_model
     assert not check.judge([(i, [2 * x for x in ragged[i]]) for i in range(50)]).is_same_model
+
+
+@pytest.mark.parametrize("odd", [True, "1", 1.0])
+def test_an_answer_of_another_kind_is_judged_by_what_it_says(odd: Any) -> None:
+    reference = np.arange(100) % 3
+    check = AnswerCheck(OutputReading("classes", classes=(0, 1, 2)), reference)
+    served: list[tuple[int, Any]] = [(i, int(reference[i])) for i in range(60)]
+    served[4] = (4, odd)
+    assert check.judge(served) == ServedVerdict((), True, check.judge(served).sentence)
+    served[5] = (5, odd)
+    assert check.judge(served).wrong == (5,)
+
+
+def test_nan_is_the_same_as_nan_alone() -> None:
+    reference = [{"score": float(LOGITS[i, 0])} for i in range(100)]
+    check = AnswerCheck(OutputReading("raw"), reference)
+    lost = [(i, {"score": float("nan")} if i % 4 == 0 else reference[i]) for i in range(60)]
+    found = check.judge(lost)
+    assert (len(found.wrong), found.is_same_model) == (15, False)
+    partly = [{"score": float("nan") if i == 7 else float(LOGITS[i, 0])} for i in range(100)]
+    check = AnswerCheck(OutputReading("raw"), partly)
+    assert check.judge([(i, partly[i]) for i in range(60)]).wrong == ()
+    assert not check.judge([(i, partly[i + 10]) for i in range(60)]).is_same_model
+
+
+def test_one_sample_at_the_border_that_is_asked_for_again_and_again_is_no_other_model() -> None:
+    reference = np.zeros(100, dtype=np.int64)
+    reference[0] = 1
+    check = AnswerCheck(OutputReading("classes"), reference)
+    assert check.judge([(i, 0) for i in range(60)]).is_same_model
+    assert check.judge([*((i, 0) for i in range(60)), *[(0, 0)] * 20]).is_same_model
+    reference[1:4] = 1
+    assert not check.judge([(i, 0) for i in range(60)]).is_same_model
+
+
+def test_a_number_that_is_far_too_large_is_wrong_and_told_shortly() -> None:
+    reference = LOGITS[:, 0]
+    served = [(i, 1e300 if i == 3 else float(reference[i])) for i in range(60)]
+    found = AnswerCheck(OutputReading("score"), reference).judge(served)
+    assert (found.wrong, found.is_same_model) == ((3,), False)
+    assert len(found.sentence) < 200

@@ -177,3 +177,30 @@ def test_a_folder_with_another_file_is_other_data(tmp_path: Path) -> None:
     assert data_digest(tmp_path) == before
     (tmp_path / "a").write_text("2")
     assert data_digest(tmp_path) != before
+
+
+def test_a_line_of_the_labels_without_a_label_is_no_class_of_its_own(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text(name)
+    for missing in ("b.txt,\n", "b.txt\n", "b.txt,  \n"):
+        (tmp_path / "labels.csv").write_text(f"file,label\na.txt,1\n{missing}c.txt,0\n")
+        with pytest.raises(StudyInputError, match="labels.csv, line 3 has no label"):
+            read_data(tmp_path)
+    (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbffile,label\r\na.txt,1\r\nb.txt,2\r\n")
+    labels = read_data(tmp_path).labels
+    assert labels is not None
+    assert labels.tolist() == [1, 2]
+
+
+def test_bytes_are_texts_where_they_are_utf8(tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", text=np.array(["ä".encode(), b"b"]), labels=[0, 1])
+    assert sent(tmp_path / "good.npz", api(parameter("text", "string"))) == [[{"text": "ä"}, {"text": "b"}]]
+    np.savez(tmp_path / "bad.npz", text=np.array([b"\xff", b"b"]), labels=[0, 1])
+    with pytest.raises(StudyInputError, match="'text' holds bytes that are no UTF-8"):
+        read_data(tmp_path / "bad.npz")
+
+
+def test_a_line_that_is_nested_beyond_reading_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"x": ' + "[" * 200_000 + "\n")
+    with pytest.raises(StudyInputError, match="line 1 is no JSON that can be read"):
+        read_data(tmp_path / "d.jsonl")

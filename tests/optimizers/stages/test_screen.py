@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pytest
+
+from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
 from optimizers.accuracy.tolerance import Tolerance
-from optimizers.stages.screen import why_none_accepted
+from optimizers.errors import StudyInputError
+from optimizers.stages.screen import screen, why_none_accepted
 from optimizers.study_spec import StudySpec
 
 SPEC = StudySpec(
@@ -29,3 +36,42 @@ def test_where_accuracy_was_lost_the_bound_of_each_and_the_tolerance_are_said() 
     sentence = why_none_accepted(found, SPEC)
     assert "onnxruntime int8: accuracy 0.9000, at most 0.0312 lower" in sentence
     assert "--max-drop 0.01" in sentence
+
+
+class Bench:
+    """A workbench of which every contender's answers fail."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.spec = SPEC
+        interface = SimpleNamespace(mask_input=None)
+        self.subject = SimpleNamespace(count=4, choosing=np.arange(2), subject=SimpleNamespace(interface=interface))
+
+    def yardstick(self) -> Any:
+        return SimpleNamespace(notes=())
+
+    def artifact(self, _execution: Any) -> None:
+        pass
+
+    def speeds(self, built: Any) -> dict[Any, float]:
+        return dict.fromkeys(built, 1.0)
+
+    def answers_in(self, _execution: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [StudyInputError("NaN"), ServiceError("It fails."), ReleaseError("It fails 3 calls.")]
+)
+def test_a_precision_that_cannot_answer_is_refused_and_the_others_are_still_asked(error: Exception) -> None:
+    steps: list[str] = []
+    kinds: Any = [("onnxruntime", "fp32"), ("onnxruntime", "int8")]
+    bench: Any = Bench(error)
+    found = screen(bench, kinds, 2, steps.append, steps.append)
+    assert [(each["accepted"], each["error"]) for each in found.values()] == [(False, str(error))] * 2
+
+
+def test_a_host_that_died_ends_the_screen() -> None:
+    bench: Any = Bench(MeasurementError("The host died."))
+    with pytest.raises(MeasurementError):
+        screen(bench, [("onnxruntime", "fp32")], 2, str, str)

@@ -10,7 +10,7 @@ import sklearn.metrics as library
 
 from optimizers.accuracy.answers import take
 from optimizers.accuracy.metrics import Pooled, parse_metric
-from optimizers.accuracy.outputs import read
+from optimizers.accuracy.outputs import OutputReading, read
 from optimizers.accuracy.reading import choose_reading, read_labels
 from optimizers.errors import StudyInputError
 
@@ -245,3 +245,19 @@ def test_agreement_is_of_the_kind_of_output() -> None:
 def test_rows_are_taken_from_arrays_and_lists_alike() -> None:
     rows = np.array([2, 0])
     assert take(np.array([5, 6, 7]), rows).tolist() == take([5, 6, 7], rows) == [7, 5]
+
+
+def test_one_answer_to_everybody_does_not_agree_also_where_vectors_point_one_way_or_a_score_is_far_out() -> None:
+    metric = parse_metric("agreement")
+    generator = np.random.default_rng(0)
+    vectors = 20 + generator.normal(size=(300, 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    mean = np.repeat(vectors.mean(axis=0, keepdims=True), 300, axis=0)
+    assert metric.evaluate(mean, vectors, OutputReading("vector")).value < 0.2
+    near = vectors + generator.normal(size=vectors.shape) * 1e-4
+    assert metric.evaluate(near, vectors, OutputReading("vector")).value > 0.999
+    scores = generator.normal(size=1000)
+    scores[0] = 1e5
+    flat = np.where(scores == 1e5, scores, 0.0)
+    assert metric.evaluate(flat, scores, OutputReading("score")).value < 0.6
+    assert metric.evaluate(scores * 1.001, scores, OutputReading("score")).value > 0.99

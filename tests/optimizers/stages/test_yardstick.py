@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+
+from optimizers.accuracy.metrics import parse_metric
+from optimizers.accuracy.reading import choose_reading
+from optimizers.accuracy.tolerance import Tolerance
+from optimizers.stages.yardstick import Yardstick
+
+LABELS = np.arange(200) % 4
+ROWS = np.arange(0, 200, 2)
+
+
+def yardstick() -> Yardstick:
+    metric = parse_metric("accuracy")
+    reading = choose_reading(LABELS, LABELS, metric)
+    return Yardstick(metric, reading, LABELS, LABELS, Tolerance(0.01), ())
+
+
+def test_as_many_served_answers_may_flip_as_did_from_the_baseline_or_from_alone_to_company() -> None:
+    artifact = LABELS.copy()
+    artifact[:4] = (artifact[:4] + 1) % 4
+    assert yardstick().check_of(artifact, artifact[ROWS], ROWS).accepted_flip_share == 0.02
+    alone = artifact[ROWS].copy()
+    alone[-7:] = (alone[-7:] + 1) % 4
+    assert yardstick().check_of(artifact, alone, ROWS).accepted_flip_share == 0.07
+    assert yardstick().check_of(LABELS, LABELS[ROWS], ROWS).accepted_flip_share == 0
+
+
+def test_answers_of_the_alone_samples_are_compared_also_in_a_list() -> None:
+    metric = parse_metric("accuracy")
+    own = [{"label": int(label)} for label in LABELS]
+    reading = choose_reading(own, LABELS, metric)
+    stick = Yardstick(metric, reading, LABELS, own, Tolerance(0.01), ())
+    alone = [own[row] for row in ROWS]
+    alone[0] = {"label": 3}
+    assert stick.check_of(own, alone, ROWS).accepted_flip_share == 0.01
