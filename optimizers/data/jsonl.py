@@ -71,6 +71,8 @@ def _read_lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
             line = json.loads(written)
         except ValueError as error:
             raise StudyInputError(f"{path}, line {number} is no JSON: {error}.") from error
+        except RecursionError as error:
+            raise StudyInputError(f"{path}, line {number} is nested too deeply to be read.") from error
         if not isinstance(line, dict):
             raise StudyInputError(
                 f'{path}, line {number} is no JSON object: write body and label, as {{"text": "a", "label": 1}}.'
