@@ -36,7 +36,8 @@ def read_jsonl(path: Path) -> DataFile:
         number = next(number for number, line in lines if _LABEL not in line)
         raise StudyInputError(f"{path}, line {number} has no {_LABEL!r}, and others have one: give all, or none.")
     labels = labels_array(path, [line[_LABEL] for line in labelled]) if labelled else None
-    return DataFile(path, labels, partial(_requests_for, path, lines, labels))
+    add = f"give each line a {_LABEL!r}"
+    return DataFile(path, add, labels, partial(_requests_for, path, lines, labels))
 
 
 def _requests_for(

@@ -37,7 +37,8 @@ def read_npz(path: Path) -> DataFile:
     if labels is not None:
         labels = _checked(path, LABELS_ARRAY, labels)
     samples = {name: _checked(path, name, array) for name, array in arrays.items()}
-    return DataFile(path, labels, partial(_requests_for, path, samples, labels))
+    add = f"add an array {LABELS_ARRAY!r} to its arrays {', '.join(map(repr, samples)) or '(none)'}"
+    return DataFile(path, add, labels, partial(_requests_for, path, samples, labels))
 
 
 def _requests_for(
@@ -75,7 +76,10 @@ def _arrays_of(path: Path, arrays: Mapping[str, NDArray[Any]], api: ApiDescripti
             )
     found = {name: arrays[name] for name in names if name in arrays}
     if not found:
-        raise StudyInputError(f"{path} has none of the parameters of the API {api.name}: {', '.join(names) or 'none'}.")
+        takes = (
+            f"takes {', '.join(names)}, none of which is in {path}" if names else "takes no input to send samples as"
+        )
+        raise StudyInputError(f"The API {api.name} {takes}: optimize an API whose parameters your data have.")
     return found
 
 

@@ -217,3 +217,9 @@ def test_labels_are_read_as_the_readings_classes() -> None:
     assert read_labels(one_hot, np.eye(3)[THREE], metric).tolist() == THREE.tolist()
     flags = choose_reading(BINARY, BINARY.astype(bool), metric)
     assert read_labels(flags, BINARY.astype(bool), metric).tolist() == BINARY.tolist()
+
+
+@pytest.mark.parametrize("answer", [None, [None, None]])
+def test_an_api_that_answers_nothing_is_said(answer: Any) -> None:
+    with pytest.raises(StudyInputError, match="does it return what the model gives"):
+        choose_reading([answer] * 4, BINARY, parse_metric("accuracy"), None)

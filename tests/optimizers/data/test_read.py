@@ -97,7 +97,7 @@ def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path:
         + boundary
         + b"--\r\n"
     )
-    with pytest.raises(StudyInputError, match="the files of predict are none"):
+    with pytest.raises(StudyInputError, match="predict takes no file, and the folder .* give a .npz file"):
         data.requests_for(api(parameter("x")))
 
 
