@@ -76,3 +76,12 @@ def test_of_two_runners_the_one_that_was_released_alone_is_replaced(live: Live) 
     assert live.factors("both", 10) == {RELEASED * RELEASED: 10}
     assert live.factors("rerank", 10) == {OWN_RERANK: 10}
     assert live.factors("search", 10) == {OWN: 10}
+
+
+@pytest.mark.parametrize("tracing", ["true", "false"])
+def test_of_a_service_with_one_api_a_mounted_route_keeps_the_own_model(tmp_path: Path, tracing: str) -> None:
+    place = Place(tmp_path, {"BENTO_MONITOR_TRACING": tracing}, source=SHARING, service="OneApi")
+    with place.serve(workers=1) as live:
+        promoted(live, "embed")
+        assert live.factors("embed", 10) == {RELEASED: 10}
+        assert live.factors("mounted", 10) == {OWN: 10}

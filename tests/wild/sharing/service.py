@@ -14,8 +14,7 @@ import torch
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.routing import Route
 
 from bento_monitor import MonitoredRunner, monitored
 
@@ -38,14 +37,7 @@ async def mounted(request: Request) -> JSONResponse:
     return JSONResponse(service().scaled(body["x"]))
 
 
-async def socket(connection: WebSocket) -> None:
-    await connection.accept()
-    body = await connection.receive_json()
-    await connection.send_json(service().scaled(body["x"]))
-    await connection.close()
-
-
-app = Starlette(routes=[Route("/mounted", mounted, methods=["POST"]), WebSocketRoute("/socket", socket)])
+app = Starlette(routes=[Route("/mounted", mounted, methods=["POST"])])
 
 
 def service() -> Any:
