@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import Final
 
 from .tracing.ledger import BatchRecord, Ledger
+
+NO_API: Final = ""
+"""What stands for the API of a request to something else: a mounted application, a task, a web socket."""
 
 untraced_api: ContextVar[str | None] = ContextVar("bento_monitor_untraced_api", default=None)
 """The API of a request that no ledger is kept of."""
 
 
 def current_api(work: BatchRecord | Ledger | None) -> str | None:
-    """The API that the caller works for, `work` being what `traced_work` gave; None where that cannot be told."""
-    return untraced_api.get() if work is None else work.api
+    """The API that a client has asked and that the caller works for, `work` being what `traced_work` gave.
+
+    An API that another one calls works for that one. None where it cannot be told, as in a thread of the user's.
+    """
+    if work is None:
+        return untraced_api.get()
+    return work.asked_api if isinstance(work, BatchRecord) else work.api or NO_API

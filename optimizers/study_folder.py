@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+from bento_monitor.files import is_disk_full, write_atomic
 
 from .data.read import data_digest
 from .errors import StudyInputError
@@ -40,8 +40,22 @@ class StudyFolder:
     """Results by stage, as JSON; a stage that was finished is not run again."""
 
     def __init__(self, path: Path) -> None:
+        """Make the folder if it is not there.
+
+        Raises:
+            StudyInputError: it cannot be made or written to.
+        """
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "lock").touch()
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise StudyInputError(
+                f"The study cannot be kept in {path} ({error.strerror}): name a folder that can be written to by "
+                "--study-dir."
+            ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -13,8 +13,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from ..current_api import current_api
 from ..releases.record import Batching
-from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
 from .job import Job, RowCodec
 from .patience import Patience
 from .queue import JobQueue
@@ -50,7 +51,8 @@ class BatchDispatcher:
     back one by one would else be cut into ever smaller batches. Under load the next full batch is handed over while its
     threads are still busy, so that they need not wait for the loop.
 
-    A request whose client has gone, or whose time is over, is not computed.
+    A request whose client has gone, or whose time is over, is not computed. Requests to other APIs that call this one
+    have batches of their own, since a release may govern the one and not the other.
     """
 
     def __init__(
@@ -126,7 +128,8 @@ class BatchDispatcher:
         if ledger is not None:
             ledger.queued_ns = now_ns
             ledger.rows = rows
-        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), kin)
+        asked_api = current_api(traced_work())
+        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), asked_api, kin)
         self._queue.append(job)
         self._schedule_pump(loop)
         try:
@@ -190,7 +193,8 @@ class BatchDispatcher:
     def _enter(self, jobs: list[Job]) -> tuple[BatchRecord, Context]:
         # Only the first request's context can be the function's; what must not leak from it is replaced.
         context = jobs[0].context.copy()
-        record = BatchRecord(self._api, _ledgers_of(jobs), sum(job.rows for job in jobs), time.monotonic_ns())
+        rows, now_ns = sum(job.rows for job in jobs), time.monotonic_ns()
+        record = BatchRecord(self._api, _ledgers_of(jobs), rows, now_ns, asked_api=jobs[0].asked_api)
         members = ((job.ledger, job.rows) for job in jobs if job.ledger is not None)
         for position, (ledger, rows) in enumerate(members):
             ledger.join(record, position, rows)

@@ -47,7 +47,7 @@ class JobQueue:
         taken: list[Job] = []
         passed: list[Job] = []
         while room > 0 and (job := self._pop()) is not None:
-            if taken and job.kin != taken[0].kin:
+            if taken and not job.can_share_with(taken[0]):
                 passed.append(job)
                 continue
             if job.rows > room:

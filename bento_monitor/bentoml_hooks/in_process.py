@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from ..errors import ServiceError
 from .batch_rows import rows_of
+from .import_fault import in_words
 from .services import ApiArguments, ServiceApi
 
 _SHOWN_BYTES = 80
+_FILE_NAME = re.compile(rb'filename="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,11 @@ async def _parse(api: ServiceApi, body: bytes, content_type: str) -> ApiArgument
         parsed = await spec.from_http_request(request_without_client(content_type, body), serde)
     except pydantic.ValidationError as error:
         raise ServiceError(
-            f"The API {api.name} refuses the request {_shown(body)}: {_first_problem(error)}."
+            f"The API {api.name} refuses the request {_shown(body, content_type)}: {_first_problem(error)}."
         ) from error
     except Exception as error:
         raise ServiceError(
-            f"The API {api.name} refuses the request {_shown(body)}: {type(error).__name__}: {error}."
+            f"The API {api.name} refuses the request {_shown(body, content_type)}: {in_words(error)}."
         ) from error
     if getattr(spec, "__root_input__", False):
         return ApiArguments((parsed.root if isinstance(parsed, IORootModel) else parsed,), {})
@@ -161,6 +164,10 @@ def _first_problem(error: pydantic.ValidationError) -> str:
     return f"{where or 'the body'}: {first['msg']}" + (f" (and {more} more)" if more else "")
 
 
-def _shown(body: bytes) -> str:
+def _shown(body: bytes, content_type: str) -> str:
+    """The beginning of a body; of a form the names of its files."""
+    if content_type.startswith("multipart/"):
+        names = ", ".join(name.decode(errors="replace") for name in _FILE_NAME.findall(body))
+        return f"with the file {names}"[:_SHOWN_BYTES] if names else "of a form"
     text = body[:_SHOWN_BYTES].decode(errors="replace")
     return text if len(body) <= _SHOWN_BYTES else f"{text}..."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ServiceError
+from .import_fault import import_fault, in_words, is_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def load_service(target: str, working_dir: Path) -> Any:
     try:
         service = bentoml.load(target, working_dir=str(working_dir), standalone_load=True)
     except (Exception, SystemExit) as error:
-        raise ServiceError(f"The service {target} cannot be imported: {_in_words(error)}") from error
-    if not hasattr(service, "apis") or not hasattr(service, "inner"):
+        raise ServiceError(f"The service {target} cannot be imported: {import_fault(target, error)}.") from error
+    if not is_service(service):
         raise ServiceError(f"{target} is no class with @bentoml.service: only those can be monitored.")
     return service
 
@@ -121,7 +122,7 @@ def instantiate(service: Any) -> Any:
     except ServiceError:
         raise
     except (Exception, SystemExit) as error:
-        raise ServiceError(f"The service {service.name} cannot be started: {_in_words(error)}") from error
+        raise ServiceError(f"The service {service.name} cannot be started: {in_words(error)}.") from error
     return instance
 
 
@@ -146,8 +147,8 @@ def call_api(service: Any, instance: Any, api: ServiceApi, arguments: ApiArgumen
     context = {api.method.ctx_param: service.context} if api.method.ctx_param else {}
     try:
         return _finish(getattr(instance, api.name).local(*arguments.args, **arguments.kwargs, **context))
-    except Exception as error:
-        raise ServiceError(f"The API {api.name} fails on the samples: {_in_words(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise ServiceError(f"The API {api.name} fails on the samples: {in_words(error)}.") from error
 
 
 def _describe_api(name: str, method: Any) -> ServiceApi:
@@ -170,7 +171,3 @@ def _finish(result: Any) -> Any:
         return await result
 
     return asyncio.run(wait())
-
-
-def _in_words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")

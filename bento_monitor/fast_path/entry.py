@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import getrandbits
 
-from ..current_api import untraced_api
+from ..current_api import NO_API, untraced_api
 from ..guard import Guard
 from ..tracing.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
 from ..worker import WorkerMonitor
@@ -79,7 +79,7 @@ class Entry:
             await self._application(scope, receive, self._lifespan_send(send))
             return
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await self._serve_socket(scope, receive, send)
             return
         if scope["path"] in _HEALTH_PATHS:
             await self._show_health(scope, receive, send)
@@ -111,9 +111,16 @@ class Entry:
             await asyncio.to_thread(self._worker.metrics.flush)
         await self._application(scope, receive, send)
 
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = untraced_api.set(NO_API)
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            untraced_api.reset(token)
+
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._set_random_id()
-        untraced_api.set(self._routes.get(scope["path"]))
+        untraced_api.set(self._routes.get(scope["path"], NO_API))
         self._worker.in_flight += 1
         try:
             fast = self._fast_traffic(scope)

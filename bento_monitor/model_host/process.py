@@ -19,7 +19,9 @@ from ..errors import BentoMonitorError, InputError, MeasurementError, ReleaseErr
 _ERRORS: dict[str, type[BentoMonitorError]] = {
     error.__name__: error for error in (BentoMonitorError, InputError, ServiceError, ReleaseError, MeasurementError)
 }
-_LOG_LINES = 8
+# What the user's code alone does, so that the fault is in the input.
+_DOINGS = {"describe": "it imported the service", "answer": "the API answered the first sample"}
+_LONGEST_LINE = 300
 _EXIT_TIMEOUT_S = 2.0
 _READ_BYTES = 2**16
 
@@ -53,7 +55,7 @@ class HostProcess:
 
         Raises:
             BentoMonitorError: what the child raised, as its own class.
-            ServiceError: the child died while it imported the service.
+            ServiceError: the child died while it imported the service, or answered a sample as a server would.
             MeasurementError: it died later, or took longer than `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
@@ -107,11 +109,11 @@ class HostProcess:
 
     def _death(self, operation: str) -> BentoMonitorError:
         self.kill()
-        lines = self._log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
-        ending = "\n".join(lines) or "It wrote nothing."
-        if operation == "describe":
-            return ServiceError(f"The process died while it imported the service ({self._ending()}):\n{ending}")
-        return MeasurementError(f"The model's process died while it was to {operation} ({self._ending()}):\n{ending}")
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        last = f"; the last that it wrote: {lines[-1].strip()[:_LONGEST_LINE]}" if lines else ""
+        doing = _DOINGS.get(operation, f"it was to {operation}")
+        message = f"The process of the service died while {doing} ({self._ending()}){last}"
+        return (ServiceError if operation in _DOINGS else MeasurementError)(message)
 
     def _ending(self) -> str:
         code = self._process.returncode

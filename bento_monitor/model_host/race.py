@@ -40,7 +40,9 @@ def race(
     import numpy as np
 
     if not contenders or rounds < 1:
-        raise MeasurementError("A race needs at least one contender and one round.")
+        raise MeasurementError(
+            "No way to run the model is left to compare: none could be built, so the service's own model stays."
+        )
     generator = np.random.default_rng(seed)
     api = state.api(api_name)
     chosen = list(draw_batches(state, api, source, [batch_size] * batches, generator))

@@ -101,9 +101,17 @@ class HostState:
         """Call the API's function.
 
         Raises:
-            ServiceError: it fails.
+            ServiceError: it fails, or sets a status that is not 2xx.
         """
-        return call_api(self.service, self.instance, api, arguments)
+        response = self.service.context.response
+        response.status_code = 200  # an earlier call may have set another
+        output = call_api(self.service, self.instance, api, arguments)
+        if not 200 <= response.status_code < 300:
+            raise ServiceError(
+                f"The API {api.name} answers a sample with the status {response.status_code}: give samples that it "
+                "answers with 200."
+            )
+        return output
 
     def answer(self, api: ServiceApi, bodies: Sequence[bytes], content_type: str) -> list[RawAnswer]:
         """What clients get for requests that come at once: in one batch if the API is batchable, else one by one.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from ..errors import ServerError
+from ..errors import InputError, ServerError
 from .ports import check_port, free_port
 from .spec import GRACEFUL_SHUTDOWN_S, HOST, SERVER_MARK, ServerSpec, make_private_home
 
@@ -116,13 +116,18 @@ class ServerProcess:
         """Wait for every worker.
 
         Raises:
+            InputError: the service cannot be imported.
             ServerError: the server ended, or was not ready in time.
         """
         deadline = time.monotonic() + self._spec.ready_timeout_s
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 ending = f"ended with exit code {self._process.returncode} before it was ready"
-                raise ServerError(f"The server of {self._spec.target} {ending}:\n{self.last_log_lines()}")
+                wrote = self.last_log_lines()
+                last = wrote.splitlines()[-1]
+                if self._process.returncode == InputError.exit_code and last.startswith("Error: "):
+                    raise InputError(last.removeprefix("Error: "))  # our own command line has said what is wrong
+                raise ServerError(f"The server of {self._spec.target} {ending}:\n{wrote}")
             if self._are_workers_up() and self._is_ready():
                 return
             time.sleep(_POLL_INTERVAL_S)

@@ -124,6 +124,9 @@ class BatchRecord(Noted):
     `taken_ns` is when its requests were taken from the queue, `handed_ns` when it was whole and went to the function,
     `started_ns` when the function began.
 
+    `asked_api` is the API that the clients of all its requests have asked, which is another one where that called
+    `api`; None where it cannot be told.
+
     `linked` gets the trace and the infer span of each whose spans are kept, which is known when it ends. The ledgers
     themselves would make a cycle with their `batch`, which only the garbage collector could free.
     `held_spans` are those of the user's code in a batch none of whose requests is sampled.
@@ -131,6 +134,7 @@ class BatchRecord(Noted):
 
     __slots__ = (
         "api",
+        "asked_api",
         "ended_ns",
         "error_type",
         "handed_ns",
@@ -145,11 +149,14 @@ class BatchRecord(Noted):
         "trace_id",
     )
 
-    def __init__(self, api: str, members: Sequence[Ledger], rows: int, started_ns: int) -> None:
+    def __init__(
+        self, api: str, members: Sequence[Ledger], rows: int, started_ns: int, *, asked_api: str | None = None
+    ) -> None:
         super().__init__()
         self.trace_id = getrandbits(128) or 1
         self.span_id = getrandbits(64) or 1
         self.api = api
+        self.asked_api = asked_api
         self.size = len(members)
         self.is_sampled = any(member.sampled for member in members)
         self.members_left = len(members)

@@ -59,6 +59,11 @@ def as_array(answers: Answers) -> NDArray[Any]:
 
     found: Any = answers if isinstance(answers, np.ndarray) else as_answers(answers)
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "biufU":
+        if len(found) and all(map(_is_nothing, found)):
+            raise StudyInputError(
+                f"The API answers with {shown(found[0])}, which is no value: does it return what the model gives? NaN "
+                "and infinite numbers are null in JSON too."
+            )
         row = _odd_row(found)
         raise StudyInputError(
             f"The answers are not numbers or strings of one shape: sample 0 is answered with {shown(found[0])}, "
@@ -74,6 +79,10 @@ def shown(value: Any) -> str:
     """A value as an error message shows it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def _is_nothing(answer: Any) -> bool:
+    return answer is None or (isinstance(answer, list) and bool(answer) and all(map(_is_nothing, answer)))
 
 
 def _odd_row(answers: Sequence[Any]) -> int:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from ..errors import StudyInputError
 from .metrics import Metric
+from .metrics._base import Family
+
+# Families whose metrics, where higher is better, are 1 at best and 0 or less where nothing is right.
+_AT_MOST_1: frozenset[Family] = frozenset({"classes", "ranking", "retrieval", "agreement"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,23 @@ class Tolerance:
         if baseline == 0:
             raise StudyInputError(f"{self} of a baseline of 0 is nothing: give --max-drop as a number, such as 0.01.")
         return self.amount * abs(baseline)
+
+    def check(self, metric: Metric) -> None:
+        """Refuse a tolerance that nothing could be proved with, or that would accept any answers.
+
+        Raises:
+            StudyInputError: it is 0, or all that the metric can lose.
+        """
+        if self.amount == 0:
+            raise StudyInputError(
+                f"--max-drop {self} cannot be proved by any number of samples: allow a small drop, such as 0.01 or 1%."
+            )
+        is_at_most_1 = metric.is_higher_better and metric.family in _AT_MOST_1
+        if self.amount >= 1 and (is_at_most_1 or (self.is_relative and metric.is_higher_better)):
+            raise StudyInputError(
+                f"--max-drop {self} would accept any answers, since {metric.name} cannot lose more: write a smaller "
+                "number, such as 0.01, or a share of the baseline's value, such as 1%."
+            )
 
     def describe(self, metric: Metric, baseline: float | None = None) -> str:
         """In words: "accuracy at most 0.01 lower", "mean_absolute_error at most 1 % (0.02) higher"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
     return counts
 
 
+def _finite(_context: click.Context, _parameter: click.Parameter, number: float | None) -> float | None:
+    if number is not None and not math.isfinite(number):
+        raise click.BadParameter(f"{number} is no number that can be reached: give a finite one.")
+    return number
+
+
 @click.command()
 @click.argument("target", metavar="MODULE:SERVICE")
 @click.option(
@@ -35,7 +42,7 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
 )
 @click.option("--output", help="What an answer is, where it cannot be told: KIND, FIELD or FIELD:KIND.")
 @click.option("--prove-data", type=click.Path(path_type=Path), help="Prove on these data [default: half of --data].")
-@click.option("--min-accuracy", type=float, help="Accuracy that the baseline itself must reach.")
+@click.option("--min-accuracy", type=float, callback=_finite, help="Accuracy that the baseline itself must reach.")
 @click.option("--slo", help="Limit on latency under the search's load, such as p99=50ms.")
 @click.option("--api", help="API to optimize, where the service has several.")
 @click.option(
@@ -52,8 +59,15 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
 @click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="Concurrent clients.")
 @click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Served trials.")
 @click.option("--blocks", default=10, show_default=True, type=click.IntRange(5), help="Paired blocks of the proof.")
-@click.option("--block-seconds", default=5.0, show_default=True, type=click.FloatRange(0.5), help="Length of a block.")
-@click.option("--seed", default=0, show_default=True, help="Seed of every random choice.")
+@click.option(
+    "--block-seconds",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 3600.0),
+    callback=_finite,
+    help="Length of a block.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every random choice.")
 @click.option("--study-dir", type=click.Path(path_type=Path), help="Where the study is kept [default: .bento-monitor].")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for programs; progress goes to stderr.")
 def optimize(

@@ -33,9 +33,13 @@ class EvaluationData:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file or folder that was read, before the API is known that its samples are sent to."""
+    """A file or folder that was read, before the API is known that its samples are sent to.
+
+    `how_to_label` says what adds labels to a file of its kind.
+    """
 
     path: Path
+    how_to_label: str
     labels: NDArray[Any] | None
     requests_for: Callable[[ApiDescription], Sequence[EvaluationData]]
     """The ways in which the samples may be sent to an API, the most usual first; raises StudyInputError if in none."""

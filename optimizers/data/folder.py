@@ -41,7 +41,8 @@ def read_folder(path: Path) -> DataFile:
         if not row.get(_LABEL, "-").strip():
             raise StudyInputError(f"{path / LABELS_FILE}, line {number} has no label: give all, or no column 'label'.")
     labels = labels_array(path, _numbers_or_texts([row[_LABEL] for row in rows])) if _LABEL in rows[0] else None
-    return DataFile(path, labels, partial(_requests_for, path, rows, labels))
+    add = f"add a column {_LABEL!r} to {LABELS_FILE}"
+    return DataFile(path, add, labels, partial(_requests_for, path, rows, labels))
 
 
 def _requests_for(
@@ -51,9 +52,12 @@ def _requests_for(
     required = [parameter.name for parameter in api.parameters if parameter.is_file and parameter.is_required]
     chosen = required if len(required) == 1 else fields
     if len(chosen) != 1 or api.takes_whole_body:
+        files = (
+            "no file" if not fields else f"the files {', '.join(fields)}" if len(fields) > 1 else "a file as its body"
+        )
         raise StudyInputError(
-            f"A folder of files can be sent to an API with one file as a named parameter; the files of {api.name} are "
-            f"{', '.join(fields) or 'none'}. Give a .jsonl file of request bodies."
+            f"The API {api.name} takes {files}, and the folder {path} can only be sent to one with a single file as a "
+            "named parameter: give a .npz file of arrays, or a .jsonl file of request bodies."
         )
     others = [parameter.name for parameter in api.parameters if parameter.name in rows[0] and not parameter.is_file]
     bodies = []

@@ -36,7 +36,8 @@ def read_jsonl(path: Path) -> DataFile:
         number = next(number for number, line in lines if _LABEL not in line)
         raise StudyInputError(f"{path}, line {number} has no {_LABEL!r}, and others have one: give all, or none.")
     labels = labels_array(path, [line[_LABEL] for line in labelled]) if labelled else None
-    return DataFile(path, labels, partial(_requests_for, path, lines, labels))
+    add = f"give each line a {_LABEL!r}"
+    return DataFile(path, add, labels, partial(_requests_for, path, lines, labels))
 
 
 def _requests_for(
@@ -69,8 +70,10 @@ def _read_lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             line = json.loads(written)
-        except (ValueError, RecursionError) as error:
-            raise StudyInputError(f"{path}, line {number} is no JSON that can be read: {error}.") from error
+        except ValueError as error:
+            raise StudyInputError(f"{path}, line {number} is no JSON: {error}.") from error
+        except RecursionError as error:
+            raise StudyInputError(f"{path}, line {number} is nested too deeply to be read.") from error
         if not isinstance(line, dict):
             raise StudyInputError(
                 f'{path}, line {number} is no JSON object: write body and label, as {{"text": "a", "label": 1}}.'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 LABELS_ARRAY = "labels"
 _KINDS = "biufUS"
-_READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
+_READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
 _PLAIN_TYPES = frozenset({"string", "number", "integer", "boolean"})
 _MOST_BYTES = 2 * 2**30
 
@@ -35,7 +37,8 @@ def read_npz(path: Path) -> DataFile:
     if labels is not None:
         labels = _checked(path, LABELS_ARRAY, labels)
     samples = {name: _checked(path, name, array) for name, array in arrays.items()}
-    return DataFile(path, labels, partial(_requests_for, path, samples, labels))
+    add = f"add an array {LABELS_ARRAY!r} to its arrays {', '.join(map(repr, samples)) or '(none)'}"
+    return DataFile(path, add, labels, partial(_requests_for, path, samples, labels))
 
 
 def _requests_for(
@@ -73,7 +76,10 @@ def _arrays_of(path: Path, arrays: Mapping[str, NDArray[Any]], api: ApiDescripti
             )
     found = {name: arrays[name] for name in names if name in arrays}
     if not found:
-        raise StudyInputError(f"{path} has none of the parameters of the API {api.name}: {', '.join(names) or 'none'}.")
+        takes = (
+            f"takes {', '.join(names)}, none of which is in {path}" if names else "takes no input to send samples as"
+        )
+        raise StudyInputError(f"The API {api.name} {takes}: optimize an API whose parameters your data have.")
     return found
 
 
@@ -149,22 +155,47 @@ def _decoded(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
 def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     import numpy as np
 
+    _require_archive(path)
     with path.open("rb") as file:  # numpy leaves a file open that it cannot read
         try:
             archive = np.load(file, allow_pickle=False)
         except _READ_ERRORS as error:
-            raise StudyInputError(f"{path} is no .npz file that can be read: {error}.") from error
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise StudyInputError(f"{path} is one array without a name: write it with numpy.savez(path, name=array).")
+            raise StudyInputError(
+                f"{path} is no .npz file that can be read ({error}): it may be cut off, so write or copy it again."
+            ) from error
         with archive:
             return {name: _read_array(path, archive, name) for name in archive.files}
+
+
+def _require_archive(path: Path) -> None:
+    """Raise StudyInputError, with what to do, for a file that numpy would take for a pickle or for a single array."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_NPY))
+    except OSError as error:
+        raise StudyInputError(f"{path} cannot be read: {error.strerror}.") from error
+    if start.startswith(_ZIP):
+        return
+    if start == _NPY:
+        raise StudyInputError(f"{path} is one array without a name: write it with numpy.savez(path, name=array).")
+    what = (
+        "is empty" if not start else "is a pickle, which is never loaded" if start[:1] == _PICKLE else "is no .npz file"
+    )
+    raise StudyInputError(
+        f"{path} {what}: write the samples with numpy.savez(path, name=samples, labels=labels), or give a .jsonl file "
+        "or a folder of files with labels.csv."
+    )
 
 
 def _read_array(path: Path, archive: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     try:
         return archive[name]
     except _READ_ERRORS as error:
+        if "pickle" in str(error):  # numpy's own words name the switch that would run what the file holds
+            raise StudyInputError(
+                f"{path}: the array {name!r} holds Python objects, which are never loaded: save numbers, or texts as "
+                "numpy.array(texts)."
+            ) from error
         raise StudyInputError(
-            f"{path}: the array {name!r} cannot be read: {error}. Pickled (object) arrays are never loaded: "
-            "save numbers, or texts as numpy.array(texts)."
+            f"{path}: the array {name!r} cannot be read ({error}): the file is damaged, so write or copy it again."
         ) from error

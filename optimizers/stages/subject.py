@@ -59,14 +59,18 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
         StudyInputError: the metric or the data cannot be used.
     """
     metric = parse_metric(spec.metric, spec.working_dir)
+    spec.max_drop.check(metric)
     description = host.describe()
     api = _choose_api(description, spec.api)
     files = [read_data(path) for path in (spec.data, spec.prove_data) if path is not None]
     for file in files:
         if file.labels is None and metric.needs_labels:
             raise StudyInputError(
-                f"{file.path} has no labels, which the metric {metric.name} needs: add them, or use --metric agreement."
+                f"{file.path} has no labels, which the metric {metric.name} needs: {file.how_to_label}, or use "
+                "--metric agreement."
             )
+    if spec.baseline is not None:
+        _check_baseline(spec.baseline, spec.working_dir, api.name)
     forms = [file.requests_for(api) for file in files]
     form, requests = _write_requests(host, api, forms, folder)
     counts = [len(each[0].bodies) for each in forms]
@@ -88,6 +92,21 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     )
 
 
+def _check_baseline(target: str, working_dir: Path, api: str) -> None:
+    """Say at once what would else end the search after minutes: a server of the baseline that does not start.
+
+    Raises:
+        ServiceError: it cannot be imported or started.
+        StudyInputError: it has no API of that name.
+    """
+    with ModelHost(target, working_dir) as host:
+        names = [each.name for each in host.describe().apis]
+    if api not in names:
+        raise StudyInputError(
+            f"--baseline {target} has no API {api!r} to compare with (it has: {', '.join(names) or 'none'})."
+        )
+
+
 def _write_requests(
     host: ModelHost, api: ApiDescription, files: Sequence[Sequence[EvaluationData]], folder: Path
 ) -> tuple[str, RequestSource]:
@@ -104,10 +123,12 @@ def _write_requests(
         path = folder / f"requests-{index}.npz"
         write_bodies(path, [body for data in parts for body in data.bodies])
         requests = RequestSource(path, parts[0].content_type)
+        starts = [0, *np.cumsum([len(data.bodies) for data in parts])[:-1].tolist()]
         try:
-            host.answer(api.name, requests, 0)
+            for row in starts:  # the first sample of each file
+                host.answer(api.name, requests, row)
         except ServiceError as error:
-            refusals.append(error)
+            refusals.append(error if row == 0 else ServiceError(f"The first sample of --prove-data: {error}"))
         else:
             return parts[0].form, requests
     raise refusals[0]
@@ -123,7 +144,11 @@ def _joined_labels(labels: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None
 
 
 def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescription:
-    known = ", ".join(api.name for api in description.apis) or "none"
+    if not description.apis:
+        raise StudyInputError(
+            f"The service {description.service} has no API: decorate the method to optimize with @bentoml.api."
+        )
+    known = ", ".join(api.name for api in description.apis)
     if name is not None:
         chosen = [api for api in description.apis if api.name == name]
         if not chosen:

@@ -41,9 +41,11 @@ class Place:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    source: Path = PROJECT
+    service: str = SERVICE
 
     def __post_init__(self) -> None:
-        shutil.copytree(PROJECT, self.project)
+        shutil.copytree(self.source, self.project)
         self.env = {
             **os.environ,
             "BENTOML_HOME": str(self.folder),
@@ -59,7 +61,7 @@ class Place:
 
     @property
     def store(self) -> ActiveStore:
-        return ActiveStore(self.folder / "home", SERVICE)
+        return ActiveStore(self.folder / "home", self.service)
 
     def train(self, **weights: float) -> None:
         """Write the weights that the service loads."""
@@ -84,7 +86,11 @@ class Place:
     @contextmanager
     def serve(self, workers: int = 2) -> Iterator[Live]:
         spec = ServerSpec(
-            target="service:Wild", working_dir=self.project, env=self.env, workers=workers, service_name=SERVICE
+            target=f"service:{self.service}",
+            working_dir=self.project,
+            env=self.env,
+            workers=workers,
+            service_name=self.service,
         )
         with start_server(spec) as server:
             live = Live(server, self, workers)
@@ -111,7 +117,7 @@ class Place:
         }
         release = Release(
             name=name,
-            service=SERVICE,
+            service=self.service,
             apis=(api,),
             runner=runner,
             model_fingerprint=fingerprint,

@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
+from bento_monitor.loadgen.packing import read_bodies, write_bodies
 from bento_monitor.model_host.answer_values import read_answers
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import ApiDescription, Contender, RequestSource
@@ -160,9 +160,38 @@ def test_of_two_models_the_one_that_takes_most_of_the_time_is_described(
     assert interface.runner in ("pooled", "fixed")
 
 
-@pytest.mark.parametrize(("name", "message"), [("stream", "stream"), ("picture", "image/png: only JSON and text")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("stream", "stream"),
+        ("picture", "image/png: only JSON and text"),
+        ("exits", "it ends the process, with the exit code 3"),
+    ],
+)
 def test_an_answer_that_cannot_be_compared_is_said_at_once(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path, name: str, message: str
 ) -> None:
     with pytest.raises(ServiceError, match=message):
         host.answer(name, requests(tmp_path, apis[name])[1], 0)
+
+
+def test_a_status_that_the_api_sets_itself_is_no_answer(
+    host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
+) -> None:
+    source = requests(tmp_path, apis["sets_a_status"])[1]
+    for row in (0, 2):  # before and after one that is refused
+        assert host.answer("sets_a_status", source, row) is not None
+        with pytest.raises(ServiceError, match="answers a sample with the status 422"):
+            host.answer("sets_a_status", source, 1)
+
+
+def test_a_file_that_is_refused_is_named_and_its_form_is_not_printed(
+    host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
+) -> None:
+    source = requests(tmp_path, apis["image"])[1]
+    bodies = [b"--" + body.partition(b"--")[2].replace(b"PNG", b"XXX") for body in read_bodies(source.path)]
+    write_bodies(tmp_path / "broken.npz", bodies)
+    with pytest.raises(ServiceError, match=r"refuses the request with the file 0\.png") as raised:
+        host.answer("image", RequestSource(tmp_path / "broken.npz", source.content_type), 0)
+    assert "\n" not in str(raised.value)
+    assert "object at" not in str(raised.value)

@@ -267,3 +267,9 @@ def test_which_of_two_named_classes_is_class_1_is_said(metric: str) -> None:
     labels = np.array(["malignant", "benign", "benign", "malignant"])
     reading = choose_reading(labels, labels, parse_metric(metric))
     assert reading.note == "'malignant' taken as class 1, the last of the sorted labels"
+
+
+@pytest.mark.parametrize("answer", [None, [None, None]])
+def test_an_api_that_answers_nothing_is_said(answer: Any) -> None:
+    with pytest.raises(StudyInputError, match="does it return what the model gives"):
+        choose_reading([answer] * 4, BINARY, parse_metric("accuracy"), None)

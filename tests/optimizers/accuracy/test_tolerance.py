@@ -29,6 +29,19 @@ def test_what_is_no_tolerance_is_refused_with_what_is(text: str) -> None:
         parse_tolerance(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "metric"), [("0", "accuracy"), ("0%", "mae"), ("5", "accuracy"), ("1", "roc_auc"), ("100%", "r2")]
+)
+def test_what_proves_nothing_or_accepts_anything_is_refused_at_once(text: str, metric: str) -> None:
+    with pytest.raises(StudyInputError, match=rf"--max-drop {text} .*such as 0\.01"):
+        parse_tolerance(text).check(parse_metric(metric))
+
+
+@pytest.mark.parametrize(("text", "metric"), [("0.99", "accuracy"), ("5", "mae"), ("100%", "mae"), ("2", "r2")])
+def test_a_metric_without_a_limit_may_lose_more_than_1(text: str, metric: str) -> None:
+    parse_tolerance(text).check(parse_metric(metric))
+
+
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(StudyInputError, match="baseline of 0"):
         parse_tolerance("1%").absolute(0.0)

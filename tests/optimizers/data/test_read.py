@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path:
         + boundary
         + b"--\r\n"
     )
-    with pytest.raises(StudyInputError, match="the files of predict are none"):
+    with pytest.raises(StudyInputError, match="predict takes no file, and the folder .* give a .npz file"):
         data.requests_for(api(parameter("x")))
 
 
@@ -119,7 +120,33 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, arrays: dict[str, Any], mes
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.array([{}, []], dtype=object), labels=[0, 1])
-    with pytest.raises(StudyInputError, match="never loaded"):
+    with pytest.raises(StudyInputError, match="never loaded") as raised:
+        read_data(tmp_path / "d.npz")
+    assert "allow_pickle" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: write the samples with numpy.savez"),
+        (b"a,b\n1,2\n", "is no .npz file: write the samples"),
+        (pickle.dumps({"x": 1}), "is a pickle, which is never loaded: write"),
+        (b"PK\x03\x04" + bytes(50), "may be cut off"),
+    ],
+)
+def test_what_is_no_archive_of_arrays_is_said_with_what_to_write(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "d.npz").write_bytes(content)
+    with pytest.raises(StudyInputError, match=message) as raised:
+        read_data(tmp_path / "d.npz")
+    assert "allow_pickle" not in str(raised.value)
+
+
+def test_a_damaged_array_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.ones((100, 2)), labels=np.zeros(100))
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    content[400:420] = b"\xff" * 20
+    (tmp_path / "d.npz").write_bytes(content)
+    with pytest.raises(StudyInputError, match="'x' cannot be read.*damaged"):
         read_data(tmp_path / "d.npz")
 
 
@@ -134,6 +161,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
         ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several kinds"),
         ('{"x": 1, "label": NaN}\n{"x": 2, "label": 1}', "NaN"),
         ("", "0 sample"),
+        ("[" * 100_000, "line 1 is nested too deeply"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -112,6 +112,15 @@ class Apis:
         return self._pooled(self._fixed(self._pooled(x)))
 
     @bentoml.api
+    def sets_a_status(self, x: np.ndarray, ctx: bentoml.Context) -> np.ndarray:
+        ctx.response.status_code = 422 if x[0, 0] > 1 else 200
+        return self._pooled(x)
+
+    @bentoml.api
+    def exits(self, x: np.ndarray) -> np.ndarray:
+        raise SystemExit(3)
+
+    @bentoml.api
     def stream(self, x: np.ndarray) -> Any:
         yield "a"
 

@@ -1,0 +1,50 @@
+"""Why a service cannot be imported, in one sentence of its own cause: BentoML also tells of bentos and of its store."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+_LONGEST = 300
+_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
+
+
+def import_fault(target: str, error: BaseException) -> str:
+    """What stopped the import of `module:Service`, once `bentoml.load` has raised `error`."""
+    from bentoml.exceptions import ImportServiceError
+
+    module_name, separator, name = target.partition(":")
+    if not separator or not module_name or not name:
+        return "write it as module:Service, such as service:Summarizer"
+    if not isinstance(error, ImportServiceError | TypeError):
+        return in_words(error)
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as own_error:
+        return in_words(own_error)
+    if not hasattr(module, name):
+        return f"the module {module_name} has no {name!r}{_services_of(module)}"
+    if not is_service(getattr(module, name)):
+        return f"{name} is no class with @bentoml.service: only those can be monitored{_services_of(module)}"
+    return in_words(error)
+
+
+def is_service(found: Any) -> bool:
+    """Whether it is a service of BentoML's current kind."""
+    return hasattr(found, "apis") and hasattr(found, "inner")
+
+
+def in_words(error: BaseException) -> str:
+    """An error on one line, cut where it says more than a person reads."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process, with the exit code {error.code}"
+    text = " ".join(_OBJECT.sub("(an object)", f"{type(error).__name__}: {error}").split()).rstrip(":.")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 2].rstrip() + ".."  # the sentence ends with a third
+
+
+def _services_of(module: Any) -> str:
+    from _bentoml_sdk import Service
+
+    names = sorted(name for name, value in vars(module).items() if isinstance(value, Service))
+    return f" (it has the services: {', '.join(names)})" if names else ""
