@@ -230,5 +230,5 @@ def test_bytes_are_texts_where_they_are_utf8(tmp_path: Path) -> None:
 
 def test_a_line_that_is_nested_beyond_reading_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"x": ' + "[" * 200_000 + "\n")
-    with pytest.raises(StudyInputError, match="line 1 is no JSON that can be read"):
+    with pytest.raises(StudyInputError, match="line 1 is nested too deeply"):
         read_data(tmp_path / "d.jsonl")
