@@ -71,12 +71,22 @@ class TrialServer:
         self._served = folder
 
     def require_no_failed_calls(self, release: str) -> None:
-        """Raise MeasurementError where calls of a release failed and the model itself answered: figures are of both."""
+        """Raise MeasurementError where the model itself answered in a release's place: figures would be of both.
+
+        A call that the release did not take for its input is none of these: it will not take that in production either.
+        """
         told = [worker.fallbacks.get(release, {}) for worker in live_workers(self._store.folder)]
         failed = sum(counts.get("error", 0) for counts in told)
         if failed:
             raise MeasurementError(
                 f"The release failed {failed} call(s) under load, which the service's own model answered in its place."
+            )
+        unknown = sum(counts.get("api", 0) for counts in told)
+        if unknown:
+            raise MeasurementError(
+                f"{unknown} call(s) of the model were for another API, or for one that cannot be told, as in a thread "
+                "without its request's context, and the service's own model answered: call it in the API's function, "
+                "or run the thread in contextvars.copy_context()."
             )
 
     def _require_same_model(self, release: Release, error: ReleaseError) -> None:

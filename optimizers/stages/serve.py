@@ -69,7 +69,7 @@ class ServedStage:
         """
         api = self._bench.subject.subject.api
         sizes = batch_sizes(self._spec.connections, api.max_batch_size) if api.is_batchable else [1]
-        windows = self._windows_ms() if api.is_batchable else (0.0,)
+        windows = self._windows_ms() if max(sizes) > 1 else (0.0,)
         space = ServedSpace(tuple(executions), tuple(sizes), windows, self._bench.subject.workers)
         most_alone = None if self._most_alone_ratio is None else self._most_alone_ratio * _TRIAL_SLACK
         search = ServedSearch(self._folder / "trials.json", space, self._spec.seed, most_alone)

@@ -106,7 +106,7 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
         f"an answer is read as {reading.description}",
         f"the baseline's {metric.name} is {reached:.4f}; accepted is {accepted}",
         *([f"{subject.copies} samples repeat another's request and label, and count once"] if subject.copies else []),
-        *(each for each in (chance, subject.subject.interface.note) if each),
+        *(each for each in (metric.cap, chance, subject.subject.interface.note) if each),
     ]
     return Yardstick(metric, reading, labels, baseline, spec.max_drop, tuple(notes))
 

@@ -28,6 +28,7 @@ RESULT: dict[str, Any] = {
     "batch_dependence_measure": "least cosine",
     "baseline_batch_dependence": 1.0,
     "notes": ["an answer is read as vector"],
+    "export": None,
     "batch_dependence": 0.99,
     "alone_p50_ratio": 1.02,
     "alone_p50_ratio_ci95": [1.0, 1.04],
@@ -46,3 +47,9 @@ def test_the_table_shows_a_lone_client_and_half_of_the_load_with_their_intervals
     alone, half_load = [line for line in text.getvalue().splitlines() if "a lone client" in line or "half of" in line]
     assert all(figure in alone for figure in ("5.4 ms", "5.5 ms", "1.02 times [1.00, 1.04]"))
     assert all(figure in half_load for figure in ("60.0 ms", "48.0 ms", "0.80 times [0.70, 0.90]"))
+
+
+def test_how_the_graph_was_made_is_said_where_there_is_something_to_say() -> None:
+    text = io.StringIO()
+    print_result(Console(file=text, width=140), {**RESULT, "export": {"note": "made for lengths of 16 alone"}})
+    assert "The graph: made for lengths of 16 alone." in text.getvalue()
