@@ -71,7 +71,10 @@ class Study:
         return finalists
 
     def choose(self, winner: dict[str, Any]) -> None:
-        self._file("search.json")[0].write_text(json.dumps([winner]))
+        """Let it be what the search has found, whether or not it may be slower alone."""
+        found = self._file("search.json")[0]
+        for name in ("search.json", "search-slower-alone.json"):
+            found.with_name(name).write_text(json.dumps([winner]))
 
     def _file(self, name: str) -> list[Path]:
         return list(self._folder.glob(f"studies/*/{name}"))
