@@ -37,7 +37,7 @@ sys.path.insert(0, str(PROJECT))
 WORK = Path(".bento-monitor/wild").resolve()
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 FRESH = 2000
-QUICK = ["--connections", "16", "--trials", "6", "--blocks", "8", "--block-seconds", "2"]
+QUICK = ["--connections", "16", "--trials", "4", "--blocks", "8", "--block-seconds", "1"]
 TIMEOUT_S = 1500
 OWN_STAYS = 1
 
