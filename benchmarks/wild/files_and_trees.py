@@ -135,7 +135,7 @@ class Boosted:
         from lightgbm import LGBMClassifier
 
         x, y = _classes(3000, 1)
-        model = LGBMClassifier(n_estimators=80, random_state=0, n_jobs=1, verbose=-1, deterministic=True).fit(x, y)
+        model = LGBMClassifier(n_estimators=500, random_state=0, n_jobs=1, verbose=-1, deterministic=True).fit(x, y)
         self.model = MonitoredRunner(model)
 
     @bentoml.api(batchable=True)

@@ -168,15 +168,15 @@ class Convolutional(nn.Module):
         super().__init__()
         torch.manual_seed(1)
         self.body = nn.Sequential(
-            nn.Conv2d(3, 24, 3, padding=1),
-            nn.BatchNorm2d(24),
+            nn.Conv2d(3, 48, 3, padding=1),
+            nn.BatchNorm2d(48),
             nn.ReLU(),
-            nn.Conv2d(24, 32, 3, padding=1, stride=2),
+            nn.Conv2d(48, 96, 3, padding=1, stride=2),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(4),
             nn.Flatten(),
         )
-        self.head = nn.Linear(512, 4)
+        self.head = nn.Linear(1536, 4)
         with torch.no_grad():
             sample = self.eval().head(self.body(torch.rand(256, 3, 32, 32)))
             self.head.weight.div_(sample.std(0).mean() / 2)
@@ -194,8 +194,8 @@ class Recurrent(nn.Module):
         super().__init__()
         torch.manual_seed(2)
         self.embedding = nn.Embedding(50, 96)
-        self.cells: Any = kind(96, 160, batch_first=True)
-        self.head = nn.Linear(160, 4)
+        self.cells: Any = kind(96, 448, batch_first=True)
+        self.head = nn.Linear(448, 4)
         with torch.no_grad():
             self.head.weight.mul_(30)
 

@@ -75,9 +75,12 @@ class ServedSearch:
         measure: Callable[[Candidate], TrialOutcome],
         on_trial: Callable[[Candidate, TrialOutcome], None] = lambda candidate, outcome: None,
     ) -> None:
-        """Measure until `trials` have an outcome. A trial that is interrupted is measured again at the next start."""
+        """Measure until `trials` have an outcome, or all of the space has.
+
+        A trial that is interrupted is measured again at the next start.
+        """
         cut = 0
-        while self.finished < trials and cut < 50 * trials:
+        while self.finished < trials and cut < 50 * trials and len(self._measured()) < self._space.size:
             trial = self._study.ask(self._distributions())
             candidate = self._space.candidate(trial.params)
             if candidate is None:
@@ -99,6 +102,9 @@ class ServedSearch:
                 logs.setdefault(candidate, []).append(math.log(outcome.rps))
         ranked = [RankedCandidate(c, math.exp(sum(v) / len(v)), len(v)) for c, v in logs.items()]
         return sorted(ranked, key=lambda entry: entry.rps, reverse=True)
+
+    def _measured(self) -> set[Candidate]:
+        return {candidate for candidate, _ in self.outcomes}
 
     def _violation(self, outcome: TrialOutcome) -> float:
         if outcome.alone_ratio is None or self._most_alone_ratio is None:

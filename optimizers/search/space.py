@@ -33,6 +33,11 @@ class ServedSpace:
             "workers": sorted(self.workers),
         }
 
+    @property
+    def size(self) -> int:
+        """How many candidates there are."""
+        return len(self.executions) * len(self.batch_sizes) * len(self.windows_ms) * len(self.workers)
+
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate | None:
         """The candidate of a point; None where it is not of this space, or its execution did not survive."""
         choices = self.choices()

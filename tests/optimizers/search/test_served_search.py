@@ -118,3 +118,12 @@ def test_what_makes_a_lone_client_wait_is_not_ranked_unless_that_is_allowed(tmp_
     assert {entry.candidate.batching.window_ms for entry in search.ranking()} == {0.0}
     allowed = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     assert allowed.ranking()[0].candidate.batching.window_ms == 5.0
+
+
+def test_a_space_that_is_measured_whole_is_not_measured_again(tmp_path: Path) -> None:
+    space = ServedSpace(EXECUTIONS[:2], batch_sizes=(1,), windows_ms=(0.0,), workers=(1,))
+    search = ServedSearch(tmp_path / "trials.json", space, seed=1)
+    search.enqueue(seeds(space, EXECUTIONS[:2], Batching(1, 0.0)))
+    measured: list[Candidate] = []
+    search.run(10, measure, lambda candidate, outcome: measured.append(candidate))
+    assert len(measured) == len(set(measured)) == space.size == 2
