@@ -31,6 +31,11 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
     on_step(f"the baseline answered {bench.subject.count} samples")
     mask = bench.subject.subject.interface.mask_input
     verdicts: dict[str, Any] = {}
+
+    def refuse(execution: Execution, error: BentoMonitorError) -> None:
+        verdicts[_key(execution)] = {"accepted": False, "error": first_line(error)}
+        on_step(f"{_key(execution)}: {first_line(error)}")
+
     built = []
     for kind in kinds:
         execution = typical_execution(*kind, cores, mask)
@@ -40,13 +45,10 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
         except StudyInputError:
             raise
         except BentoMonitorError as error:
-            verdicts[_key(execution)] = {"accepted": False, "error": first_line(error)}
-            on_step(f"{_key(execution)}: {first_line(error)}")
-    if not built:
-        return verdicts
-    speeds = bench.speeds(built)
+            refuse(execution, error)
+    speeds = _speeds(bench, built, refuse)
     fastest_accepted, has_reserve = 0.0, False
-    for execution in sorted(built, key=lambda run: speeds[run], reverse=True):
+    for execution in sorted(speeds, key=lambda run: speeds[run], reverse=True):
         verdict = {"accepted": False, "samples_per_s": speeds[execution]}
         is_reserve = is_exact(execution.precision) and not has_reserve
         if is_reserve or speeds[execution] >= KEEP_RATIO * fastest_accepted:
@@ -76,6 +78,24 @@ def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
     lost = any("words" in found for found in verdicts.values())
     advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"
+
+
+def _speeds(
+    bench: Workbench, built: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
+) -> dict[Execution, float]:
+    """Samples per second of all that run; where one does not, each is raced alone, to know which."""
+    if not built:
+        return {}
+    try:
+        return bench.speeds(built)
+    except (ServiceError, ReleaseError):
+        speeds: dict[Execution, float] = {}
+        for execution in built:
+            try:
+                speeds |= bench.speeds([execution])
+            except (ServiceError, ReleaseError) as error:
+                refuse(execution, error)
+        return speeds
 
 
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:

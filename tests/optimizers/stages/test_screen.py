@@ -75,3 +75,16 @@ def test_a_host_that_died_ends_the_screen() -> None:
     bench: Any = Bench(MeasurementError("The host died."))
     with pytest.raises(MeasurementError):
         screen(bench, [("onnxruntime", "fp32")], 2, str, str)
+
+
+def test_a_precision_that_fails_in_the_race_is_refused_and_the_others_are_still_asked() -> None:
+    class Racing(Bench):
+        def speeds(self, built: Any) -> dict[Any, float]:
+            if any(execution.precision == "int8" for execution in built):
+                raise ReleaseError("It does not run.")
+            return super().speeds(built)
+
+    bench: Any = Racing(ServiceError("It fails."))
+    found = screen(bench, [("onnxruntime", "fp32"), ("onnxruntime", "int8")], 2, str, str)
+    assert found["onnxruntime int8"]["error"] == "It does not run."
+    assert found["onnxruntime fp32"]["error"] == "It fails."
