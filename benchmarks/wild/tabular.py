@@ -109,7 +109,7 @@ SITUATIONS = [
     Situation("binary_probability", "tabular:Binary", "accuracy", _binary),
     Situation("class_ids", "tabular:ClassIds", "accuracy", _own_classes),
     Situation("multi_label", "tabular:MultiLabel", "f1_macro", _tags, samples=3000),
-    Situation("regression", "tabular:Regression", "mae", _value, max_drop="2%", samples=12_000),
+    Situation("regression", "tabular:Regression", "mae", _value, max_drop="2%", samples=24_000),
     Situation("dict_output", "tabular:DictOutput", "accuracy", classified(models.Wide)),
     Situation("dataclass_output", "tabular:DataclassOutput", "accuracy", classified(models.Wide)),
     Situation("nested_tuple", "tabular:NestedTuple", "accuracy", classified(models.Wide)),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,15 @@ from ..backends.own import OwnModel
 from ..errors import BentoMonitorError, ServiceError
 from ..fingerprints.estimator_state import parts_of
 from ..releases.record import TensorSpec
+from .estimator_converters import first_clause, graphs_of
 from .estimator_graph import Source, note_in_graph, write_graph
 from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
 _ERRORS_ONLY = 3
-_OPSETS = {"": 17, "ai.onnx.ml": 3}
 # The element types that a graph computes in, best first: the estimator's own, then the other.
 _COMPUTED_IN = {"float32": ("float32", "float64")}
 _CAST_FIRST = ("float64", "float32")
-_OPTIONS: tuple[Mapping[str, Any], ...] = (
-    {"zipmap": False},
-    {},
-    {"zipmap": False, "raw_scores": True},
-    {"raw_scores": True},
-    {"score_samples": True},
-)
 _FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
 
 
@@ -54,7 +45,7 @@ def convert_estimator(
     outputs = tuple(_output_spec(own, method, rows) for method in methods)
     reasons: list[str] = []
     for dtype in _COMPUTED_IN.get(spec.dtype, _CAST_FIRST):
-        graphs = [graph for graph in _graphs(own.model, dtype, rows.shape[1], reasons) if graph is not None]
+        graphs = [graph for graph in graphs_of(own.model, dtype, rows.shape[1], reasons) if graph is not None]
         sources = _sources(own, methods, graphs, rows)
         missing = [method for method in methods if method not in sources]
         if missing:
@@ -126,7 +117,7 @@ def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     except Exception as error:
         kind = type(own.model).__name__
         raise ServiceError(
-            f"The method {method} of the {kind} does not take arrays of numpy ({_first_line(error)}): "
+            f"The method {method} of the {kind} does not take arrays of numpy ({first_clause(error)}): "
             "it cannot be served as ONNX."
         ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
@@ -141,97 +132,6 @@ def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
         )
     dtype = "str" if is_text else str(answer.dtype)
     return TensorSpec(method, dtype, (None, *answer.shape[1:]), answer.shape)
-
-
-def _graphs(model: Any, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
-    """The estimator as each of the converters' options gives it; what fails is told among the reasons."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions, and of what a graph cannot hold; the comparison decides
-        for options in _OPTIONS:
-            try:
-                yield _convert(model, dtype, features, options)
-            except Exception as error:
-                if not options:
-                    reasons.append(f"the converter says {type(error).__name__}: {_first_line(error)}")
-
-
-def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) -> Any:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    kind = DoubleTensorType if dtype == "float64" else FloatTensorType
-    types = [("X", kind([None, features]))]
-    while hasattr(model, "best_estimator_"):  # a search answers by its best
-        model = model.best_estimator_
-    if not hasattr(model, "get_params"):
-        return _convert_booster(model, features, options)
-    _register_converters()
-    last = model
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
-    given = {id(last): dict(options)} if options else None
-    with _booleans_as_numbers():
-        return convert_sklearn(model, initial_types=types, options=given, target_opset=_OPSETS)
-
-
-@contextmanager
-def _booleans_as_numbers() -> Iterator[None]:
-    """Within it, skl2onnx may give True for 1: protobuf refuses that, as of histogram gradient boosting."""
-    from skl2onnx.common import _container as container
-
-    make_node = container.make_node
-
-    def make(*args: Any, **attributes: Any) -> Any:
-        lists = {name: value for name, value in attributes.items() if isinstance(value, list)}
-        plain = {name: [int(v) if isinstance(v, bool) else v for v in value] for name, value in lists.items()}
-        return make_node(*args, **{**attributes, **plain})
-
-    container.make_node = make
-    try:
-        yield
-    finally:
-        container.make_node = make_node
-
-
-def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> Any:
-    """A bare booster, which the converters of onnxmltools take in float32 alone."""
-    import onnxmltools
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    if "raw_scores" in options or "score_samples" in options:
-        raise ServiceError("a Booster has no such option")
-    types = [("X", FloatTensorType([None, features]))]
-    return onnxmltools.convert_lightgbm(
-        model, initial_types=types, target_opset=_OPSETS[""] - 2, **({"zipmap": False} if options else {})
-    )
-
-
-def _register_converters() -> None:
-    """Tell skl2onnx how XGBoost's and LightGBM's estimators are converted, for those that are imported."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common import shape_calculator as shapes
-
-    classifier = shapes.calculate_linear_classifier_output_shapes
-    regressor = shapes.calculate_linear_regressor_output_shapes
-    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    if (xgboost := sys.modules.get("xgboost")) is not None and hasattr(xgboost, "XGBClassifier"):
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-
-        for name in ("XGBClassifier", "XGBRFClassifier"):
-            update_registered_converter(
-                getattr(xgboost, name), f"XGBoost{name}", classifier, convert_xgboost, options=options
-            )
-        for name in ("XGBRegressor", "XGBRFRegressor"):
-            update_registered_converter(getattr(xgboost, name), f"XGBoost{name}", regressor, convert_xgboost)
-    if (lightgbm := sys.modules.get("lightgbm")) is not None and hasattr(lightgbm, "LGBMClassifier"):
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
-        update_registered_converter(
-            lightgbm.LGBMClassifier, "LightGbmLGBMClassifier", classifier, convert_lightgbm, options=options
-        )
-        update_registered_converter(
-            lightgbm.LGBMRegressor, "LightGbmLGBMRegressor", regressor, convert_lightgbm, options={"split": None}
-        )
 
 
 def _sources(own: OwnModel, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
@@ -282,8 +182,3 @@ def _no_array() -> Any:
     import numpy as np
 
     return np.empty(0, np.int64)
-
-
-def _first_line(error: Exception) -> str:
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return line.partition(". ")[0][:120].rstrip(".")

@@ -1,0 +1,117 @@
+"""An estimator as graphs of ONNX, by every option that the converters of skl2onnx and onnxmltools have for it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import ServiceError
+
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+_OPTIONS: tuple[Mapping[str, Any], ...] = (
+    {"zipmap": False},
+    {},
+    {"zipmap": False, "raw_scores": True},
+    {"raw_scores": True},
+    {"score_samples": True},
+)
+
+
+def graphs_of(model: Any, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
+    """The estimator as each of the converters' options gives it; what fails is told among the reasons."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions, and of what a graph cannot hold; the comparison decides
+        for options in _OPTIONS:
+            try:
+                yield _convert(model, dtype, features, options)
+            except Exception as error:
+                if not options:
+                    reasons.append(f"the converter says {type(error).__name__}: {first_clause(error)}")
+
+
+def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    kind = DoubleTensorType if dtype == "float64" else FloatTensorType
+    types = [("X", kind([None, features]))]
+    while hasattr(model, "best_estimator_"):  # a search answers by its best
+        model = model.best_estimator_
+    if not hasattr(model, "get_params"):
+        return _convert_booster(model, features, options)
+    _register_converters()
+    last = model
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
+    given = {id(last): dict(options)} if options else None
+    with _booleans_as_numbers():
+        return convert_sklearn(model, initial_types=types, options=given, target_opset=_OPSETS)
+
+
+@contextmanager
+def _booleans_as_numbers() -> Iterator[None]:
+    """Within it, skl2onnx may give True for 1: protobuf refuses that, as of histogram gradient boosting."""
+    from skl2onnx.common import _container as container
+
+    make_node = container.make_node
+
+    def make(*args: Any, **attributes: Any) -> Any:
+        lists = {name: value for name, value in attributes.items() if isinstance(value, list)}
+        plain = {name: [int(v) if isinstance(v, bool) else v for v in value] for name, value in lists.items()}
+        return make_node(*args, **{**attributes, **plain})
+
+    container.make_node = make
+    try:
+        yield
+    finally:
+        container.make_node = make_node
+
+
+def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> Any:
+    """A bare booster, which the converters of onnxmltools take in float32 alone."""
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    if "raw_scores" in options or "score_samples" in options:
+        raise ServiceError("a Booster has no such option")
+    types = [("X", FloatTensorType([None, features]))]
+    return onnxmltools.convert_lightgbm(
+        model, initial_types=types, target_opset=_OPSETS[""] - 2, **({"zipmap": False} if options else {})
+    )
+
+
+def _register_converters() -> None:
+    """Tell skl2onnx how XGBoost's and LightGBM's estimators are converted, for those that are imported."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator as shapes
+
+    classifier = shapes.calculate_linear_classifier_output_shapes
+    regressor = shapes.calculate_linear_regressor_output_shapes
+    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    if (xgboost := sys.modules.get("xgboost")) is not None and hasattr(xgboost, "XGBClassifier"):
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        for name in ("XGBClassifier", "XGBRFClassifier"):
+            update_registered_converter(
+                getattr(xgboost, name), f"XGBoost{name}", classifier, convert_xgboost, options=options
+            )
+        for name in ("XGBRegressor", "XGBRFRegressor"):
+            update_registered_converter(getattr(xgboost, name), f"XGBoost{name}", regressor, convert_xgboost)
+    if (lightgbm := sys.modules.get("lightgbm")) is not None and hasattr(lightgbm, "LGBMClassifier"):
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        update_registered_converter(
+            lightgbm.LGBMClassifier, "LightGbmLGBMClassifier", classifier, convert_lightgbm, options=options
+        )
+        update_registered_converter(
+            lightgbm.LGBMRegressor, "LightGbmLGBMRegressor", regressor, convert_lightgbm, options={"split": None}
+        )
+
+
+def first_clause(error: Exception) -> str:
+    """What a converter or an estimator says, as far as a person reads it."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line.partition(". ")[0][:120].rstrip(".")
