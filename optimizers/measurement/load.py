@@ -45,6 +45,10 @@ class StudyLoad:
         """A lone client, who asks again as soon as it has its answer."""
         return replace(self.spec(port, duration_s, warmup_s), connections=1)
 
+    def alone_for(self, port: int, requests: int) -> LoadSpec:
+        """So many requests of a lone client, however long they take."""
+        return replace(self.alone(port, 1.0, 0.0), duration_s=None, request_count=requests)
+
     def open(self, port: int, duration_s: float, warmup_s: float, *, rate_rps: float, seed: int) -> LoadSpec:
         """An open load of Poisson arrivals; another seed draws other arrivals."""
         closed = self.spec(port, duration_s, warmup_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from bento_monitor.errors import MeasurementError
+from bento_monitor.loadgen import LoadSpec, run_load
 
 from ..accuracy.sameness import AnswerCheck
 from ..measurement.load import StudyLoad, latencies_us, measure_spec
@@ -13,6 +14,8 @@ from ..measurement.server import TrialServer
 _LEAST_S = 0.4
 _LEAST_ANSWERS = 8
 _SETTLE_S = 0.2
+# What compiles for each shape, as torch.compile, does so at the first request that comes alone.
+ALONE_WARMUP_REQUESTS = 3
 
 
 class LoneClient:
@@ -22,8 +25,8 @@ class LoneClient:
         self._load = load
         self._baseline = baseline
         self._check = check
-        self._duration_s = _LEAST_S
-        self.baseline_p50_ms = self._p50_ms(baseline.port, check)
+        run_load(load.alone_for(baseline.port, ALONE_WARMUP_REQUESTS))
+        self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _LEAST_ANSWERS), check)
         self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
 
     def ratio(self, port: int, check: AnswerCheck) -> float:
@@ -32,11 +35,12 @@ class LoneClient:
         Raises:
             MeasurementError: an answer was wrong, or there was none.
         """
-        baseline_ms = self._p50_ms(self._baseline.port, self._check)
-        return self._p50_ms(port, check) / baseline_ms
+        baseline_ms = _p50_ms(self._load.alone(self._baseline.port, self._duration_s, _SETTLE_S), self._check)
+        return _p50_ms(self._load.alone(port, self._duration_s, _SETTLE_S), check) / baseline_ms
 
-    def _p50_ms(self, port: int, check: AnswerCheck) -> float:
-        latencies = latencies_us(measure_spec(self._load.alone(port, self._duration_s, _SETTLE_S), check))
-        if not latencies:
-            raise MeasurementError("A lone client got no answer, so there is no latency to compare.")
-        return median(latencies) / 1000
+
+def _p50_ms(spec: LoadSpec, check: AnswerCheck) -> float:
+    latencies = latencies_us(measure_spec(spec, check))
+    if not latencies:
+        raise MeasurementError("A lone client got no answer, so there is no latency to compare.")
+    return median(latencies) / 1000
