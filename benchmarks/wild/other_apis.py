@@ -165,7 +165,11 @@ def _frame(folder: Path, count: int, seed: int) -> Path:
 SITUATIONS = [
     Situation("two_inputs", "other_apis:TwoInputs", "accuracy", _two_inputs),
     Situation(
-        "several_parameters", "other_apis:SeveralParameters", "accuracy", _several, options=("--output", "label:class")
+        "several_parameters",
+        "other_apis:SeveralParameters",
+        "accuracy",
+        _several,
+        options=("--output", "label:classes"),
     ),
     Situation("not_batchable_array", "other_apis:OneArray", "accuracy", classified(models.Wide)),
     Situation("two_apis", "other_apis:TwoApis", "accuracy", classified(models.Wide), options=("--api", "predict")),
