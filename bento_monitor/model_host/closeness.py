@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+LARGEST = 1.7e308  # what stands for an infinite difference: JSON has no infinity
 TOLERANCE = 1e-3  # of the largest value of an output; float32 exports were within 1e-5
 _HALF_TOLERANCE = 1e-2
 _LEAST_SCALE = 1e-3  # float32 sums that cancel leave about 1e-7 where the true value is 0

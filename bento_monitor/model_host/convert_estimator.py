@@ -14,9 +14,10 @@ from ..backends.own import OwnModel
 from ..errors import BentoMonitorError, ServiceError
 from ..fingerprints.estimator_state import parts_of
 from ..releases.record import TensorSpec
-from .estimator_converters import first_clause, graphs_of
+from .estimator_converters import graphs_of
 from .estimator_graph import Source, note_in_graph, write_graph
 from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike
+from .exporters import first_sentence
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
 _ERRORS_ONLY = 3
@@ -117,7 +118,7 @@ def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     except Exception as error:
         kind = type(own.model).__name__
         raise ServiceError(
-            f"The method {method} of the {kind} does not take arrays of numpy ({first_clause(error)}): "
+            f"The method {method} of the {kind} does not take arrays of numpy ({first_sentence(str(error))}): "
             "it cannot be served as ONNX."
         ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ServiceError
+from .exporters import reason_of
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
 _OPTIONS: tuple[Mapping[str, Any], ...] = (
@@ -29,7 +30,7 @@ def graphs_of(model: Any, dtype: str, features: int, reasons: list[str]) -> Iter
                 yield _convert(model, dtype, features, options)
             except Exception as error:
                 if not options:
-                    reasons.append(f"the converter says {type(error).__name__}: {first_clause(error)}")
+                    reasons.append(f"the converter says {reason_of(error)}")
 
 
 def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) -> Any:
@@ -109,9 +110,3 @@ def _register_converters() -> None:
         update_registered_converter(
             lightgbm.LGBMRegressor, "LightGbmLGBMRegressor", regressor, convert_lightgbm, options={"split": None}
         )
-
-
-def first_clause(error: Exception) -> str:
-    """What a converter or an estimator says, as far as a person reads it."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return line.partition(". ")[0][:120].rstrip(".")

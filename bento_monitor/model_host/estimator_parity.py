@@ -13,6 +13,7 @@ from ..backends.number_rows import RowForm, feature_names
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.own import OwnModel
 from ..errors import BentoMonitorError
+from .closeness import LARGEST
 from .records import Parity
 from .state import CapturedCall
 
@@ -22,7 +23,6 @@ _TIES_SHARE = 0.001
 _MOST_ROWS = 2000
 _NOISE = 0.01
 _PLANTED_SHARE = 0.2
-_LARGEST = 1.7e308  # JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def graph_parity(own: OwnModel, methods: Sequence[str], path: Path, calls: Seque
     failed = next((each for each in found if not each.holds), None)
     difference = max(each.max_difference for each in found)
     told = None if failed is None else failed.in_words
-    return Parity(min(difference, _LARGEST), 1.0, sum(each.rows for each in found), told)
+    return Parity(min(difference, LARGEST), 1.0, sum(each.rows for each in found), told)
 
 
 def check_parity(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:

@@ -12,7 +12,7 @@ from ..backends.onnx_rows import RowsSession
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
-from .closeness import largest_difference, same_outputs
+from .closeness import LARGEST, largest_difference, same_outputs
 from .estimator_parity import graph_parity
 from .export_record import ExportEvidence, read_evidence, with_fixed_axes
 from .exporters import first_sentence
@@ -53,10 +53,7 @@ def parity(state: HostState, path: Path) -> Parity:
     if disagreement is None and evidence is not None:
         inputs = with_fixed_axes(interface.inputs, fixed_axes)
         count, unlike = _compare_perturbed(own, graph, evidence, perturbed_inputs(calls, inputs, evidence.limits))
-    return Parity(min(difference, _LARGEST), value, count, disagreement or unlike, evidence)
-
-
-_LARGEST = 1.7e308  # JSON has no infinity
+    return Parity(min(difference, LARGEST), value, count, disagreement or unlike, evidence)
 
 
 class _Graph:

@@ -11,9 +11,12 @@ import numpy as np
 
 from bento_monitor.backends.arrays import dtype_name, inference_mode
 from bento_monitor.backends.outputs import flatten_output
-from bento_monitor.model_host.records import ModelInterface
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.export import export
+from bento_monitor.model_host.parity import parity
+from bento_monitor.model_host.records import Contender, ModelInterface
 from bento_monitor.model_host.state import CapturedCall, HostState
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.record import Backend, Execution, TensorSpec
 from bento_monitor.runner import MonitoredRunner
 
 Inputs = Mapping[str, Any]
@@ -37,6 +40,17 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
     )
     yield state
     del runner
+
+
+def contender_of(state: HostState, backend: Backend, folder: Path) -> Contender:
+    """What runs the captured model in fp32 by a backend; a graph that was made for it in `folder` is the model."""
+    execution = Execution(backend, "fp32", 1)
+    if backend == "torch":
+        return Contender(execution)
+    path = folder / "m.onnx"
+    export(state, path, "torchscript", 17)
+    assert parity(state, path).disagreement is None
+    return Contender(execution, path, sha256_of(path))
 
 
 def _specs(calls: Sequence[Inputs]) -> tuple[TensorSpec, ...]:

@@ -14,14 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from captured import captured
+from captured import captured, contender_of
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from bento_monitor.errors import InputError, ReleaseError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
 from bento_monitor.model_host.records import Contender
 from bento_monitor.releases.record import Execution
 
@@ -78,14 +75,10 @@ ROWS = [{"x": torch.randn(n, 4, generator=torch.Generator().manual_seed(n))} for
 @pytest.mark.parametrize("name", BUILDS)
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
 def test_a_release_answers_in_the_structure_of_the_model(name: str, backend: Any, tmp_path: Path) -> None:
-    model, path = Model(BUILDS[name]).eval(), tmp_path / "m.onnx"
+    model = Model(BUILDS[name]).eval()
     with captured(model, *ROWS) as state:
         state.service = SimpleNamespace(name="Service")
-        contender = Contender(Execution(backend, "fp32", 1))
-        if backend == "onnxruntime":
-            export(state, path, "torchscript", 17)
-            assert parity(state, path).disagreement is None
-            contender = Contender(contender.execution, path, sha256_of(path))
+        contender = contender_of(state, backend, tmp_path)
         found = state.prepare(contender).model.run((), ROWS[3])
     with torch.no_grad():
         expected = model(ROWS[3]["x"])

@@ -8,14 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from captured import captured
+from captured import captured, contender_of
 from torch import nn
-
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Execution
 
 
 class Streaming(nn.Module):
@@ -38,14 +32,9 @@ def draw(rows: int, length: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
 def test_each_row_goes_on_from_its_own_state(backend: Any, tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
     with captured(Streaming().eval(), *(draw(rows, length) for rows, length in ((1, 5), (3, 5), (8, 7)))) as state:
         state.service = SimpleNamespace(name="Service")
-        contender = Contender(Execution(backend, "fp32", 1))
-        if backend == "onnxruntime":
-            export(state, path, "torchscript", 17)
-            assert parity(state, path).disagreement is None
-            contender = Contender(contender.execution, path, sha256_of(path))
+        contender = contender_of(state, backend, tmp_path)
         _, runner = state.captured()
         runner.take_over(state.prepare(contender))
         together = draw(6, 4)
