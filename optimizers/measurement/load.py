@@ -14,6 +14,7 @@ from ..accuracy.sameness import AnswerCheck
 from .bodies import served_answers
 
 _CHECK_EVERY = 8
+_ALONE_WARMUP_REQUESTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class StudyLoad:
     def alone_for(self, port: int, requests: int) -> LoadSpec:
         """So many requests of a lone client, however long they take."""
         return replace(self.alone(port, 1.0, 0.0), duration_s=None, request_count=requests)
+
+    def warm_up_alone(self, port: int) -> LoadSpec:
+        """A few requests alone: what compiles for each shape, as torch.compile, does so at the first of them."""
+        return self.alone_for(port, _ALONE_WARMUP_REQUESTS)
 
     def open(self, port: int, duration_s: float, warmup_s: float, *, rate_rps: float, seed: int) -> LoadSpec:
         """An open load of Poisson arrivals; another seed draws other arrivals."""

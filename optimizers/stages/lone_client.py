@@ -14,8 +14,6 @@ from ..measurement.server import TrialServer
 _LEAST_S = 0.4
 _LEAST_ANSWERS = 8
 _SETTLE_S = 0.2
-# What compiles for each shape, as torch.compile, does so at the first request that comes alone.
-ALONE_WARMUP_REQUESTS = 3
 
 
 class LoneClient:
@@ -25,7 +23,7 @@ class LoneClient:
         self._load = load
         self._baseline = baseline
         self._check = check
-        run_load(load.alone_for(baseline.port, ALONE_WARMUP_REQUESTS))
+        run_load(load.warm_up_alone(baseline.port))
         self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _LEAST_ANSWERS), check)
         self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
 

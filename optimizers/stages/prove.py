@@ -23,7 +23,6 @@ from .block_log import BlockLog
 from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
 from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 from .harm_fault import harm_fault
-from .lone_client import ALONE_WARMUP_REQUESTS
 from .servers import baseline_server, candidate_server
 from .workbench import Workbench
 
@@ -52,7 +51,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
                 run_load(load.warm_up(server.port, _WARMUP_BATCHES))
-                run_load(load.alone_for(server.port, ALONE_WARMUP_REQUESTS))
+                run_load(load.warm_up_alone(server.port))
             _Rounds(bench, load, winner, servers).measure(log, harm, on_arm)
     log.require_valid("of the proof")
     try:
