@@ -28,12 +28,14 @@ class Candidate:
 
     def describe(self) -> str:
         """One line for people."""
-        run = self.execution
-        rows = "whole" if run.sub_batch_size is None else f"sorted, in parts of {run.sub_batch_size}"
-        if run.streams > 1:
-            rows += f", {run.streams} parts at once"
-        spin = ", spinning" if run.allow_spinning else ""
-        return (
-            f"{run.backend} {run.precision}, {run.intra_op_threads} thread(s){spin}, batches run {rows}; "
-            f"up to {self.batching.max_batch_size} a batch, window {self.batching.window_ms:g} ms"
-        )
+        batching = f"up to {self.batching.max_batch_size} a batch, window {self.batching.window_ms:g} ms"
+        return f"{describe_execution(self.execution)}; {batching}"
+
+
+def describe_execution(run: Execution) -> str:
+    """How batches are executed, in one line for people."""
+    rows = "whole" if run.sub_batch_size is None else f"sorted, in parts of {run.sub_batch_size}"
+    if run.streams > 1:
+        rows += f", {run.streams} parts at once"
+    spin = ", spinning" if run.allow_spinning else ""
+    return f"{run.backend} {run.precision}, {run.intra_op_threads} thread(s){spin}, batches run {rows}"

@@ -18,7 +18,7 @@ from bento_monitor.releases.store import save_release, store_name
 
 from .accuracy.finalists import first_proved
 from .artifacts.build import Artifact
-from .candidate import Candidate
+from .candidate import Candidate, describe_execution
 from .errors import NoWinnerError
 from .measurement.load import StudyLoad
 from .releasing import make_release
@@ -117,11 +117,13 @@ class _Study:
 
     def _race(self, kinds: list[Kind]) -> list[dict[str, Any]]:
         self._progress.stage(3, "Racing every way to run them, in process", 1)
-        ranked: list[dict[str, Any]] = self._folder.once("race", lambda: race(self._bench, kinds, self._machine.cores))
+        ranked: list[dict[str, Any]] = self._folder.once(
+            "race", lambda: race(self._bench, kinds, self._machine.cores, self._progress.note)
+        )
         self._progress.step()
         kept = survivors(ranked)
-        best = Candidate(kept[0], Batching(1, 0.0), 1).describe().partition(";")[0]
-        self._progress.note(f"{len(kept)} of {len(ranked)} go on; {ranked[0]['samples_per_s']:.0f} samples/s by {best}")
+        speed = f"{ranked[0]['samples_per_s']:.0f} samples/s by {describe_execution(kept[0])}"
+        self._progress.note(f"{len(kept)} of {len(ranked)} go on; {speed}")
         return ranked
 
     def _search(self, ranked: list[Execution], load: StudyLoad) -> list[Candidate]:
@@ -157,7 +159,9 @@ class _Study:
 
         def is_proved(candidate: Candidate, alpha: float) -> bool:
             accuracy = self._accuracy(candidate, alpha)
-            if not accuracy["is_kept"]:
+            if "error" in accuracy:
+                refusals.append(f"{candidate.describe()} does not answer the samples to prove on: {accuracy['error']}")
+            elif not accuracy["is_kept"]:
                 refusals.append(
                     f"{accuracy['words']}, on samples that it was not chosen by: more than --max-drop "
                     f"{self._spec.max_drop}. Nothing was released; allow more, or give more data."
@@ -184,7 +188,8 @@ class _Study:
             f"accuracy-{candidate.name}", partial(winner_accuracy, self._bench, candidate, alpha)
         )
         self._progress.step()
-        self._progress.note(f"{accuracy['words']}: {candidate.describe()}")
+        if "words" in accuracy:
+            self._progress.note(f"{accuracy['words']}: {candidate.describe()}")
         return accuracy
 
     def _proof(self, candidate: Candidate, load: StudyLoad) -> dict[str, Any]:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bento_monitor.errors import BentoMonitorError
 from bento_monitor.releases.record import Execution
 
+from ..candidate import describe_execution
+from ..errors import NoWinnerError, first_line
 from ..search_space.executions import executions
 from .screen import KEEP_RATIO
+from .speeds import speeds_of
 from .workbench import Kind, Workbench
 
 
-def race(bench: Workbench, kinds: Sequence[Kind], cores: int) -> list[dict[str, Any]]:
-    """Samples per second of every execution, the fastest first."""
-    speeds = bench.speeds(executions(kinds, cores, bench.subject.subject.interface.mask_input))
+def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Samples per second of every execution that runs, the fastest first.
+
+    Raises:
+        NoWinnerError: none runs; the message has the first reason.
+    """
+    refusals: list[str] = []
+
+    def refuse(execution: Execution, error: BentoMonitorError) -> None:
+        refusals.append(first_line(error))
+        on_note(f"{describe_execution(execution)}: {refusals[-1]}")
+
+    speeds = speeds_of(bench, executions(kinds, cores, bench.subject.subject.interface.mask_input), refuse)
+    if not speeds:
+        raise NoWinnerError(f"No way to run the accepted precisions works: {refusals[0]}")
     ranked = sorted(speeds, key=lambda execution: speeds[execution], reverse=True)
     return [{"execution": asdict(execution), "samples_per_s": speeds[execution]} for execution in ranked]
 

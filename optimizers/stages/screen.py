@@ -11,6 +11,7 @@ from bento_monitor.releases.record import Execution
 from ..errors import StudyInputError, first_line
 from ..search_space.executions import is_exact, typical_execution
 from ..study_spec import StudySpec
+from .speeds import speeds_of
 from .workbench import Kind, Workbench
 from .yardstick import ALPHA
 
@@ -46,7 +47,7 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
             raise
         except BentoMonitorError as error:
             refuse(execution, error)
-    speeds = _speeds(bench, built, refuse)
+    speeds = speeds_of(bench, built, refuse)
     fastest_accepted, has_reserve = 0.0, False
     for execution in sorted(speeds, key=lambda run: speeds[run], reverse=True):
         verdict = {"accepted": False, "samples_per_s": speeds[execution]}
@@ -78,24 +79,6 @@ def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
     lost = any("words" in found for found in verdicts.values())
     advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"
-
-
-def _speeds(
-    bench: Workbench, built: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
-) -> dict[Execution, float]:
-    """Samples per second of all that run; where one does not, each is raced alone, to know which."""
-    if not built:
-        return {}
-    try:
-        return bench.speeds(built)
-    except (ServiceError, ReleaseError):
-        speeds: dict[Execution, float] = {}
-        for execution in built:
-            try:
-                speeds |= bench.speeds([execution])
-            except (ServiceError, ReleaseError) as error:
-                refuse(execution, error)
-        return speeds
 
 
 def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:

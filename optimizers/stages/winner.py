@@ -5,23 +5,30 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from bento_monitor.errors import ReleaseError, ServiceError
 from bento_monitor.model_host.records import Contender
 
 from ..accuracy.answers import take
 from ..candidate import Candidate
+from ..errors import StudyInputError, first_line
 from .workbench import Workbench
 
 
 def winner_accuracy(bench: Workbench, winner: Candidate, alpha: float) -> dict[str, Any]:
     """Paired with the baseline on the samples that nothing was chosen by, in batches that are composed anew.
 
-    `alpha` is the chance that the bound of the drop is wrong.
+    `alpha` is the chance that the bound of the drop is wrong. A winner that cannot answer has only an `error`: the
+    baseline answered all samples, so it is the winner's.
     """
     yardstick = bench.yardstick()
-    answers = bench.answers_anew(f"winner-{winner.name}", bench.contender(winner.execution))
-    result = yardstick.compare(answers, bench.subject.proving, alpha=alpha, seed=bench.spec.seed)
+    try:
+        answers = bench.answers_anew(f"winner-{winner.name}", bench.contender(winner.execution))
+        result = yardstick.compare(answers, bench.subject.proving, alpha=alpha, seed=bench.spec.seed)
+        dependence = dependence_record(bench, winner)
+    except (StudyInputError, ServiceError, ReleaseError) as error:
+        return {"error": first_line(error)}
     words = yardstick.describe(result)
-    return {**asdict(result), "is_kept": yardstick.is_kept(result), "words": words, **dependence_record(bench, winner)}
+    return {**asdict(result), "is_kept": yardstick.is_kept(result), "words": words, **dependence}
 
 
 def dependence_record(bench: Workbench, candidate: Candidate) -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""How fast executions are in process, and which of them do not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
+from bento_monitor.releases.record import Execution
+
+from .workbench import Workbench
+
+
+def speeds_of(
+    bench: Workbench, entrants: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
+) -> dict[Execution, float]:
+    """Samples per second of all that run; where one does not, each is raced alone, to know which."""
+    if not entrants:
+        return {}
+    try:
+        return bench.speeds(entrants)
+    except (ServiceError, ReleaseError):
+        speeds: dict[Execution, float] = {}
+        for execution in entrants:
+            try:
+                speeds |= bench.speeds([execution])
+            except (ServiceError, ReleaseError) as error:
+                refuse(execution, error)
+        return speeds

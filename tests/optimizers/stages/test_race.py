@@ -1,0 +1,62 @@
+"""A way to run that fails in the race is named and left out; the others still race."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
+from optimizers.errors import NoWinnerError
+from optimizers.stages.race import race, survivors
+
+
+class Bench:
+    """Ways to run of which those that `breaks` names fail, together and alone."""
+
+    subject = SimpleNamespace(subject=SimpleNamespace(interface=SimpleNamespace(mask_input=None)))
+
+    def __init__(self, breaks: Any) -> None:
+        self.breaks = breaks
+
+    def speeds(self, entrants: Any) -> dict[Any, float]:
+        for execution in entrants:
+            if self.breaks(execution):
+                raise ReleaseError(f"{execution.intra_op_threads} threads are too many.\nTraceback")
+        return {execution: 100.0 * execution.intra_op_threads for execution in entrants}
+
+
+def test_what_fails_is_left_out_and_said() -> None:
+    notes: list[str] = []
+    bench: Any = Bench(lambda execution: execution.intra_op_threads == 2)
+    ranked = race(bench, [("onnxruntime", "fp32")], 2, notes.append)
+    assert {execution.intra_op_threads for execution in survivors(ranked)} == {1}
+    assert all(note.startswith("onnxruntime fp32, 2 thread(s)") for note in notes)
+    assert notes[0].endswith(": 2 threads are too many.")
+
+
+def test_where_nothing_runs_the_first_reason_is_said() -> None:
+    bench: Any = Bench(lambda _execution: True)
+    with pytest.raises(NoWinnerError, match="No way to run the accepted precisions works: 1 threads are too many"):
+        race(bench, [("onnxruntime", "fp32")], 1, str)
+
+
+def test_a_host_that_died_ends_the_race() -> None:
+    class Dead(Bench):
+        def speeds(self, entrants: Any) -> dict[Any, float]:
+            raise MeasurementError("The host died.")
+
+    bench: Any = Dead(None)
+    with pytest.raises(MeasurementError):
+        race(bench, [("onnxruntime", "fp32")], 1, str)
+
+
+def test_a_service_that_refuses_every_call_is_no_traceback() -> None:
+    class Refusing(Bench):
+        def speeds(self, entrants: Any) -> dict[Any, float]:
+            raise ServiceError("It fails.")
+
+    bench: Any = Refusing(None)
+    with pytest.raises(NoWinnerError, match="It fails"):
+        race(bench, [("onnxruntime", "int8")], 1, str)
