@@ -23,6 +23,8 @@ from .records import (
 OnProgress = Callable[[float], None]
 _IMPORT_TIMEOUT_S = 300.0
 _WORK_TIMEOUT_S = 1800.0
+# One sample, with what a first call compiles: BentoML's servers give a request 60 s by themselves.
+_ANSWER_TIMEOUT_S = 300.0
 
 
 class ModelHost:
@@ -62,7 +64,8 @@ class ModelHost:
 
     def answer(self, api: str, source: RequestSource, row: int) -> Any:
         """What a client gets for one sample alone, from the user's own model."""
-        return self._request("answer", {"api": api, **_source(source), "row": row})
+        arguments = {"api": api, **_source(source), "row": row}
+        return self._request("answer", arguments, timeout_s=_ANSWER_TIMEOUT_S)
 
     def capture(self, api: str, source: RequestSource, *, seed: int = 0) -> ModelInterface:
         """Learn from real samples what the API's calls of its model look like; all that follows needs it."""

@@ -98,7 +98,10 @@ class HostProcess:
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self.kill()
-                    raise MeasurementError(f"The model took longer than {timeout_s:.0f} s to {operation}.")
+                    doing = _DOINGS.get(operation, f"it was to {operation}")
+                    raise MeasurementError(
+                        f"The process of the service was stopped after {timeout_s:g} s while {doing}."
+                    )
                 data = os.read(self._process.stdout.fileno(), _READ_BYTES)
                 if not data:
                     raise self._death(operation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,11 @@ def parse_metric(text: str, working_dir: Path | None = None) -> Metric:
         return make_at(int(parameter or retrieval.DEFAULT_NEIGHBOURS))
     make = _PLAIN.get(_canonical(asked))
     if make is None:
-        raise StudyInputError(f"There is no metric {text!r}: use one of {', '.join(METRIC_NAMES)} (K a whole number).")
+        near = difflib.get_close_matches(asked.lower(), [*METRIC_NAMES, *_ALIASES], n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise StudyInputError(
+            f"There is no metric {text!r}.{meant} Use one of {', '.join(METRIC_NAMES)} (K a whole number)."
+        )
     return make()
 
 

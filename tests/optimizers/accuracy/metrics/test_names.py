@@ -151,3 +151,23 @@ def test_a_function_that_fails_is_answered_in_one_sentence(tmp_path: Path, name:
     metric = parse_metric(f"judge_that_fails:{name}", tmp_path)
     with pytest.raises(StudyInputError, match=message):
         metric.evaluate(np.arange(3), np.arange(3), RAW)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("acuracy", "accuracy"),
+        ("F1-macro", "f1_macro"),
+        ("logloss", "log_loss"),
+        ("MAE", "mae"),
+        ("recall@x", "recall@K"),
+    ],
+)
+def test_the_nearest_name_is_asked_for(text: str, meant: str) -> None:
+    with pytest.raises(StudyInputError, match=f"no metric '{text}'. Did you mean '{meant}'"):
+        parse_metric(text)
+
+
+def test_where_no_name_is_near_none_is_guessed() -> None:
+    with pytest.raises(StudyInputError, match="no metric 'beauty'. Use one of"):
+        parse_metric("beauty")
