@@ -174,6 +174,8 @@ class BatchDispatcher:
 
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         jobs = self._queue.take(self._batching.max_batch_size)
+        if not jobs:  # the last has come too late, been given up or could not be cut since it was looked at
+            return
         record, context = self._enter(jobs)
         self._rows_in_flight.append(record.rows)
         task = loop.create_task(self._run_to_end(jobs, record), context=context)

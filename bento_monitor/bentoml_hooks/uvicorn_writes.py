@@ -69,7 +69,10 @@ class Turn:
         """Write all that is held."""
         holding, self._holding = self._holding, []
         for connection in holding:
-            connection.write_held()
+            try:
+                connection.write_held()
+            except Exception as error:  # one that is broken; the others' answers are theirs
+                connection.fail(error)
 
 
 class JoinedWrites:
@@ -120,15 +123,28 @@ class JoinedWrites:
         """Write what is held."""
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
-        if self._ledger is not None:
-            self._ledger.stamp_sent(is_last=True)
-            self._ledger = None
+            try:
+                self._transport.write(held)
+            finally:
+                self._stamp_sent()
+        else:
+            self._stamp_sent()
+
+    def fail(self, error: Exception) -> None:
+        """End a connection that could not be written to."""
+        context = {"message": "An answer cannot be written", "exception": error, "transport": self._transport}
+        asyncio.get_running_loop().call_exception_handler(context)
+        self._transport.abort()
 
     def close(self) -> None:
         """Close, once everything is written."""
         self.write_held()
         self._transport.close()
+
+    def _stamp_sent(self) -> None:
+        if self._ledger is not None:
+            self._ledger.stamp_sent(is_last=True)
+            self._ledger = None
 
     def _hold(self, data: bytes) -> None:
         self._held = data

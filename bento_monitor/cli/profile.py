@@ -204,7 +204,7 @@ def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:
     from rich.text import Text
 
     if as_json:
-        click.echo(json.dumps([asdict(change) for change in changes], indent=1))
+        click.echo(json.dumps([asdict(change) for change in changes], indent=1, allow_nan=False))
         return
     table = Table(box=None, pad_edge=False)
     for name in ("load", "figure", "before", "after", "ratio", "interval"):

@@ -107,12 +107,13 @@ class Acceptor:
     def _take(self) -> float | None:
         """Take what is ours of what waits; how long to look away then, None where the loop is to tell."""
         waiting = self._count_waiting()
-        if not waiting:
+        if waiting:
+            ours = self._ours_of(waiting)
+            if not ours:
+                return _LOOK_AGAIN_S
+        else:
             self._turn.rest()
-            return None
-        ours = self._ours_of(waiting)
-        if not ours:
-            return _LOOK_AGAIN_S
+            ours = 1  # another worker took it; or the kernel does not count what the loop was told of
         for _ in range(min(ours, _ACCEPTS_AT_ONCE)):
             try:
                 accepted, _ = self._listener.accept()

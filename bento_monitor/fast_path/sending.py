@@ -67,7 +67,7 @@ class Sending:
             await self._send(message)
             return
         is_last = not message.get("more_body", False)
-        if is_last:
+        if is_last and not self._exchange.ended_s:  # an application may send a last part twice: the server refuses it
             self._note_end()
         await self._send(message)
         if self._ledger is not None:

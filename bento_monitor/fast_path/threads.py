@@ -11,7 +11,7 @@ import functools
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import anyio
@@ -99,7 +99,22 @@ class FunctionThreads:
         task.add_done_callback(self._tasks.discard)
 
     async def _hold_worker(self, loop: asyncio.AbstractEventLoop) -> None:
-        await anyio.to_thread.run_sync(self._work, loop, limiter=anyio.CapacityLimiter(1))
+        try:
+            await anyio.to_thread.run_sync(self._work, loop, limiter=anyio.CapacityLimiter(1))
+        except Exception as error:  # it cannot be started: the others work on, and where there are none nobody does
+            self._workers -= 1
+            if not self._workers:
+                self._fail_waiting(error)
+
+    def _fail_waiting(self, error: Exception) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return
+            if job is not None:
+                job.error = error
+                job.settle()
 
     def _abandon(self, job: _Job, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

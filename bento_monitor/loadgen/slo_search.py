@@ -20,11 +20,11 @@ _NEVER_MS = float(np.finfo(np.float64).max)
 
 @dataclass(frozen=True, slots=True)
 class RateTrial:
-    """One rate that was tried: `high_ms` is the upper bound of the percentile, infinite where failures are in it."""
+    """One rate that was tried: the percentile and its upper bound, each None where it is a request that failed."""
 
     rate_rps: float
-    value_ms: float
-    high_ms: float
+    value_ms: float | None
+    high_ms: float | None
     failed: int
     is_kept: bool
 
@@ -83,5 +83,5 @@ def judge_rate(slo: Slo, rate_rps: float, result: LoadResult) -> RateTrial:
     is_ok = result.is_ok[result.is_in_window]
     latency_ms = np.where(is_ok, result.latency_ns[result.is_in_window] / 1e6, _NEVER_MS)
     bounds = bound_percentile(latency_ms, slo.percentile)
-    value_ms, high_ms = (math.inf if each == _NEVER_MS else each for each in (bounds.value, bounds.high))
-    return RateTrial(rate_rps, value_ms, high_ms, int((~is_ok).sum()), high_ms <= slo.limit_ms)
+    value_ms, high_ms = (None if each == _NEVER_MS else each for each in (bounds.value, bounds.high))
+    return RateTrial(rate_rps, value_ms, high_ms, int((~is_ok).sum()), bounds.high <= slo.limit_ms)

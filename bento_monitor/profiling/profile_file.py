@@ -29,7 +29,7 @@ from .record import (
 
 def profile_text(profile: Profile) -> str:
     """The profile as JSON."""
-    return json.dumps(asdict(profile), indent=1) + "\n"
+    return json.dumps(asdict(profile), indent=1, allow_nan=False) + "\n"
 
 
 def read_profile(path: Path) -> Profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ..loadgen.slo_search import SloSearch
@@ -73,7 +72,7 @@ def slo_text(found: SloSearch) -> str:
     """In one sentence, up to which rate the promise was shown to be kept."""
     if found.rate_rps is None:
         lowest = found.trials[0]
-        bound = "failures are in it" if math.isinf(lowest.high_ms) else f"its bound is {lowest.high_ms:.1f} ms"
+        bound = "failures are in it" if lowest.high_ms is None else f"its bound is {lowest.high_ms:.1f} ms"
         return f"{found.slo} is not kept at {lowest.rate_rps:.0f} requests/s: {bound}."
     return f"{found.slo} is kept up to {found.rate_rps:.0f} requests/s (tried at {len(found.trials)} rates)."
 

@@ -38,18 +38,19 @@ class LateKeep:
     def reason_for(self, ledger: Ledger) -> str | None:
         """Why a finished request must be kept, if it must; one that is sampled is only learned from."""
         reason = SLOW if self._keeps_slow and self._is_slow(ledger) else None
-        if self._keeps_first:
-            kind = (ledger.route, ledger.status, ledger.error_type)
-            if kind not in self._kinds and len(self._kinds) < _MAX_KINDS:
-                self._kinds.add(kind)
-                reason = FIRST
+        kind = (ledger.route, ledger.status, ledger.error_type)
+        is_first = self._keeps_first and kind not in self._kinds and len(self._kinds) < _MAX_KINDS
+        if is_first:
+            reason = FIRST
         if self._keeps_failed and (
             ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_LEFT)
         ):
             reason = FAILED
-        if reason is None or ledger.sampled or (self._bucket is not None and not self._bucket.take()):
+        if reason is None or not (ledger.sampled or self._bucket is None or self._bucket.take()):
             return None
-        return reason
+        if is_first:
+            self._kinds.add(kind)  # whose trace is there: one that was not kept for the limit is still to come
+        return None if ledger.sampled else reason
 
     def _is_slow(self, ledger: Ledger) -> bool:
         took_ns = ledger.sent_ns - ledger.received_ns

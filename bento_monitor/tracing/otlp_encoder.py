@@ -30,6 +30,8 @@ _LOCAL_PARENT, _REMOTE_PARENT = b"\x85\x01\x00\x01\x00\x00", b"\x85\x01\x00\x03\
 _LOCAL_LINK = b"\x35\x00\x01\x00\x00"
 _DOUBLE = Struct("<Bd")
 _64_BITS = (1 << 64) - 1
+# Names, keys and values that come again are kept as bytes; long ones are a user's, and would stay in memory for good.
+_MOST_KEPT, _LONGEST_KEPT = 1024, 128
 _SMALL = tuple(bytes((value,)) for value in range(0x80))
 
 
@@ -69,13 +71,16 @@ def _span(span: FinishedSpan) -> bytes:
         parts.append(_with_length(_TRACE_STATE, span.trace_state.encode()))
     if span.parent_span_id:
         parts += (_PARENT, span.parent_span_id.to_bytes(8, "big"))
-    parts += (_name_and_kind(span.name, span.kind), _TIMES.pack(_START, span.start_ns, _END, span.end_ns))
+    begin_span = _kept_name_and_kind if len(span.name) <= _LONGEST_KEPT else _name_and_kind
+    parts += (begin_span(span.name, span.kind), _TIMES.pack(_START, span.start_ns, _END, span.end_ns))
     for key, value in span.attributes.items():
         if isinstance(value, int) and value is not True and value is not False:
             number = _varint(value)
-            parts += (_before_number(key, len(number)), number)
+            begin = _kept_before_number if len(key) <= _LONGEST_KEPT else _before_number
+            parts += (begin(key, len(number)), number)
         elif isinstance(value, str):
-            parts.append(_text_attribute(key, value))
+            encode = _kept_text_attribute if len(key) + len(value) <= _LONGEST_KEPT else _text_attribute
+            parts.append(encode(key, value))
         else:
             parts.append(_attribute(key, _other_value(value)))
     parts += [_link(*ids) for ids in span.links]
@@ -83,26 +88,32 @@ def _span(span: FinishedSpan) -> bytes:
     return _with_length(0x12, b"".join(parts))
 
 
-@lru_cache(maxsize=1024)
 def _name_and_kind(name: str, kind: SpanKind) -> bytes:
     # OTLP counts kinds from 1: 0 is one that was not given.
     return b"".join([_with_length(_NAME, name.encode()), bytes((_KIND, kind.value + 1))])
+
+
+_kept_name_and_kind = lru_cache(_MOST_KEPT)(_name_and_kind)
 
 
 def _attribute(key: str, value: bytes) -> bytes:
     return _with_length(_ATTRIBUTE, _with_length(0x0A, key.encode()) + _with_length(0x12, value))
 
 
-@lru_cache(maxsize=1024)
 def _before_number(key: str, length: int) -> bytes:
     """What comes before an integer of so many bytes."""
     whole = _attribute(key, b"\x18" + b"\x00" * length)
     return whole[:-length]
 
 
-@lru_cache(maxsize=1024)
+_kept_before_number = lru_cache(_MOST_KEPT)(_before_number)
+
+
 def _text_attribute(key: str, value: str) -> bytes:
     return _attribute(key, _with_length(0x0A, value.encode()))
+
+
+_kept_text_attribute = lru_cache(_MOST_KEPT)(_text_attribute)
 
 
 def _other_value(value: AttributeValue) -> bytes:

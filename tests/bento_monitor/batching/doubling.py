@@ -52,7 +52,16 @@ def make(
 
 
 def run(scenario: Callable[[], Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario(), timeout=20))
+    """Play a scenario, in which no callback of the loop may fail: a request would be left without an answer."""
+    reports: list[dict[str, Any]] = []
+
+    async def play() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        return await asyncio.wait_for(scenario(), timeout=20)
+
+    result = asyncio.run(play())
+    assert reports == []
+    return result
 
 
 def new_ledger() -> Ledger:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.metrics.request_metrics import Levels, RequestMetrics
+from bento_monitor.metrics.request_metrics import Levels, RequestMetrics, _cpu_clock_of
 from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
 
 
@@ -59,3 +62,19 @@ def test_what_a_gpu_computed_is_counted_for_each_call_of_a_request_and_of_a_batc
     metrics.note_batch(batch)
     metrics.stop()
     assert sink.seen == [(("a",), [pytest.approx(0.002)]), (("b",), [pytest.approx(0.005)])]
+
+
+def test_the_clock_of_a_thread_that_has_ended_is_an_error_and_no_read_of_its_memory():
+    busy = threading.Thread(target=lambda: sum(range(1_000_000)))
+    busy.start()
+    native_id = busy.native_id
+    assert native_id is not None
+    assert time.clock_gettime(_cpu_clock_of(threading.get_native_id())) == pytest.approx(time.thread_time(), rel=0.2)
+    busy.join()
+
+    def read_until_the_kernel_has_let_go_of_it():
+        while True:
+            time.clock_gettime(_cpu_clock_of(native_id))
+
+    with pytest.raises(OSError, match="Invalid argument"):
+        read_until_the_kernel_has_let_go_of_it()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import math
+import json
 from dataclasses import replace
 
 import pytest
@@ -23,13 +23,20 @@ def held_back() -> Profile:
 
 @pytest.mark.parametrize(
     "found",
-    [profile(), held_back(), profile(server=None), replace(profile(), bare=None, slo=None)],
-    ids=["plain", "findings", "remote", "no bare"],
+    [
+        profile(),
+        held_back(),
+        profile(server=None),
+        replace(profile(), bare=None, slo=None),
+        replace(profile(), slo=SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, None, None, 9, False),))),
+    ],
+    ids=["plain", "findings", "remote", "no bare", "failures"],
 )
 def test_a_profile_is_read_as_it_was_written(found, tmp_path):
     file = tmp_path / "profile.json"
     file.write_text(profile_text(found))
     assert read_profile(file) == found
+    json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": [{}], "findings": []}'])
@@ -76,7 +83,7 @@ def test_a_page_draws_every_percentile_of_every_rate():
 def test_a_promise_that_is_not_kept_is_said_with_its_bound():
     broken = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, 6.0, 7.25, 0, False),))
     assert slo_text(broken) == "p99=5ms is not kept at 40 requests/s: its bound is 7.2 ms."
-    failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, math.inf, math.inf, 9, False),))
+    failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, None, None, 9, False),))
     assert slo_text(failing) == "p99=5ms is not kept at 40 requests/s: failures are in it."
 
 

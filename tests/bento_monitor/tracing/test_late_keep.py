@@ -80,3 +80,23 @@ def test_a_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
     now_s = 1.0
     kept += sum(keep.reason_for(ended(status=500)) is not None for _ in range(1000))
     assert kept == 110
+
+
+def test_a_first_of_its_kind_that_the_limit_lets_go_is_still_to_come() -> None:
+    now_s = 0.0
+    keep = LateKeep([FIRST], None, TokenBucket(1, 1, lambda: now_s))
+    assert keep.reason_for(ended(route="/a")) == FIRST
+    assert keep.reason_for(ended(route="/b")) is None  # of the limit
+    now_s = 1.0
+    assert [keep.reason_for(ended(route=route)) for route in ("/b", "/b", "/a")] == [FIRST, None, None]
+
+
+def test_a_first_of_its_kind_that_is_sampled_is_seen_and_needs_no_token() -> None:
+    keep = LateKeep([FIRST], None, TokenBucket(1, 1, lambda: 0.0))
+    sampled = ended(route="/a")
+    sampled.sampled = True
+    assert [keep.reason_for(ledger) for ledger in (sampled, ended(route="/a"), ended(route="/b"))] == [
+        None,
+        None,
+        FIRST,
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as encode_sdk_spans
@@ -60,3 +62,20 @@ def test_the_installed_sdk_takes_our_bytes() -> None:
         assert exporter.is_encoding
     finally:
         exporter.shutdown()
+
+
+def test_long_texts_of_a_user_are_not_kept_in_memory() -> None:
+    def span(number: int) -> FinishedSpan:
+        text = f"{number:5}" * 3_000
+        ids = (1, number + 1, 0, False, None, 1, 2)
+        return FinishedSpan(text, SpanKind.INTERNAL, *ids, {text: text, text[:500]: 1}, (), False, RESOURCES[0])
+
+    encode_spans([span(0)])
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            encode_spans([span(number)])
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 300_000

@@ -1,0 +1,199 @@
+"""What fails for one request, or cannot be had for a moment, leaves no other request waiting for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bento_monitor.batching import BatchDispatcher
+from bento_monitor.batching.job import RowCodec
+from bento_monitor.batching.queue import JobQueue
+from bento_monitor.bentoml_hooks.uvicorn_writes import JoinedWrites, Turn
+from bento_monitor.connections.acceptor import Acceptor
+from bento_monitor.connections.counts import ConnectionCounts
+from bento_monitor.fast_path.threads import FunctionThreads
+from bento_monitor.releases.record import Batching
+from bento_monitor.tracing.ledger import Ledger
+
+
+class Reports(list[str]):
+    """What the loop's exception handler was told."""
+
+    def collect(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self.append(context["message"]))
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """Errors that the next attempts to start a thread end with."""
+    import anyio.to_thread
+
+    errors: list[Exception] = []
+    run_sync = anyio.to_thread.run_sync
+
+    async def run(*args: Any, **options: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await run_sync(*args, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run)
+    return errors
+
+
+def test_a_thread_that_cannot_be_started_is_its_requests_error_and_the_next_one_starts_it(
+    no_thread: list[Exception],
+) -> None:
+    async def scenario() -> None:
+        threads = FunctionThreads(1)
+        no_thread.append(RuntimeError("can't start new thread"))
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await asyncio.wait_for(threads.run(int), 5)
+        assert await asyncio.wait_for(threads.run(int), 5) == 0
+        threads.stop()
+
+    asyncio.run(scenario())
+
+
+def test_where_another_thread_runs_it_does_the_work_of_one_that_cannot_be_started(no_thread: list[Exception]) -> None:
+    async def scenario() -> None:
+        threads = FunctionThreads(2)
+        slow = asyncio.ensure_future(threads.run(time.sleep, 0.2))
+        await asyncio.sleep(0.05)
+        no_thread.append(RuntimeError("can't start new thread"))
+        assert await asyncio.wait_for(threads.run(int), 5) == 0
+        await slow
+        threads.stop()
+
+    asyncio.run(scenario())
+
+
+def dispatcher_of(rows: RowCodec, size: int, max_latency_ms: float = 60_000) -> BatchDispatcher:
+    async def run(values: Sequence[list[int]], _rows: int) -> list[list[int]]:
+        return list(values)
+
+    return BatchDispatcher(
+        "same", run, rows, Batching(size, 0.0), max_latency_ms=max_latency_ms, overloaded=lambda: TimeoutError("late")
+    )
+
+
+def test_a_request_that_turns_late_between_two_looks_is_refused_as_late(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = RowCodec(len, lambda value, edges: [value[a:b] for a, b in pairwise(edges)], lambda parts: parts)
+    take = JobQueue.take
+
+    def take_late(queue: JobQueue, max_rows: int) -> list[Any]:
+        time.sleep(0.06)  # as a busy loop, or a neighbour, makes it
+        return take(queue, max_rows)
+
+    monkeypatch.setattr(JobQueue, "take", take_late)
+
+    async def scenario() -> None:
+        reports.collect()
+        dispatcher = dispatcher_of(rows, 8, max_latency_ms=50)
+        with pytest.raises(TimeoutError, match="late"):
+            await asyncio.wait_for(dispatcher.submit([1]), 5)
+
+    asyncio.run(scenario())
+    assert reports == []
+
+
+def test_a_request_that_cannot_be_cut_fails_and_nothing_else_does(reports: Reports) -> None:
+    def refuse(_value: Any, _edges: Sequence[int]) -> list[Any]:
+        raise ValueError("It cannot be cut.")
+
+    async def scenario() -> None:
+        reports.collect()
+        dispatcher = dispatcher_of(RowCodec(len, refuse, lambda parts: parts), 2)
+        with pytest.raises(ValueError, match="It cannot be cut"):
+            await asyncio.wait_for(dispatcher.submit([1, 2, 3]), 5)
+        assert await asyncio.wait_for(dispatcher.submit([1]), 5) == [1]
+
+    asyncio.run(scenario())
+    assert reports == []
+
+
+class Wire:
+    """A transport that keeps what is written, or is broken."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.written = b""
+        self.is_aborted = False
+
+    def write(self, data: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        self.written += data
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+
+def test_a_transport_that_raises_ends_its_own_connection_and_the_answers_held_with_it_are_written(
+    reports: Reports,
+) -> None:
+    first, broken, last = Wire(), Wire(OSError("It is broken.")), Wire()
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+
+    async def scenario() -> None:
+        reports.collect()
+        turn = Turn()
+        turn.is_close()
+        for wire in (first, broken, last):
+            connection: Any = JoinedWrites(wire, turn)  # type: ignore[arg-type]
+            connection.write_answer(b"HTTP/1.1 200 OK", ledger if wire is broken else None)
+        assert first.written == b""
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert (first.written, last.written) == (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK")
+    assert (first.is_aborted, broken.is_aborted, last.is_aborted) == (False, True, False)
+    assert reports == ["An answer cannot be written"]
+    assert not ledger.is_held
+
+
+def test_where_the_kernel_counts_no_waiting_connection_one_that_the_loop_tells_of_is_accepted(tmp_path: Path) -> None:
+    looks = 0
+
+    def count_none() -> int:
+        nonlocal looks
+        looks += 1
+        return 0
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            made: list[asyncio.Protocol] = []
+
+            def make() -> asyncio.Protocol:
+                made.append(asyncio.Protocol())
+                return made[-1]
+
+            acceptor = Acceptor(listener, make, ConnectionCounts(tmp_path, os.fstat(listener.fileno()).st_ino))
+            acceptor._count_waiting = count_none
+            acceptor.start()
+            for _ in range(3):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                await asyncio.sleep(0.02)
+                writer.close()
+            acceptor.close()
+        assert len(made) == 3
+
+    asyncio.run(scenario())
+    assert looks < 10  # a loop that spins looks thousands of times
