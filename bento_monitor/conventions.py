@@ -40,6 +40,7 @@ RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ra
 OWN_MODEL: Final = "own"
 KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
 LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
+INCOMPLETE: Final = "bento_monitor.incomplete"  # the error that left a request, batch or span with this span alone
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
 
 # Only fields that a person has named are captured; the field's name follows.
@@ -95,6 +96,9 @@ METRIC_SPANS: Final = "bento_monitor.spans"  # by exporter and state: built, exp
 METRIC_RELEASE_INFO: Final = "bento_monitor.release.info"  # workers that serve a release in a runner, by phase
 METRIC_RELEASE_FALLBACK: Final = "bento_monitor.release.fallback"  # calls that the own model ran in a release's place
 METRIC_RELEASE_SWAPS: Final = "bento_monitor.release.swaps"  # taken, refused, failed
+METRIC_BREAKER_STATE: Final = "bento_monitor.breaker.state"  # workers in which a part of ours is in that state
+METRIC_BREAKER_OPENS: Final = "bento_monitor.breaker.opens"
+METRIC_BREAKER_RETRIES: Final = "bento_monitor.breaker.retries"
 METRIC_THREAD_CPU: Final = "bento_monitor.thread.cpu"  # s, of each of our own threads
 ROUTE_UNMATCHED: Final = "unmatched"
 
@@ -121,6 +125,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_FALLBACK,
         KEPT_LATE,
         LOOP_LAG_NS,
+        INCOMPLETE,
         UNACCOUNTED_NS,
         *STAGES,
     }

@@ -1,24 +1,69 @@
-"""A breaker for our own code on a request's path: it may fail, the request may not."""
+"""A breaker for our own code on a request's path: it may fail, the request may not.
+
+What one request's content makes fail is that request's alone, and is written in a marked form where it arises; what
+comes here is of the machine or a bug. So it is a rate that opens a breaker, never a count, and it is tried again.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
+import weakref
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
 
 _LOGGER = logging.getLogger("bento_monitor")
+_MOST_FAILURES = 5
+_WITHIN_S = 10.0
+_FIRST_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 600.0
+# Between two lines about failures that open nothing.
+_QUIET_S = 60.0
+
+
+class BreakerState(IntEnum):
+    """Whether a part of ours does its work."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerLevel:
+    """A part's state of now, and how often it has failed, was switched off and was tried again."""
+
+    state: BreakerState
+    failures: int
+    opens: int
+    retries: int
 
 
 class Guard:
-    """Counts the failures of one part of ours, logs the first, and switches the part off after `limit` of them.
+    """Switches a part of ours off when it fails `_MOST_FAILURES` times in `_WITHIN_S`, and tries it again.
 
-    `is_open` says that it is switched off.
+    That is after `_FIRST_PAUSE_S`; the first failure within `_WITHIN_S` of it switches the part off for twice as long,
+    at most `_LONGEST_PAUSE_S`, and none closes the breaker.
     """
 
-    def __init__(self, part: str, limit: int = 5) -> None:
-        self._part = part
-        self._limit = limit
-        self.failures = 0
-        self.is_open = False
+    def __init__(self, part: str, now_s: Callable[[], float] = time.monotonic) -> None:
+        """`part` says what it does, as "Writing the access log"."""
+        self.part = part
+        self.failures = self.opens = self.retries = 0
+        self._now_s = now_s
+        self._state = BreakerState.CLOSED
+        self._recent_s: deque[float] = deque(maxlen=_MOST_FAILURES)
+        self._until_s = 0.0  # what the state ends at, but for `CLOSED`
+        self._pause_s = _FIRST_PAUSE_S
+        self._said_s: float | None = None
+        _guards.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the part is switched off now."""
+        return self._state is not BreakerState.CLOSED and self._look() is BreakerState.OPEN
 
     def run(self, step: Callable[..., object], *args: object) -> None:
         """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""
@@ -30,9 +75,56 @@ class Guard:
 
     def record(self, error: Exception) -> None:
         """Count one failure."""
+        now_s, state = self._now_s(), self._look()
         self.failures += 1
-        self.is_open = self.failures >= self._limit
-        if self.failures == 1:
-            _LOGGER.warning("%s failed; the request is not affected.", self._part, exc_info=error)
-        elif self.failures == self._limit:
-            _LOGGER.warning("%s failed %d times and is switched off.", self._part, self.failures)
+        self._recent_s.append(now_s)
+        if state is BreakerState.HALF_OPEN:
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._open(now_s, "again", error)
+        elif state is BreakerState.CLOSED:
+            if len(self._recent_s) == _MOST_FAILURES and now_s - self._recent_s[0] <= _WITHIN_S:
+                self._open(now_s, f"{_MOST_FAILURES} times within {_WITHIN_S:.0f} s", error)
+            elif self._said_s is None or now_s - self._said_s >= _QUIET_S:
+                self._said_s = now_s
+                _LOGGER.warning("%s failed; the request is not affected.", self.part, exc_info=error)
+
+    def level(self) -> BreakerLevel:
+        """Its state and counts."""
+        return BreakerLevel(self._look(), self.failures, self.opens, self.retries)
+
+    def _look(self) -> BreakerState:
+        if self._state is not BreakerState.CLOSED and (now_s := self._now_s()) >= self._until_s:
+            if self._state is BreakerState.OPEN:
+                self._state, self._until_s = BreakerState.HALF_OPEN, now_s + _WITHIN_S
+                self.retries += 1
+            else:
+                self._state, self._pause_s = BreakerState.CLOSED, _FIRST_PAUSE_S
+                self._recent_s.clear()
+                _LOGGER.warning("%s works again.", self.part)
+        return self._state
+
+    def _open(self, now_s: float, how_often: str, error: Exception) -> None:
+        self._state, self._until_s = BreakerState.OPEN, now_s + self._pause_s
+        self.opens += 1
+        _LOGGER.warning(
+            "%s failed %s and is switched off for %.0f s.", self.part, how_often, self._pause_s, exc_info=error
+        )
+
+
+_guards: weakref.WeakSet[Guard] = weakref.WeakSet()
+
+
+def breaker_levels() -> dict[str, BreakerLevel]:
+    """The breakers of this process by their part; of several of one part the worst state, and the sums."""
+    found: dict[str, BreakerLevel] = {}
+    for guard in list(_guards):
+        level, other = guard.level(), found.get(guard.part)
+        if other is not None:
+            level = BreakerLevel(
+                max(level.state, other.state),
+                level.failures + other.failures,
+                level.opens + other.opens,
+                level.retries + other.retries,
+            )
+        found[guard.part] = level
+    return found

@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+def row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
     """The length of the first axis of the first argument that has one; else of the first list; 1 where there is none.
 
-    Arrays, tensors, data frames and sparse matrices have a shape; XGBoost's matrices say their rows.
+    Arrays, tensors, data frames and sparse matrices have a shape; XGBoost's matrices say their rows. None where an
+    argument does not tell: to count must not fail the call.
     """
+    try:
+        return _count(args, kwargs)
+    except Exception:
+        return None
+
+
+def _count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     values = (*args, *kwargs.values())
     for value in values:
         shape = getattr(value, "shape", None)

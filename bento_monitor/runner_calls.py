@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import getrandbits
 from typing import Any
 
-from .guard import Guard
 from .row_count import row_count
 from .tracing.ledger import Ledger, ModelCall, traced_work
 from .tracing.propagation import batch_span_context_of, call_span, span_context_of
-
-_GUARD = Guard("Recording a runner's call", limit=sys.maxsize)
 
 
 class RunnerCall:
@@ -57,8 +53,8 @@ class RunnerCall:
         args, kwargs, self._args, self._kwargs = self._args, self._kwargs, (), {}
         if self._target is None:
             return
-        try:
-            call = ModelCall(
+        self._target.note_model_call(
+            ModelCall(
                 started_ns=self._started_ns,
                 ended_ns=time.monotonic_ns(),
                 runner=self._runner,
@@ -69,6 +65,4 @@ class RunnerCall:
                 span_id=self._span_id,
                 error_type=error_type,
             )
-            self._target.note_model_call(call)
-        except Exception as error:  # a shape that cannot be read
-            _GUARD.record(error)
+        )

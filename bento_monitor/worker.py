@@ -10,7 +10,7 @@ from .batching import BatchDispatcher
 from .collector import Collector
 from .fast_path.arrivals import Arrivals
 from .fast_path.loop_lag import LoopLag
-from .guard import Guard
+from .guard import Guard, breaker_levels
 from .metrics.dead_workers import forget_gauges
 from .metrics.request_metrics import Levels, RequestMetrics
 from .metrics.sinks import make_sinks
@@ -111,6 +111,7 @@ class WorkerMonitor:
             releases=self._agent.release_info(),
             fallbacks=release_fallbacks(),
             swaps=self._agent.swaps.totals(),
+            breakers=breaker_levels(),
         )
 
     def _forget_dead_workers(self) -> None:

@@ -45,7 +45,7 @@ class PlainAccessLog:
         lines = "".join([self._line(exchange, component) for exchange in exchanges if self._rules.are_for(exchange)])
         if lines:
             with handler.lock:
-                handler.stream.write(lines)
+                _write(handler.stream, lines)
                 handler.flush()
 
     def _line(self, exchange: Exchange, component: str) -> str:
@@ -56,6 +56,14 @@ class PlainAccessLog:
         trace = f" ({ids},sampled={int(exchange.is_sampled)},service.name={exchange.service_name})"
         message = LINE_FORMAT % describe(exchange, self._rules)
         return f"{self._asctime} [INFO] [{component}] {message}{trace}\n"
+
+
+def _write(stream: Any, lines: str) -> None:
+    """Write lines; escaped where the stream's encoding has no form for what is in them."""
+    try:
+        stream.write(lines)
+    except UnicodeEncodeError as error:  # before anything of them was written
+        stream.write(lines.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
 
 def _plain_handler(logger: logging.Logger) -> Any | None:

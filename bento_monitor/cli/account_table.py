@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..printable import printable
 from ..tracing.account import ProcessAccount
-from .printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

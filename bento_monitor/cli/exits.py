@@ -12,7 +12,7 @@ import click
 
 from ..errors import BentoMonitorError, DiskFullError
 from ..files import is_disk_full
-from .printable import printable_lines
+from ..printable import printable_lines
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 

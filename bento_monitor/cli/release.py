@@ -12,6 +12,7 @@ import click
 
 from ..errors import InputError, ReleaseError
 from ..files import is_disk_full
+from ..printable import printable
 from ..releases.active_state import ActiveState
 from ..releases.active_store import ActiveStore
 from ..releases.promotion import PromotionResult, promote_own
@@ -21,7 +22,6 @@ from ..releases.status import ServiceStatus, Standing, read_standing, read_statu
 from ..releases.store import StoredRelease, find_release, list_releases
 from ..releases.worker_state import WorkerState
 from ..settings import load_settings
-from .printable import printable
 
 _WATCH_S = 1.0
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InputError
+from ..printable import printable
 from ..settings import load_settings
 from ..tracing.account import read_accounts
 from ..tracing.jaeger_reader import JaegerReader
@@ -21,7 +22,6 @@ from ..tracing.store_reader import StoreReader
 from ..tracing.trace_record import Trace, TraceReader, TraceSummary
 from ..tracing.waterfall import WaterfallLine, waterfall
 from .account_table import is_anything_missing, print_accounts
-from .printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

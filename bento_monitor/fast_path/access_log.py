@@ -9,6 +9,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..printable import printable
 from .exchange import Exchange
 
 LOGGER_NAME = "bentoml.access"
@@ -63,7 +64,10 @@ class AccessLog:
 
 
 def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, float]:
-    """What a line says: the client's address, the request, the response, and the milliseconds in between."""
+    """What a line says: the client's address, the request, the response, and the milliseconds in between.
+
+    What the client has sent is escaped where it is no text, or would not stay in its line.
+    """
     client = exchange.client
     address = f"{client[0]}:{client[1]}" if client else "_"
     request = _request_text(
@@ -78,15 +82,19 @@ def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, 
 def _request_text(
     scheme: str, method: str, path: str, content_type: bytes, length: bytes, rules: AccessLogRules
 ) -> str:
-    text = f"scheme={scheme},method={method},path={path}"
+    text = f"scheme={scheme},method={printable(method)},path={printable(path)}"
     if rules.request_content_type:
-        text += f",type={content_type.decode()}"
-    return f"{text},length={length.decode()}" if rules.request_content_length else text
+        text += f",type={_text(content_type)}"
+    return f"{text},length={_text(length)}" if rules.request_content_length else text
 
 
 @lru_cache(maxsize=64)
 def _response_text(status: int, content_type: bytes, length: bytes, rules: AccessLogRules) -> str:
     text = f"status={status}"
     if rules.response_content_type:
-        text += f",type={content_type.decode()}"
-    return f"{text},length={length.decode()}" if rules.response_content_length else text
+        text += f",type={_text(content_type)}"
+    return f"{text},length={_text(length)}" if rules.response_content_length else text
+
+
+def _text(header: bytes) -> str:
+    return printable(header.decode(errors="backslashreplace"))

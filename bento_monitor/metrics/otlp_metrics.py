@@ -182,6 +182,10 @@ class OtlpMetrics:
         release = (names.RUNNER_NAME, names.RUNNER_RELEASE)
         served = [(_attributes((*release, "phase"), of), count) for of, count in levels.releases.items()]
         fallbacks = [(_attributes((*release, "reason"), of), count) for of, count in levels.fallbacks.items()]
+        breakers = levels.breakers.items()
+        states: list[tuple[_Attributes, float]] = [
+            ({"part": part, "state": of.state.name.lower()}, 1) for part, of in breakers
+        ]
         swaps = [(_attributes(("outcome", "reason"), of), count) for of, count in levels.swaps.items()]
         return [
             gauge(names.METRIC_IN_FLIGHT, "{request}", [({}, levels.in_flight)]),
@@ -192,6 +196,9 @@ class OtlpMetrics:
             gauge(names.METRIC_RELEASE_INFO, "{worker}", served),
             total(names.METRIC_RELEASE_FALLBACK, "{call}", fallbacks),
             total(names.METRIC_RELEASE_SWAPS, "{swap}", swaps),
+            gauge(names.METRIC_BREAKER_STATE, "{worker}", states),
+            total(names.METRIC_BREAKER_OPENS, "{open}", [({"part": part}, of.opens) for part, of in breakers]),
+            total(names.METRIC_BREAKER_RETRIES, "{retry}", [({"part": part}, of.retries) for part, of in breakers]),
             total(names.METRIC_THREAD_CPU, "s", [({"thread": name}, value) for name, value in thread_cpu_s.items()]),
         ]
 

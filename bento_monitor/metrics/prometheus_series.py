@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -36,6 +37,9 @@ _LEVELS = {
         "Calls that the service's own model ran in a release's place",
     ),
     names.METRIC_RELEASE_SWAPS: ("Counter", ("outcome", "reason"), "Swaps of a release, by what became of them"),
+    names.METRIC_BREAKER_STATE: ("Gauge", ("part", "state"), "Workers in which a part of the monitor is in a state"),
+    names.METRIC_BREAKER_OPENS: ("Counter", ("part",), "How often a part of the monitor was switched off"),
+    names.METRIC_BREAKER_RETRIES: ("Counter", ("part",), "How often a part that was switched off was tried again"),
 }
 _SERVICE = "service_name"
 # Prometheus wants the unit in the name.
@@ -75,17 +79,24 @@ class PrometheusSeries:
             self._set(names.METRIC_SPANS, labels, total)
         for thread, total_s in thread_cpu_s.items():
             self._set(names.METRIC_THREAD_CPU, (thread,), total_s)
-        self._show_releases(levels)
-
-    def _show_releases(self, levels: Levels) -> None:
-        served = levels.releases
-        served_before = {labels for metric, labels in self._shown if metric == names.METRIC_RELEASE_INFO}
-        for labels in served_before | served.keys():
-            self._set(names.METRIC_RELEASE_INFO, labels, served.get(labels, 0))
+        self._show_present(names.METRIC_RELEASE_INFO, levels.releases)
         for fallback, total in levels.fallbacks.items():
             self._set(names.METRIC_RELEASE_FALLBACK, fallback, total)
         for swap, total in levels.swaps.items():
             self._set(names.METRIC_RELEASE_SWAPS, swap, total)
+        self._show_present(
+            names.METRIC_BREAKER_STATE,
+            {(part, breaker.state.name.lower()): 1 for part, breaker in levels.breakers.items()},
+        )
+        for part, breaker in levels.breakers.items():
+            self._set(names.METRIC_BREAKER_OPENS, (part,), breaker.opens)
+            self._set(names.METRIC_BREAKER_RETRIES, (part,), breaker.retries)
+
+    def _show_present(self, metric: str, values: Mapping[tuple[str, ...], float]) -> None:
+        """Show a level for each of the labels, and 0 for those that are there no more."""
+        before = {labels for shown, labels in self._shown if shown == metric}
+        for labels in before | values.keys():
+            self._set(metric, labels, values.get(labels, 0))
 
     def stop(self) -> None:
         """Nothing is held."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conventions as names
-from ..guard import Guard
+from ..guard import BreakerLevel, Guard
 from ..in_steps import EmptyingThread, take_in_steps
 from ..tracing.ledger import BatchRecord, Ledger, Noted
 from .stage_table import stage_durations_s
@@ -45,6 +45,7 @@ class Levels:
     releases: dict[tuple[str, ...], int] = field(default_factory=dict)  # by runner, release and phase
     fallbacks: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by runner, release and reason
     swaps: dict[tuple[str, str], int] = field(default_factory=dict)  # by outcome and reason
+    breakers: dict[str, BreakerLevel] = field(default_factory=dict)  # by part
 
 
 class MetricsSink(Protocol):

@@ -9,10 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..guard import Guard
 from .captured_input import WINDOW, CapturedInput
 from .ledger import current_ledger
-from .privacy import fits_otlp
+from .privacy import fits_otlp, integer_text, not_shown
 
 _DEEPEST = 6
 
@@ -23,19 +22,14 @@ class InputCapture:
     def __init__(self, fields: Sequence[str], *, redacts: bool) -> None:
         self._fields = tuple(fields)
         self._redacts = redacts
-        self._guard = Guard("Capturing input")
 
     def note(self, parsed: Any) -> None:
         """Take the fields of what was parsed; never raises."""
         ledger = current_ledger.get()
-        if ledger is None or not ledger.sampled or self._guard.is_open:
+        if ledger is None or not ledger.sampled:
             return
-        try:
-            given = {field: getattr(parsed, field) for field in self._fields}
-            values = {field: _bounded(value) for field, value in given.items() if value is not None}
-            ledger.captured = CapturedInput(values, self._redacts)
-        except Exception as error:
-            self._guard.record(error)
+        values = {field: value for field in self._fields if (value := _shown(parsed, field)) is not None}
+        ledger.captured = CapturedInput(values, self._redacts)
 
     def around(self, read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         """The same function, which notes what it has read."""
@@ -72,13 +66,23 @@ def unknown_fields(names: Sequence[str], *inputs: Mapping[str, Collection[str]])
     return [name for name in names if name not in known]
 
 
+def _shown(parsed: Any, field: str) -> str | float | None:
+    """A field as it is shown; None where it is not given. What a client has sent may fail it, and fails no other."""
+    try:
+        value = getattr(parsed, field)
+        return None if value is None else _bounded(value)
+    except Exception as error:
+        return not_shown(error)
+
+
 def _bounded(value: Any) -> str | float:
     """A number as it is; all else as text, in a time and of a length that do not grow with the value."""
     if isinstance(value, str):
         return value[:WINDOW]
-    if isinstance(value, int | float):
-        is_exportable = math.isfinite(value) and (isinstance(value, float) or fits_otlp(value))
-        return value if is_exportable else str(value)[:WINDOW]
+    if isinstance(value, int):
+        return value if fits_otlp(value) else integer_text(value)[:WINDOW]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     parts: list[str] = []
     left = WINDOW
     for piece in _pieces(value, 0):
@@ -101,7 +105,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
         yield {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, int | float):
         # Not all the digits of a fraction: they would be taken for a number of something.
-        yield str(value) if isinstance(value, int) else f"{value:.6g}"
+        yield integer_text(value) if isinstance(value, int) else f"{value:.6g}"
     elif isinstance(value, Mapping):
         entries = (chain(_pieces(str(name), depth), (": ",), _pieces(each, depth + 1)) for name, each in value.items())
         yield from _enclosed("{}", entries)

@@ -29,7 +29,7 @@ class ModelCall:
     `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
     `release` is what ran, "own" where it was the user's own model; `fallback` says why that ran where a release is
     active. `method` is that of the model which was called, None where it was the model itself. `clock` is that of the
-    GPU it ran on, if any; it may still run when the call has ended.
+    GPU it ran on, if any; it may still run when the call has ended. `rows` are None where its arguments do not tell.
     """
 
     started_ns: int
@@ -38,7 +38,7 @@ class ModelCall:
     backend: str
     precision: str | None
     release: str | None
-    rows: int
+    rows: int | None
     span_id: int = 0
     error_type: str | None = None
     fallback: str | None = None

@@ -49,7 +49,7 @@ def encode_spans(spans: Sequence[FinishedSpan]) -> bytes:
 
 
 def _scope_spans(scope: str, encoded: Iterable[bytes]) -> bytes:
-    parts = [_with_length(0x0A, _with_length(0x0A, scope.encode())), *encoded]
+    parts = [_with_length(0x0A, _with_length(0x0A, _utf8(scope))), *encoded]
     if scope == names.SCOPE_NAME:
         parts.append(_with_length(0x1A, names.SCHEMA_URL.encode()))
     return _with_length(0x12, b"".join(parts))
@@ -68,7 +68,7 @@ def _resource(resource: Resource) -> bytes:
 def _span(span: FinishedSpan) -> bytes:
     parts = [_TRACE_ID, span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id.to_bytes(8, "big")]
     if span.trace_state:
-        parts.append(_with_length(_TRACE_STATE, span.trace_state.encode()))
+        parts.append(_with_length(_TRACE_STATE, _utf8(span.trace_state)))
     if span.parent_span_id:
         parts += (_PARENT, span.parent_span_id.to_bytes(8, "big"))
     begin_span = _kept_name_and_kind if len(span.name) <= _LONGEST_KEPT else _name_and_kind
@@ -90,14 +90,14 @@ def _span(span: FinishedSpan) -> bytes:
 
 def _name_and_kind(name: str, kind: SpanKind) -> bytes:
     # OTLP counts kinds from 1: 0 is one that was not given.
-    return b"".join([_with_length(_NAME, name.encode()), bytes((_KIND, kind.value + 1))])
+    return b"".join([_with_length(_NAME, _utf8(name)), bytes((_KIND, kind.value + 1))])
 
 
 _kept_name_and_kind = lru_cache(_MOST_KEPT)(_name_and_kind)
 
 
 def _attribute(key: str, value: bytes) -> bytes:
-    return _with_length(_ATTRIBUTE, _with_length(0x0A, key.encode()) + _with_length(0x12, value))
+    return _with_length(_ATTRIBUTE, _with_length(0x0A, _utf8(key)) + _with_length(0x12, value))
 
 
 def _before_number(key: str, length: int) -> bytes:
@@ -110,7 +110,7 @@ _kept_before_number = lru_cache(_MOST_KEPT)(_before_number)
 
 
 def _text_attribute(key: str, value: str) -> bytes:
-    return _attribute(key, _with_length(0x0A, value.encode()))
+    return _attribute(key, _with_length(0x0A, _utf8(value)))
 
 
 _kept_text_attribute = lru_cache(_MOST_KEPT)(_text_attribute)
@@ -125,6 +125,10 @@ def _other_value(value: AttributeValue) -> bytes:
 def _link(trace_id: int, span_id: int) -> bytes:
     ids = (_TRACE_ID, trace_id.to_bytes(16, "big"), _SPAN_ID, span_id.to_bytes(8, "big"))
     return _with_length(_LINK, b"".join([*ids, _LOCAL_LINK]))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode(errors="replace")  # one half of a surrogate pair would lose every span that is sent with it
 
 
 def _with_length(tag: int, content: bytes) -> bytes:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
-from ..guard import Guard
+from ..sparse_log import SparseLog
 from .account_writer import AccountWriter
 from .clock import StepNote
 from .finished_span import FinishedSpan, FinishedSpanExporter
+from .incomplete_span import incomplete_spans
 from .lane import Lane
 from .ledger import BatchRecord, Ledger
 from .spans import SpanBuilder, most_spans_of
@@ -30,10 +31,10 @@ _YIELD_S = 0.0002
 # Of the time that shutdown has: to drain, then to close the exporters (a dead one is given up).
 _DRAIN_SHARE = 0.7
 _CLOSE_SHARE = 0.9
-_MAX_BUILD_FAILURES = 100
 # From the begin of an export that failed until the next one.
 _HOLD_OFF_S = 1.0
 _LAST_WRITE_S = 0.1
+_INCOMPLETE_LOG_S = 60.0
 _LOGGER = logging.getLogger("bento_monitor")
 
 
@@ -66,7 +67,7 @@ class Pipeline:
         self._inherited: list[Lane] = []
         self._open()
         self._queue_size = queue_size
-        self._guard = Guard("Building spans", limit=_MAX_BUILD_FAILURES)
+        self._incomplete = SparseLog(_LOGGER, "The spans of %d records could not be built (%s).", _INCOMPLETE_LOG_S)
         self._reset()
         _reset_in_forked_child(self)
 
@@ -251,13 +252,15 @@ class Pipeline:
 
     def _build(self, record: Ledger | BatchRecord | ReadableSpan) -> list[FinishedSpan]:
         spans: list[FinishedSpan] = []
-        is_built = not self._guard.is_open
+        is_built = True
         try:
-            if is_built:
-                spans = self._builder.spans_of(record)
-        except Exception as error:
-            is_built = False
-            self._guard.record(error)
+            spans = self._builder.spans_of(record)
+        except Exception as error:  # what this record holds may have caused it: the others are built
+            self._incomplete.note(type(error).__qualname__)
+            try:
+                spans = incomplete_spans(self._builder, record, error)
+            except Exception:
+                is_built = False
         with self._lock:
             if self._taken:
                 self._taken -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 AttributeValue = str | int | float | bool
 
 _INT_BOUND = 2**63  # OTLP's whole numbers are below it, and not below its negative
+_MOST_BITS = 2_048  # a tenth of a millisecond, and far below what Python refuses
 LONGEST_ATTRIBUTE = 16_384
 """Characters of a text that user code puts on a span: collectors refuse an export of more than 4 MiB, whole."""
 
@@ -45,9 +47,24 @@ def fits_otlp(value: int) -> bool:
     return -_INT_BOUND <= value < _INT_BOUND
 
 
+def integer_text(value: int) -> str:
+    """The digits of a whole number; how many bits it has, where Python would not write them all."""
+    return str(value) if value.bit_length() <= _MOST_BITS else f"<an integer of {value.bit_length():,} bits>"
+
+
+def not_shown(error: Exception) -> str:
+    """What stands in the place of a value that cannot be written."""
+    return f"<not shown: {type(error).__name__}>"
+
+
 def _exportable(value: Any) -> AttributeValue:
-    if isinstance(value, str):
-        return exportable_text(value)
-    if isinstance(value, float) or (isinstance(value, int) and fits_otlp(value)):
-        return value
-    return json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
+    try:
+        if isinstance(value, str):
+            return exportable_text(value)
+        if isinstance(value, int):
+            return value if fits_otlp(value) else integer_text(value)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)  # JSON has no form for the others
+        return json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
+    except Exception as error:  # a value among others: its span, and those with it, are not to be lost
+        return not_shown(error)

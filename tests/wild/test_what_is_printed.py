@@ -14,9 +14,9 @@ from releasing import FINGERPRINT, SERVICE, FakeModels, make_release, worker
 from waiting import wait_until
 
 from bento_monitor.cli import main
-from bento_monitor.cli.printable import printable, printable_lines
 from bento_monitor.metrics.otlp_metrics import OtlpMetrics
 from bento_monitor.metrics.request_metrics import Levels
+from bento_monitor.printable import printable, printable_lines
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.worker_state import live_workers, write_worker_state

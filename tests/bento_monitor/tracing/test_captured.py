@@ -90,12 +90,26 @@ def test_a_request_that_is_not_sampled_has_nothing_captured(ledger: Ledger) -> N
     assert ledger.captured is None
 
 
-def test_a_value_that_cannot_be_read_harms_nobody(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    capture = InputCapture(["missing"], redacts=True)
+def test_a_value_that_cannot_be_read_is_marked_and_harms_no_other(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Input:
+        good = "good"
+
+        @property
+        def bad(self) -> str:
+            raise OverflowError("too large")
+
+    capture = InputCapture(["bad", "good", "missing"], redacts=True)
     for _ in range(10):
-        assert capture.around(lambda body: body)(b"x") == b"x"
-    assert ledger.captured is None
-    assert "Capturing input failed; the request is not affected." in caplog.text
+        capture.note(Input())
+        assert ledger.captured is not None
+        assert ledger.captured.values == {
+            "bad": "<not shown: OverflowError>",
+            "good": "good",
+            "missing": "<not shown: AttributeError>",
+        }
+    assert caplog.text == ""
 
 
 def test_names_are_found_in_the_inputs_of_a_service() -> None:
