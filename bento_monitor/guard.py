@@ -19,7 +19,7 @@ _MOST_FAILURES = 5
 _WITHIN_S = 10.0
 _FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 600.0
-# Between two lines about failures that open nothing.
+# Between two errors that are written out with their stack.
 _QUIET_S = 60.0
 
 
@@ -84,8 +84,7 @@ class Guard:
         elif state is BreakerState.CLOSED:
             if len(self._recent_s) == _MOST_FAILURES and now_s - self._recent_s[0] <= _WITHIN_S:
                 self._open(now_s, f"{_MOST_FAILURES} times within {_WITHIN_S:.0f} s", error)
-            elif self._said_s is None or now_s - self._said_s >= _QUIET_S:
-                self._said_s = now_s
+            elif self._is_to_be_shown(now_s):
                 _LOGGER.warning("%s failed; the request is not affected.", self.part, exc_info=error)
 
     def level(self) -> BreakerLevel:
@@ -106,9 +105,17 @@ class Guard:
     def _open(self, now_s: float, how_often: str, error: Exception) -> None:
         self._state, self._until_s = BreakerState.OPEN, now_s + self._pause_s
         self.opens += 1
+        shown = error if self._is_to_be_shown(now_s) else None
         _LOGGER.warning(
-            "%s failed %s and is switched off for %.0f s.", self.part, how_often, self._pause_s, exc_info=error
+            "%s failed %s and is switched off for %.0f s.", self.part, how_often, self._pause_s, exc_info=shown
         )
+
+    def _is_to_be_shown(self, now_s: float) -> bool:
+        """Whether an error is written out, and not for the last `_QUIET_S`."""
+        is_long_ago = self._said_s is None or now_s - self._said_s >= _QUIET_S
+        if is_long_ago:
+            self._said_s = now_s
+        return is_long_ago
 
 
 _guards: weakref.WeakSet[Guard] = weakref.WeakSet()

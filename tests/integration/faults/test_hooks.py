@@ -38,7 +38,6 @@ def test_a_bug_is_said_a_few_times_however_often_it_happens(outcome: HookOutcome
         ("broken: batch ends, access log", "Tracing of batches"),
         ("broken: batch ends, access log", "Writing the access log"),
         ("broken: notes, spans, provider", "Noting requests for the access log"),
-        ("broken: notes, spans, provider", "Building spans"),
         ("broken: turn", "Sharing connections among workers"),
         ("broken: connection counts", "Sharing connections among workers"),
     ],
@@ -47,6 +46,11 @@ def test_a_bug_is_said_a_few_times_however_often_it_happens(outcome: HookOutcome
 def test_what_fails_again_and_again_is_switched_off(outcome: HookOutcome, part: str) -> None:
     assert f"{part} failed; the request is not affected." in outcome.log
     assert f"{part} failed 5 times within 10 s and is switched off for 30 s." in outcome.log
+
+
+@pytest.mark.parametrize("outcome", ["broken: notes, spans, provider"], indirect=True)
+def test_records_whose_spans_cannot_be_built_are_said_and_counted(outcome: HookOutcome) -> None:
+    assert "records could not be built (RuntimeError)." in outcome.log
 
 
 @pytest.mark.parametrize("outcome", ["no disk"], indirect=True)
