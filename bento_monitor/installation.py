@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError
-from .settings import TelemetryEnvironment, load_settings, read_telemetry_environment
+from .settings import read_settings
+from .telemetry_environment import TelemetryEnvironment, read_telemetry_environment
 from .tracing.plain_text import plain_text_warning
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Installation:
     packages: dict[str, str | None]
     extras: tuple[Extra, ...]
     onnxruntime_providers: tuple[str, ...]
-    telemetry: str | None
-    home: HomeFolder | None
-    capture_fields: tuple[str, ...] | None
+    telemetry: str
+    home: HomeFolder
+    capture_fields: tuple[str, ...]
     hooks: tuple[HookStatus, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -83,30 +83,26 @@ class Installation:
 def read_installation() -> Installation:
     """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
     problems: list[str] = []
-    home = telemetry = capture_fields = warning = None
-    try:
-        settings = load_settings()
-        capture_fields = settings.capture_fields
-        home = read_home(settings.home)
-        if not home.is_writable:
-            problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
-    except InputError as error:
-        problems.append(str(error))
-    try:
-        environment = read_telemetry_environment()
-        telemetry, warning = describe_telemetry(environment, home), plain_text_warning(environment)
-    except InputError as error:
-        problems.append(str(error))
+    settings, setting_problems = read_settings()
+    problems += [f"{problem.text}: change it, or unset it." for problem in setting_problems if problem.is_refused]
+    warnings = [f"{problem.text}: it is ignored." for problem in setting_problems if not problem.is_refused]
+    home = read_home(settings.home)
+    if not home.is_writable:
+        problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
+    environment = read_telemetry_environment()
+    warnings += environment.warnings
+    if (plain := plain_text_warning(environment)) is not None:
+        warnings.append(plain)
     return Installation(
         packages=read_versions(STACK),
         extras=read_extras(),
         onnxruntime_providers=_read_providers(problems),
-        telemetry=telemetry,
+        telemetry=describe_telemetry(environment, home),
         home=home,
-        capture_fields=capture_fields,
+        capture_fields=settings.capture_fields,
         hooks=_read_hooks(problems),
         problems=tuple(problems),
-        warnings=() if warning is None else (warning,),
+        warnings=tuple(warnings),
     )
 
 
@@ -146,7 +142,7 @@ def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None)
     if "none" in telemetry.exporters:
         return "nowhere: OTEL_TRACES_EXPORTER is none"
     if telemetry.sends_otlp:
-        return f"OTLP ({telemetry.otlp_protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
+        return f"OTLP ({telemetry.traces.protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
     if telemetry.exporters:
         return f"where OTEL_TRACES_EXPORTER says: {', '.join(telemetry.exporters)}"
     return f"embedded store under {home.path}" if home else "embedded store"

@@ -1,12 +1,18 @@
-"""What a person can set, and the only place where environment variables are read."""
+"""What a person can set of the monitor. Beside it only `telemetry_environment` reads environment variables.
+
+A service is a guest where others set variables too: none that is unknown, and none of telemetry's, keeps it from being
+served. A command refuses what decides of limits, releases and paths; a worker says it, and takes the default.
+"""
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +20,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .errors import InputError
 
 _PREFIX = "BENTO_MONITOR_"
+_LOGGER = logging.getLogger("bento_monitor")
+# Kubernetes puts these into every pod beside a Service that is named bento-monitor, or bento-monitor-and-more.
+_OF_KUBERNETES = re.compile(_PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+_OF_TELEMETRY = re.compile(r"tracing|trace_\w+|user_spans|flush_timeout_s|capture_\w+")
 
 
 def bentoml_home() -> Path:
@@ -40,7 +50,7 @@ def _split_fields(value: object) -> object:
 
 
 class MonitorSettings(BaseSettings):
-    """Settings of the monitor, each from `BENTO_MONITOR_<NAME>`; an unknown name is refused."""
+    """Settings of the monitor, each from `BENTO_MONITOR_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
@@ -110,97 +120,71 @@ class MonitorSettings(BaseSettings):
     workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")
 
 
-def load_settings() -> MonitorSettings:
-    """Read the settings from the environment.
-
-    Raises:
-        InputError: a `BENTO_MONITOR_*` variable is unknown, or its value cannot be used.
-    """
-    known = {(_PREFIX + name).upper() for name in MonitorSettings.model_fields}
-    unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)
-    if unknown:
-        raise InputError(f"Unknown setting {', '.join(unknown)}: unset it, or use one of {', '.join(sorted(known))}.")
-    try:
-        return MonitorSettings()
-    except ValidationError as error:
-        details = "; ".join(
-            f"{_PREFIX}{str(item['loc'][0]).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
-        )
-        raise InputError(f"A setting cannot be used: {details}.") from None
-
-
-OtlpProtocol = Literal["http/protobuf", "grpc"]
-
-
 @dataclass(frozen=True, slots=True)
-class TelemetryEnvironment:
-    """What the standard `OTEL_*` variables say about where spans and metrics go; the SDK reads the rest of them."""
+class SettingProblem:
+    """A variable that is not used, in a sentence; `is_refused` by commands, or only said."""
 
-    disabled: bool
-    exporters: tuple[str, ...]
-    otlp_configured: bool
-    otlp_protocol: OtlpProtocol
-    metrics_otlp: bool = False
-    metrics_protocol: OtlpProtocol = "http/protobuf"
-    metrics_interval_s: float = 60.0
-    otlp_endpoint: str = ""
-    is_otlp_insecure: bool = False
-
-    @property
-    def sends_otlp(self) -> bool:
-        """Whether spans go anywhere by OTLP."""
-        is_on = not self.disabled and "none" not in self.exporters
-        return is_on and ("otlp" in self.exporters or (self.otlp_configured and not self.exporters))
+    text: str
+    is_refused: bool = False
 
 
-def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> TelemetryEnvironment:
-    """Read `OTEL_SDK_DISABLED`, the exporters' variables, and those of OTLP's endpoints and protocols.
+def read_settings() -> tuple[MonitorSettings, tuple[SettingProblem, ...]]:
+    """The settings of the environment, the default where a value cannot be used, and what is wrong with it."""
+    problems = _unknown_names()
+    defaults: dict[str, Any] = {}
+    try:
+        return MonitorSettings(), tuple(problems)
+    except ValidationError as error:
+        for item in error.errors():
+            field = str(item["loc"][0]).lower()
+            defaults[field] = MonitorSettings.model_fields[field].get_default(call_default_factory=True)
+            text = f"{_variable(field)}={item['input']!r} cannot be used ({item['msg']})"
+            problems.append(SettingProblem(text, is_refused=_OF_TELEMETRY.fullmatch(field) is None))
+    return MonitorSettings(**defaults), tuple(problems)
+
+
+_said: set[str] = set()
+
+
+def load_settings() -> MonitorSettings:
+    """The settings of the environment, for what serves: what is wrong with them is logged, once a process."""
+    settings, problems = read_settings()
+    for problem in problems:
+        if problem.text not in _said:
+            _said.add(problem.text)
+            _LOGGER.warning("%s: it is ignored.", problem.text)
+    return settings
+
+
+def require_settings() -> MonitorSettings:
+    """The settings of the environment, for a command.
 
     Raises:
-        InputError: a protocol is none that the OTLP exporters speak, or an interval is no time.
+        InputError: a value that decides of limits, releases or paths cannot be used.
     """
-    env = os.environ if environ is None else environ
-    protocol = _otlp_protocol(env, "TRACES")
-    endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
-    exporters = tuple(name.strip() for name in env.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip())
-    return TelemetryEnvironment(
-        disabled=env.get("OTEL_SDK_DISABLED", "").lower() == "true",
-        exporters=exporters,
-        otlp_configured="otlp" in exporters or bool(endpoint),
-        otlp_protocol=protocol,
-        otlp_endpoint=endpoint,
-        is_otlp_insecure=_is_insecure(env, endpoint, protocol),
-        # An endpoint for all signals is not enough: Jaeger, which it often names, takes no metrics.
-        metrics_otlp=env.get("OTEL_METRICS_EXPORTER") == "otlp" or bool(env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")),
-        metrics_protocol=_otlp_protocol(env, "METRICS"),
-        metrics_interval_s=_milliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1e3,
-    )
+    refused = [problem.text for problem in read_settings()[1] if problem.is_refused]
+    if refused:
+        raise InputError(f"{'; '.join(refused)}: change it, or unset it.")
+    return load_settings()
 
 
-def _otlp_protocol(env: Mapping[str, str], signal: str) -> OtlpProtocol:
-    protocol = env.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    protocol = protocol or "http/protobuf"
-    if protocol not in ("http/protobuf", "grpc"):
-        raise InputError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not supported: use http/protobuf or grpc.")
-    return cast(OtlpProtocol, protocol)
+def _unknown_names() -> list[SettingProblem]:
+    known = {_variable(field) for field in MonitorSettings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)
+    of_kubernetes = [name for name in unknown if _OF_KUBERNETES.fullmatch(name)]
+    found = []
+    if of_kubernetes:
+        names = of_kubernetes[0] if len(of_kubernetes) == 1 else f"{of_kubernetes[0]} and {len(of_kubernetes) - 1} more"
+        found.append(SettingProblem(f"{names}, of a Service of Kubernetes, is no setting of the monitor"))
+    for name in unknown:
+        if name not in of_kubernetes:
+            near = difflib.get_close_matches(
+                name[len(_PREFIX) :].lower(), MonitorSettings.model_fields, n=1, cutoff=0.7
+            )
+            meant = f" (the nearest is {_variable(near[0])})" if near else ""
+            found.append(SettingProblem(f"{name} is no setting of the monitor{meant}"))
+    return found
 
 
-def _milliseconds(env: Mapping[str, str], name: str, default: float) -> float:
-    text = env.get(name) or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value <= 0:
-        raise InputError(f"{name}={text!r} is no time: give milliseconds, as in {name}=10000.")
-    return value
-
-
-def _is_insecure(env: Mapping[str, str], endpoint: str, protocol: str) -> bool:
-    """Whether spans are sent in plain text, as the SDK's exporters decide it; only gRPC's ask the `_INSECURE` ones."""
-    scheme = endpoint.partition("://")[0].lower()
-    if protocol == "grpc" and scheme != "https":
-        for name in ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"):
-            if name in env:
-                return env[name].lower() == "true"
-    return scheme == "http" or not endpoint
+def _variable(field: str) -> str:
+    return (_PREFIX + field).upper()

@@ -20,7 +20,8 @@ from .releases.record import Batching
 from .releases.runner_models import RunnerModels
 from .releases.worker_state import dead_workers
 from .runner import note_structures, release_fallbacks, runners
-from .settings import MonitorSettings, read_telemetry_environment
+from .settings import MonitorSettings
+from .telemetry_environment import read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
 from .tracing.plain_text import plain_text_warning
 from .tracing.telemetry import Telemetry
@@ -63,15 +64,19 @@ class WorkerMonitor:
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
             import onnxruntime  # noqa: F401
-        if not self.telemetry.adopt_user_provider() and (warning := plain_text_warning(read_telemetry_environment())):
-            _LOGGER.warning("%s", warning)
+        # Each apart: nothing about telemetry changes which model is served.
+        Guard("Going on in the service's own tracer provider").run(self._adopt_user_provider)
         if self.is_tracing:
-            self.metrics.start()
-            self.loop_lag.start()
+            Guard("Counting requests").run(self.metrics.start)
+            Guard("Watching the loop").run(self.loop_lag.start)
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         note_structures()
         await asyncio.to_thread(self._forget_dead_workers)
         await asyncio.to_thread(self._agent.start)
+
+    def _adopt_user_provider(self) -> None:
+        if not self.telemetry.adopt_user_provider() and (warning := plain_text_warning(read_telemetry_environment())):
+            _LOGGER.warning("%s", warning)
 
     async def stop(self) -> None:
         """Hand over what is queued, within the time that the settings give."""

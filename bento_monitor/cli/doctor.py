@@ -100,12 +100,11 @@ def _installation_table(installation: Installation) -> Table:
         missing = ", ".join(extra.missing)
         table.add_row(f"[{extra.name}]", f"without {missing}: {extra.install_command}" if missing else "complete")
     table.add_row("ONNX Runtime on", ", ".join(installation.onnxruntime_providers) or "nothing")
-    table.add_row("Traces go to", installation.telemetry or "see the problem below")
-    if installation.capture_fields is not None:
-        table.add_row("Input captured", ", ".join(installation.capture_fields) or "nothing")
-    if home := installation.home:
-        state = "writable" if home.is_writable else "NOT writable"
-        table.add_row("Home folder", f"{home.path} ({state}, {home.free_bytes / _GIB:.1f} GiB free)")
+    table.add_row("Traces go to", installation.telemetry)
+    table.add_row("Input captured", ", ".join(installation.capture_fields) or "nothing")
+    home = installation.home
+    state = "writable" if home.is_writable else "NOT writable"
+    table.add_row("Home folder", f"{home.path} ({state}, {home.free_bytes / _GIB:.1f} GiB free)")
     return table
 
 

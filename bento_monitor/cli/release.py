@@ -21,7 +21,7 @@ from ..releases.promotion import rollback as rollback_release
 from ..releases.status import ServiceStatus, Standing, read_standing, read_status
 from ..releases.store import StoredRelease, find_release, list_releases
 from ..releases.worker_state import WorkerState
-from ..settings import load_settings
+from ..settings import require_settings
 
 _WATCH_S = 1.0
 
@@ -120,7 +120,7 @@ def status(service: str, watch: bool, as_json: bool) -> None:
 
 def _store(service: str) -> ActiveStore:
     try:
-        return ActiveStore(load_settings().home, service)
+        return ActiveStore(require_settings().home, service)
     except ReleaseError as error:
         raise InputError(str(error)) from error
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from ..serving.ports import check_port
-from ..settings import load_settings, read_telemetry_environment
+from ..settings import require_settings
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -20,8 +20,7 @@ from ..settings import load_settings, read_telemetry_environment
 def serve(target: str, host: str, port: int, workers: int | None, bentoml_options: tuple[str, ...]) -> None:
     """Serve MODULE:SERVICE from the current folder, traced and ready to take releases; other options go to BentoML."""
     check_port(host, port)
-    load_settings()
-    read_telemetry_environment()
+    require_settings()
     environment = {**os.environ, "BENTO_MONITOR_TARGET": target}
     if workers is not None:
         environment["BENTO_MONITOR_WORKERS"] = str(workers)

@@ -14,7 +14,7 @@ import click
 
 from ..errors import InputError
 from ..printable import printable
-from ..settings import load_settings
+from ..settings import require_settings
 from ..tracing.account import read_accounts
 from ..tracing.jaeger_reader import JaegerReader
 from ..tracing.store_file import store_path
@@ -60,9 +60,9 @@ def traces(
             raise InputError(
                 "--account is of all spans of this machine's processes: give no TRACE_ID, and no --jaeger."
             )
-        _show_accounts(load_settings().home, service, as_json)
+        _show_accounts(require_settings().home, service, as_json)
         return
-    path = store_path(load_settings().home)
+    path = store_path(require_settings().home)
     reader: TraceReader = StoreReader(path) if jaeger is None else JaegerReader(jaeger)
     if trace_id is not None:
         _show(reader.trace(trace_id), as_json)

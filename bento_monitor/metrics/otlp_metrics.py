@@ -83,7 +83,11 @@ class OtlpMetrics:
         """Start the thread."""
         self._started_ns = time.time_ns()
         self._resource = self._find_resource()
-        self._exporter = self._make_exporter()
+        try:
+            self._exporter = self._make_exporter()
+        except Exception as error:  # as without its certificate: nothing about telemetry keeps a service from starting
+            _LOGGER.warning("Metrics are not exported, for the exporter cannot be made (%s).", error)
+            return
         self._thread = threading.Thread(target=self._run, name="bento-monitor-otlp-metrics", daemon=True)
         self._thread.start()
 

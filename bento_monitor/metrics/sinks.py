@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
 from opentelemetry.sdk.resources import Resource
 
-from ..settings import OtlpProtocol, read_telemetry_environment
+from ..telemetry_environment import OtlpOptions, read_telemetry_environment, unset
 from ..tracing.grpc_forks import fork_handlers_off
 from .otlp_metrics import OtlpMetrics
 from .prometheus_series import PrometheusSeries
@@ -20,26 +20,27 @@ def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: 
     Args:
         service: name of the service.
         resource: gives what describes this process, once the service has started.
-        has_endpoint: whether BentoML shows `/metrics` for the service.
-
-    Raises:
-        InputError: a variable's value cannot be used.
+        has_endpoint: whether BentoML shows `/metrics` for the service, which is what `prometheus` as an exporter means.
     """
     environment = read_telemetry_environment()
     sinks: list[MetricsSink] = [PrometheusSeries(service)] if has_endpoint else []
-    if environment.metrics_otlp and not environment.disabled:
-        protocol = environment.metrics_protocol
-        sinks.append(OtlpMetrics(lambda: _exporter(protocol), resource, environment.metrics_interval_s))
-    return sinks
+    makers: dict[str, Callable[[], MetricExporter]] = {
+        "otlp": lambda: _otlp_exporter(environment.metrics),
+        "console": ConsoleMetricExporter,
+    }
+    named = () if environment.disabled else environment.metrics_exporters
+    pushing = [OtlpMetrics(makers[name], resource, environment.metrics_interval_s) for name in named if name in makers]
+    return [*sinks, *pushing]
 
 
-def _exporter(protocol: OtlpProtocol) -> MetricExporter:
+def _otlp_exporter(options: OtlpOptions) -> MetricExporter:
     # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
-    if protocol == "grpc":
-        with fork_handlers_off():
-            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+    with unset(options.ignored):
+        if options.protocol == "grpc":
+            with fork_handlers_off():
+                from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
 
-            return GrpcExporter()
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
+                return GrpcExporter()
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 
-    return HttpExporter()
+        return HttpExporter()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.trace.sampling import Sampler
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
-from ..errors import InputError
-from ..settings import MonitorSettings, OtlpProtocol, TelemetryEnvironment, read_telemetry_environment
+from ..settings import MonitorSettings
+from ..telemetry_environment import OtlpOptions, TelemetryEnvironment, read_telemetry_environment, unset
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .grpc_forks import fork_handlers_off
 from .sdk_spans import ConsoleExporter
 from .store import StoreSpanExporter
 from .store_file import store_path
+
+_LOGGER = logging.getLogger("bento_monitor")
 
 
 def make_exporters(
@@ -28,9 +31,6 @@ def make_exporters(
         settings: where the store is, and how large.
         environment: the variables; None reads them.
         is_forked: this process was forked from one with exporters, whatever thread it was in.
-
-    Raises:
-        InputError: an exporter of `OTEL_TRACES_EXPORTER` is not known.
     """
     environment = environment or read_telemetry_environment()
     if environment.disabled or "none" in environment.exporters:
@@ -39,42 +39,52 @@ def make_exporters(
     if not named:
         return [StoreSpanExporter(store_path(settings.home), settings.trace_store_max_bytes)]
     makers: dict[str, Callable[[], FinishedSpanExporter]] = {
-        "otlp": lambda: _otlp_exporter(environment.otlp_protocol, is_forked=is_forked),
+        "otlp": lambda: _otlp_exporter(environment.traces, is_forked=is_forked),
         "console": ConsoleExporter,
     }
-    for name in named:
-        if name not in makers:
-            raise InputError(f"OTEL_TRACES_EXPORTER={name!r} is not supported: use otlp, console or none.")
-    return [makers[name]() for name in dict.fromkeys(named)]
+    return [_made(makers[name]) for name in named]
 
 
-class NoGrpcAfterFork:
-    """Loses every span: gRPC ends a process that was forked amid a call and uses it, by SIGABRT, one time in five."""
+def _made(make: Callable[[], FinishedSpanExporter]) -> FinishedSpanExporter:
+    """An exporter; where it cannot be made, as without its certificate, one that loses spans, and says so."""
+    try:
+        return make()
+    except Exception as error:
+        return LosingExporter(f"it cannot be made: {type(error).__name__}: {error}")
+
+
+class LosingExporter:
+    """Loses every span, which is counted and said: nothing about telemetry keeps a service from being served."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
         """Lose them.
 
         Raises:
-            RuntimeError: always; the message says what to set instead.
+            RuntimeError: always; the message says why.
         """
-        raise RuntimeError("a forked process cannot use gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+        raise RuntimeError(self._reason)
 
     def shutdown(self) -> None:
         """Nothing is held."""
 
 
-def _otlp_exporter(protocol: OtlpProtocol, *, is_forked: bool) -> FinishedSpanExporter:
+def _otlp_exporter(options: OtlpOptions, *, is_forked: bool) -> FinishedSpanExporter:
     # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
-    if protocol == "grpc" and is_forked:
-        return NoGrpcAfterFork()
-    if protocol == "grpc":
-        with fork_handlers_off():
-            from .otlp_grpc import OtlpGrpcExporter
+    if options.protocol == "grpc" and is_forked:
+        # gRPC ends a process that was forked amid a call and uses it, by SIGABRT, one time in five.
+        return LosingExporter("a forked process cannot use gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+    with unset(options.ignored):
+        if options.protocol == "grpc":
+            with fork_handlers_off():
+                from .otlp_grpc import OtlpGrpcExporter
 
-            return OtlpGrpcExporter()
-    from .otlp_http import OtlpHttpExporter
+                return OtlpGrpcExporter()
+        from .otlp_http import OtlpHttpExporter
 
-    return OtlpHttpExporter()
+        return OtlpHttpExporter()
 
 
 def make_resource(service: str) -> Resource:
@@ -82,7 +92,12 @@ def make_resource(service: str) -> Resource:
 
     `service.name` is `service` unless the user named it; `service.instance.id` is random, one a process.
     """
-    resource = Resource.create({PROCESS_PID: os.getpid()})
+    own = {PROCESS_PID: os.getpid()}
+    try:
+        resource = Resource.create(own)
+    except Exception as error:  # of a detector that the environment names
+        _LOGGER.warning("The process is described by its id alone: %s", error)
+        resource = Resource({**own, SERVICE_NAME: service})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service}))
     return resource
@@ -90,4 +105,14 @@ def make_resource(service: str) -> Resource:
 
 def make_sampler() -> Sampler:
     """The sampler that `OTEL_TRACES_SAMPLER` names, as the SDK resolves it; by default all, or the caller's choice."""
-    return TracerProvider(shutdown_on_exit=False, resource=Resource.get_empty()).sampler
+    try:
+        return TracerProvider(shutdown_on_exit=False, resource=Resource.get_empty(), span_limits=span_limits()).sampler
+    except Exception as error:  # of a sampler that the environment names
+        _LOGGER.warning("OTEL_TRACES_SAMPLER cannot be used and is ignored: %s", error)
+        return DEFAULT_ON
+
+
+def span_limits() -> SpanLimits:
+    """The limits of spans that OpenTelemetry's variables set."""
+    with unset(read_telemetry_environment().ignored_limits):
+        return SpanLimits()

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from ..settings import TelemetryEnvironment
+from ..telemetry_environment import TelemetryEnvironment
 
 # Names of gRPC's own: https://github.com/grpc/grpc/blob/master/doc/naming.md
 _LOCAL = re.compile(r"(unix|unix-abstract|vsock):")

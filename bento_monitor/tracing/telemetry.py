@@ -11,8 +11,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from ..settings import MonitorSettings, read_telemetry_environment
+from ..settings import MonitorSettings
 from ..sparse_log import SparseLog
+from ..telemetry_environment import read_telemetry_environment
 from .account_writer import AccountWriter
 from .exporters import make_exporters, make_resource, make_sampler
 from .late_keep import LateKeep
@@ -31,11 +32,9 @@ class Telemetry:
     """The tracing of one worker process of one service."""
 
     def __init__(self, service: str, settings: MonitorSettings) -> None:
-        """Read from the environment where spans go and which requests are sampled.
-
-        Raises:
-            InputError: an `OTEL_*` variable names an exporter or protocol that is not supported.
-        """
+        """Read from the environment where spans go and which requests are sampled; what is ignored of it is logged."""
+        for warning in read_telemetry_environment().warnings:
+            _LOGGER.warning("%s", warning)
         self._sampler = make_sampler()
         limit = settings.trace_rate_limit
         self._bucket = TokenBucket(limit, settings.trace_rate_burst) if limit else None

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
+from .exporters import span_limits
 from .ledger import BatchRecord, Ledger, current_batch, current_ledger
 from .privacy import LONGEST_ATTRIBUTE
 
@@ -47,11 +48,11 @@ def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableS
 
 def _limits() -> SpanLimits:
     """Those of OpenTelemetry's variables, and one of a text's length where they set none."""
-    given = SpanLimits()
+    given = span_limits()
     longest = given.max_attribute_length or LONGEST_ATTRIBUTE
-    return SpanLimits(
-        max_attribute_length=longest, max_span_attribute_length=given.max_span_attribute_length or longest
-    )
+    given.max_attribute_length = longest
+    given.max_span_attribute_length = given.max_span_attribute_length or longest
+    return given
 
 
 class _HoldingSampler(Sampler):

@@ -16,7 +16,7 @@ from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import ApiDescription, RequestSource, ServiceDescription
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import worker_counts
-from bento_monitor.settings import load_settings
+from bento_monitor.settings import require_settings
 
 from ..accuracy.copies import parts_of
 from ..accuracy.metrics import Metric, parse_metric
@@ -160,5 +160,5 @@ def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescrip
 
 
 def _current_workers(description: ServiceDescription) -> int:
-    running = worker_counts(ActiveStore(load_settings().home, description.service).folder)
+    running = worker_counts(ActiveStore(require_settings().home, description.service).folder)
     return max(running.values(), default=description.workers)

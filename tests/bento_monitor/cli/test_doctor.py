@@ -12,7 +12,7 @@ from bento_monitor import installation
 from bento_monitor.bentoml_hooks import HookStatus
 from bento_monitor.cli import main
 from bento_monitor.installation import Extra, describe_telemetry, read_extras, read_home, read_installation
-from bento_monitor.settings import read_telemetry_environment
+from bento_monitor.telemetry_environment import read_telemetry_environment
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +42,20 @@ def test_the_tables_name_every_package_and_every_hook() -> None:
     assert "No problem found." in result.stdout
 
 
-def test_an_unknown_setting_is_a_problem_and_exit_code_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENTO_MONITOR_TYPO", "1")
+def test_a_limit_that_cannot_be_used_is_a_problem_and_exit_code_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_MAX_BODY_BYTES", "much")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
-    assert "Problem: Unknown setting BENTO_MONITOR_TYPO" in result.stdout
+    assert "Problem: BENTO_MONITOR_MAX_BODY_BYTES='much' cannot be used" in result.stdout
+
+
+def test_what_is_ignored_is_a_warning_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_QQQ", "1")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert "Warning: BENTO_MONITOR_QQQ is no setting of the monitor: it is ignored." in result.stdout
+    assert "Warning: OTEL_TRACES_EXPORTER='zipkin' cannot be used and is ignored" in result.stdout
 
 
 def test_a_hook_that_does_not_hold_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:

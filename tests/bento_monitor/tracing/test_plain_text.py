@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-from bento_monitor.settings import read_telemetry_environment
+from bento_monitor.telemetry_environment import read_telemetry_environment
 from bento_monitor.tracing.plain_text import plain_text_warning
 
 ENDPOINT, TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
