@@ -1,9 +1,12 @@
-"""uvicorn's HTTP protocol within the limits of heads: how large they are, and how long a connection waits for one."""
+"""uvicorn's HTTP protocol within the limits of heads: how large they are, how long a connection waits for one, and
+whether one can be read in one way only.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -110,10 +113,15 @@ def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
             is_small = self.open_bytes == _NEW and self.read_bytes <= limits.max_bytes
             self.open_bytes = None
             if not (is_small and len(self.headers) <= limits.max_count) and not limits.hold_for(self.url, self.headers):
-                log.note("431 Request Header Fields Too Large")
-                # Refused by uvicorn's own means, in the order of what the connection was asked; it is closed then.
-                self.app, self.ws_protocol_class = _refuse_head, None
+                self.refuse_in_order(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            elif not _is_framed_alike(self.headers, self.parser.get_http_version):
+                self.refuse_in_order(HTTPStatus.BAD_REQUEST)
             protocol.on_headers_complete(self)
+
+        def refuse_in_order(self, status: HTTPStatus) -> None:
+            """By uvicorn's own means, in the order of what the connection was asked; it is closed then."""
+            log.note(f"{status.value} {status.phrase}")
+            self.app, self.ws_protocol_class = _refusal(status), None
 
         def on_body(self, body: bytes) -> None:
             self.open_bytes = None
@@ -142,8 +150,25 @@ def _answer(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
     return [(b"content-length", length), (b"content-type", b"application/json"), (b"connection", b"close")], body
 
 
-async def _refuse_head(_scope: Any, _receive: Any, send: Any) -> None:
-    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    headers, body = _answer(status)
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _is_framed_alike(headers: Sequence[tuple[bytes, bytes]], http_version: Callable[[], str]) -> bool:
+    """Whether every server and proxy on the way takes a request for the same host, with the same body.
+
+    RFC 9112 3.2 and 6.1 have these refused; h11 does, httptools does not. A proxy that reads them otherwise would let
+    one client's bytes be taken for another's request.
+    """
+    hosts = encodings = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding":
+            encodings += 1 if value.lower() == b"chunked" else 2
+    return encodings < 2 and (hosts == 1 or (hosts == 0 and http_version() != "1.1"))
+
+
+def _refusal(status: HTTPStatus) -> Callable[[Any, Any, Any], Awaitable[None]]:
+    async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+        headers, body = _answer(status)
+        await send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return refuse

@@ -5,6 +5,8 @@ Where stock is wrong, what is right is its answer to the same request sent alone
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,3 +77,47 @@ def test_metrics_are_labelled_by_the_template_of_a_route(arms: dict[str, Arm], l
         assert sum(arm.series((expected,)).values()) > 0, name
         if name != STOCK:
             assert not arm.series((label.stock,)), name
+
+
+def sent(arm: Arm, head: bytes) -> bytes:
+    """The first line of the answer to bytes on a connection of their own; empty where none came."""
+    with socket.create_connection(("127.0.0.1", arm.server.port), timeout=10) as connection:
+        connection.sendall(head)
+        return connection.recv(4096).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"",  # no host
+        b"host: a\r\nhost: b\r\n",
+        b"host: a\r\ntransfer-encoding: gzip, chunked\r\n",
+    ],
+)
+def test_what_another_server_may_read_otherwise_is_refused(arms: dict[str, Arm], headers: bytes) -> None:
+    """httptools takes it, h11, which stock uses without it, does not: what lies between could smuggle a request."""
+    head = b"POST /double HTTP/1.1\r\n" + headers + b"\r\n"
+    for name, arm in arms.items():
+        if name != STOCK:
+            assert sent(arm, head) == b"HTTP/1.1 400 Bad Request", name
+            assert sent(arm, b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").startswith(b"HTTP/1.1 200"), name
+
+
+def test_what_a_client_sends_stays_in_its_own_line_of_the_log(arms: dict[str, Arm]) -> None:
+    """Stock writes it as it is, where it can: a line that ends early can be followed by one of the client's own."""
+    for name, arm in arms.items():
+        if name == STOCK:
+            continue
+        for _ in range(6):
+            sent(arm, b"POST /nowhere%0d%0aforged%1b[2J HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+            odd = b"POST /odd HTTP/1.1\r\nhost: a\r\ncontent-type: application/json;\xff\r\ncontent-length: 2\r\n\r\n{}"
+            assert sent(arm, odd).startswith(b"HTTP/1.1 ")
+        sent(arm, b"POST /plain-after HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        deadline_s = time.monotonic() + 10
+        while not (lines := [line for line in arm._log_lines() if "/plain-after" in line]):
+            assert time.monotonic() < deadline_s, f"{name}: the access log has ended"
+            time.sleep(0.05)
+        assert len(lines) == 1
+        text = "\n".join(arm._log_lines())
+        assert text.count("path=/nowhere\\r\\nforged\\x1b[2J,") == 6
+        assert text.count("type=application/json;\\xff,") == 6

@@ -28,9 +28,9 @@ class Server(PlayedServer):
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (b"a: b\r\n" * 5, 200),
-        (b"a: b\r\n" * 6, 431),
-        (b"a: " + b"b" * 990 + b"\r\n", 200),
+        (b"a: b\r\n" * 4, 200),
+        (b"a: b\r\n" * 5, 431),
+        (b"a: " + b"b" * 980 + b"\r\n", 200),
         (b"a: " + b"b" * 1000 + b"\r\n", 431),
         (b"upgrade: websocket\r\nconnection: upgrade\r\n" + b"a: b\r\n" * 4, 431),
     ],
@@ -39,7 +39,7 @@ class Server(PlayedServer):
 def test_a_whole_head_over_a_limit_is_answered_431_without_the_application(
     clock: Any, head: bytes, status: int, size: int
 ) -> None:
-    data = b"GET /x HTTP/1.1\r\n" + head + b"\r\n"
+    data = b"GET /x HTTP/1.1\r\nhost: h\r\n" + head + b"\r\n"
 
     async def scenario() -> tuple[Server, Line]:
         server = Server()
@@ -220,3 +220,32 @@ def test_a_flood_gets_one_line_a_minute(clock: Any, caplog: pytest.LogCaptureFix
         clock.run(scenario())
     (record,) = caplog.records
     assert record.getMessage() == "1 connections closed before a request, the last one: nothing came"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /x HTTP/1.1\r\n", 400),
+        (b"GET /x HTTP/1.0\r\n", 200),
+        (b"GET /x HTTP/1.1\r\nhost: h\r\nhost: h\r\n", 400),
+        (b"GET /x HTTP/1.0\r\nhost: h\r\nHost: other\r\n", 400),
+        (b"GET /x HTTP/1.1\r\nhost: \r\n", 200),
+        (b"POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: gzip, chunked\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: Chunked\r\n", 200),
+    ],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_answered_400_without_the_application(
+    clock: Any, head: bytes, status: int
+) -> None:
+    async def scenario() -> tuple[Server, Line]:
+        server = Server()
+        line = Line(server)
+        line.feed(WHOLE + head + b"\r\n" + (b"0\r\n\r\n" if b"chunked" in head.lower() else b""))
+        await clock.advance(0)
+        await clock.advance(0)
+        return server, line
+
+    server, line = clock.run(scenario())
+    # What came before it on the connection is answered first.
+    assert (line.statuses, server.served) == ([200, status], 1 + int(status == 200))
+    assert line.is_closed == (status == 400 or b"HTTP/1.0" in head)
