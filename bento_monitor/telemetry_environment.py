@@ -6,6 +6,7 @@ Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-v
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+_LOGGER = logging.getLogger("bento_monitor")
 OtlpProtocol = Literal["http/protobuf", "grpc"]
 Signal = Literal["TRACES", "METRICS"]
 _TRACES_EXPORTERS = ("otlp", "console", "none")
@@ -44,7 +46,6 @@ class TelemetryEnvironment:
     metrics_interval_s: float = 60.0
     otlp_endpoint: str = ""
     is_otlp_insecure: bool = False
-    ignored_limits: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -73,10 +74,21 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
         is_otlp_insecure=_is_insecure(read, endpoint, traces.protocol),
         metrics_exporters=() if "none" in metrics_exporters else metrics_exporters,
         metrics=read.otlp("METRICS"),
-        ignored_limits=read.unusable_limits(),
         metrics_interval_s=read.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", _DEFAULT_INTERVAL_MS) / 1e3,
         warnings=tuple(dict.fromkeys(read.warnings)),
     )
+
+
+def drop_unusable_limits() -> None:
+    """Take limits of spans that are no number out of this process's variables, and say so.
+
+    The SDK's tracer provider, which BentoML makes as well, is not made with them, and nothing is served.
+    """
+    read = _Reading(os.environ)
+    for name in read.unusable_limits():
+        del os.environ[name]
+    for warning in read.warnings:
+        _LOGGER.warning("%s", warning)
 
 
 @contextmanager

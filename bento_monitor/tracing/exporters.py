@@ -12,7 +12,13 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from ..settings import MonitorSettings
-from ..telemetry_environment import OtlpOptions, TelemetryEnvironment, read_telemetry_environment, unset
+from ..telemetry_environment import (
+    OtlpOptions,
+    TelemetryEnvironment,
+    drop_unusable_limits,
+    read_telemetry_environment,
+    unset,
+)
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .grpc_forks import fork_handlers_off
 from .sdk_spans import ConsoleExporter
@@ -114,5 +120,5 @@ def make_sampler() -> Sampler:
 
 def span_limits() -> SpanLimits:
     """The limits of spans that OpenTelemetry's variables set."""
-    with unset(read_telemetry_environment().ignored_limits):
-        return SpanLimits()
+    drop_unusable_limits()
+    return SpanLimits()
