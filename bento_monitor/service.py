@@ -24,11 +24,11 @@ def monitored(service: ServiceT) -> ServiceT:
         TypeError: what is decorated is no BentoML service.
     """
     from .settings import load_settings
-    from .telemetry_environment import drop_unusable_limits
+    from .telemetry_environment import drop_unusable
 
     if not load_settings().enabled:
         return service
-    drop_unusable_limits()
+    drop_unusable()
     from .bentoml_hooks.legacy_service import is_legacy
     from .bentoml_hooks.service_class import give_application
 

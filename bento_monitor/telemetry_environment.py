@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Literal
 
 _LOGGER = logging.getLogger("bento_monitor")
@@ -21,6 +22,7 @@ Signal = Literal["TRACES", "METRICS"]
 _TRACES_EXPORTERS = ("otlp", "console", "none")
 _METRICS_EXPORTERS = ("otlp", "console", "prometheus", "none")
 _PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
+_PROPAGATORS = "OTEL_PROPAGATORS"
 _LIMIT = re.compile(r"OTEL_(SPAN_|EVENT_|LINK_)?(ATTRIBUTE_|EVENT_|LINK_)?(COUNT|VALUE_LENGTH)_LIMIT")
 _DEFAULT_INTERVAL_MS = 60_000.0
 
@@ -79,14 +81,22 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
     )
 
 
-def drop_unusable_limits() -> None:
-    """Take limits of spans that are no number out of this process's variables, and say so.
+def drop_unusable() -> None:
+    """Take what OpenTelemetry itself fails of out of this process's variables, and say so: limits of spans that are no
+    number, and propagators that are not installed.
 
-    The SDK's tracer provider, which BentoML makes as well, is not made with them, and nothing is served.
+    BentoML makes a tracer provider, and imports the propagators: nothing would be served.
     """
     read = _Reading(os.environ)
     for name in read.unusable_limits():
         del os.environ[name]
+    if given := read.text(_PROPAGATORS):
+        installed = {point.name for point in entry_points(group="opentelemetry_propagator")}
+        kept = read.names(_PROPAGATORS, [*sorted(installed), "none"])
+        if kept and ",".join(kept) != given:
+            os.environ[_PROPAGATORS] = ",".join(kept)
+        elif not kept:
+            del os.environ[_PROPAGATORS]
     for warning in read.warnings:
         _LOGGER.warning("%s", warning)
 

@@ -66,6 +66,7 @@ class WorkerMonitor:
             import onnxruntime  # noqa: F401
         # Each apart: nothing about telemetry changes which model is served.
         Guard("Going on in the service's own tracer provider").run(self._adopt_user_provider)
+        Guard("Reading headers by the service's own propagators").run(self.telemetry.adopt_propagators)
         if self.is_tracing:
             Guard("Counting requests").run(self.metrics.start)
             Guard("Watching the loop").run(self.loop_lag.start)

@@ -9,6 +9,7 @@ import click
 
 from ..serving.ports import check_port
 from ..settings import require_settings
+from ..telemetry_environment import drop_unusable
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -21,6 +22,7 @@ def serve(target: str, host: str, port: int, workers: int | None, bentoml_option
     """Serve MODULE:SERVICE from the current folder, traced and ready to take releases; other options go to BentoML."""
     check_port(host, port)
     require_settings()
+    drop_unusable()
     environment = {**os.environ, "BENTO_MONITOR_TARGET": target}
     if workers is not None:
         environment["BENTO_MONITOR_WORKERS"] = str(workers)

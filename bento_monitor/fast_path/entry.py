@@ -121,12 +121,23 @@ class Entry:
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._set_random_id()
         untraced_api.set(self._routes.get(scope["path"], NO_API))
+        leave = self._enter_untraced(scope)
         self._worker.in_flight += 1
         try:
             fast = self._fast_traffic(scope)
             await (self._application(scope, receive, send) if fast is None else fast(receive, send))
         finally:
             self._worker.in_flight -= 1
+            if leave is not None:
+                leave()
+
+    def _enter_untraced(self, scope: Scope) -> Callable[[], None] | None:
+        """The caller's trace goes on in what user code calls, though nothing of ours is in it."""
+        try:
+            return self._worker.telemetry.enter_untraced(scope["headers"])
+        except Exception as error:
+            self._guard.record(error)
+            return None
 
     def _fast_traffic(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]] | None:
         """The fast path's way with this request, with nothing around it but its traffic; None if it takes BentoML's."""

@@ -15,7 +15,7 @@ from ..settings import MonitorSettings
 from ..telemetry_environment import (
     OtlpOptions,
     TelemetryEnvironment,
-    drop_unusable_limits,
+    drop_unusable,
     read_telemetry_environment,
     unset,
 )
@@ -120,5 +120,5 @@ def make_sampler() -> Sampler:
 
 def span_limits() -> SpanLimits:
     """The limits of spans that OpenTelemetry's variables set."""
-    drop_unusable_limits()
+    drop_unusable()
     return SpanLimits()

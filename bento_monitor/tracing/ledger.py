@@ -12,6 +12,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ..backends.device_clock import DeviceClock
@@ -193,6 +194,8 @@ class Ledger(Noted):
     `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
     `held_spans` are those of the user's code in a request that is not sampled.
     `kept_late` says why the spans of a request that was not sampled are exported all the same.
+    `context` is what the caller's propagated beside its span, as baggage; `is_trace_id_random` is what that
+    says of the trace's id.
     `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
     """
 
@@ -203,6 +206,7 @@ class Ledger(Noted):
         "batch_rows",
         "captured",
         "connection",
+        "context",
         "earlier_batches",
         "ended_ns",
         "entered_ns",
@@ -212,6 +216,7 @@ class Ledger(Noted):
         "handed_ns",
         "infer_span_id",
         "is_held",
+        "is_trace_id_random",
         "kept_late",
         "loop_lag_ns",
         "method",
@@ -243,6 +248,8 @@ class Ledger(Noted):
         self.parent_span_id = parent_span_id
         self.sampled = sampled
         self.trace_state: str | None = None
+        self.is_trace_id_random = False
+        self.context: Context | None = None
         self.method = ""
         self.scheme = "http"
         self.route: str | None = None

@@ -1,7 +1,4 @@
-"""W3C Trace Context: the caller's trace goes on in the ledger, and the ledger's in whatever the request calls.
-
-Source: https://www.w3.org/TR/trace-context/ (a malformed header starts a new trace; nothing of it is kept).
-"""
+"""The caller's context goes on in the ledger, and the ledger's in whatever the request calls."""
 
 from __future__ import annotations
 
@@ -9,12 +6,11 @@ import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from contextvars import Token
-from dataclasses import dataclass
 from functools import cache
 from random import getrandbits
 from typing import Any
 
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.sdk.trace.sampling import (
     Decision,
     ParentBased,
@@ -33,40 +29,19 @@ from opentelemetry.trace import (
     use_span,
 )
 
+from .caller import NOBODY, Caller, CallerReader, RemoteParent
 from .ledger import BatchRecord, Ledger
-from .trace_state import clean_trace_state, parse_trace_state
+from .trace_state import parse_trace_state
 
-_TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _PARENT_BASED = re.compile(
     r"ParentBased\{root:(AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{([\d.e-]+)\}),"
     r"remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,.*\}"
 )
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
-# Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
-_MAX_TRACE_STATES = 32
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteParent:
-    """The caller's span, as its `traceparent` names it."""
-
-    trace_id: int
-    span_id: int
-    sampled: bool
-
-
-def parse_traceparent(value: bytes) -> RemoteParent | None:
-    """Read a `traceparent` header; None if it is not valid."""
-    match = _TRACEPARENT.fullmatch(value)
-    if match is None:
-        return None
-    version, trace_hex, span_hex, flags_hex, rest = match.groups()
-    trace_id, span_id = int(trace_hex, 16), int(span_hex, 16)
-    if not trace_id or not span_id or (version == b"00" and rest is not None):
-        return None
-    return RemoteParent(trace_id, span_id, bool(int(flags_hex, 16) & TraceFlags.SAMPLED))
+_RANDOM = 0x02  # W3C Trace Context, level 2: how the trace's id was made, which whoever goes on in the trace passes on
+_OF_W3C = CallerReader()
 
 
 def start_ledger(
@@ -75,6 +50,7 @@ def start_ledger(
     sampler: Sampler,
     method: str = "",
     route: str | None = None,
+    reader: CallerReader = _OF_W3C,
 ) -> Ledger:
     """Begin a request's ledger in its caller's trace, or in a new one.
 
@@ -84,8 +60,10 @@ def start_ledger(
         sampler: decides once, here, whether the request's spans are exported.
         method: the request's.
         route: its template, if it has one; both name the server span, for a sampler that goes by that.
+        reader: reads the headers as the propagators of the process do.
     """
-    parent, trace_state = _read_headers(headers)
+    caller = reader.read(headers)
+    parent, trace_state = caller.parent, caller.trace_state
     trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
     bound = _root_bound(sampler)
     if bound is None:
@@ -96,7 +74,9 @@ def start_ledger(
         sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < bound
     parent_span_id = parent.span_id if parent is not None else 0
     ledger = Ledger(trace_id=trace_id, parent_span_id=parent_span_id, sampled=sampled, received_ns=received_ns)
-    ledger.trace_state = trace_state
+    if caller is not NOBODY:
+        ledger.trace_state, ledger.context = trace_state, caller.context
+        ledger.is_trace_id_random = parent is not None and bool(parent.flags & _RANDOM)
     ledger.method, ledger.route = method, route
     return ledger
 
@@ -105,21 +85,6 @@ def server_span_name(method: str, route: str | None) -> str:
     """What a request's server span is called. An unknown method is the client's free text, so it names no span."""
     verb = method if method in KNOWN_METHODS else "HTTP"
     return f"{verb} {route}" if route else verb
-
-
-def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[RemoteParent | None, str | None]:
-    parent: RemoteParent | None = None
-    states: list[bytes] = []
-    is_repeated = False
-    for name, value in headers:
-        if name == b"traceparent":
-            is_repeated = is_repeated or parent is not None
-            parent = parse_traceparent(value)
-        elif name == b"tracestate":
-            states.append(value)
-    if parent is None or is_repeated:
-        return None, None
-    return parent, clean_trace_state(b",".join(states[:_MAX_TRACE_STATES]).decode("latin-1")) if states else None
 
 
 @cache
@@ -139,7 +104,7 @@ def _root_bound(sampler: Sampler) -> int | None:
 def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None, span_name: str) -> bool:
     context = Context()
     if parent is not None:
-        flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
+        flags = TraceFlags(parent.flags)
         remote = SpanContext(trace_id, parent.span_id, True, flags, parse_trace_state(trace_state))
         context = set_span_in_context(NonRecordingSpan(remote), context)
     decision = sampler.should_sample(context, trace_id, span_name, SpanKind.SERVER).decision
@@ -149,6 +114,8 @@ def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_sta
 def span_context_of(ledger: Ledger) -> SpanContext:
     """The server span of a request, as OpenTelemetry names it."""
     flags = _SAMPLED if ledger.sampled else _NOT_SAMPLED
+    if ledger.is_trace_id_random:
+        flags = TraceFlags(flags | _RANDOM)
     return SpanContext(ledger.trace_id, ledger.span_id, False, flags, parse_trace_state(ledger.trace_state))
 
 
@@ -176,12 +143,25 @@ def enter_request(ledger: Ledger) -> Any:
         A token for `opentelemetry.context.detach`.
     """
     span = LedgerSpan(ledger)
-    token: Any = attach(Context({_SPAN_KEY: span}))
+    own = Context({_SPAN_KEY: span} if ledger.context is None else {**ledger.context, _SPAN_KEY: span})
+    token: Any = attach(own)
     around = getattr(token, "old_value", None)
     if around is not Token.MISSING and around != {}:  # another is current: what it holds stays
         detach(token)
-        token = attach(set_span_in_context(span))
+        token = attach(Context({**get_current(), **own}))
     return token
+
+
+def context_of_caller(caller: Caller) -> Context | None:
+    """What code of the user's has of a caller where nothing is traced; None where the caller has said nothing."""
+    if caller is NOBODY:
+        return None
+    context, parent = caller.context or Context(), caller.parent
+    if parent is None:
+        return context
+    state = parse_trace_state(caller.trace_state)
+    remote = SpanContext(parent.trace_id, parent.span_id, True, TraceFlags(parent.flags), state)
+    return set_span_in_context(NonRecordingSpan(remote), context)
 
 
 def call_span(parent: SpanContext, span_id: int) -> AbstractContextManager[Span]:
@@ -195,6 +175,6 @@ def batch_span_context_of(record: BatchRecord) -> SpanContext:
     return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if record.is_sampled else _NOT_SAMPLED)
 
 
-def context_with_batch(record: BatchRecord) -> Context:
-    """The current context with the batch's span in it, in place of any request's."""
-    return set_span_in_context(NonRecordingSpan(batch_span_context_of(record)))
+def context_of_batch(record: BatchRecord) -> Context:
+    """The context of a batch: its span, and nothing of any one of its requests', such as that one's baggage."""
+    return set_span_in_context(NonRecordingSpan(batch_span_context_of(record)), Context())

@@ -15,11 +15,12 @@ from ..settings import MonitorSettings
 from ..sparse_log import SparseLog
 from ..telemetry_environment import read_telemetry_environment
 from .account_writer import AccountWriter
+from .caller import CallerReader
 from .exporters import make_exporters, make_resource, make_sampler
 from .late_keep import LateKeep
 from .ledger import BatchRecord, Ledger
 from .pipeline import Pipeline
-from .propagation import context_with_batch, enter_request, start_ledger
+from .propagation import context_of_batch, context_of_caller, enter_request, start_ledger
 from .rate_limit import TokenBucket
 from .stats import PipelineStats
 from .user_provider import ProviderExporter, find_user_provider
@@ -36,6 +37,7 @@ class Telemetry:
         for warning in read_telemetry_environment().warnings:
             _LOGGER.warning("%s", warning)
         self._sampler = make_sampler()
+        self._reader = CallerReader()
         limit = settings.trace_rate_limit
         self._bucket = TokenBucket(limit, settings.trace_rate_burst) if limit else None
         self.rate_limited = 0
@@ -68,7 +70,7 @@ class Telemetry:
 
         A request over the limit of traces is not sampled: a flood of callers that ask for it must not force exports.
         """
-        ledger = start_ledger(headers, received_ns, self._sampler, method, route)
+        ledger = start_ledger(headers, received_ns, self._sampler, method, route, self._reader)
         if ledger.sampled and self._bucket is not None and not self._bucket.take():
             ledger.sampled = False
             self.rate_limited += 1
@@ -93,13 +95,24 @@ class Telemetry:
             set_provider(self.resource, self._sampler, self._pipeline.submit_user_span, holds=holds)
         return provider is not None
 
+    def adopt_propagators(self) -> None:
+        """Read the caller's context as the propagators of the process do. Call it once the user's code has started."""
+        from opentelemetry.propagate import get_global_textmap
+
+        self._reader = CallerReader(get_global_textmap())
+
+    def enter_untraced(self, headers: Iterable[tuple[bytes, bytes]]) -> Callable[[], None] | None:
+        """Give user code the caller's context where nothing is traced; what is returned undoes it, if there is any."""
+        context = context_of_caller(self._reader.read(headers))
+        return None if context is None else partial(otel_context.detach, otel_context.attach(context))
+
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
         """Make the request's server span the current one; what is returned undoes it."""
         return partial(otel_context.detach, enter_request(ledger))
 
     def enter_batch(self, record: BatchRecord) -> None:
         """Make the batch's span the current one, for the rest of the batch's own context."""
-        otel_context.attach(context_with_batch(record))
+        otel_context.attach(context_of_batch(record))
 
     def finish(self, ledger: Ledger) -> None:
         """Take a finished request; never blocks."""

@@ -13,7 +13,7 @@ from scraping import scrape, total
 
 from bento_monitor.errors import InputError
 from bento_monitor.settings import MonitorSettings, load_settings, read_settings, require_settings
-from bento_monitor.telemetry_environment import read_telemetry_environment
+from bento_monitor.telemetry_environment import drop_unusable, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_sampler, span_limits
 
 OF_KUBERNETES = {
@@ -39,6 +39,7 @@ HOSTILE = {
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
         "OTEL_SDK_DISABLED": "perhaps",
+        "OTEL_PROPAGATORS": "b4,baggage",
     },
     "grpc without a certificate": {
         "OTEL_TRACES_EXPORTER": "otlp",
@@ -123,6 +124,18 @@ def test_a_limit_that_is_no_number_keeps_nothing_from_being_made(
     assert [record.getMessage() for record in caplog.records] == [
         "OTEL_ATTRIBUTE_COUNT_LIMIT='many' cannot be used and is ignored: give a whole number."
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("b4", None), ("b4, tracecontext", "tracecontext"), ("none", "none"), ("baggage", "baggage")]
+)
+def test_a_propagator_that_is_not_installed_is_ignored(
+    given: str, kept: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_PROPAGATORS", given)
+    drop_unusable()
+    assert os.environ.get("OTEL_PROPAGATORS") == kept
+    assert ("OTEL_PROPAGATORS='b4' cannot be used and is ignored: use " in caplog.text) == ("b4" in given)
 
 
 def test_an_exporter_that_is_not_known_leaves_those_that_are() -> None:

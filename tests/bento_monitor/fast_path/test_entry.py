@@ -47,7 +47,7 @@ def test_a_failing_step_of_ours_never_reaches_a_request(step: str) -> None:
 
 
 def test_nothing_is_recorded_of_a_request_where_tracing_is_off() -> None:
-    telemetry = SimpleNamespace(start_ledger=fail, enter_request=fail)
+    telemetry = SimpleNamespace(start_ledger=fail, enter_request=fail, enter_untraced=lambda headers: None)
     worker: Any = SimpleNamespace(telemetry=telemetry, finish=fail, in_flight=0, is_tracing=False)
     ids: list[int] = []
     entry = Entry(application, worker, {"/x": "x"}, set_request_id=ids.append)

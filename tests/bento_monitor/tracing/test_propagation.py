@@ -8,10 +8,10 @@ from opentelemetry.context import Context, attach, detach, get_current, set_valu
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, ParentBasedTraceIdRatio
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from bento_monitor.tracing.caller import parse_traceparent
 from bento_monitor.tracing.propagation import (
-    context_with_batch,
+    context_of_batch,
     enter_request,
-    parse_traceparent,
     span_context_of,
     start_ledger,
 )
@@ -128,10 +128,10 @@ def test_a_malformed_tracestate_is_left_out_without_a_word(text: str, caplog: py
 
 def test_a_batch_has_its_own_context_sampled_if_a_member_is(finished_batch) -> None:
     record = finished_batch(3, sampled=lambda index: index == 2)
-    context = trace.get_current_span(context_with_batch(record)).get_span_context()
+    context = trace.get_current_span(context_of_batch(record)).get_span_context()
     assert (context.trace_id, context.span_id) == (record.trace_id, record.span_id)
     assert context.trace_flags.sampled
-    unsampled = trace.get_current_span(context_with_batch(finished_batch(2, sampled=lambda index: False)))
+    unsampled = trace.get_current_span(context_of_batch(finished_batch(2, sampled=lambda index: False)))
     assert not unsampled.get_span_context().trace_flags.sampled
 
 
