@@ -54,10 +54,10 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
         from .bentoml_hooks.sessions import keep_sessions
 
         keep_sessions()
-    if settings.tracing and holds("client_calls"):
-        from .bentoml_hooks.client_calls import note_calls
+    if holds("client_calls"):
+        from .bentoml_hooks.client_calls import route_calls
 
-        note_calls()
+        route_calls(notes=settings.tracing)
 
 
 def request_id_hook() -> Callable[[int], None] | None:

@@ -103,13 +103,18 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         spread_connections(service)
     prefix = (service.path_prefix or "").rstrip("/")
     routes = {prefix + method.route: name for name, method in service.apis.items()}
-    return Entry(
+    entry = Entry(
         application,
         worker,
         routes,
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
+    if holds("client_calls"):
+        from .bentoml_hooks.client_calls import take_own_calls
+
+        take_own_calls(service.name, entry)
+    return entry
 
 
 def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict[str, InputCapture]:

@@ -53,9 +53,11 @@ TRAFFIC = {
 SESSIONS = {
     "_bentoml_impl.client.proxy2:SessionManager": "a76ebebf3a7b067f",
 }
-# What a call of a dependency goes through.
+# What a call of a dependency goes through, and what gives a service the client of itself.
 CLIENT_CALLS = {
+    "_bentoml_impl.client.proxy2:AsyncClient.__init__": "cd0aea3b66fe3e08",
     "_bentoml_impl.client.proxy2:AsyncClient._call": "a094ce74dbca1077",
+    "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "9038caee5d3eb2d1",
 }
 # What starts and stops the listening of a worker.
 CONNECTIONS = {
