@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .finished_span import FinishedSpan
 from .sdk_spans import to_sdk_span
 
+_LOGGER = logging.getLogger("bento_monitor")
 _FLUSH_MS = 1_500
+# Of a provider: who decides of sampling, what describes the process, and what takes a finished span.
+_NEEDED = ("sampler", "resource", "_active_span_processor", "force_flush")
+# Where wrappers keep what they wrap.
+_INSIDE = (
+    "provider",
+    "_provider",
+    "wrapped",
+    "_wrapped",
+    "__wrapped__",
+    "_real_tracer_provider",
+    "delegate",
+    "_delegate",
+)
+_MOST_WRAPPED = 16
 
 
-def find_user_provider() -> TracerProvider | None:
-    """The provider that the user's code, or OpenTelemetry's own start-up, has set in this process; None without one."""
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider) or not hasattr(provider, "_active_span_processor"):
+def find_user_provider() -> Any | None:
+    """The provider that the user's code, or OpenTelemetry's own start-up, has set in this process; None without one.
+
+    It need not be a class of the SDK's: what wraps one, as Logfire's does, is looked into for what takes a span.
+    """
+    given = trace.get_tracer_provider()
+    if isinstance(given, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
-    return provider
+    for provider in _with_those_inside(given):
+        if all(hasattr(provider, name) for name in _NEEDED):
+            return provider
+    kind = f"{type(given).__module__}.{type(given).__qualname__}"
+    _LOGGER.warning(
+        "The tracer provider %s takes no finished spans, so those of requests go where the OTEL_* variables point, and "
+        "those of the service's own code where the provider sends them: a request's trace is in two places.",
+        kind,
+    )
+    return None
+
+
+def _with_those_inside(provider: Any) -> Iterator[Any]:
+    seen: list[Any] = []
+    waiting = [provider]
+    while waiting and len(seen) < _MOST_WRAPPED:
+        current = waiting.pop(0)
+        if current is not None and not any(current is each for each in seen):
+            seen.append(current)
+            yield current
+            waiting += [getattr(current, name, None) for name in _INSIDE]
 
 
 class ProviderExporter:
@@ -28,7 +67,7 @@ class ProviderExporter:
     They are the provider's from then on: what its processors lose is counted by them.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: Any) -> None:
         self._provider = provider
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
