@@ -17,7 +17,9 @@ _PATTERNS = tuple(
         r"\d{9,}",  # accounts, telephones, identity numbers; cards that are written together
         r"(?i:\bbearer)\s{1,8}\S{4,}",
         r"(?i:\bbasic)\s{1,8}[A-Za-z0-9+/]{12,}={0,2}",
-        r"(?i:api[_-]?key|secret|token|passw(?:or)?d|authorization)[\"']?\s{0,8}[:=]\s{0,8}[\"']?[^\s\"',;&}]+",
+        # Whole, whatever the scheme: up to the quote that ends it, or the line.
+        r"(?i:authorization)[\"']?\s{0,8}[:=]\s{0,8}[\"']?[^\"'\r\n]+",
+        r"(?i:api[_-]?key|secret|token|passw(?:or)?d)[\"']?\s{0,8}[:=]\s{0,8}[\"']?[^\s\"',;&}]+",
         r"\b(?:sk|pk|rk|gh[pousr]|github_pat|glpat|hf|xox[abprs])[-_][\w-]{12,}",
         r"\b(?:AKIA|ASIA)[0-9A-Z]{16}|\bAIza[\w-]{30,}|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
     )

@@ -53,6 +53,19 @@ def test_a_secret_is_replaced_and_what_is_around_it_stays(secret: str) -> None:
         assert part not in redacted
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Basic abc", "[redacted]"),
+        ("a\nProxy-Authorization: Basic abc\nb", "a\nProxy-[redacted]\nb"),
+        ('{"authorization": "Basic YTpi", "x": 1}', '{"[redacted]", "x": 1}'),
+        ("curl -H 'Authorization: AWS4 Credential=k, Signature=s' /x", "curl -H '[redacted]' /x"),
+    ],
+)
+def test_what_authorizes_is_redacted_whole_whatever_its_scheme(text: str, shown: str) -> None:
+    assert redact(text, 256) == shown
+
+
 @pytest.mark.parametrize("plain", PLAIN)
 def test_plain_text_is_left_as_it_is(plain: str) -> None:
     assert redact(plain, 256) == plain
