@@ -101,12 +101,15 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         from .bentoml_hooks.uvicorn_server import spread_connections
 
         spread_connections(service)
-    prefix = (service.path_prefix or "").rstrip("/")
+    inside = (service.path_prefix or "").strip("/")
+    prefix = f"/{inside}" if inside else ""
     routes = {prefix + method.route: name for name, method in service.apis.items()}
     entry = Entry(
         application,
         worker,
         routes,
+        template_of=None if factory is None else factory.template_of,
+        path_prefix=prefix,
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )

@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 
 from ..batching import BatchDispatcher, BatchHooks, isolates_failures
 from ..batching.job import RowCodec
+from ..conventions import ROUTE_UNMATCHED
 from ..fast_path.body_limits import BodyLimits
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
@@ -27,6 +28,7 @@ from .batch_context import kin_of_request, share_response, writes_files
 from .batch_rows import rows_of
 from .io_stamps import stamp_descriptors
 from .overload import Overloaded
+from .route_templates import RouteTemplates
 from .schema_memory import remember_schemas
 from .status import holds
 
@@ -53,7 +55,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
         self.taken_over: TakenOver | None = None
         self.fast_path: FastPath | None = None
-        self._find_endpoint: Callable[[str], str] | None = None
+        self._templates: RouteTemplates | None = None
         for name, method in service.apis.items():
             if holds("io_stamps"):
                 stamp_descriptors(method, self.captures.get(name))
@@ -205,12 +207,14 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         is_bare = not self.service.middlewares and not self.enable_access_control
         return self.fast_path if is_bare else None
 
-    def _endpoint_of(self, path: str) -> str:
-        if self._find_endpoint is None:
-            from .traffic import endpoint_finder
+    def template_of(self, path: str, method: str) -> str | None:
+        """The template of the route that takes a path; None where none does."""
+        if self._templates is None:
+            self._templates = RouteTemplates(self.application)
+        return self._templates.of(path, method)
 
-            self._find_endpoint = endpoint_finder(self.application)
-        return self._find_endpoint(path)
+    def _endpoint_of(self, path: str) -> str:
+        return self.template_of(path, "POST") or ROUTE_UNMATCHED
 
 
 def _stamp_start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

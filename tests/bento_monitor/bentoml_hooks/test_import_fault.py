@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import bentoml
@@ -47,10 +48,12 @@ def test_the_cause_is_said_on_one_short_line(
 ) -> None:
     for name, source in SOURCES.items():
         (tmp_path / f"{name}.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])  # as with `python -P`
     monkeypatch.chdir(tmp_path)
     importlib.invalidate_caches()
-    found = import_fault(target, bentoml.exceptions.ImportServiceError("bento store ..."))
+    before = list(sys.path)
+    found = import_fault(target, bentoml.exceptions.ImportServiceError("bento store ..."), tmp_path)
+    assert sys.path == before
     assert found.startswith(sentence)
     assert "\n" not in found
     assert len(found) <= 300
