@@ -116,8 +116,6 @@ class MonitorSettings(BaseSettings):
     profile_stock: bool = Field(
         default=False, description="True: BentoML's own request path, for bento-monitor profile --as stock."
     )
-    target: str | None = Field(default=None, description="Service that the wrapper serves: module:Service.")
-    workers: int | None = Field(default=None, ge=1, description="Worker processes of that service, if not its own.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,47 @@
-"""Serves a target monitored, in this process: `python -P -m bento_monitor.serving.launch TARGET [bentoml options]`.
+"""Serves a target monitored, in this process: `python -P -m bento_monitor.serving.launch [options of bentoml serve]`.
 
 A child of the command line, so that the user's module is never imported where `optimizers` may be.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
-from ..bentoml_hooks.services import load_service
-from ..errors import BentoMonitorError
+from ..bentoml_hooks.monitored_loading import start_monitored_workers
+from ..errors import BentoMonitorError, InputError
+from ..printable import printable_lines
+
+WORKERS_VARIABLE = "_BENTO_MONITOR_SERVE_WORKERS"
+"""How many workers `bento-monitor serve --workers` has asked for."""
 
 
 def main(arguments: list[str]) -> int:
-    """Load the target first, so that what is wrong with it is one sentence; then be `bentoml serve`."""
-    target, *options = arguments
-    try:
-        load_service(target, Path.cwd())
-    except BentoMonitorError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return error.exit_code
+    """Be `bentoml serve`; what it cannot do is one sentence."""
+    import click
+    from bentoml.exceptions import BentoMLException
     from bentoml_cli.cli import cli
 
-    return int(cli.main(["serve", "bento_monitor.wrap:service", *options], "bentoml", standalone_mode=False) or 0)
+    workers = os.environ.pop(WORKERS_VARIABLE, None)
+    start_monitored_workers(int(workers) if workers else None)
+    try:
+        return int(cli.main(["serve", *arguments], "bentoml", standalone_mode=False) or 0)
+    except BentoMonitorError as error:
+        return _end(str(error), error.exit_code)
+    except BentoMLException as error:
+        return _end(f"{error}", InputError.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.Abort:
+        return 130
+
+
+def _end(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"Error: {printable_lines(message)}\n")
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 # Written once a worker; /readyz is answered by whichever worker is up first, and says nothing of the others.
 _WORKER_IS_UP = re.compile(rb"Service \S+ initialized")
-_LEGACY_WORKER = "bentoml_cli.worker.http_api_server"
+_LEGACY_WORKERS = frozenset({"bentoml_cli.worker.http_api_server", "bento_monitor.serving.worker.legacy_api"})
 
 
 @contextmanager
@@ -161,7 +161,7 @@ class ServerProcess:
     def _are_workers_up(self) -> bool:
         supervised = self._supervised()
         workers = sum(1 for child in supervised if _is_worker(child, None))
-        if any(_LEGACY_WORKER in _command_of(child) for child in supervised):
+        if any(_LEGACY_WORKERS.intersection(_command_of(child)) for child in supervised):
             return True  # they write nothing when they are up, and are then asked for all of their runners
         return 0 < workers <= len(_WORKER_IS_UP.findall(self.log.read_bytes()))
 

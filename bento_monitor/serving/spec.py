@@ -39,6 +39,7 @@ class ServerSpec:
         home: a BENTOML_HOME of its own, and with it the monitor's; it sees the models and Bentos of the usual one. Two
             servers that share one delete each other's metrics.
         log: file for what the server writes; None takes one that is deleted with the server.
+        options: more of `bentoml serve`.
         ready_timeout_s: time from the start until all workers answer.
     """
 
@@ -51,6 +52,7 @@ class ServerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     home: Path | None = None
     log: Path | None = None
+    options: tuple[str, ...] = ()
     ready_timeout_s: float = 180.0
 
     def __post_init__(self) -> None:
@@ -70,15 +72,13 @@ class ServerSpec:
         start = [sys.executable, "-P", "-m"]
         start += ["bentoml", "serve"] if self.as_ == "stock" else ["bento_monitor.serving.launch"]
         options = ["--host", HOST, "--port", str(port), "--working-dir", str(self.working_dir.resolve())]
-        return [*start, self.target, *options, "--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_S)]
+        return [*start, self.target, *options, *self.options, "--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_S)]
 
     def environment(self) -> dict[str, str]:
         """The server's whole environment."""
         left_out = _LEFT_OUT if self.home is None else (*_LEFT_OUT, *_PRIVATE)
         environment = {name: value for name, value in os.environ.items() if name not in left_out} | dict(self.env)
         environment |= {"BENTOML_DO_NOT_TRACK": "True", SERVER_MARK: secrets.token_hex(8)}
-        if self.as_ == "monitored":
-            environment["BENTO_MONITOR_TARGET"] = self.target
         if self.workers is not None:
             environment[_OVERRIDES] = self._overrides(environment.get(_OVERRIDES) or "{}")
         if self.home is not None:

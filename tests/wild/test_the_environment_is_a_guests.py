@@ -170,7 +170,6 @@ def test_what_kubernetes_sets_is_one_warning_and_a_slip_of_the_pen_names_the_nea
         ("HEAD_TIMEOUT_S", "0", True),
         ("RELEASE_POLL_INTERVAL_S", "-1", True),
         ("ENABLED", "perhaps", True),
-        ("WORKERS", "0", True),
         ("TRACING", "perhaps", False),
         ("TRACE_KEEP", "all", False),
         ("TRACE_RATE_LIMIT", "-1", False),

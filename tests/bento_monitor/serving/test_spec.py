@@ -42,8 +42,7 @@ def test_secrets_and_folders_of_another_server_are_not_inherited(tmp_path, monke
 def test_only_the_monitored_server_runs_our_code(tmp_path):
     stock, monitored = spec(tmp_path), spec(tmp_path, as_="monitored")
     assert not [word for word in stock.command(3000) if "bento_monitor" in word]
-    assert "BENTO_MONITOR_TARGET" not in stock.environment()
-    assert monitored.environment()["BENTO_MONITOR_TARGET"] == "service:Service"
+    assert "bento_monitor.serving.launch" in monitored.command(3000)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,8 @@
+"""In place of BentoML's `bentoml_cli.worker.runner`: a process of a legacy service's runner."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    from ...bentoml_hooks.monitored_loading import run_worker
+
+    run_worker("bentoml_cli.worker.runner")
