@@ -10,6 +10,8 @@ from typing import Any
 
 # torch numbers classes of the same name as it meets them, so the number says what else the process has loaded.
 _NUMBERED = re.compile(rb"[./]?___torch_mangle_\d+")
+# torch goes through a class's `__constants__` as a set of names, whose order is another one in each process.
+_CONSTANTS = re.compile(rb"(?:^ +\w+ : Final\[.*\n)+", re.MULTILINE)
 _DEVICE = re.compile(r"(cpu|cuda(:\d+)?)")
 _LEFT_OUT = ("/.data/", "/traced_inputs")
 
@@ -28,7 +30,11 @@ def archive_parts(script: Any) -> list[tuple[str, bytes]]:
 def _entry(name: str, data: bytes) -> bytes:
     if name.endswith(".pkl"):
         return b"\n".join(_pickle_operation(op.name, value) for op, value, _ in pickletools.genops(data))
-    return _plain(data) if name.endswith(".py") else data
+    return _CONSTANTS.sub(_in_order, _plain(data)) if name.endswith(".py") else data
+
+
+def _in_order(constants: re.Match[bytes]) -> bytes:
+    return b"".join(sorted(constants[0].splitlines(keepends=True)))
 
 
 def _pickle_operation(name: str, value: Any) -> bytes:

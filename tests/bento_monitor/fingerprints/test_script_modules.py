@@ -103,3 +103,62 @@ def test_two_processes_give_the_same(elsewhere: Any) -> None:
     first = elsewhere(source, "traced()", name="scripted", hash_seed=1)
 
     assert elsewhere(crowded, "traced()", name="scripted", hash_seed=2) == first
+
+
+_SCRIPTED = """
+import torch
+from torch import nn
+
+
+class Own(nn.Module):
+    __constants__ = ["alpha", "beta", "gamma", "delta", "names"]
+
+    def __init__(self):
+        super().__init__()
+        self.alpha, self.beta, self.gamma, self.delta = 1, 2.5, True, (3, 4)
+        self.names = ("b", "a")
+        self.table = {"one": 1, "two": 2}
+
+    @torch.jit.export
+    def other(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.alpha
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x * self.beta if self.gamma else x
+        return y + self.delta[0] + len(self.names) + self.table["two"]
+
+
+def scripted():
+    torch.manual_seed(0)
+    made = {
+        "linears": nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 2)),
+        "convolutions": nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.MaxPool2d(2)),
+        "lstm": nn.LSTM(4, 8, num_layers=2, batch_first=True, bidirectional=True),
+        "gru": nn.GRU(4, 8),
+        "transformer": nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2),
+        "embedding": nn.EmbeddingBag(10, 4),
+        "own": Own(),
+    }
+    return nn.ModuleDict({name: torch.jit.script(module.eval()) for name, module in made.items()})
+"""
+
+
+def test_scripted_modules_are_the_same_whatever_the_order_of_sets(elsewhere: Any) -> None:
+    found = {elsewhere(_SCRIPTED, "scripted()", name="scripts", hash_seed=seed) for seed in range(3)}
+    assert len(found) == 1
+    assert found.pop().startswith("v")
+
+
+def test_a_constant_that_is_another_one_counts(fingerprint: Any) -> None:
+    class Chosen(nn.Module):
+        __constants__ = ("first", "second")
+
+        def __init__(self, first: int, second: int) -> None:
+            super().__init__()
+            self.first, self.second = first, second
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.first + self.second
+
+    found = {fingerprint(torch.jit.script(Chosen(first, second))) for first, second in ((1, 2), (2, 1), (1, 1))}
+    assert len(found) == 3
