@@ -41,12 +41,15 @@ class Collector:
         self._waiting: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = Guard("Watching the memory")
+        self._before: tuple[int, int, int] | None = None  # the thresholds, while the heap is frozen
         self._young = 0
         self._size_bytes = 0
 
     def freeze(self) -> None:
         """Collect once, and leave what is left out of all collections to come. Call it on the event loop's thread."""
         self._loop = asyncio.get_running_loop()
+        if self._before is None:
+            self._before = gc.get_threshold()
         gc.collect()
         gc.freeze()
         # Python walks the oldest generation when it has grown by a quarter: of what is not frozen, from now on.
@@ -57,9 +60,16 @@ class Collector:
             gc.callbacks.append(self._watch)
 
     def stop(self) -> None:
-        """Leave the collector as it is."""
+        """Leave the collector as it was before the freeze."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
         if self._watch in gc.callbacks:
             gc.callbacks.remove(self._watch)
+        if self._before is not None:
+            gc.unfreeze()
+            gc.set_threshold(*self._before)
+            self._before = None
 
     def renew_when_idle(self) -> None:
         """Give back what a release that was swapped out has left in cycles. Call it on the event loop's thread."""

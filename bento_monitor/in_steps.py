@@ -38,10 +38,14 @@ class EmptyingThread:
         self._empty = empty
         self._wake = threading.Event()
         self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._name = name
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start it, in the process that serves."""
+        """Start it, in the process that serves; also anew, once it was ended."""
+        self._is_stopping = False
+        self._wake.clear()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
     def look(self) -> None:
@@ -53,7 +57,8 @@ class EmptyingThread:
         """End it; what waits then is left."""
         self._is_stopping = True
         self._wake.set()
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._is_stopping:

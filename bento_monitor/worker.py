@@ -64,6 +64,7 @@ class WorkerMonitor:
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
             import onnxruntime  # noqa: F401
+        self.telemetry.reopen()
         # Each apart: nothing about telemetry changes which model is served.
         Guard("Going on in the service's own tracer provider").run(self._adopt_user_provider)
         Guard("Reading headers by the service's own propagators").run(self.telemetry.adopt_propagators)

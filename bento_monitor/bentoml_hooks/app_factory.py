@@ -21,6 +21,7 @@ from ..fast_path.body_limits import BodyLimits
 from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..fast_path.threads import FunctionThreads
+from ..guard import Guard
 from ..releases.record import Batching
 from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_batch, current_ledger
@@ -56,6 +57,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         self.taken_over: TakenOver | None = None
         self.fast_path: FastPath | None = None
         self._templates: RouteTemplates | None = None
+        self._metrics_guard = Guard("Counting batches")
+        self._middlewares_built = 0
         for name, method in service.apis.items():
             if holds("io_stamps"):
                 stamp_descriptors(method, self.captures.get(name))
@@ -93,7 +96,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         method = self.service.apis[name]
         function = getattr(self._service_instance, name).local
         if self.enable_metrics:
-            self._observe_batch_size(name, len(values))
+            self._metrics_guard.run(self._observe_batch_size, name, len(values))
         batch, indices = AutoContainer.batches_to_batch(values, method.batch_dim[0])
         extra = {method.ctx_param: self.service.context} if method.ctx_param is not None else {}
         record = current_batch.get()
@@ -156,6 +159,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def __call__(self) -> Any:
         """Build the application."""
         self.application = super().__call__()
+        self._middlewares_built = len(self.application.user_middleware)
         return self.application
 
     @property
@@ -204,7 +208,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     @property
     def direct_fast_path(self) -> FastPath | None:
         """The fast path where nothing of the user's must be around it."""
-        is_bare = not self.service.middlewares and not self.enable_access_control
+        are_added = len(self.application.user_middleware) != self._middlewares_built
+        is_bare = not self.service.middlewares and not self.enable_access_control and not are_added
         return self.fast_path if is_bare else None
 
     def template_of(self, path: str, method: str) -> str | None:

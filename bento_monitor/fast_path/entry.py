@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import getrandbits
+from typing import Any
 
 from ..current_api import NO_API, untraced_api
 from ..guard import Guard
@@ -79,6 +80,12 @@ class Entry:
         self._set_request_id = set_request_id
         self._shortcut = shortcut
         self._fast_path: FastPath | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """What people do with the application, as `add_middleware`, `routes` or `state`, is done with BentoML's."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._application, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -256,7 +263,9 @@ class Entry:
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await _guarded("Stopping the monitor", self._worker.stop)
                 if self._shortcut is not None:
-                    await asyncio.to_thread(self._shortcut.records.stop)
+                    records = self._shortcut.records
+                    await _guarded("Writing the last records", lambda: asyncio.to_thread(records.stop))
+                self._fast_path = None
             await send(message)
 
         return lifespan_send

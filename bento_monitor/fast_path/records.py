@@ -57,6 +57,7 @@ class ExchangeRecords:
         if access_log is not None:
             self._writers.append((access_log, Guard("Writing the access log")))
         self._note_guard = Guard("Noting requests for the access log")
+        self._start_guard = Guard("Making the metrics")
         self._in_progress: Counter[str] = Counter()
         self._shown: dict[str, int] = {}
         self._ended: deque[Exchange] = deque()
@@ -66,7 +67,7 @@ class ExchangeRecords:
     def start(self) -> None:
         """Start the thread; nothing is lost before that."""
         if self._series is not None:
-            self._series.start()
+            self._start_guard.run(self._series.start)
         self._thread.start()
 
     def begin(self, exchange: Exchange) -> None:

@@ -57,12 +57,15 @@ class FunctionThreads:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._lock = threading.Lock()
+        self._begin()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _begin(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._returning: Returning[_Job] = Returning(self._jobs.qsize, _Job.settle)
-        self._lock = threading.Lock()
         self._workers = 0
         self._unanswered = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function in one of the threads.
@@ -87,9 +90,10 @@ class FunctionThreads:
             del job  # its future may hold an exception, whose traceback holds this frame
 
     def stop(self) -> None:
-        """End each thread when it has nothing to do any more."""
+        """End each thread when it has nothing to do any more; what is run later, on another loop, gets threads anew."""
         for _ in range(self._workers):
             self._jobs.put(None)
+        self._begin()
 
     def _start_worker(self, loop: asyncio.AbstractEventLoop) -> None:
         self._workers += 1
@@ -99,8 +103,9 @@ class FunctionThreads:
         task.add_done_callback(self._tasks.discard)
 
     async def _hold_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs, returning = self._jobs, self._returning
         try:
-            await anyio.to_thread.run_sync(self._work, loop, limiter=anyio.CapacityLimiter(1))
+            await anyio.to_thread.run_sync(self._work, loop, jobs, returning, limiter=anyio.CapacityLimiter(1))
         except Exception as error:  # it cannot be started: the others work on, and where there are none nobody does
             self._workers -= 1
             if not self._workers:
@@ -124,12 +129,14 @@ class FunctionThreads:
             if self._unanswered > self._workers:
                 self._start_worker(loop)
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (job := self._jobs.get()) is not None:
-            if not job.future.cancelled() and not self._run(job, loop):
+    def _work(
+        self, loop: asyncio.AbstractEventLoop, jobs: SimpleQueue[_Job | None], returning: Returning[_Job]
+    ) -> None:
+        while (job := jobs.get()) is not None:
+            if not job.future.cancelled() and not self._run(job, loop, returning):
                 return
 
-    def _run(self, job: _Job, loop: asyncio.AbstractEventLoop) -> bool:
+    def _run(self, job: _Job, loop: asyncio.AbstractEventLoop, returning: Returning[_Job]) -> bool:
         """Run one call; whether the thread is still needed after it."""
         job.is_running = True
         try:
@@ -140,7 +147,7 @@ class FunctionThreads:
             job.is_running = False
             is_needed = not job.is_abandoned
         try:
-            self._returning.put(loop, job)
+            returning.put(loop, job)
         except RuntimeError:  # the loop has been closed meanwhile: nobody waits
             return False
         finally:

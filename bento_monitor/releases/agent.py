@@ -73,6 +73,7 @@ class ReleaseAgent:
 
     def start(self) -> None:
         """Serve what is active, in the caller's thread, then follow it in a thread of its own; never raises."""
+        self._stop.clear()
         for step in (self._put_killers_aside, self._serve_from_start):
             try:
                 step()

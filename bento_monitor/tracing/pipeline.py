@@ -86,6 +86,14 @@ class Pipeline:
         self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
         self._most_spans = 0
 
+    def reopen(self) -> None:
+        """Begin anew, with exporters of its own, where it was shut down: an application may be started again."""
+        if self._is_stopping:
+            self._open()
+            self._reset()
+            if self._account is not None:
+                self._account.reset()
+
     def _reset_in_child(self) -> None:
         # Nothing else is safe yet: other threads of the parent may have held any lock at the fork.
         self._reset()

@@ -77,6 +77,10 @@ class Telemetry:
             self._limit_log.note(self._limit_text)
         return ledger
 
+    def reopen(self) -> None:
+        """Take finished requests again, where it was shut down."""
+        self._pipeline.reopen()
+
     def adopt_user_provider(self) -> bool:
         """Let spans go through the tracer provider that the user has set, and its sampler decide; False without one.
 

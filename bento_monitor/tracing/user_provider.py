@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .finished_span import FinishedSpan
 from .sdk_spans import to_sdk_span
+from .user_spans import is_own
 
 _LOGGER = logging.getLogger("bento_monitor")
 _FLUSH_MS = 1_500
@@ -36,7 +37,7 @@ def find_user_provider() -> Any | None:
     It need not be a class of the SDK's: what wraps one, as Logfire's does, is looked into for what takes a span.
     """
     given = trace.get_tracer_provider()
-    if isinstance(given, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+    if isinstance(given, trace.ProxyTracerProvider | trace.NoOpTracerProvider) or is_own(given):
         return None
     for provider in _with_those_inside(given):
         if all(hasattr(provider, name) for name in _NEEDED):

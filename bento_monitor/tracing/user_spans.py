@@ -33,6 +33,10 @@ def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableS
         take: gets each finished span that is sampled.
         holds: whether the spans of requests that are not sampled are held.
     """
+    global _own
+    if _own is not None and trace.get_tracer_provider() is _own[0]:
+        _own[1].take = take  # an application of this process was started before
+        return True
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return False
     provider = TracerProvider(
@@ -41,9 +45,16 @@ def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableS
         shutdown_on_exit=False,
         span_limits=_limits(),
     )
-    provider.add_span_processor(_Taking(take))
+    taking = _Taking(take)
+    provider.add_span_processor(taking)
     trace.set_tracer_provider(provider)
+    _own = provider, taking
     return True
+
+
+def is_own(provider: object) -> bool:
+    """Whether a tracer provider is the one that `set_provider` has made."""
+    return _own is not None and provider is _own[0]
 
 
 def _limits() -> SpanLimits:
@@ -84,7 +95,7 @@ class _HoldingSampler(Sampler):
 
 class _Taking(SpanProcessor):
     def __init__(self, take: Callable[[ReadableSpan], None]) -> None:
-        self._take = take
+        self.take = take
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Hold a span that is not sampled on its request's or batch's record; it may end in another context."""
@@ -98,7 +109,11 @@ class _Taking(SpanProcessor):
         """Hand a sampled span over."""
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._take(span)
+            self.take(span)
+
+
+# The provider of this process that is ours, and what takes its spans.
+_own: tuple[TracerProvider, _Taking] | None = None
 
 
 def _holder_of(trace_id: int) -> Ledger | BatchRecord | None:
