@@ -22,6 +22,7 @@ Signal = Literal["TRACES", "METRICS"]
 _TRACES_EXPORTERS = ("otlp", "console", "none")
 _METRICS_EXPORTERS = ("otlp", "console", "prometheus", "none")
 _PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
+_TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _PROPAGATORS = "OTEL_PROPAGATORS"
 _LIMIT = re.compile(r"OTEL_(SPAN_|EVENT_|LINK_)?(ATTRIBUTE_|EVENT_|LINK_)?(COUNT|VALUE_LENGTH)_LIMIT")
 _DEFAULT_INTERVAL_MS = 60_000.0
@@ -46,6 +47,7 @@ class TelemetryEnvironment:
     metrics_exporters: tuple[str, ...] = ()
     metrics: OtlpOptions = OtlpOptions()
     metrics_interval_s: float = 60.0
+    are_metrics_deltas: bool = False
     otlp_endpoint: str = ""
     is_otlp_insecure: bool = False
     warnings: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
         is_otlp_insecure=_is_insecure(read, endpoint, traces.protocol),
         metrics_exporters=() if "none" in metrics_exporters else metrics_exporters,
         metrics=read.otlp("METRICS"),
+        are_metrics_deltas=read.one_of(_TEMPORALITY, ("cumulative", "delta", "lowmemory")) in ("delta", "lowmemory"),
         metrics_interval_s=read.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", _DEFAULT_INTERVAL_MS) / 1e3,
         warnings=tuple(dict.fromkeys(read.warnings)),
     )
@@ -132,11 +135,15 @@ class _Reading:
                 self._ignore(name, each, f"use {', '.join(known)}")
         return tuple(dict.fromkeys(each for each in given if each in known))
 
-    def is_true(self, name: str) -> bool:
+    def one_of(self, name: str, known: Sequence[str]) -> str:
+        """The value in lower case; empty where it is not set, or none of those that are known."""
         value = self.text(name).lower()
-        if value not in ("", "true", "false"):
-            self._ignore(name, value, "use true or false")
-        return value == "true"
+        if value and value not in known:
+            self._ignore(name, value, f"use {', '.join(known)}")
+        return value if value in known else ""
+
+    def is_true(self, name: str) -> bool:
+        return self.one_of(name, ("true", "false")) == "true"
 
     def milliseconds(self, name: str, default: float) -> float:
         return self._positive(name, self.text(name)) or default

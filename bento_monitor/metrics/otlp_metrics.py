@@ -38,7 +38,6 @@ from .series_cap import OVERFLOW, CappedSeries
 _LOGGER = logging.getLogger("bento_monitor")
 _SCOPE = InstrumentationScope(names.SCOPE_NAME, schema_url=names.SCHEMA_URL)
 _Attributes = Mapping[str, str | bool]
-_CUMULATIVE = AggregationTemporality.CUMULATIVE
 _LABELS = {
     names.METRIC_REQUEST_DURATION: ("http.route", "http.response.status_code"),
     names.METRIC_STAGE_DURATION: ("http.route", "bento_monitor.stage"),
@@ -64,13 +63,22 @@ class OtlpMetrics:
     """Keeps histograms, and exports them from a thread of its own: a collector that hangs holds up nothing else."""
 
     def __init__(
-        self, exporter: Callable[[], MetricExporter], resource: Callable[[], Resource], interval_s: float
+        self,
+        exporter: Callable[[], MetricExporter],
+        resource: Callable[[], Resource],
+        interval_s: float,
+        *,
+        are_deltas: bool = False,
     ) -> None:
+        """With `are_deltas` each export has what came since the last one, or else since the start."""
         self._make_exporter = exporter
         self._exporter: MetricExporter | None = None
         self._find_resource = resource
         self._resource = Resource.get_empty()
         self._interval_s = interval_s
+        self._are_deltas = are_deltas
+        self._temporality = AggregationTemporality.DELTA if are_deltas else AggregationTemporality.CUMULATIVE
+        self._totals: dict[tuple[str, frozenset[tuple[str, str | bool]]], float] = {}  # at the last reading
         self._lock = threading.Lock()
         self._series = {metric: CappedSeries(_Series) for metric in _LABELS}
         self._levels: tuple[Levels, dict[str, float]] | None = None
@@ -139,6 +147,8 @@ class OtlpMetrics:
             metrics = [self._histogram(metric, now_ns) for metric in _LABELS]
         if self._levels is not None:
             metrics += self._level_metrics(*self._levels, now_ns)
+        if self._are_deltas:
+            self._started_ns = now_ns
         scope = ScopeMetrics(_SCOPE, [metric for metric in metrics if metric.data.data_points], names.SCHEMA_URL)
         return MetricsData([ResourceMetrics(self._resource, [scope], self._resource.schema_url)])
 
@@ -146,6 +156,10 @@ class OtlpMetrics:
         points = []
         for labels, series in self._series[metric].items():
             histogram, exemplar = series.histogram, series.exemplar
+            if self._are_deltas:
+                if not histogram.count:
+                    continue
+                series.histogram = LogHistogram()
             offset, counts = histogram.dense()
             found = []
             if exemplar is not None:
@@ -169,7 +183,7 @@ class OtlpMetrics:
                     exemplars=found,
                 )
             )
-        return Metric(metric, "", _UNITS.get(metric, "s"), ExponentialHistogram(points, _CUMULATIVE))
+        return Metric(metric, "", _UNITS.get(metric, "s"), ExponentialHistogram(points, self._temporality))
 
     def _level_metrics(self, levels: Levels, thread_cpu_s: dict[str, float], now_ns: int) -> list[Metric]:
         def points(values: Iterable[tuple[_Attributes, float]]) -> list[NumberDataPoint]:
@@ -179,7 +193,8 @@ class OtlpMetrics:
             return Metric(name, "", unit, Gauge(points(values)))
 
         def total(name: str, unit: str, values: Iterable[tuple[_Attributes, float]]) -> Metric:
-            return Metric(name, "", unit, Sum(points(values), _CUMULATIVE, is_monotonic=True))
+            shown = [(labels, self._since(name, labels, value)) for labels, value in values]
+            return Metric(name, "", unit, Sum(points(shown), self._temporality, is_monotonic=True))
 
         depths = [({names.API_NAME: api}, depth) for api, depth in levels.queue_depth.items()]
         spans = [({"exporter": of, "state": state}, count) for (of, state), count in levels.spans.items()]
@@ -205,6 +220,14 @@ class OtlpMetrics:
             total(names.METRIC_BREAKER_RETRIES, "{retry}", [({"part": part}, of.retries) for part, of in breakers]),
             total(names.METRIC_THREAD_CPU, "s", [({"thread": name}, value) for name, value in thread_cpu_s.items()]),
         ]
+
+    def _since(self, metric: str, labels: _Attributes, value: float) -> float:
+        """A total, or what has come to it since the last reading."""
+        if not self._are_deltas:
+            return value
+        key = (metric, frozenset(labels.items()))
+        before, self._totals[key] = self._totals.get(key, 0), value
+        return value - before
 
 
 def _attributes(label_names: tuple[str, ...], labels: tuple[str, ...]) -> _Attributes:

@@ -29,7 +29,10 @@ def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: 
         "console": ConsoleMetricExporter,
     }
     named = () if environment.disabled else environment.metrics_exporters
-    pushing = [OtlpMetrics(makers[name], resource, environment.metrics_interval_s) for name in named if name in makers]
+    interval_s, are_deltas = environment.metrics_interval_s, environment.are_metrics_deltas
+    pushing = [
+        OtlpMetrics(makers[name], resource, interval_s, are_deltas=are_deltas) for name in named if name in makers
+    ]
     return [*sinks, *pushing]
 
 
