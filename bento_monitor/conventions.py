@@ -17,6 +17,9 @@ SPAN_SERIALIZE: Final = "serialize"
 # A batch has a trace of its own, linked both ways with the `infer` span of every request in it.
 SPAN_BATCH: Final = "batch"
 
+# So has what a task computes once its submission is answered; it is named "task NAME" and linked to that request.
+SPAN_TASK: Final = "task"
+
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_ROUTE: Final = "http.route"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"

@@ -84,6 +84,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     from .fast_path.entry import Entry
     from .server_hooks import ready_server, request_id_hook, say_what_steps_aside
     from .settings import load_settings
+    from .task_runs import TaskRuns
     from .worker import WorkerMonitor
 
     settings = load_settings()
@@ -91,7 +92,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     worker = WorkerMonitor(service.name, settings, apis=service.apis, has_metrics_endpoint=has_endpoint)
     body_limits = BodyLimits(settings.max_body_bytes, settings.body_idle_timeout_s)
     batch_hooks = BatchHooks(worker.enter_batch, worker.batch_done)
-    factory = make_factory(service, is_main, batch_hooks, body_limits, _captures(service, settings, is_main=is_main))
+    captures = _captures(service, settings, is_main=is_main)
+    factory = make_factory(service, is_main, batch_hooks, body_limits, captures, TaskRuns(worker.telemetry))
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()

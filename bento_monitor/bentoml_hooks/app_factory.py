@@ -23,6 +23,7 @@ from ..fast_path.plan import PathChoice
 from ..fast_path.threads import FunctionThreads
 from ..guard import Guard
 from ..releases.record import Batching
+from ..task_runs import TaskRuns, note_task_status
 from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_batch, current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
@@ -48,8 +49,10 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         batch_hooks: BatchHooks,
         body_limits: BodyLimits | None = None,
         captures: Mapping[str, InputCapture] | None = None,
+        task_runs: TaskRuns | None = None,
     ) -> None:
         super().__init__(service, is_main=is_main)
+        self._task_runs = task_runs if holds("tasks") else None
         self.captures = captures or {}
         self._body_limits = body_limits
         self._threads = FunctionThreads(service.config.get("threads", 1))
@@ -155,6 +158,21 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         """Do what the service asks for at its end, then let the threads go."""
         await super().destroy_instance(_)
         self._threads.stop()
+
+    async def _run_task(self, task_id: str, name: str, request: Any) -> None:
+        """What a task computes, after its submission was answered."""
+        run = super()._run_task
+        if self._task_runs is None:
+            await run(task_id, name, request)
+        else:
+            await self._task_runs.run(name, functools.partial(run, task_id, name, request))
+
+    async def api_endpoint_wrapper(self, name: str, request: Any) -> Any:
+        """BentoML's own; where a task runs it, nobody else gets its answer."""
+        response = await super().api_endpoint_wrapper(name, request)
+        if self._task_runs is not None and self.service.apis[name].is_task:
+            note_task_status(response.status_code)
+        return response
 
     def __call__(self) -> Any:
         """Build the application."""

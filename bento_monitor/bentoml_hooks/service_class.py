@@ -10,6 +10,7 @@ from .status import holds
 if TYPE_CHECKING:
     from ..batching import BatchHooks
     from ..fast_path.body_limits import BodyLimits
+    from ..task_runs import TaskRuns
     from ..tracing.captured import InputCapture
 
 Build = Callable[[Any, Callable[[bool], Any], bool], Any]
@@ -46,6 +47,7 @@ def make_factory(
     batch_hooks: BatchHooks,
     body_limits: BodyLimits | None = None,
     captures: Mapping[str, InputCapture] | None = None,
+    task_runs: TaskRuns | None = None,
 ) -> Any | None:
     """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
     from _bentoml_sdk.service import Service
@@ -58,7 +60,12 @@ def make_factory(
 
     service.inject_config()
     return MonitoredAppFactory(
-        service, is_main=is_main, batch_hooks=batch_hooks, body_limits=body_limits, captures=captures
+        service,
+        is_main=is_main,
+        batch_hooks=batch_hooks,
+        body_limits=body_limits,
+        captures=captures,
+        task_runs=task_runs,
     )
 
 

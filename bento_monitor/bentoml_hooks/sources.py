@@ -59,6 +59,11 @@ CLIENT_CALLS = {
     "_bentoml_impl.client.proxy2:AsyncClient._call": "a094ce74dbca1077",
     "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "9038caee5d3eb2d1",
 }
+# What computes a task.
+TASKS = {
+    "_bentoml_impl.server.app:ServiceAppFactory._run_task": "42f521f2b0c01dec",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "18842e99e6086c0f",
+}
 # What starts and stops the listening of a worker.
 CONNECTIONS = {
     "uvicorn.server:Server.startup": "2aa1d70a244bfcf2",
@@ -114,6 +119,7 @@ EVERYTHING = (
     | TRAFFIC
     | SESSIONS
     | CLIENT_CALLS
+    | TASKS
     | CONNECTIONS
     | WRITTEN_ANSWERS
     | PROXY_HEADERS

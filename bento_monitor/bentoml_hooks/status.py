@@ -132,6 +132,7 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "answers": _unchanged("ANSWERS"),
     "sessions": _unchanged("SESSIONS"),
     "client_calls": _unchanged("CLIENT_CALLS"),
+    "tasks": _unchanged("TASKS"),
     "connections": _unchanged("CONNECTIONS"),
     "legacy_service": _unchanged("LEGACY_SERVICE"),
     "legacy_runner": _unchanged("LEGACY_RUNNER"),

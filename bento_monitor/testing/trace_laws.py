@@ -92,7 +92,7 @@ def _one_server_span_a_request(spans: _Spans) -> Iterator[Violation]:
 
 def _no_orphans(spans: _Spans) -> Iterator[Violation]:
     for span in spans.all:
-        if span.kind == _SERVER or _is_batch(span) or spans.parent_of(span) is not None:
+        if span.kind == _SERVER or _is_batch(span) or _is_task(span) or spans.parent_of(span) is not None:
             continue
         text = f"the parent of {span.name!r} is missing" if span.parent_span_id else f"{span.name!r} is a root"
         yield Violation("no orphans", span.trace_id, span.span_id, text)
@@ -188,6 +188,11 @@ def _allowed_attributes(spans: _Spans) -> Iterator[Violation]:
 
 def _is_own(span: SpanRecord, name: str) -> bool:
     return span.scope == names.SCOPE_NAME and span.name == name
+
+
+def _is_task(span: SpanRecord) -> bool:
+    """Whether it is what a task computes: a root, linked to the request that has submitted it."""
+    return span.kind == "CONSUMER" and span.name.startswith(f"{names.SPAN_TASK} ") and len(span.links) == 1
 
 
 def _is_batch(span: SpanRecord) -> bool:

@@ -9,8 +9,7 @@ from .. import conventions as names
 from .finished_span import FinishedSpan
 from .ledger import BatchRecord, Ledger
 from .privacy import exportable_text
-from .propagation import server_span_name
-from .spans import SpanBuilder
+from .spans import SpanBuilder, name_of
 from .stages import Interval, request_interval
 
 
@@ -19,7 +18,7 @@ def incomplete_spans(
 ) -> list[FinishedSpan]:
     """A span with the record's name, place and time and the kind of the error; none where the record is not kept."""
     if isinstance(record, Ledger):
-        name, kind = server_span_name(record.method, record.route), SpanKind.SERVER
+        name, kind = name_of(record), SpanKind.SERVER
         ids = (record.trace_id, record.span_id, record.parent_span_id) if record.is_kept else None
         times = _wall(builder, request_interval(record))
     elif isinstance(record, BatchRecord):

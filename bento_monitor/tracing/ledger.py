@@ -196,6 +196,7 @@ class Ledger(Noted):
     `kept_late` says why the spans of a request that was not sampled are exported all the same.
     `context` is what the caller's propagated beside its span, as baggage; `is_trace_id_random` is what that
     says of the trace's id.
+    `task` names the API where a task computes, after the request that has submitted it: `submitted_by` is its span.
     `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
     """
 
@@ -235,7 +236,9 @@ class Ledger(Noted):
         "span_id",
         "started_ns",
         "status",
+        "submitted_by",
         "taken_ns",
+        "task",
         "trace_id",
         "trace_state",
     )
@@ -249,6 +252,8 @@ class Ledger(Noted):
         self.sampled = sampled
         self.trace_state: str | None = None
         self.is_trace_id_random = False
+        self.task: str | None = None
+        self.submitted_by: tuple[int, int] | None = None
         self.context: Context | None = None
         self.method = ""
         self.scheme = "http"

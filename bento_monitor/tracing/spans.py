@@ -31,6 +31,13 @@ class _Place(NamedTuple):
     trace_state: str | None
 
 
+def name_of(ledger: Ledger) -> str:
+    """What the span of a request, or of a task, is called."""
+    if ledger.task is not None:
+        return f"{names.SPAN_TASK} {ledger.task}"
+    return server_span_name(ledger.method, ledger.route)
+
+
 def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
     """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
     if isinstance(record, ReadableSpan):
@@ -127,12 +134,15 @@ class SpanBuilder:
         ]
 
     def _server_span(self, ledger: Ledger, stages: Sequence[Stage]) -> FinishedSpan:
-        attributes: dict[str, AttributeValue | None] = {
+        of_http: dict[str, AttributeValue | None] = {
             names.HTTP_REQUEST_METHOD: ledger.method if ledger.method in KNOWN_METHODS else "_OTHER",
             names.URL_SCHEME: ledger.scheme,
             names.HTTP_ROUTE: ledger.route,
             names.HTTP_RESPONSE_STATUS_CODE: ledger.status or None,
-            names.API_NAME: ledger.api,
+        }
+        attributes: dict[str, AttributeValue | None] = {
+            **(of_http if ledger.task is None else {}),
+            names.API_NAME: ledger.api or ledger.task,
             names.KEPT_LATE: ledger.kept_late,
             names.LOOP_LAG_NS: ledger.loop_lag_ns,
             names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
@@ -143,13 +153,14 @@ class SpanBuilder:
         if ledger.captured is not None:
             attributes.update(ledger.captured.attributes())
         return self._span(
-            server_span_name(ledger.method, ledger.route),
+            name_of(ledger),
             _Place(ledger.trace_id, ledger.parent_span_id, ledger.trace_state),
             request_interval(ledger),
             span_id=ledger.span_id,
             is_parent_remote=ledger.parent_span_id != 0,
-            kind=SpanKind.SERVER,
+            kind=SpanKind.SERVER if ledger.task is None else SpanKind.CONSUMER,
             attributes=attributes,
+            links=() if ledger.submitted_by is None else (ledger.submitted_by,),
         )
 
     def _infer_span(self, ledger: Ledger, place: _Place, interval: Interval) -> FinishedSpan:
