@@ -241,6 +241,7 @@ class BatchDispatcher:
                 await asyncio.get_running_loop().create_task(self._run_jobs(waiting, record), context=context)
 
     def _close(self, record: BatchRecord, ledgers: list[Ledger], error: BaseException | None) -> None:
+        record.is_closed = True
         record.ended_ns = time.monotonic_ns()
         record.error_type = type(error).__qualname__ if error is not None else None
         for ledger in ledgers:

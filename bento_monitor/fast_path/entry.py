@@ -318,11 +318,12 @@ def _connection_of(receive: Receive) -> Connection | None:
 
 
 def close_ledger(ledger: Ledger, now_ns: int) -> None:
-    """Fill the stamps that follow from others once a request has ended at `now_ns`.
+    """Close it once its request has ended at `now_ns`, with the stamps that follow from others.
 
     An async API has no thread to stamp it: its function ran from the end of parsing to the start of serialising. A
     stream's runs until its last byte.
     """
+    ledger.is_closed = True
     ledger.sent_ns = ledger.sent_ns or now_ns
     if ledger.parsed_ns and not ledger.started_ns and not ledger.queued_ns:
         ledger.started_ns = ledger.parsed_ns

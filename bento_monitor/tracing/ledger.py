@@ -73,28 +73,35 @@ class ServiceCall:
 class Noted:
     """What happens in a request or a batch, on any thread, and in most of them does not.
 
+    Once it `is_closed` nothing is noted any more: what user code does later, in a context that it has from the request, is
+    no part of it.
+
     A list is made when it is needed: requests wait by the thousand to be counted, and the garbage collector walks what
     each of them holds.
     """
 
-    __slots__ = ("held_spans", "model_calls", "service_calls")
+    __slots__ = ("held_spans", "is_closed", "model_calls", "service_calls")
 
     def __init__(self) -> None:
+        self.is_closed = False
         self.held_spans: Sequence[ReadableSpan] = ()
         self.model_calls: Sequence[ModelCall] = ()
         self.service_calls: Sequence[ServiceCall] = ()
 
     def note_model_call(self, call: ModelCall) -> None:
         """A call of a model has ended."""
-        self._list_of("model_calls").append(call)
+        if not self.is_closed:
+            self._list_of("model_calls").append(call)
 
     def note_service_call(self, call: ServiceCall) -> None:
         """A call of another service has ended."""
-        self._list_of("service_calls").append(call)
+        if not self.is_closed:
+            self._list_of("service_calls").append(call)
 
     def hold(self, span: ReadableSpan) -> None:
         """A span of the user's code has begun that is exported only if those of the request are."""
-        self._list_of("held_spans").append(span)
+        if not self.is_closed:
+            self._list_of("held_spans").append(span)
 
     def _list_of(self, name: str) -> list[Any]:
         noted = getattr(self, name)

@@ -8,8 +8,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from bento_monitor.fast_path.entry import close_ledger
 from bento_monitor.tracing import ledger as module
-from bento_monitor.tracing.ledger import ServiceCall
+from bento_monitor.tracing.ledger import Ledger, ModelCall, ServiceCall
 
 from .conftest import finished_batch, finished_ledger, model_call
 
@@ -61,3 +62,13 @@ def test_a_child_that_is_forked_while_a_first_note_is_made_can_make_its_own() ->
             os._exit(0)
     _, status = os.waitpid(pid, 0)
     assert status == 0
+
+
+def test_what_is_closed_takes_no_more() -> None:
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    call = ModelCall(1, 2, "m", "torch", "fp32", None, 1)
+    ledger.note_model_call(call)
+    close_ledger(ledger, 5)
+    ledger.note_model_call(call)
+    ledger.hold(None)  # type: ignore[arg-type]
+    assert (list(ledger.model_calls), list(ledger.held_spans)) == ([call], [])
