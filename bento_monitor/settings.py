@@ -79,6 +79,9 @@ class MonitorSettings(BaseSettings):
     trace_slow_ms: float | None = Field(
         default=None, gt=0, description="What is slow; without it, the slowest hundredth of a route's requests."
     )
+    trace_state: bool = Field(
+        default=True, description="False: a caller's tracestate is neither kept on spans nor passed on."
+    )
     user_spans: bool = Field(
         default=True, description="False: spans of the service's own code need a tracer provider that it sets itself."
     )

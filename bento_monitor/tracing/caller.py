@@ -70,8 +70,9 @@ class _HeaderGetter(Getter[dict[str, list[str]]]):
 class CallerReader:
     """Reads headers by the propagators that are set for the process."""
 
-    def __init__(self, propagator: Any = None) -> None:
+    def __init__(self, propagator: Any = None, *, keeps_trace_state: bool = True) -> None:
         """`propagator` is OpenTelemetry's global one; None stands for its default, W3C Trace Context and Baggage."""
+        self._most_states = _MAX_TRACE_STATES if keeps_trace_state else 0
         kinds = _W3C if propagator is None else _kinds_of(propagator)
         self._propagator = None if kinds else propagator
         self._reads_trace = TraceContextTextMapPropagator in kinds
@@ -100,7 +101,7 @@ class CallerReader:
         context = read_baggage(baggage) if baggage and self._reads_baggage else None
         if parent is None or parents > 1 or not self._reads_trace:
             return Caller(context=context)
-        text = b",".join(states[:_MAX_TRACE_STATES]).decode("latin-1") if states else None
+        text = b",".join(states[: self._most_states]).decode("latin-1") if states else None
         return Caller(parent, clean_trace_state(text) if text else None, context)
 
     def _read_by(self, propagator: Any, headers: _Headers) -> Caller:
@@ -115,7 +116,7 @@ class CallerReader:
         if not found.is_valid:
             return Caller(context=context)
         parent = RemoteParent(found.trace_id, found.span_id, int(found.trace_flags))
-        state = found.trace_state.to_header() if found.trace_state else ""
+        state = found.trace_state.to_header() if found.trace_state and self._most_states else ""
         return Caller(parent, clean_trace_state(state) if state else None, context)
 
 

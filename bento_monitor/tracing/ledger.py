@@ -73,8 +73,8 @@ class ServiceCall:
 class Noted:
     """What happens in a request or a batch, on any thread, and in most of them does not.
 
-    Once it `is_closed` nothing is noted any more: what user code does later, in a context that it has from the request, is
-    no part of it.
+    Once it `is_closed` nothing is noted any more: what user code does later, in a context that it has from the
+    request, is no part of it.
 
     A list is made when it is needed: requests wait by the thousand to be counted, and the garbage collector walks what
     each of them holds.

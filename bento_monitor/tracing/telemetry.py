@@ -37,7 +37,8 @@ class Telemetry:
         for warning in read_telemetry_environment().warnings:
             _LOGGER.warning("%s", warning)
         self._sampler = make_sampler()
-        self._reader = CallerReader()
+        self._keeps_trace_state = settings.trace_state
+        self._reader = CallerReader(keeps_trace_state=settings.trace_state)
         limit = settings.trace_rate_limit
         self._bucket = TokenBucket(limit, settings.trace_rate_burst) if limit else None
         self.rate_limited = 0
@@ -103,7 +104,7 @@ class Telemetry:
         """Read the caller's context as the propagators of the process do. Call it once the user's code has started."""
         from opentelemetry.propagate import get_global_textmap
 
-        self._reader = CallerReader(get_global_textmap())
+        self._reader = CallerReader(get_global_textmap(), keeps_trace_state=self._keeps_trace_state)
 
     def enter_untraced(self, headers: Iterable[tuple[bytes, bytes]]) -> Callable[[], None] | None:
         """Give user code the caller's context where nothing is traced; what is returned undoes it, if there is any."""

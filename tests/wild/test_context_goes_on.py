@@ -162,3 +162,19 @@ def test_baggage_is_read_as_the_sdk_reads_it(header: str) -> None:
 )
 def test_headers_that_say_nothing_of_a_caller_cost_nothing(headers: list[Any], is_nobody: bool) -> None:
     assert (CallerReader().read(headers) is NOBODY) == is_nobody
+
+
+@pytest.mark.parametrize("propagator", [None, W3C, CompositePropagator([TraceContextTextMapPropagator()])])
+def test_other_vendors_entries_can_be_dropped(propagator: Any) -> None:
+    headers = [(b"traceparent", PARENT.encode()), (b"tracestate", b"a=1"), (b"baggage", b"x=1")]
+    assert CallerReader(propagator).read(headers).trace_state == "a=1"
+    without = CallerReader(propagator, keeps_trace_state=False).read(headers)
+    assert (without.trace_state, without.parent is not None) == (None, True)
+
+
+def test_only_what_the_propagators_read_is_read() -> None:
+    headers = [(b"traceparent", PARENT.encode()), (b"baggage", b"x=1")]
+    trace_alone = CallerReader(CompositePropagator([TraceContextTextMapPropagator()])).read(headers)
+    baggage_alone = CallerReader(W3CBaggagePropagator()).read(headers)
+    assert (trace_alone.parent is not None, trace_alone.context) == (True, None)
+    assert (baggage_alone.parent, baggage.get_all(baggage_alone.context)) == (None, {"x": "1"})
