@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from ..tracing.captured import InputCapture
-from ..tracing.ledger import current_ledger
+from ..tracing.ledger import Ledger, current_ledger
 
 _STAMPED = "__bento_monitor_unstamped__"
 
@@ -53,9 +54,13 @@ def _stamp_output(spec: Any) -> None:
 
     async def to_http_response(_cls: Any, obj: Any, serde: Any) -> Any:
         ledger = current_ledger.get()
-        # A stream's items are still to be computed: nothing of it is serialised here.
-        if ledger is None or inspect.isasyncgen(obj) or inspect.isgenerator(obj):
+        if ledger is None:
             return await serialize(obj, serde)
+        # A stream's items are still to be computed: nothing of it is serialised here.
+        if inspect.isasyncgen(obj):
+            return await serialize(_noted(obj, ledger), serde)
+        if inspect.isgenerator(obj):
+            return await serialize(_noted_in_thread(obj, ledger), serde)
         ledger.serialize_started_ns = time.monotonic_ns()
         response = await serialize(obj, serde)
         ledger.serialized_ns = time.monotonic_ns()
@@ -63,3 +68,21 @@ def _stamp_output(spec: Any) -> None:
 
     setattr(to_http_response, _STAMPED, serialize.__func__)
     spec.to_http_response = classmethod(to_http_response)
+
+
+async def _noted(stream: Any, ledger: Ledger) -> AsyncGenerator[Any, None]:
+    """The same stream. One that breaks after its first item ends for BentoML, with a line in the log."""
+    try:
+        async for item in stream:
+            yield item
+    except Exception as error:
+        ledger.error_type = type(error).__qualname__
+        raise
+
+
+def _noted_in_thread(stream: Any, ledger: Ledger) -> Generator[Any, None, None]:
+    try:
+        yield from stream
+    except Exception as error:
+        ledger.error_type = type(error).__qualname__
+        raise
