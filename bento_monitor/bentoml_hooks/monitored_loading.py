@@ -21,10 +21,13 @@ Load = Callable[..., Any]
 
 def run_worker(script: str) -> None:
     """Be a worker of BentoML's, in the process that it has started for it."""
-    from ..service import monitored
 
     def load_monitored(load: Load, *args: Any, **options: Any) -> Any:
-        return monitored(load(*args, **options))
+        service = load(*args, **options)
+        # Here: BentoML configures the log first, and what then has a logger already is silent for good.
+        from ..service import monitored
+
+        return monitored(service)
 
     _load_by(load_monitored)
     runpy.run_module(script, run_name="__main__", alter_sys=True)

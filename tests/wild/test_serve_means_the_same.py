@@ -152,7 +152,10 @@ def test_arguments_are_handed_on_as_they_are(arguments: list[str], monkeypatch: 
 
 @pytest.mark.parametrize(
     ("variables", "options", "answer"),
-    [({}, ["--arg", "greeting=hi"], "hi Ann from project"), ({}, [], "hello Ann from project")],
+    [
+        ({}, ["--arg", "greeting=hi"], "hi Ann from project"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, [], "hello Ann from project"),
+    ],
 )
 def test_a_server_answers_with_its_arguments_and_is_monitored(
     project: Path, tmp_path: Path, variables: dict[str, str], options: list[str], answer: str
@@ -168,4 +171,6 @@ def test_a_server_answers_with_its_arguments_and_is_monitored(
             assert response.read().decode() == answer
         with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=20) as response:
             assert 'bento_monitor_requests_in_flight{service_name="Greeter"}' in response.read().decode()
-        assert f'Starting production HTTP BentoServer from "{GREETER}"' in server.log.read_text()
+        log = server.log.read_text()
+        assert f'Starting production HTTP BentoServer from "{GREETER}"' in log
+        assert log.count("OTEL_TRACES_EXPORTER='zipkin' cannot be used and is ignored") == len(variables)
