@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,8 +62,6 @@ def _exportable(value: Any) -> AttributeValue:
             return exportable_text(value)
         if isinstance(value, int):
             return value if fits_otlp(value) else integer_text(value)
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)  # JSON has no form for the others
-        return json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
+        return value if isinstance(value, float) else json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
     except Exception as error:  # a value among others: its span, and those with it, are not to be lost
         return not_shown(error)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opentelemetry.sdk.resources import SERVICE_NAME
@@ -16,6 +17,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from ..conventions import OTEL_SCOPE_NAME, SCOPE_NAME
 from .finished_span import FinishedSpan
+from .privacy import AttributeValue
 from .store_file import PAGE_BYTES, Budget, delete_oldest, empty_log, log_bytes, open_for_writing, room_pages
 
 _LOG_TIMEOUT_S = 2.0
@@ -153,6 +155,19 @@ def _row(span: FinishedSpan) -> _Row:
         span.start_ns,
         span.end_ns,
         int(span.is_error),
-        json.dumps(span.attributes if span.scope == SCOPE_NAME else span.attributes | {OTEL_SCOPE_NAME: span.scope}),
+        _as_json(span.attributes if span.scope == SCOPE_NAME else span.attributes | {OTEL_SCOPE_NAME: span.scope}),
         json.dumps([[format_trace_id(trace_id), format_span_id(span_id)] for trace_id, span_id in span.links]),
     )
+
+
+def _as_json(attributes: Mapping[str, AttributeValue]) -> str:
+    """Attributes as JSON, which has no form for infinity and what is no number: these are texts."""
+    try:
+        return json.dumps(attributes, allow_nan=False)
+    except ValueError:
+        return json.dumps(
+            {
+                name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in attributes.items()
+            }
+        )

@@ -87,7 +87,7 @@ def test_a_port_in_use_is_said_before_anything_is_served() -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         done = subprocess.run(
-            [COMMAND, "serve", "service:Loans", "--port", str(port)],
+            [COMMAND, "serve", "service:Loans", "--host", "127.0.0.1", "--port", str(port)],
             cwd=PROJECT,
             capture_output=True,
             text=True,
