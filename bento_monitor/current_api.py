@@ -14,11 +14,19 @@ untraced_api: ContextVar[str | None] = ContextVar("bento_monitor_untraced_api", 
 """The API of a request that no ledger is kept of."""
 
 
+calling_api: ContextVar[str | None] = ContextVar("bento_monitor_calling_api", default=None)
+"""In a request that the service makes of itself, the API for which it does."""
+
+
 def current_api(work: BatchRecord | Ledger | None) -> str | None:
     """The API that a client has asked and that the caller works for, `work` being what `traced_work` gave.
 
-    An API that another one calls works for that one. None where it cannot be told, as in a thread of the user's.
+    An API that another one calls works for that one, also where the service calls it as a client. None where it cannot
+    be told, as in a thread of the user's.
     """
+    calling = calling_api.get()
+    if calling is not None:
+        return calling
     if work is None:
         return untraced_api.get()
     return work.asked_api if isinstance(work, BatchRecord) else work.api or NO_API

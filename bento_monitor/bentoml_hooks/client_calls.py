@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..tracing.ledger import current_batch
+from ..current_api import NO_API, calling_api, current_api
+from ..tracing.ledger import current_batch, traced_work
 from ..tracing.service_calls import noted_call
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -53,6 +54,8 @@ def _through_entry(application: Application, service: str) -> Application:
         if entry is None:
             await application(scope, receive, send)
         else:
+            api = current_api(traced_work())
+            calling_api.set(NO_API if api is None else api)
             current_batch.set(None)  # of the caller
             await entry(scope, receive, send)
 

@@ -76,4 +76,4 @@ def test_a_socket_echoes_messages_of_any_size_and_requests_beside_it_are_traced(
         assert answer.read() == b"hello"
     client.close()
     (span,) = receiver.wait_for_spans(lambda spans: any(span.kind == "SERVER" for span in spans))
-    assert (span.name, span.attributes["http.response.status_code"]) == ("GET", 200)
+    assert (span.name, span.attributes["http.response.status_code"]) == ("GET /mounted/hello", 200)

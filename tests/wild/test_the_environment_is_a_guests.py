@@ -95,7 +95,7 @@ def test_what_is_ignored_is_said_once_with_what_would_do() -> None:
         "OTEL_EXPORTER_OTLP_TIMEOUT='soon'",
         "OTEL_EXPORTER_OTLP_COMPRESSION='zip' cannot be used and is ignored: use none, gzip, deflate.",
         "OTEL_EXPORTER_OTLP_PROTOCOL='http/json' cannot be used and is ignored: use http/protobuf or grpc.",
-        "OTEL_SDK_DISABLED='perhaps' cannot be used and is ignored: use true or false.",
+        "OTEL_SDK_DISABLED='perhaps' cannot be used and is ignored: use true, false.",
     ):
         assert said in text
     (zipkin,) = read_telemetry_environment(HOSTILE["zipkin"]).warnings
