@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def _only_input(own: OwnModel, inputs: Sequence[TensorSpec], rows: Any) -> Tenso
             f"The {type(own.model).__name__} is called with {getattr(rows, 'dtype', type(rows).__name__)} rows: only "
             "arrays of numbers can be served as ONNX."
         )
-    return inputs[0]
+    # Of the first axis, that every sample had one row is no property of an estimator.
+    return replace(inputs[0], shape=(None, *inputs[0].shape[1:]))
 
 
 def _require_finite_splits(model: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 from estimators import CLASSES, ESTIMATORS, METHODS, ROWS, WORDS, methods_of, released
@@ -127,3 +128,13 @@ def test_what_has_no_converter_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 def test_a_pipeline_is_no_function() -> None:
     assert MonitoredRunner(Pipeline([("a", StandardScaler())]).fit(ROWS)).own_model.kind == "estimator"
+
+
+def test_samples_of_one_row_each_are_no_limit_of_an_estimator(tmp_path: Path) -> None:
+    """An API that is not batchable calls it with one row at a time, which is then all that was seen."""
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, CLASSES)
+    inputs = (TensorSpec("X", "float64", (1, 4), (1, 4)),)
+    convert_estimator(MonitoredRunner(model).own_model, ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert (session.run(None, {"X": ROWS[:7]})[0] == model.predict(ROWS[:7])).all()
+    assert session.run(None, {"X": ROWS[:1]})[0].shape == (1,)
