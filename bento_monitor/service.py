@@ -80,6 +80,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     from .batching import BatchHooks
     from .bentoml_hooks import holds
     from .bentoml_hooks.service_class import make_factory
+    from .bentoml_hooks.services import apis_of
     from .fast_path.body_limits import BodyLimits
     from .fast_path.entry import Entry
     from .server_hooks import ready_server, request_id_hook, say_what_steps_aside
@@ -104,14 +105,12 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
 
         spread_connections(service)
     inside = (service.path_prefix or "").strip("/")
-    prefix = f"/{inside}" if inside else ""
-    routes = {prefix + method.route: name for name, method in service.apis.items()}
     entry = Entry(
         application,
         worker,
-        routes,
+        {api.route: api.name for api in apis_of(service)},
         template_of=None if factory is None else factory.template_of,
-        path_prefix=prefix,
+        path_prefix=f"/{inside}" if inside else "",
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )

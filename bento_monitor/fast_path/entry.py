@@ -83,7 +83,7 @@ class Entry:
 
     def __getattr__(self, name: str) -> Any:
         """What people do with the application, as `add_middleware`, `routes` or `state`, is done with BentoML's."""
-        if name.startswith("__"):
+        if name.startswith("_"):  # of ours, which a copy that is being made does not have yet
             raise AttributeError(name)
         return getattr(self._application, name)
 
