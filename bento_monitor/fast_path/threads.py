@@ -47,6 +47,27 @@ class _Job:
             self.future.set_exception(error)
 
 
+class _Crew:
+    """The threads of one loop, and what waits for them; those of an earlier loop end without a trace in the next."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.returning: Returning[_Job] = Returning(self.jobs.qsize, _Job.settle)
+        self.workers = 0
+        self.unanswered = 0
+
+    def fail_waiting(self, error: Exception) -> None:
+        """Answer all that waits with an error."""
+        while True:
+            try:
+                job = self.jobs.get_nowait()
+            except Empty:
+                return
+            if job is not None:
+                job.error = error
+                job.settle()
+
+
 class FunctionThreads:
     """Runs functions, `count` at most at once, each in a copy of its caller's context.
 
@@ -58,14 +79,8 @@ class FunctionThreads:
     def __init__(self, count: int) -> None:
         self._count = count
         self._lock = threading.Lock()
-        self._begin()
+        self._crew = _Crew()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def _begin(self) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._returning: Returning[_Job] = Returning(self._jobs.qsize, _Job.settle)
-        self._workers = 0
-        self._unanswered = 0
 
     async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function in one of the threads.
@@ -73,70 +88,57 @@ class FunctionThreads:
         Raises:
             Exception: what the function raised.
         """
-        loop = asyncio.get_running_loop()
+        loop, crew = asyncio.get_running_loop(), self._crew
         job = _Job(functools.partial(function, *args, **kwargs), loop.create_future())
-        self._unanswered += 1
-        self._jobs.put(job)
-        self._returning.look_soon(loop)
-        if self._workers < min(self._count, self._unanswered):
-            self._start_worker(loop)
+        crew.unanswered += 1
+        crew.jobs.put(job)
+        crew.returning.look_soon(loop)
+        if crew.workers < min(self._count, crew.unanswered):
+            self._start_worker(loop, crew)
         try:
             return await job.future
         except asyncio.CancelledError:
-            self._abandon(job, loop)
+            self._abandon(job, loop, crew)
             raise
         finally:
-            self._unanswered -= 1
+            crew.unanswered -= 1
             del job  # its future may hold an exception, whose traceback holds this frame
 
     def stop(self) -> None:
         """End each thread when it has nothing to do any more; what is run later, on another loop, gets threads anew."""
-        for _ in range(self._workers):
-            self._jobs.put(None)
-        self._begin()
+        for _ in range(self._crew.workers):
+            self._crew.jobs.put(None)
+        self._crew = _Crew()
 
-    def _start_worker(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._workers += 1
+    def _start_worker(self, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
+        crew.workers += 1
         # In a context of its own: the thread outlives the request that it is started for.
-        task = loop.create_task(self._hold_worker(loop), context=Context())
+        task = loop.create_task(self._hold_worker(loop, crew), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hold_worker(self, loop: asyncio.AbstractEventLoop) -> None:
-        jobs, returning = self._jobs, self._returning
+    async def _hold_worker(self, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
         try:
-            await anyio.to_thread.run_sync(self._work, loop, jobs, returning, limiter=anyio.CapacityLimiter(1))
+            await anyio.to_thread.run_sync(self._work, loop, crew, limiter=anyio.CapacityLimiter(1))
         except Exception as error:  # it cannot be started: the others work on, and where there are none nobody does
-            self._workers -= 1
-            if not self._workers:
-                self._fail_waiting(error)
+            crew.workers -= 1
+            if not crew.workers:
+                crew.fail_waiting(error)
 
-    def _fail_waiting(self, error: Exception) -> None:
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                return
-            if job is not None:
-                job.error = error
-                job.settle()
-
-    def _abandon(self, job: _Job, loop: asyncio.AbstractEventLoop) -> None:
+    def _abandon(self, job: _Job, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
         with self._lock:
             job.is_abandoned = job.is_running
         if job.is_abandoned:
-            self._workers -= 1
-            if self._unanswered > self._workers:
-                self._start_worker(loop)
+            crew.workers -= 1
+            if crew.unanswered > crew.workers:
+                self._start_worker(loop, crew)
 
-    def _work(
-        self, loop: asyncio.AbstractEventLoop, jobs: SimpleQueue[_Job | None], returning: Returning[_Job]
-    ) -> None:
-        while (job := jobs.get()) is not None:
-            if not job.future.cancelled() and not self._run(job, loop, returning):
+    def _work(self, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
+        while (job := crew.jobs.get()) is not None:
+            if not job.future.cancelled() and not self._run(job, loop, crew):
                 return
 
-    def _run(self, job: _Job, loop: asyncio.AbstractEventLoop, returning: Returning[_Job]) -> bool:
+    def _run(self, job: _Job, loop: asyncio.AbstractEventLoop, crew: _Crew) -> bool:
         """Run one call; whether the thread is still needed after it."""
         job.is_running = True
         try:
@@ -147,7 +149,7 @@ class FunctionThreads:
             job.is_running = False
             is_needed = not job.is_abandoned
         try:
-            returning.put(loop, job)
+            crew.returning.put(loop, job)
         except RuntimeError:  # the loop has been closed meanwhile: nobody waits
             return False
         finally:
