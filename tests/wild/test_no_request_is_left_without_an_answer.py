@@ -83,12 +83,10 @@ def test_where_another_thread_runs_it_does_the_work_of_one_that_cannot_be_starte
 def test_what_still_runs_when_the_threads_are_stopped_takes_none_from_the_next_start() -> None:
     async def scenario() -> None:
         threads = FunctionThreads(1)
-        slow = [asyncio.ensure_future(threads.run(time.sleep, 0.2)) for _ in range(3)]
+        slow = [asyncio.ensure_future(threads.run(time.sleep, 0.05)) for _ in range(3)]
         await asyncio.sleep(0.05)
         threads.stop()
-        for each in slow:
-            each.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
+        await asyncio.gather(*slow)
         assert await asyncio.wait_for(threads.run(int), 5) == 0
         threads.stop()
 
