@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ReleaseError
 from ..releases.record import TensorSpec
 from ._base import UnboundCallError
+from .frame_columns import FrameColumns
 from .number_rows import feature_names, number_rows, row_form
 from .onnxruntime import OnnxRuntimeBackend
 
@@ -15,6 +16,8 @@ from .onnxruntime import OnnxRuntimeBackend
 MISSING_VALUES_KEY = "bento_monitor.missing_values"
 # In that of a graph whose estimator was seen to take lists and data frames ("list frame") as it does arrays.
 FORMS_KEY = "bento_monitor.row_forms"
+# In that of a graph whose array stands for the columns of data frames: what the columns are.
+COLUMNS_KEY = "bento_monitor.columns"
 
 
 class MethodAnswers:
@@ -26,7 +29,9 @@ class MethodAnswers:
         self._dtypes = {spec.name: _dtype(spec, estimator) for spec in outputs}
         metadata = backend.metadata
         self._takes_nan = MISSING_VALUES_KEY in metadata
-        self._forms = {"array", *metadata.get(FORMS_KEY, "").split()}
+        columns = metadata.get(COLUMNS_KEY)
+        self._columns = None if columns is None else FrameColumns.from_text(columns)
+        self._forms = {*(() if columns else ("array",)), *metadata.get(FORMS_KEY, "").split()}
         self._feature_names = feature_names(estimator)
 
     @property
@@ -38,7 +43,8 @@ class MethodAnswers:
         """The inputs as arrays; raise UnboundCallError, with its reason, for what the estimator itself must answer.
 
         Of an array with no rows, NaN or an infinite number some estimators raise an error, which a graph would not.
-        NaN, lists and data frames are let through where they were seen to be answered as the estimator does.
+        NaN, lists and data frames are let through where they were seen to be answered as the estimator does; of frames
+        with texts and categories, those whose values the estimator's encoders know.
         """
         if method not in self._dtypes:
             raise UnboundCallError(f"it is for the methods {sorted(self._dtypes)}, not {method}", "method")
@@ -47,9 +53,9 @@ class MethodAnswers:
     def _array(self, name: str, value: Any) -> Any:
         import numpy as np
 
-        rows = number_rows(value, self._feature_names) if row_form(value) in self._forms else None
+        rows = self._rows(value) if row_form(value) in self._forms else None
         if rows is None:
-            raise UnboundCallError(f"{name} is a {type(value).__name__}, not an array of numpy", "dtype")
+            raise UnboundCallError(f"{name} is a {type(value).__name__} that no array stands for", "dtype")
         if not len(rows.shape) or not rows.shape[0]:
             raise UnboundCallError(f"{name} has no rows", "shape")
         if rows.dtype.kind == "f" and not np.isfinite(rows).all() and not self._is_answered(rows):
@@ -59,6 +65,11 @@ class MethodAnswers:
     def run(self, method: str, inputs: Mapping[str, Any]) -> Any:
         """The method's answer."""
         return self._backend.run_output(inputs, method).astype(self._dtypes[method], copy=False)
+
+    def _rows(self, value: Any) -> Any | None:
+        if self._columns is not None:
+            return self._columns.rows(value)
+        return number_rows(value, self._feature_names)
 
     def _is_answered(self, rows: Any) -> bool:
         import numpy as np

@@ -17,8 +17,13 @@ def row_form(value: Any) -> RowForm | None:
         return "array"
     if isinstance(value, list):
         return "list"
+    return "frame" if is_frame(value) else None
+
+
+def is_frame(value: Any) -> bool:
+    """Whether it is a data frame of pandas."""
     pandas = sys.modules.get("pandas")
-    return "frame" if pandas is not None and type(value) is pandas.DataFrame else None
+    return pandas is not None and type(value) is pandas.DataFrame
 
 
 def number_rows(value: Any, names: Sequence[str] | None) -> Any | None:

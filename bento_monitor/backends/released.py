@@ -74,9 +74,12 @@ class ReleasedModel:
         """
         inputs = self._warm_up_inputs(release)
         try:
-            for method in (None,) if self._methods is None else self._methods.methods:
-                for _ in range(_WARM_UP_CALLS):
-                    self.run((), inputs, method)
+            for _ in range(_WARM_UP_CALLS):
+                if self._methods is None:
+                    self.run((), inputs)
+                else:
+                    for method in self._methods.methods:
+                        self._methods.run(method, inputs)
         except Exception as error:
             raise ReleaseError(f"Release {release.name} fails when it is warmed up: {error!r}.") from error
 

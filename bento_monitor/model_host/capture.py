@@ -15,7 +15,7 @@ from ..errors import ReleaseError, ServiceError
 from ..releases.record import OutputForm, TensorSpec
 from ..runner import runners
 from .batches import draw_batches, fresh
-from .estimator_calls import calls_of_arrays, require_rows
+from .estimator_calls import array_estimator, calls_of_arrays
 from .export_record import FixedAxis
 from .recording import RecordingModel, recording
 from .records import ModelInterface, RequestSource
@@ -40,15 +40,16 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
         ServiceError: the API calls no runner, or gives it other inputs for the same request each time, or its model has
             no one answer, or takes or gives what cannot be exported.
     """
-    state.interface = None  # what is known of another API's model
+    state.interface, state.frames = None, None  # what is known of another API's model
     api = state.api(api_name)
     before = _fingerprints()
     name, called, tried = _record(state, api, source, seed)
     seen = called[name]
     own = state.runner(name).own_model
     if own.kind == "estimator":
-        require_rows(name, own, seen.calls)
-        seen.calls, tried.calls = calls_of_arrays(own, seen.calls), calls_of_arrays(own, tried.calls)
+        estimator = array_estimator(name, own, seen.calls)
+        seen.calls, tried.calls = calls_of_arrays(estimator, seen.calls), calls_of_arrays(estimator, tried.calls)
+        state.frames = estimator.frames
     _require_exportable(name, own, seen.calls)
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     fingerprint = _fingerprint(state, name, before)

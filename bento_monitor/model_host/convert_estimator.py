@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..backends.method_answers import FORMS_KEY, MISSING_VALUES_KEY
+from ..backends.method_answers import COLUMNS_KEY, FORMS_KEY, MISSING_VALUES_KEY
 from ..backends.onnxruntime import as_input, input_dtypes
-from ..backends.own import OwnModel
 from ..errors import BentoMonitorError, ServiceError
 from ..fingerprints.estimator_state import parts_of
 from ..releases.record import TensorSpec
+from .array_estimator import ArrayEstimator
 from .estimator_converters import graphs_of
 from .estimator_graph import Source, note_in_graph, write_graph
 from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike
@@ -29,11 +28,12 @@ _FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
 
 
 def convert_estimator(
-    own: OwnModel, methods: Sequence[str], inputs: Sequence[TensorSpec], path: Path, *, rows: Any
+    estimator: ArrayEstimator, methods: Sequence[str], inputs: Sequence[TensorSpec], path: Path, *, rows: Any
 ) -> tuple[TensorSpec, ...]:
     """Write the graph, an output for each method, and give the specs of the outputs.
 
-    `rows` are samples as the estimator is called with them, an array of numpy `(n, features)`. Graphs that compute in
+    `rows` are samples as the estimator is called with them, an array of numpy `(n, features)`, or the array that stands
+    for its frames. Graphs that compute in
     other element types than the estimator are tried in turn; the first that holds on `rows`, and on rows like them, is
     written.
 
@@ -42,32 +42,33 @@ def convert_estimator(
         BentoMonitorError: it cannot be converted, or no graph answers as the estimator does.
     """
     _require_packages()
-    spec = _only_input(own, inputs, rows)
-    _require_finite_splits(own.model)
-    outputs = tuple(_output_spec(own, method, rows) for method in methods)
+    spec = _only_input(estimator, inputs, rows)
+    _require_finite_splits(estimator.model)
+    outputs = tuple(_output_spec(estimator, method, rows) for method in methods)
     reasons: list[str] = []
     for dtype in _COMPUTED_IN.get(spec.dtype, _CAST_FIRST):
-        graphs = [graph for graph in graphs_of(own.model, dtype, rows.shape[1], reasons) if graph is not None]
-        sources = _sources(own, methods, graphs, rows)
+        graphs = list(graphs_of(estimator, dtype, rows.shape[1], reasons))
+        sources = _sources(estimator, methods, graphs, rows)
         missing = [method for method in methods if method not in sources]
         if missing:
             reasons.append(f"no graph in {dtype} answers {', '.join(missing)} as the estimator does")
             continue
         write_graph(path, spec, graphs, sources, outputs)
-        failed = [parity for parity in check_parity(own, methods, path, rows) if not parity.holds]
+        failed = [parity for parity in check_parity(estimator, methods, path, rows) if not parity.holds]
         if not failed:
-            note_in_graph(path, _seen_alike(own, methods, path, rows))
+            note_in_graph(path, _seen_alike(estimator, methods, path, rows))
             return outputs
         path.unlink()
         reasons += [f"of the graph in {dtype}, {parity.in_words}" for parity in failed]
-    kind = type(own.model).__name__
-    raise BentoMonitorError(f"The {kind} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
+    raise BentoMonitorError(f"The {estimator.name} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
 
 
-def _seen_alike(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> dict[str, str]:
+def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> dict[str, str]:
     """What a release may answer beside arrays of finite numbers, as the metadata of its graph say it."""
-    found = {FORMS_KEY: " ".join(forms_alike(own, methods, rows))}
-    if answers_missing_values(own, methods, path, rows):
+    found = {FORMS_KEY: " ".join(forms_alike(estimator, methods, rows))}
+    if estimator.frames is not None:
+        found[COLUMNS_KEY] = estimator.frames.columns.to_text()
+    if answers_missing_values(estimator, methods, path, rows):
         found[MISSING_VALUES_KEY] = "as the estimator"
     return found
 
@@ -80,17 +81,17 @@ def _require_packages() -> None:
         )
 
 
-def _only_input(own: OwnModel, inputs: Sequence[TensorSpec], rows: Any) -> TensorSpec:
+def _only_input(estimator: ArrayEstimator, inputs: Sequence[TensorSpec], rows: Any) -> TensorSpec:
     import numpy as np
 
     if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[1] is None:
         raise ServiceError(
-            f"The {type(own.model).__name__} is called with {[(spec.name, spec.shape) for spec in inputs]}: only one "
+            f"The {estimator.name} is called with {[(spec.name, spec.shape) for spec in inputs]}: only one "
             "array of rows, all with the same number of features, can be served as ONNX."
         )
     if type(rows) is not np.ndarray or rows.dtype.kind not in "fiub" or str(rows.dtype) != inputs[0].dtype:
         raise ServiceError(
-            f"The {type(own.model).__name__} is called with {getattr(rows, 'dtype', type(rows).__name__)} rows: only "
+            f"The {estimator.name} is called with {getattr(rows, 'dtype', type(rows).__name__)} rows: only "
             "arrays of numbers can be served as ONNX."
         )
     # Of the first axis, that every sample had one row is no property of an estimator.
@@ -110,22 +111,19 @@ def _require_finite_splits(model: Any) -> None:
             )
 
 
-def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
+def _output_spec(estimator: ArrayEstimator, method: str, rows: Any) -> TensorSpec:
     import numpy as np
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that an array has no names of features
-            answer = own.run((rows,), {}, method)
+        answer = estimator.answer(method, rows)
     except Exception as error:
-        kind = type(own.model).__name__
         raise ServiceError(
-            f"The method {method} of the {kind} does not take arrays of numpy ({first_sentence(str(error))}): "
-            "it cannot be served as ONNX."
+            f"The method {method} of the {estimator.name} does not take arrays of numpy "
+            f"({first_sentence(str(error))}): it cannot be served as ONNX."
         ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
         raise ServiceError(
-            f"The method {method} of the {type(own.model).__name__} answers a {type(answer).__name__}: only an array "
+            f"The method {method} of the {estimator.name} answers a {type(answer).__name__}: only an array "
             "of one row, number or label for each sample can be served as ONNX."
         )
     is_text = answer.dtype.kind in "OU"
@@ -137,14 +135,12 @@ def _output_spec(own: OwnModel, method: str, rows: Any) -> TensorSpec:
     return TensorSpec(method, dtype, (None, *answer.shape[1:]), answer.shape)
 
 
-def _sources(own: OwnModel, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
+def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
     """Which output of which graph answers as each method does on the rows."""
     outputs = [_run(graph, rows) for graph in graphs]
     found: dict[str, Source] = {}
     for method in methods:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = own.run((rows,), {}, method)
+        expected = estimator.answer(method, rows)
         for source in _candidates(method, len(graphs)):
             answer = source.of(outputs, expected.shape)
             if answer is not None and _is_like(expected, answer) and compare(method, expected, answer).holds:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ServiceError
+from .array_estimator import ArrayEstimator
+from .columns_graph import type_of, with_one_input
+from .estimator_columns import by_position
 from .exporters import reason_of
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
+_TYPES = {
+    "float32": "FloatTensorType",
+    "float64": "DoubleTensorType",
+    "int64": "Int64TensorType",
+    "str": "StringTensorType",
+}
 _OPTIONS: tuple[Mapping[str, Any], ...] = (
     {"zipmap": False},
     {},
@@ -21,28 +30,59 @@ _OPTIONS: tuple[Mapping[str, Any], ...] = (
 )
 
 
-def graphs_of(model: Any, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
-    """The estimator as each of the converters' options gives it; what fails is told among the reasons."""
+def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
+    """The estimator as each of the converters' options gives it; what fails is told among the reasons.
+
+    All graphs take one array; that which stands for frames is taken apart in the graph.
+    """
+    columns = None if estimator.frames is None else estimator.frames.columns
+    model = estimator.model if columns is None else by_position(estimator.model, columns)
+    inputs = [("X", dtype, features)]
+    if columns is not None:
+        inputs = [(f"c{index}", type_of(column, dtype), 1) for index, column in enumerate(columns.columns)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions, and of what a graph cannot hold; the comparison decides
         for options in _OPTIONS:
             try:
-                yield _convert(model, dtype, features, options)
+                graph = _convert(model, inputs, options)
+                if columns is not None:
+                    graph = with_one_input(graph, columns)
             except Exception as error:
                 if not options:
                     reasons.append(f"the converter says {reason_of(error)}")
+                continue
+            yield graph
+            if (single := _with_single_outputs(graph)) is not None:
+                yield single
 
 
-def _convert(model: Any, dtype: str, features: int, options: Mapping[str, Any]) -> Any:
+def _with_single_outputs(graph: Any) -> Any | None:
+    """The graph with its outputs of float64 declared as float32; None where it has none.
+
+    The operators of ONNX for trees and labels take float64, and answer float32, which skl2onnx 1.20 declares otherwise:
+    onnxruntime refuses that.
+    """
+    from onnx import ModelProto, TensorProto
+
+    single = ModelProto()
+    single.CopyFrom(graph)
+    del single.graph.value_info[:]
+    doubles = [each for each in single.graph.output if each.type.tensor_type.elem_type == TensorProto.DOUBLE]
+    for output in doubles:
+        output.type.tensor_type.elem_type = TensorProto.FLOAT
+    return single if doubles else None
+
+
+def _convert(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mapping[str, Any]) -> Any:
+    """Convert it with these inputs: of each the name, the element type and the number of features."""
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+    from skl2onnx.common import data_types
 
-    kind = DoubleTensorType if dtype == "float64" else FloatTensorType
-    types = [("X", kind([None, features]))]
+    types = [(name, getattr(data_types, _TYPES[dtype])([None, features])) for name, dtype, features in inputs]
     while hasattr(model, "best_estimator_"):  # a search answers by its best
         model = model.best_estimator_
     if not hasattr(model, "get_params"):
-        return _convert_booster(model, features, options)
+        return _convert_booster(model, inputs, options)
     _register_converters()
     last = model
     while hasattr(last, "steps"):
@@ -71,14 +111,14 @@ def _booleans_as_numbers() -> Iterator[None]:
         container.make_node = make_node
 
 
-def _convert_booster(model: Any, features: int, options: Mapping[str, Any]) -> Any:
+def _convert_booster(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mapping[str, Any]) -> Any:
     """A bare booster, which the converters of onnxmltools take in float32 alone."""
     import onnxmltools
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     if "raw_scores" in options or "score_samples" in options:
         raise ServiceError("a Booster has no such option")
-    types = [("X", FloatTensorType([None, features]))]
+    types = [("X", FloatTensorType([None, sum(features for _, _, features in inputs)]))]
     return onnxmltools.convert_lightgbm(
         model, initial_types=types, target_opset=_OPSETS[""] - 2, **({"zipmap": False} if options else {})
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 from ..backends.number_rows import RowForm, feature_names
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
-from ..backends.own import OwnModel
 from ..errors import BentoMonitorError
+from .array_estimator import ArrayEstimator, Frames
 from .closeness import LARGEST
 from .records import Parity
 from .state import CapturedCall
@@ -58,20 +57,22 @@ def captured_rows(calls: Sequence[CapturedCall]) -> Any:
     return np.concatenate([array for call in calls for array in call.inputs.values()])
 
 
-def graph_parity(own: OwnModel, methods: Sequence[str], path: Path, calls: Sequence[CapturedCall]) -> Parity:
+def graph_parity(
+    estimator: ArrayEstimator, methods: Sequence[str], path: Path, calls: Sequence[CapturedCall]
+) -> Parity:
     """How far the graph is from the estimator on captured rows, and on rows like them.
 
     Raises:
         BentoMonitorError: the graph cannot be loaded or run.
     """
-    found = check_parity(own, methods, path, captured_rows(calls))
+    found = check_parity(estimator, methods, path, captured_rows(calls))
     failed = next((each for each in found if not each.holds), None)
     difference = max(each.max_difference for each in found)
     told = None if failed is None else failed.in_words
     return Parity(min(difference, LARGEST), 1.0, sum(each.rows for each in found), told)
 
 
-def check_parity(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:
+def check_parity(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:
     """Compare the graph at `path` with the estimator on `rows` and on perturbed ones.
 
     What an estimator refuses, as a category that it was not fitted on, a graph would answer: such a method differs.
@@ -80,11 +81,12 @@ def check_parity(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -
         BentoMonitorError: the graph cannot be loaded or run.
     """
     session = default_session(path)
-    found = [[_compare(own, method, session, tried) for method in methods] for tried in perturbed_rows(rows)]
+    tried = perturbed_rows(rows, estimator.frames)
+    found = [[_compare(estimator, method, session, each) for method in methods] for each in tried]
     return tuple(_sum(parts) for parts in zip(*found, strict=True))
 
 
-def answers_missing_values(own: OwnModel, methods: Sequence[str], path: Path, rows: Any) -> bool:
+def answers_missing_values(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> bool:
     """Whether the graph answers rows with missing values (NaN) as the estimator does, in all of the methods.
 
     Raises:
@@ -96,28 +98,28 @@ def answers_missing_values(own: OwnModel, methods: Sequence[str], path: Path, ro
         return False
     session = default_session(path)
     return all(
-        (parity := _compare(own, method, session, tried)).holds and not parity.is_refused
-        for tried in _planted(mixed_rows(rows), np.nan)
+        (parity := _compare(estimator, method, session, tried)).holds and not parity.is_refused
+        for tried in _planted(mixed_rows(rows), np.nan, estimator.frames)
         for method in methods
     )
 
 
-def forms_alike(own: OwnModel, methods: Sequence[str], rows: Any) -> list[RowForm]:
+def forms_alike(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) -> list[RowForm]:
     """Whether lists and data frames of some numbers are to the estimator what an array of them is."""
+    if estimator.frames is not None:
+        return ["frame"]  # which the arrays stand for
     mixed = mixed_rows(rows)
     forms: dict[RowForm, Any] = {"list": mixed.tolist()}
     if (pandas := sys.modules.get("pandas")) is not None:
-        names = feature_names(own.model) or [f"feature {index}" for index in range(rows.shape[1])]
+        names = feature_names(estimator.model) or [f"feature {index}" for index in range(rows.shape[1])]
         forms["frame"] = pandas.DataFrame(mixed, columns=names) if len(names) == rows.shape[1] else None
-    return [form for form, value in forms.items() if is_answered_alike(own, methods, value, mixed)]
+    return [form for form, value in forms.items() if is_answered_alike(estimator, methods, value, mixed)]
 
 
-def is_answered_alike(own: OwnModel, methods: Sequence[str], value: Any, rows: Any) -> bool:
+def is_answered_alike(estimator: ArrayEstimator, methods: Sequence[str], value: Any, rows: Any) -> bool:
     """Whether the methods answer `value` and the array of its rows alike; sums may be in another order."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that an array has no names of features
-            pairs = {method: (own.run((value,), {}, method), own.run((rows,), {}, method)) for method in methods}
+        pairs = {m: (estimator.answer_given(m, value), estimator.answer(m, rows)) for m in methods}
     except Exception:
         return False
     return all(
@@ -126,12 +128,10 @@ def is_answered_alike(own: OwnModel, methods: Sequence[str], value: Any, rows: A
     )
 
 
-def _compare(own: OwnModel, method: str, session: Any, rows: Any) -> MethodParity:
+def _compare(estimator: ArrayEstimator, method: str, session: Any, rows: Any) -> MethodParity:
     ((name, dtype),) = input_dtypes(session).items()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = own.run((rows.copy(),), {}, method)
+        expected = estimator.answer(method, rows)
     except Exception:
         return MethodParity(method, len(rows), len(rows), float("inf"), is_refused=True)
     try:
@@ -141,10 +141,11 @@ def _compare(own: OwnModel, method: str, session: Any, rows: Any) -> MethodParit
     return compare(method, expected, answer)
 
 
-def perturbed_rows(rows: Any) -> list[Any]:
+def perturbed_rows(rows: Any, frames: Frames | None) -> list[Any]:
     """The rows, and rows mixed of them: as they are, with a little noise, and with special values planted in them.
 
-    0 and -1 mean something else than a number to some estimators: a value that is missing, or a category.
+    0 and -1 mean something else than a number to some estimators: a value that is missing, or a category. A column
+    whose values are known has each of them, and no other.
     """
     import numpy as np
 
@@ -153,9 +154,9 @@ def perturbed_rows(rows: Any) -> list[Any]:
     if rows.dtype.kind == "f":
         spread = np.nanstd(np.where(np.isfinite(rows), rows, np.nan), axis=0)
         noise = np.random.default_rng(1).normal(size=mixed.shape) * spread * _NOISE
-        found.append((mixed + noise).astype(rows.dtype))
+        found.append(_with_places((mixed + noise).astype(rows.dtype), mixed, frames))
     for value in (0, -1) if rows.dtype.kind in "fi" else (0,):
-        found += _planted(mixed, value)
+        found += _planted(mixed, value, frames)
     return found
 
 
@@ -168,7 +169,20 @@ def mixed_rows(rows: Any) -> Any:
     return np.column_stack([generator.choice(column, count) for column in rows.T]).astype(rows.dtype)
 
 
-def _planted(rows: Any, value: float) -> list[Any]:
+def _with_places(changed: Any, rows: Any, frames: Frames | None) -> Any:
+    """Changed rows, whose columns that hold no numbers are as before, or have all places where values are known."""
+    import numpy as np
+
+    for index, column in enumerate(() if frames is None else frames.columns.columns):
+        if column.kind == "known":
+            places = len(column.known) + (column.unknown is not None)
+            changed[:, index] = np.random.default_rng(3 + index).permutation(np.arange(len(rows)) % places)
+        elif column.kind != "number":
+            changed[:, index] = rows[:, index]
+    return changed
+
+
+def _planted(rows: Any, value: float, frames: Frames | None) -> list[Any]:
     """The rows with the value in a fifth of the cells, and rows in which each column in turn has it alone."""
     import numpy as np
 
@@ -176,7 +190,7 @@ def _planted(rows: Any, value: float) -> list[Any]:
     alone = np.arange(len(rows))[:, None] % rows.shape[1] == np.arange(rows.shape[1])
     found = [np.where(where, np.array(value, rows.dtype), rows) for where in (cells, alone)]
     found[0][0] = value  # a row of nothing else
-    return found
+    return [_with_places(each, rows, frames) for each in found]
 
 
 def compare(method: str, expected: Any, found: Any) -> MethodParity:

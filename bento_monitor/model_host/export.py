@@ -15,6 +15,7 @@ from ..backends.arrays import to_numpy
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnOnnxFile
 from ..errors import BentoMonitorError
+from .array_estimator import ArrayEstimator
 from .branches import Flow, Reading, call_with_other_branch, control_flow
 from .closeness import same_outputs
 from .convert_estimator import convert_estimator
@@ -44,7 +45,8 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int, fixed_b
         return
     if own.kind == "estimator":
         methods = [spec.name for spec in interface.outputs]
-        convert_estimator(own, methods, interface.inputs, path, rows=captured_rows(state.calls))
+        estimator = ArrayEstimator(own, state.frames)
+        convert_estimator(estimator, methods, interface.inputs, path, rows=captured_rows(state.calls))
         return
     module = original_module(own.model)
     _require_exportable(module, interface)

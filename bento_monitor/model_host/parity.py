@@ -12,6 +12,7 @@ from ..backends.onnx_rows import RowsSession
 from ..backends.onnxruntime import as_input, default_session, input_dtypes
 from ..backends.outputs import flatten_output
 from ..backends.own import OwnModel
+from .array_estimator import ArrayEstimator
 from .closeness import LARGEST, largest_difference, same_outputs
 from .estimator_parity import graph_parity
 from .export_record import ExportEvidence, read_evidence, with_fixed_axes
@@ -30,7 +31,9 @@ def parity(state: HostState, path: Path) -> Parity:
     interface, runner = state.captured()
     own = runner.own_model
     if own.kind == "estimator":
-        return graph_parity(own, [spec.name for spec in interface.outputs], path, state.calls)
+        return graph_parity(
+            ArrayEstimator(own, state.frames), [spec.name for spec in interface.outputs], path, state.calls
+        )
     session = default_session(path)
     names = [spec.name for spec in interface.outputs]
     if own.kind == "onnx":

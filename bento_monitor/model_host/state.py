@@ -13,6 +13,7 @@ from ..errors import MeasurementError, ReleaseError, ServiceError
 from ..loadgen.packing import read_bodies
 from ..releases.record import Release
 from ..runner import MonitoredRunner, PreparedModel, note_structures, runners
+from .array_estimator import Frames
 from .export_record import with_fixed_axes
 from .records import Contender, ModelInterface, RequestSource
 
@@ -35,7 +36,8 @@ class CapturedCall:
 class HostState:
     """A loaded service; what is read from files, captured or built for an operation stays here for the next.
 
-    `calls` are of the model with samples and with samples in other sizes; `sample_calls` with samples alone.
+    `calls` are of the model with samples and with samples in other sizes; `sample_calls` with samples alone. `frames`
+    say what their arrays stand for, where an estimator is called with data frames.
     """
 
     target: str
@@ -45,6 +47,7 @@ class HostState:
     interface: ModelInterface | None = None
     calls: list[CapturedCall] = field(default_factory=list)
     sample_calls: list[CapturedCall] = field(default_factory=list)
+    frames: Frames | None = None
     _bodies: dict[Path, tuple[bytes, ...]] = field(default_factory=dict)
     _in_request: ExitStack = field(default_factory=ExitStack)
 

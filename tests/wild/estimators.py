@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bento_monitor.files import sha256_of
+from bento_monitor.model_host.array_estimator import ArrayEstimator
 from bento_monitor.model_host.convert_estimator import convert_estimator
 from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
 from bento_monitor.releases.record_json import parse_release
@@ -55,7 +56,9 @@ def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
     """A release of an estimator, converted on the rows."""
     model = runner.own_model.model
     inputs = (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
-    outputs = convert_estimator(runner.own_model, methods_of(model), inputs, folder / "model.onnx", rows=rows)
+    outputs = convert_estimator(
+        ArrayEstimator(runner.own_model), methods_of(model), inputs, folder / "model.onnx", rows=rows
+    )
     release = Release(
         name="svc-release:1",
         service="Svc",

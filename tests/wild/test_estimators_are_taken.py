@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bento_monitor.errors import BentoMonitorError
+from bento_monitor.model_host.array_estimator import ArrayEstimator
 from bento_monitor.model_host.convert_estimator import convert_estimator
 from bento_monitor.model_host.estimator_parity import check_parity
 from bento_monitor.releases.record import TensorSpec
@@ -107,8 +108,13 @@ def test_a_graph_that_answers_otherwise_is_not_accepted(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
     released(runner, tmp_path, ROWS)
     other = MonitoredRunner(make_pipeline(StandardScaler(), LogisticRegression(C=1e-3)).fit(ROWS, CLASSES), name="b")
-    assert all(parity.holds for parity in check_parity(runner.own_model, METHODS, tmp_path / "model.onnx", ROWS))
-    assert not any(parity.holds for parity in check_parity(other.own_model, METHODS, tmp_path / "model.onnx", ROWS))
+    assert all(
+        parity.holds
+        for parity in check_parity(ArrayEstimator(runner.own_model), METHODS, tmp_path / "model.onnx", ROWS)
+    )
+    assert not any(
+        parity.holds for parity in check_parity(ArrayEstimator(other.own_model), METHODS, tmp_path / "model.onnx", ROWS)
+    )
 
 
 class Center(StandardScaler):
@@ -122,7 +128,7 @@ def test_what_has_no_converter_is_told_in_a_sentence(tmp_path: Path) -> None:
     runner = MonitoredRunner(make_pipeline(Center(), LogisticRegression()).fit(ROWS, CLASSES))
     inputs = (TensorSpec("X", "float64", (None, 4), (4, 4)),)
     with pytest.raises(BentoMonitorError, match="Pipeline cannot be served as ONNX"):
-        convert_estimator(runner.own_model, ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS)
+        convert_estimator(ArrayEstimator(runner.own_model), ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS)
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -134,7 +140,9 @@ def test_samples_of_one_row_each_are_no_limit_of_an_estimator(tmp_path: Path) ->
     """An API that is not batchable calls it with one row at a time, which is then all that was seen."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, CLASSES)
     inputs = (TensorSpec("X", "float64", (1, 4), (1, 4)),)
-    convert_estimator(MonitoredRunner(model).own_model, ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS)
+    convert_estimator(
+        ArrayEstimator(MonitoredRunner(model).own_model), ["predict"], inputs, tmp_path / "model.onnx", rows=ROWS
+    )
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert (session.run(None, {"X": ROWS[:7]})[0] == model.predict(ROWS[:7])).all()
     assert session.run(None, {"X": ROWS[:1]})[0].shape == (1,)

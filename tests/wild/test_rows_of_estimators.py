@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 import xgboost
 from estimators import CLASSES, ESTIMATORS, ROWS, released
-from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -25,8 +24,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bento_monitor.errors import BentoMonitorError, ServiceError
+from bento_monitor.model_host.array_estimator import ArrayEstimator
 from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_calls import calls_of_arrays, require_rows
+from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
 from bento_monitor.model_host.estimator_parity import check_parity
 from bento_monitor.model_host.state import CapturedCall
 from bento_monitor.releases.record import TensorSpec
@@ -96,7 +96,9 @@ def test_a_graph_that_would_answer_what_the_estimator_answers_otherwise_or_refus
     model, rows, match = REFUSED[kind]
     inputs = (TensorSpec("X", "float64", (None, 4), (4, 4)),)
     with pytest.raises(BentoMonitorError, match=match):
-        convert_estimator(MonitoredRunner(model).own_model, ["predict"], inputs, tmp_path / "model.onnx", rows=rows)
+        convert_estimator(
+            ArrayEstimator(MonitoredRunner(model).own_model), ["predict"], inputs, tmp_path / "model.onnx", rows=rows
+        )
 
 
 @pytest.mark.parametrize("rows", [ROWS.tolist(), pd.DataFrame(ROWS)], ids=["lists", "frame"])
@@ -127,27 +129,12 @@ def test_captured_lists_and_frames_of_numbers_are_arrays_to_a_study() -> None:
     for rows in (FRAME, ROWS.tolist(), ROWS):
         runner, calls = called(LogisticRegression().fit(FRAME.to_numpy(), CLASSES), ROWS)
         calls = [CapturedCall({"X": rows}, calls[0].outputs)]
-        require_rows("model", runner.own_model, calls)
-        (call,) = calls_of_arrays(runner.own_model, calls)
+        (call,) = calls_of_arrays(array_estimator("model", runner.own_model, calls), calls)
         np.testing.assert_array_equal(call.inputs["X"], ROWS)
         del runner
 
 
-def named_columns() -> Any:
-    columns = ColumnTransformer([("scaled", StandardScaler(), ["age", "income"])])
-    return make_pipeline(columns, LogisticRegression()).fit(FRAME, CLASSES)
-
-
 TOLD: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
-    "columns by name": (named_columns, FRAME, {}, "Select them by position"),
-    "text": (
-        lambda: make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(
-            FRAME.round().astype(str), CLASSES
-        ),
-        FRAME.round().astype(str),
-        {},
-        "Encode text and categories in the service",
-    ),
     "a flag of XGBoost": (ESTIMATORS["xgboost"], ROWS, {"output_margin": True}, "called with output_margin=True"),
     "a flag of LightGBM": (ESTIMATORS["lightgbm"], ROWS, {"raw_score": True}, "called with raw_score=True"),
     "fewer trees": (ESTIMATORS["lightgbm booster"], ROWS, {"num_iteration": 2}, "called with num_iteration=2"),
@@ -165,7 +152,7 @@ def test_calls_that_no_graph_can_answer_are_told_at_once(kind: str) -> None:
     make, rows, flags, match = TOLD[kind]
     runner, calls = called(make(), rows, **flags)
     with pytest.raises(ServiceError, match=match):
-        require_rows("model", runner.own_model, calls)
+        array_estimator("model", runner.own_model, calls)
 
 
 def test_a_call_with_a_flag_is_the_estimators(tmp_path: Path) -> None:
@@ -195,7 +182,9 @@ def test_what_converts_in_part_is_right_in_that_part_and_told_in_the_other(kind:
     inputs, path = (TensorSpec("X", "float64", (None, 4), (4, 4)),), tmp_path / "model.onnx"
     if refusal is not None:
         with pytest.raises(BentoMonitorError, match=refusal):
-            convert_estimator(runner.own_model, methods, inputs, path, rows=ROWS)
+            convert_estimator(ArrayEstimator(runner.own_model), methods, inputs, path, rows=ROWS)
         return
-    convert_estimator(runner.own_model, methods, inputs, path, rows=ROWS)
-    assert all(parity.holds for parity in check_parity(runner.own_model, methods, path, ROWS[:200] * 1.1))
+    convert_estimator(ArrayEstimator(runner.own_model), methods, inputs, path, rows=ROWS)
+    assert all(
+        parity.holds for parity in check_parity(ArrayEstimator(runner.own_model), methods, path, ROWS[:200] * 1.1)
+    )

@@ -1,0 +1,96 @@
+"""Data frames of numbers, texts and categories as one array of numbers, for an estimator that is fitted on columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from .number_rows import is_frame
+
+# "number" is an integer or float, "flag" a bool, "known" one of the values that an encoder was fitted on, and "unused"
+# what the estimator drops.
+ColumnKind = Literal["number", "flag", "known", "unused"]
+_NUMPY_KINDS: Mapping[str, str] = {"number": "fiu", "flag": "b"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the frames that an estimator is given.
+
+    `known` are the values of a column of that kind, all text, all integers or all bools: in the array, each is its
+    place among them. `missing` is the place that stands for a missing value (NaN), and `unknown` that for any other
+    of the same type; None where the estimator itself must answer them.
+    """
+
+    name: str
+    kind: ColumnKind
+    known: tuple[str | int | bool, ...] = ()
+    missing: int | None = None
+    unknown: int | None = None
+
+
+class FrameColumns:
+    """The columns of an estimator's frames, in order, and how they stand in an array `(n, columns)` of float64."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self.names = [column.name for column in columns]
+        self._places = [{value: place for place, value in enumerate(column.known)} for column in columns]
+
+    @classmethod
+    def from_text(cls, text: str) -> FrameColumns:
+        """Read what `to_text` gave."""
+        return cls([Column(**{**entry, "known": tuple(entry["known"])}) for entry in json.loads(text)])
+
+    def to_text(self) -> str:
+        """Give it as JSON."""
+        return json.dumps([asdict(column) for column in self.columns])
+
+    def rows(self, value: Any) -> Any | None:
+        """The array for a frame; None for anything else, and where a value is one that has no place."""
+        import numpy as np
+
+        if not is_frame(value) or list(value.columns) != self.names:
+            return None
+        rows = np.zeros((len(value), len(self.columns)))
+        for index, column in enumerate(self.columns):
+            if column.kind == "unused":
+                continue
+            numbers = self._numbers(index, value.iloc[:, index])
+            if numbers is None:
+                return None
+            rows[:, index] = numbers
+        return rows
+
+    def _numbers(self, index: int, series: Any) -> Any | None:
+        """One column of the array."""
+        import numpy as np
+
+        column, dtype = self.columns[index], series.dtype
+        if column.kind != "known":
+            is_kind = isinstance(dtype, np.dtype) and dtype.kind in _NUMPY_KINDS[column.kind]
+            return series.to_numpy() if is_kind else None
+        values = series.to_numpy(object).tolist()
+        places = self._places[index]
+        try:
+            found = [places.get(value, -1) for value in values]
+        except TypeError:  # a value that cannot be looked up, as a list
+            return None
+        kind = type(column.known[0])
+        for row, value in enumerate(values):
+            if found[row] >= 0 and type(value) is kind:
+                continue
+            place = _other(column, value, kind)
+            if place is None:
+                return None
+            found[row] = place
+        return found
+
+
+def _other(column: Column, value: Any, kind: type) -> int | None:
+    """The place of a value that is not among the known ones, or is equal to one and of another type, as 1.0 and 1."""
+    if type(value) is kind:
+        return column.unknown
+    return column.missing if isinstance(value, float) and value != value else None

@@ -1,0 +1,194 @@
+"""What an estimator does with each column of its frames, and the estimator as the converters take it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..backends.frame_columns import Column, FrameColumns
+from ..backends.number_rows import feature_names
+from ..errors import ServiceError
+
+_DROPPED = "drop"
+_PASSED = "passthrough"
+_NUMBERS = "fiu"
+
+
+@dataclass(slots=True)
+class _Use:
+    """How one column is used: the values that its encoders know, and what they do with others."""
+
+    is_used: bool = False
+    categories: list[Any] = field(default_factory=list)
+    takes_unknown: list[bool] = field(default_factory=list)
+    fills: list[Any] = field(default_factory=list)
+
+
+def columns_of(model: Any, frame: Any) -> FrameColumns:
+    """How data frames like this one can stand in an array for the estimator.
+
+    Raises:
+        ServiceError: it has other columns than the estimator was fitted on, or one that is used is neither numbers nor
+            values that an encoder was fitted on.
+    """
+    names = feature_names(model)
+    if names is None or list(frame.columns) != names:
+        told = "no names of columns" if names is None else f"the columns {names}, in that order"
+        raise ServiceError(f"the {type(model).__name__} was fitted on {told}, and the frame has {list(frame.columns)}")
+    uses = [_Use() for _ in names]
+    _read(_best(model), list(range(len(names))), names, uses)
+    return FrameColumns(
+        [_column(name, use, frame.iloc[:, index]) for index, (name, use) in enumerate(zip(names, uses, strict=True))]
+    )
+
+
+def by_position(model: Any, columns: FrameColumns) -> Any:
+    """A copy of the estimator that selects columns by position, and fills none whose values are all known.
+
+    The parts that are not changed are the estimator's own.
+    """
+    known = {index for index, column in enumerate(columns.columns) if column.kind == "known"}
+    return _positioned(_best(model), list(range(len(columns.names))), columns.names, known)
+
+
+def _best(model: Any) -> Any:
+    while hasattr(model, "best_estimator_"):  # a search answers by its best
+        model = model.best_estimator_
+    return model
+
+
+def _column(name: str, use: _Use, series: Any) -> Column:
+    import numpy as np
+
+    if not use.is_used:
+        return Column(name, "unused")
+    if use.categories:
+        return _known_column(name, use)
+    kind = series.dtype.kind if isinstance(series.dtype, np.dtype) else ""
+    if kind == "b":
+        return Column(name, "flag")
+    if kind not in tuple(_NUMBERS):
+        raise ServiceError(f"the column {name} is of {series.dtype}, neither numbers nor what an encoder takes first")
+    return Column(name, "number")
+
+
+def _known_column(name: str, use: _Use) -> Column:
+    """A column of an encoder.
+
+    Raises:
+        ServiceError: its values are not all text, all integers or all bools.
+    """
+    values = [_plain(value) for value in use.categories[0]]
+    known = tuple(value for value in values if value == value and value is not None)
+    kind = type(known[0]) if known else None
+    if kind not in (str, int, bool) or any(type(value) is not kind for value in known):
+        raise ServiceError(f"the encoder of the column {name} knows values that are not all text, integers or bools")
+    if any(list(map(_plain, other)) != values for other in use.categories[1:]):
+        raise ServiceError(f"the column {name} is encoded twice, with other values known")
+    missing = None
+    if use.fills and len(use.fills) == len(use.categories) and len({str(fill) for fill in use.fills}) == 1:
+        fill = _plain(use.fills[0])
+        missing = known.index(fill) if type(fill) is kind and fill in known else None
+    unknown = len(known) if all(use.takes_unknown) and kind is not bool else None
+    return Column(name, "known", known, missing, unknown)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Sequence[_Use]) -> None:
+    """Note what a part of the estimator does with the columns that it is given."""
+    if hasattr(part, "transformers_"):
+        given = [names[position] for position in positions]
+        for _, transformer, columns in part.transformers_:
+            if not _is(transformer, _DROPPED):
+                _read(transformer, [positions[index] for index in _indices(columns, given)], names, uses)
+        return
+    for position in positions:
+        uses[position].is_used = True
+    if hasattr(part, "steps"):
+        _read_steps(part, positions, names, uses)
+    elif _is_encoder(part, positions):
+        takes_unknown = getattr(part, "handle_unknown", "error") != "error"
+        for position, values in zip(positions, part.categories_, strict=True):
+            uses[position].categories.append(values)
+            uses[position].takes_unknown.append(takes_unknown)
+
+
+def _read_steps(part: Any, positions: Sequence[int], names: Sequence[str], uses: Sequence[_Use]) -> None:
+    fills = None
+    for _, step in part.steps:
+        if _is(step, _PASSED) or step is None:
+            continue
+        if fills is None and _is_filler(step, positions):
+            fills = step.statistics_
+            continue
+        if hasattr(step, "transformers_") and fills is None:
+            for position in positions:
+                uses[position].is_used = False
+        if not hasattr(step, "transformers_") or fills is None:
+            _read(step, positions, names, uses)
+        if fills is not None and _is_encoder(step, positions):
+            for position, fill in zip(positions, fills, strict=True):
+                uses[position].fills.append(fill)
+        return
+
+
+def _positioned(part: Any, positions: Sequence[int], names: Sequence[str], known: set[int]) -> Any:
+    if hasattr(part, "transformers_"):
+        copied = copy.copy(part)
+        given = [names[position] for position in positions]
+        selected = [(name, each, _indices(columns, given)) for name, each, columns in part.transformers_]
+        copied.transformers_ = [
+            (name, _positioned(each, [positions[index] for index in indices], names, known), indices)
+            for name, each, indices in selected
+        ]
+        return copied
+    if not getattr(part, "steps", None):
+        return part
+    steps = [(name, step) for name, step in part.steps if not _is(step, _PASSED) and step is not None]
+    if len(steps) > 1 and _is_filler(steps[0][1], positions) and known.issuperset(positions):
+        steps = steps[1:]
+    copied = copy.copy(part)
+    copied.steps = (
+        [(steps[0][0], _positioned(steps[0][1], positions, names, known)), *steps[1:]] if steps else part.steps
+    )
+    return copied
+
+
+def _indices(columns: Any, names: Sequence[str]) -> list[int]:
+    """The positions that a ColumnTransformer selects: by names, positions, a slice of either, or a mask."""
+    if isinstance(columns, slice):
+        start, stop = (names.index(end) if isinstance(end, str) else end for end in (columns.start, columns.stop))
+        if isinstance(columns.stop, str):
+            stop += 1  # a slice of names has its end
+        return list(range(len(names)))[slice(start, stop, columns.step)]
+    if isinstance(columns, str | int):
+        columns = [columns]
+    found = [_plain(column) for column in columns]
+    if found and all(isinstance(column, bool) for column in found):
+        return [index for index, is_selected in enumerate(found) if is_selected]
+    places = [names.index(column) if isinstance(column, str) else column for column in found]
+    return [place % len(names) for place in places]
+
+
+def _is(part: Any, word: str) -> bool:
+    return isinstance(part, str) and part == word
+
+
+def _is_encoder(part: Any, positions: Sequence[int]) -> bool:
+    categories = getattr(part, "categories_", None)
+    return isinstance(categories, list) and len(categories) == len(positions)
+
+
+def _is_filler(part: Any, positions: Sequence[int]) -> bool:
+    """Whether it fills missing values (NaN), and gives each column as it came otherwise."""
+    statistics = getattr(part, "statistics_", None)
+    if statistics is None or len(statistics) != len(positions) or getattr(part, "add_indicator", False):
+        return False
+    missing = getattr(part, "missing_values", None)
+    has_all = getattr(part, "n_features_in_", None) == len(positions)
+    return has_all and isinstance(missing, float) and missing != missing

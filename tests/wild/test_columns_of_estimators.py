@@ -1,0 +1,259 @@
+"""Data frames of numbers, texts and categories, whose columns an estimator selects: the release answers as it does.
+
+What no graph can answer as the estimator does is the estimator's own: a value that an encoder refuses, another column.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from estimators import methods_of
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from bento_monitor.errors import ServiceError
+from bento_monitor.files import sha256_of
+from bento_monitor.model_host.convert_estimator import convert_estimator
+from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
+from bento_monitor.model_host.estimator_parity import captured_rows, graph_parity
+from bento_monitor.model_host.state import CapturedCall
+from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.runner import MonitoredRunner
+
+GENERATOR = np.random.default_rng(11)
+COUNT = 600
+FRAME = pd.DataFrame(
+    {
+        "age": GENERATOR.integers(18, 80, COUNT),
+        "monthly income": GENERATOR.normal(3e3, 1e3, COUNT),
+        "job": GENERATOR.choice(["clerk", "nurse", "pilot", "cook"], COUNT),
+        "region": GENERATOR.integers(1, 6, COUNT),
+        "owns": GENERATOR.random(COUNT) > 0.5,
+        "note": [f"no two are alike: {index}" for index in range(COUNT)],
+    }
+)
+HOLED = FRAME.assign(
+    **{
+        "monthly income": FRAME["monthly income"].where(GENERATOR.random(COUNT) > 0.1),
+        "job": FRAME["job"].where(GENERATOR.random(COUNT) > 0.1),
+    }
+)
+GRANTED = ((FRAME["monthly income"] > 3e3) ^ (FRAME["job"] == "nurse")).astype(int)
+SCALED = ("scaled", StandardScaler(), ["age", "monthly income"])
+LENIENT = OneHotEncoder(handle_unknown="ignore")
+
+
+def over(*parts: Any, last: Any = None, **options: Any) -> Any:
+    last = LogisticRegression() if last is None else last
+    return make_pipeline(ColumnTransformer(list(parts), **options), last)
+
+
+def filled(strategy: str, after: Any) -> Any:
+    return make_pipeline(SimpleImputer(strategy=strategy), after)
+
+
+ESTIMATORS: dict[str, Any] = {
+    "numbers": lambda: over(SCALED),
+    "job": lambda: over(SCALED, ("job", LENIENT, ["job"])),
+    "strict": lambda: over(SCALED, ("job", OneHotEncoder(), ["job"]), ("region", OneHotEncoder(), ["region"])),
+    "one encoder of two types": lambda: over(("both", LENIENT, ["job", "region"])),
+    "flags": lambda: over(SCALED, ("flags", "passthrough", ["owns"]), ("job", OneHotEncoder(), ["job"])),
+    "an encoded flag": lambda: over(SCALED, ("flags", OneHotEncoder(), ["owns"])),
+    "ranks": lambda: over(
+        SCALED, ("rank", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["job", "region"])
+    ),
+    "by position": lambda: over(("scaled", StandardScaler(), slice(0, 2)), ("job", OneHotEncoder(), [-4])),
+    "by names from to": lambda: over(("scaled", StandardScaler(), slice("age", "monthly income"))),
+    "by a mask": lambda: over(("scaled", StandardScaler(), [True, True, False, True, False, False])),
+    "by type": lambda: over(
+        ("numbers", StandardScaler(), make_column_selector(dtype_include="number")),
+        ("job", LENIENT, make_column_selector(pattern="job")),
+    ),
+    "forest": lambda: over(SCALED, ("job", LENIENT, ["job"]), last=RandomForestClassifier(10, random_state=0)),
+    "boosted": lambda: over(
+        SCALED, ("job", OrdinalEncoder(), ["job"]), last=HistGradientBoostingClassifier(max_iter=9)
+    ),
+    "rest passes": lambda: over(
+        ("job", LENIENT, ["job"]), ("not", "drop", ["note"]), remainder="passthrough", last=LinearRegression()
+    ),
+    "one within another": lambda: over(
+        ("few", ColumnTransformer([("in", LENIENT, ["job"]), ("n", StandardScaler(), [0])]), ["age", "owns", "job"]),
+        SCALED,
+    ),
+    "frames between": lambda: make_pipeline(
+        ColumnTransformer([SCALED, ("job", OneHotEncoder(sparse_output=False), ["job"])]).set_output(
+            transform="pandas"
+        ),
+        LogisticRegression(),
+    ),
+    "regression": lambda: over(SCALED, ("job", LENIENT, ["job"]), last=LinearRegression()),
+    "found by search": lambda: GridSearchCV(
+        over(SCALED, ("job", LENIENT, ["job"])), {"logisticregression__C": [0.1, 1]}, cv=2
+    ),
+    "no transformer": lambda: make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()),
+}
+ALONE = {"no transformer": ["job", "region"]}
+
+
+def frames_of(kind: str, frame: pd.DataFrame = FRAME) -> pd.DataFrame:
+    return frame[ALONE[kind]] if kind in ALONE else frame
+
+
+def taken_over(model: Any, folder: Path, samples: pd.DataFrame) -> MonitoredRunner:
+    """A runner that answers by a release made of calls with the samples."""
+    runner, path = MonitoredRunner(model), folder / "model.onnx"
+    methods = methods_of(model)
+    outputs = {method: getattr(model, method)(samples) for method in methods}
+    calls = [CapturedCall({runner.own_model.names[0]: samples}, outputs)]
+    estimator = array_estimator("model", runner.own_model, calls)
+    calls = calls_of_arrays(estimator, calls)
+    rows = captured_rows(calls)
+    inputs = (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
+    specs = convert_estimator(estimator, methods, inputs, path, rows=rows)
+    assert graph_parity(estimator, methods, path, calls).disagreement is None
+    release = Release(
+        name="svc-release:1",
+        service="Svc",
+        apis=("predict",),
+        runner=runner.name,
+        execution=Execution("onnxruntime", "fp32", 1),
+        batching=None,
+        workers=None,
+        artifact_file=path.name,
+        artifact_sha256=sha256_of(path),
+        model_fingerprint=runner.fingerprint.value(),
+        inputs=inputs,
+        outputs=specs,
+        output_form=OutputForm("methods", "numpy"),
+    )
+    runner.take_over(runner.prepare(release, folder))
+    return runner
+
+
+def assert_same(runner: MonitoredRunner, frame: pd.DataFrame) -> None:
+    model = runner.own_model.model
+    for method in methods_of(model):
+        expected, found = getattr(model, method)(frame), getattr(runner, method)(frame)
+        assert type(found) is type(expected)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_a_release_answers_frames_as_the_estimator_does(kind: str, tmp_path: Path) -> None:
+    frame = frames_of(kind)
+    model = ESTIMATORS[kind]().fit(frame, GRANTED)
+    runner = taken_over(model, tmp_path, frame.iloc[:200])
+    assert_same(runner, frame)
+    assert_same(runner, frame.iloc[5:6])
+    assert runner.fallbacks.totals() == {}
+
+
+@pytest.mark.parametrize("dtype", ["category", "object"])
+@pytest.mark.parametrize("kind", ["strict", "ranks", "forest"])
+def test_texts_in_other_columns_of_pandas_are_the_same(kind: str, dtype: str, tmp_path: Path) -> None:
+    frame = FRAME.astype({"job": dtype})
+    model = ESTIMATORS[kind]().fit(frame, GRANTED)
+    runner = taken_over(model, tmp_path, frame.iloc[:200])
+    for given in (frame, FRAME, frame[frame["job"] != "cook"].sample(frac=1, random_state=0), frame.iloc[:1]):
+        assert_same(runner, given)
+    assert runner.fallbacks.totals() == {}
+
+
+@pytest.mark.parametrize("kind", ["job", "ranks", "no transformer", "by type", "found by search"])
+def test_what_a_lenient_encoder_never_saw_is_answered_by_the_release(kind: str, tmp_path: Path) -> None:
+    frame = frames_of(kind)
+    model = ESTIMATORS[kind]().fit(frame, GRANTED)
+    runner = taken_over(model, tmp_path, frame.iloc[:200])
+    assert_same(runner, frame.assign(job="astronaut"))
+    assert_same(runner, frame.assign(job="unknown"))
+    assert runner.fallbacks.totals() == {}
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_what_the_encoder_refuses_is_refused_as_before(tmp_path: Path) -> None:
+    runner = taken_over(ESTIMATORS["strict"]().fit(FRAME, GRANTED), tmp_path, FRAME.iloc[:200])
+    for column, value in (("job", "astronaut"), ("region", 9), ("region", 2.5), ("job", None)):
+        with pytest.raises(ValueError, match="unknown categories"):
+            runner.predict(FRAME.assign(**{column: value}))
+    assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): 4}
+
+
+def test_other_frames_are_the_estimators(tmp_path: Path) -> None:
+    """Columns in another order and unneeded ones are fine to it; a missing one, text for numbers, and lists are not."""
+    model = ESTIMATORS["job"]().fit(FRAME, GRANTED)
+    runner = taken_over(model, tmp_path, FRAME.iloc[:200])
+    for frame in (
+        FRAME[FRAME.columns[::-1]],
+        FRAME.drop(columns="note"),
+        FRAME.assign(job=FRAME["job"].astype("string")),
+    ):
+        np.testing.assert_array_equal(runner.predict(frame), model.predict(frame))
+    for frame, error in (
+        (FRAME.drop(columns="job"), ValueError),
+        (FRAME.assign(age="old"), ValueError),
+        (FRAME.to_numpy().tolist(), ValueError),
+        (FRAME.to_numpy(), ValueError),
+    ):
+        with pytest.raises(error):
+            model.predict(frame)
+        with pytest.raises(error):
+            runner.predict(frame)
+    assert sum(runner.fallbacks.totals().values()) == 6  # the texts of another type are the same to both
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "constant"])
+def test_missing_texts_are_answered_by_the_release_where_they_are_filled(strategy: str, tmp_path: Path) -> None:
+    number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
+    text = ("text", filled(strategy, OneHotEncoder(handle_unknown="ignore")), ["job"])
+    model = over(number, text).fit(HOLED, GRANTED)
+    runner = taken_over(model, tmp_path, HOLED.iloc[:200])
+    assert_same(runner, HOLED)
+    assert_same(runner, HOLED.assign(job=np.nan).astype({"job": "str"}))
+    assert runner.fallbacks.totals() == {}
+
+
+def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) -> None:
+    model = over(SCALED, ("job", LENIENT, ["job"])).fit(FRAME, GRANTED)
+    runner = taken_over(model, tmp_path, FRAME.iloc[:200])
+    holed = FRAME.assign(job=HOLED["job"])
+    np.testing.assert_array_equal(runner.predict(holed), model.predict(holed))
+    assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): 1}
+
+
+TOLD: dict[str, tuple[Any, pd.DataFrame, str]] = {
+    "free text": (lambda: over(("note", TfidfVectorizer(), "note")), FRAME, "the column note is of str"),
+    "texts of two kinds": (
+        lambda: over(
+            SCALED,
+            ("a", LENIENT, ["job"]),
+            ("b", OneHotEncoder(categories=[["cook"]], handle_unknown="ignore"), ["job"]),
+        ),
+        FRAME,
+        "the column job is encoded twice",
+    ),
+    "categories of no kind": (
+        lambda: over(("a", LENIENT, ["half"])),
+        FRAME.assign(half=FRAME["region"] / 2),
+        "not all text, integers or bools",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_columns_that_no_graph_can_take_are_told_at_once(kind: str) -> None:
+    make, frame, match = TOLD[kind]
+    runner = MonitoredRunner(make().fit(frame, GRANTED))
+    calls = [CapturedCall({runner.own_model.names[0]: frame}, {"predict": runner.own_model.model.predict(frame)})]
+    with pytest.raises(ServiceError, match=match):
+        array_estimator("model", runner.own_model, calls)
