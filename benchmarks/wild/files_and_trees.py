@@ -10,11 +10,16 @@ import bentoml
 import models
 import numpy as np
 import onnx
+import pandas as pd
+import pydantic
 import torch
-from situation import Situation, features, noisy, save
+from situation import Situation, features, noisy, save, save_lines
 from tabular import classified
 
 from bento_monitor import MonitoredRunner, monitored
+
+JOBS = ("clerk", "pilot", "nurse", "cook")
+PURPOSES = ("car", "house", "studies")
 
 
 def _folder() -> Path:
@@ -143,6 +148,72 @@ class Boosted:
         return self.model.predict_proba(np.asarray(x, dtype=np.float32))
 
 
+class Loan(pydantic.BaseModel):
+    """What a bank knows of somebody who asks for a loan; some of it may be missing."""
+
+    amount: float
+    income: float | None
+    age: int
+    job: str | None
+    region: int
+    purpose: str
+
+
+def _loans(count: int, seed: int) -> tuple[list[dict[str, Any]], np.ndarray]:
+    draw = np.random.default_rng(seed)
+    amount, income = draw.lognormal(9, 0.7, count).round(2), draw.lognormal(10, 0.5, count).round(2)
+    age, region = draw.integers(18, 80, count), draw.integers(1, 9, count)
+    job, purpose = draw.integers(0, len(JOBS), count), draw.integers(0, len(PURPOSES), count)
+    risk = (
+        np.log(amount / income) + 1 + 0.5 * (job == 1) - 0.4 * (purpose == 2) + 0.02 * (40 - age) + 0.2 * (region > 5)
+    )
+    is_known = draw.random((2, count)) > 0.05
+    loans = [
+        Loan(
+            amount=amount[i],
+            income=income[i] if is_known[0, i] else None,
+            age=age[i],
+            job=JOBS[job[i]] if is_known[1, i] else None,
+            region=region[i],
+            purpose=PURPOSES[purpose[i]],
+        ).model_dump()
+        for i in range(count)
+    ]
+    return loans, noisy((risk > 0).astype(int), seed)
+
+
+@monitored
+@bentoml.service
+class Loans:
+    def __init__(self) -> None:
+        from sklearn.compose import ColumnTransformer
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+        texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+        columns = ColumnTransformer(
+            [
+                ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["amount", "income", "age"]),
+                ("texts", texts, ["job", "purpose"]),
+                ("region", OneHotEncoder(), ["region"]),
+            ]
+        )
+        loans, refused = _loans(3000, 1)
+        forest = RandomForestClassifier(n_estimators=120, max_depth=8, random_state=0, n_jobs=1)
+        self.model = MonitoredRunner(make_pipeline(columns, forest).fit(pd.DataFrame(loans), refused))
+
+    @bentoml.api(batchable=True)
+    def predict(self, loans: list[Loan]) -> list[float]:
+        return self.model.predict_proba(pd.DataFrame([loan.model_dump() for loan in loans]))[:, 1].tolist()
+
+
+def _asked_for(folder: Path, count: int, seed: int) -> Path:
+    loans, labels = _loans(count, seed + 100)
+    return save_lines(folder, [{"loans": [loan]} for loan in loans], labels.tolist())
+
+
 def _estimated(folder: Path, count: int, seed: int) -> Path:
     x, labels = _classes(count, seed + 100)
     return save(folder, x=x, labels=labels)
@@ -163,4 +234,5 @@ SITUATIONS = [
     Situation("onnx_two_outputs", "files_and_trees:OnnxTwo", "accuracy", classified(models.Wide), before=_write_two),
     Situation("scikit_learn", "files_and_trees:Forest", "accuracy", _estimated),
     Situation("lightgbm", "files_and_trees:Boosted", "accuracy", _estimated),
+    Situation("loans", "files_and_trees:Loans", "accuracy", _asked_for),
 ]

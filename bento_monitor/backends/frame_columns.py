@@ -21,7 +21,8 @@ class Column:
 
     `known` are the values of a column of that kind, all text, all integers or all bools: in the array, each is its
     place among them. `missing` is the place that stands for a missing value (NaN), and `unknown` that for any other
-    of the same type; None where the estimator itself must answer them.
+    of the same type; None where the estimator itself must answer them. With `is_none_missing`, None is a missing value
+    as NaN is: so pandas has a column of nothing else.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Column:
     known: tuple[str | int | bool, ...] = ()
     missing: int | None = None
     unknown: int | None = None
+    is_none_missing: bool = False
 
 
 class FrameColumns:
@@ -70,8 +72,10 @@ class FrameColumns:
 
         column, dtype = self.columns[index], series.dtype
         if column.kind != "known":
-            is_kind = isinstance(dtype, np.dtype) and dtype.kind in _NUMPY_KINDS[column.kind]
-            return series.to_numpy() if is_kind else None
+            if isinstance(dtype, np.dtype) and dtype.kind in _NUMPY_KINDS[column.kind]:
+                return series.to_numpy()
+            is_missing = column.is_none_missing and dtype.kind == "O" and series.isna().all()
+            return np.full(len(series), np.nan) if is_missing else None
         values = series.to_numpy(object).tolist()
         places = self._places[index]
         try:
@@ -93,4 +97,5 @@ def _other(column: Column, value: Any, kind: type) -> int | None:
     """The place of a value that is not among the known ones, or is equal to one and of another type, as 1.0 and 1."""
     if type(value) is kind:
         return column.unknown
-    return column.missing if isinstance(value, float) and value != value else None
+    is_missing = column.is_none_missing if value is None else isinstance(value, float) and value != value
+    return column.missing if is_missing else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..backends.frame_columns import FrameColumns
+from ..backends.frame_columns import Column, FrameColumns
 from ..backends.number_rows import feature_names, is_frame, number_rows, row_form
 from ..backends.own import OwnModel
 from ..errors import ServiceError
@@ -31,32 +32,38 @@ def array_estimator(runner: str, own: OwnModel, calls: Sequence[CapturedCall]) -
                 f"The model {runner} is called with {told}: a release answers calls with rows alone. Leave it away, or "
                 f"set it in the estimator; {_AS_IT_IS}."
             )
-    estimator = ArrayEstimator(own, _frames(runner, own, calls[0]))
-    for call in calls:
-        for value in call.inputs.values():
-            _require_alike(runner, estimator, list(call.outputs), value)
+    values = [value for call in calls for value in call.inputs.values()]
+    methods = list(dict.fromkeys(method for call in calls for method in call.outputs))
+    estimator = ArrayEstimator(own, _frames(runner, own, values, methods))
+    taken = [value for value in values if _rows(estimator, value) is not None]
+    for value in taken if len(taken) > len(values) / 2 else values:
+        _require_alike(runner, estimator, methods, value)
     return estimator
 
 
 def calls_of_arrays(estimator: ArrayEstimator, calls: Sequence[CapturedCall]) -> list[CapturedCall]:
-    """The calls with lists and data frames as the arrays that stand for them; what has none stays."""
+    """The calls with lists and data frames as the arrays that stand for them.
+
+    What never has an array stays as it is; a frame that has none among others that have is left to the estimator.
+    """
     found = []
     for call in calls:
         rows = {name: _rows(estimator, value) for name, value in call.inputs.items()}
+        if estimator.frames is not None and any(array is None for array in rows.values()):
+            continue
         found.append(replace(call, inputs={name: call.inputs[name] if r is None else r for name, r in rows.items()}))
     return found
 
 
-def _frames(runner: str, own: OwnModel, call: CapturedCall) -> Frames | None:
+def _frames(runner: str, own: OwnModel, values: Sequence[Any], methods: Sequence[str]) -> Frames | None:
     """How frames stand in arrays, where the estimator is given some that are no plain tables of numbers to it."""
-    (value,) = call.inputs.values()
-    if not is_frame(value):
+    if not all(map(is_frame, values)):
         return None
-    methods = list(call.outputs)
-    plain = number_rows(value, feature_names(own.model))
-    is_plain = plain is not None and is_answered_alike(ArrayEstimator(own), methods, value, plain)
+    frame = _together(values)
+    plain = number_rows(frame, feature_names(own.model))
+    is_plain = plain is not None and is_answered_alike(ArrayEstimator(own), methods, frame, plain)
     try:
-        columns = columns_of(own.model, value)
+        columns = columns_of(own.model, frame)
     except ServiceError as error:
         if is_plain:
             return None
@@ -66,22 +73,33 @@ def _frames(runner: str, own: OwnModel, call: CapturedCall) -> Frames | None:
         ) from error
     if is_plain and not any(column.kind == "known" for column in columns.columns):
         return None
-    return Frames(_with_seen_fills(own, columns, methods, value), value)
+    return Frames(FrameColumns([_as_seen(own, frame, methods, each) for each in columns.columns]), frame)
 
 
-def _with_seen_fills(own: OwnModel, columns: FrameColumns, methods: Sequence[str], frame: Any) -> FrameColumns:
-    """The columns, whose missing values stand for another only where the estimator was seen to answer them so."""
-    found = []
-    for index, column in enumerate(columns.columns):
-        if column.missing is not None:
-            filled, holed = frame.copy(), frame.copy()
-            filled.isetitem(index, [column.known[column.missing]] * len(frame))
-            holed.isetitem(index, filled.iloc[:, index].where([False] * len(frame)))
-            if not is_answered_alike(ArrayEstimator(own), methods, holed, filled):
-                found.append(replace(column, missing=None))
-                continue
-        found.append(column)
-    return FrameColumns(found)
+def _together(frames: Sequence[Any]) -> Any:
+    """One frame of all rows: in one of few rows, a column of missing values alone has another type."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of columns that are empty
+        return pd.concat(frames, ignore_index=True).infer_objects()
+
+
+def _as_seen(own: OwnModel, frame: Any, methods: Sequence[str], column: Column) -> Column:
+    """The column, whose missing values stand for another only where the estimator was seen to answer them so."""
+    import pandas as pd
+
+    estimator, values = ArrayEstimator(own), frame[column.name]
+    none = frame.assign(**{column.name: pd.Series([None] * len(frame), dtype=object)})
+    nan = frame.assign(**{column.name: values.where(values.index < 0)})
+    if column.kind == "number":
+        return replace(column, is_none_missing=is_answered_alike(estimator, methods, none, nan))
+    if column.missing is None:
+        return column
+    filled = frame.assign(**{column.name: [column.known[column.missing]] * len(frame)})
+    if not is_answered_alike(estimator, methods, nan, filled):
+        return replace(column, missing=None)
+    return replace(column, is_none_missing=is_answered_alike(estimator, methods, none, filled))
 
 
 def _require_alike(runner: str, estimator: ArrayEstimator, methods: Sequence[str], value: Any) -> None:

@@ -22,16 +22,23 @@ import time
 import bentoml
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from bento_monitor.runner import MonitoredRunner
 
 NAMES = ["age", "height", "weight"]
 FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=NAMES)
 LABELS = (FRAME.age > FRAME.height).astype(int)
 
+LOANS = FRAME.assign(job=np.where(FRAME.weight > 0, "cook", "clerk"))
+COLUMNS = ColumnTransformer([("age", StandardScaler(), ["age"]), ("job", OneHotEncoder(), ["job"])])
+
 @bentoml.service
 class Scores:
     def __init__(self):
+        self.loans = MonitoredRunner(make_pipeline(COLUMNS, LogisticRegression()).fit(LOANS, LABELS), name="loans")
         self.model = MonitoredRunner(LogisticRegression().fit(FRAME, LABELS), name="scores")
         self.plain = MonitoredRunner(LogisticRegression().fit(FRAME.to_numpy(), LABELS), name="plain")
         self.learning = MonitoredRunner(SGDClassifier().fit(FRAME.to_numpy(), LABELS), name="learning")
@@ -39,6 +46,11 @@ class Scores:
     @bentoml.api(batchable=True)
     def frame(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict_proba(pd.DataFrame(x.astype(float), columns=NAMES))
+
+    @bentoml.api(batchable=True)
+    def columns(self, x: np.ndarray) -> np.ndarray:
+        frame = pd.DataFrame(x.astype(float), columns=NAMES)
+        return self.loans.predict_proba(frame.assign(job=["cook" if w > 0 else "clerk" for w in frame.weight]))
 
     @bentoml.api
     def lists(self, x: list[list[float]]) -> list[float]:
@@ -73,13 +85,13 @@ def host(project: Path) -> Iterator[ModelHost]:
         yield running
 
 
-@pytest.mark.parametrize("api", ["frame", "lists"])
-def test_frames_and_lists_of_numbers_end_in_a_release_that_answers_alike(
-    api: str, host: ModelHost, project: Path, tmp_path: Path
+@pytest.mark.parametrize(("api", "columns"), [("frame", 3), ("lists", 3), ("columns", 4)])
+def test_frames_and_lists_end_in_a_release_that_answers_alike(
+    api: str, columns: int, host: ModelHost, project: Path, tmp_path: Path
 ) -> None:
     source, graph = RequestSource(project / "rows.npz"), tmp_path / "model.onnx"
     interface = host.capture(api, source)
-    assert [(spec.name, spec.dtype, spec.shape[1]) for spec in interface.inputs] == [("X", "float64", 3)]
+    assert [(spec.name, spec.dtype, spec.shape[1]) for spec in interface.inputs] == [("X", "float64", columns)]
     assert interface.note == ""
     host.export(graph)
     assert host.parity(graph).disagreement is None

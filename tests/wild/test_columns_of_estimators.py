@@ -220,7 +220,12 @@ def test_missing_texts_are_answered_by_the_release_where_they_are_filled(strateg
     runner = taken_over(model, tmp_path, HOLED.iloc[:200])
     assert_same(runner, HOLED)
     assert_same(runner, HOLED.assign(job=np.nan).astype({"job": "str"}))
+    assert_same(runner, pd.DataFrame([{**FRAME.iloc[0], "monthly income": None}]))
     assert runner.fallbacks.totals() == {}
+    assert_same(
+        runner, pd.DataFrame([{**FRAME.iloc[0], "job": None}])
+    )  # to scikit-learn, None is not missing as NaN is
+    assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): len(methods_of(model))}
 
 
 def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) -> None:
@@ -229,6 +234,21 @@ def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) ->
     holed = FRAME.assign(job=HOLED["job"])
     np.testing.assert_array_equal(runner.predict(holed), model.predict(holed))
     assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): 1}
+
+
+def test_requests_of_one_row_are_released_though_some_have_no_array(tmp_path: Path) -> None:
+    number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
+    model = over(number, ("job", LENIENT, ["job"])).fit(HOLED, GRANTED)
+    rows = [pd.DataFrame([row]) for row in HOLED.iloc[:60].astype(object).where(HOLED.notna(), None).to_dict("records")]
+    assert sum(row["job"].iloc[0] is None for row in rows) > 2
+    assert sum(row["monthly income"].iloc[0] is None for row in rows) > 2
+    runner = MonitoredRunner(model)
+    calls = [CapturedCall({"X": row}, {"predict_proba": model.predict_proba(row)}) for row in rows]
+    estimator = array_estimator("model", runner.own_model, calls)
+    arrays = calls_of_arrays(estimator, calls)
+    assert len(arrays) == sum(row["job"].iloc[0] is not None for row in rows)
+    for call in arrays:
+        np.testing.assert_allclose(estimator.answer("predict_proba", call.inputs["X"]), call.outputs["predict_proba"])
 
 
 TOLD: dict[str, tuple[Any, pd.DataFrame, str]] = {
