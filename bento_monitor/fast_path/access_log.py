@@ -9,6 +9,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 
+from opentelemetry.context import attach
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
 from ..printable import printable
 from .exchange import Exchange
 
@@ -49,7 +52,15 @@ class AccessLog:
         for exchange in exchanges:
             if self._rules.are_for(exchange):
                 # In the request's own context, where filters find its ids.
-                (exchange.context or Context()).run(self._logger.handle, self._record(exchange))
+                (exchange.context or Context()).run(self._handle, exchange)
+
+    def _handle(self, exchange: Exchange) -> None:
+        """Write the record where the request's server span is the current one: at its last byte, another may be."""
+        if exchange.trace_id:
+            flags = TraceFlags(TraceFlags.SAMPLED if exchange.is_sampled else TraceFlags.DEFAULT)
+            span = SpanContext(exchange.trace_id, exchange.span_id, is_remote=False, trace_flags=flags)
+            attach(set_span_in_context(NonRecordingSpan(span)))
+        self._logger.handle(self._record(exchange))
 
     def _record(self, exchange: Exchange) -> logging.LogRecord:
         arguments = describe(exchange, self._rules)

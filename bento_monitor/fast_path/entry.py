@@ -239,6 +239,10 @@ class Entry:
             if message["type"] == "http.response.body":
                 ledger.stamp_sent(is_last=not message.get("more_body", False))
 
+        try:
+            scope["headers"] = self._worker.telemetry.headers_below(ledger, scope["headers"])
+        except Exception as error:  # of a propagator of the user's
+            self._guard.record(error)
         await self._application(scope, receive, stamped_send)
 
     def _finish(self, ledger: Ledger) -> None:

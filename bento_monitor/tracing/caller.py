@@ -18,7 +18,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace import TraceFlags
+from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .trace_state import clean_trace_state
@@ -26,6 +26,7 @@ from .trace_state import clean_trace_state
 _TRACEPARENT = re.compile(rb"[ \t]*(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
 # Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
 _MAX_TRACE_STATES = 32
+_TRACE_FIELDS = (b"traceparent", b"tracestate")
 _BAGGAGE = W3CBaggagePropagator()
 _W3C: frozenset[type] = frozenset({TraceContextTextMapPropagator, W3CBaggagePropagator})
 _Headers = Iterable[tuple[bytes, bytes]]
@@ -83,6 +84,24 @@ class CallerReader:
         """What the headers say; they are as ASGI gives them, names in lower case."""
         return self._read_w3c(headers) if self._propagator is None else self._read_by(self._propagator, headers)
 
+    def headers_below(self, headers: _Headers, span: SpanContext) -> list[tuple[bytes, bytes]]:
+        """The headers as a caller whose span is `span` would send them; baggage stays as it came.
+
+        Frameworks with a tracing of their own read who called them from headers alone, and not from the context.
+        """
+        if self._propagator is None:
+            if not self._reads_trace:
+                return list(headers)
+            kept = [pair for pair in headers if pair[0] not in _TRACE_FIELDS]
+            sent = [(b"traceparent", _traceparent_of(span))]
+            if span.trace_state:
+                sent.append((b"tracestate", span.trace_state.to_header().encode("latin-1", "replace")))
+            return kept + sent
+        carrier: dict[str, str] = {}
+        self._propagator.inject(carrier)
+        given = {name.lower().encode("latin-1"): value.encode("latin-1", "replace") for name, value in carrier.items()}
+        return [pair for pair in headers if pair[0] not in self._fields and pair[0] not in given] + list(given.items())
+
     def _read_w3c(self, headers: _Headers) -> Caller:
         parent: RemoteParent | None = None
         states: list[bytes] = []
@@ -118,6 +137,10 @@ class CallerReader:
         parent = RemoteParent(found.trace_id, found.span_id, int(found.trace_flags))
         state = found.trace_state.to_header() if found.trace_state and self._most_states else ""
         return Caller(parent, clean_trace_state(state) if state else None, context)
+
+
+def _traceparent_of(span: SpanContext) -> bytes:
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{int(span.trace_flags):02x}".encode()
 
 
 def parse_traceparent(value: bytes) -> RemoteParent | None:

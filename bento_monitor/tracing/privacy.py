@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry.trace import SpanKind
+
 from ..conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 
 AttributeValue = str | int | float | bool
@@ -25,15 +27,71 @@ def allowed_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[
     }
 
 
+# What instrumentations of libraries set of contents by themselves, of a call that is made as of one that is served.
 _OF_CONTENT = frozenset(
-    {"url.full", "url.query", "http.url", "http.target", "db.statement", "db.query.text", "exception.message"}
-    | {"exception.stacktrace"}
+    {
+        "url.full",
+        "url.query",
+        "url.path",
+        "http.url",
+        "http.target",
+        "http.user_agent",
+        "user_agent.original",
+        "client.address",
+        "http.client_ip",
+        "db.statement",
+        "db.query.text",
+        "exception.message",
+        "exception.stacktrace",
+    }
 )
+_OF_CONTENT_PREFIXES = (
+    "http.request.header.",
+    "http.response.header.",
+    "gen_ai.input.",
+    "gen_ai.output.",
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    "gen_ai.system_instructions",
+)
+# What makes spans without the author's doing: OpenTelemetry's instrumentations, and frameworks with one of their own.
+_INSTRUMENTATIONS = ("opentelemetry.instrumentation.", "opentelemetry_instrumentation_")
+_FRAMEWORKS = frozenset({"fastapi", "starlette"})
+_OF_FRAMEWORKS = ALLOWED_ATTRIBUTES | {
+    "asgi.event.type",
+    "code.function.name",
+    "http.flavor",
+    "http.method",
+    "http.scheme",
+    "http.status_code",
+    "network.protocol.name",
+    "network.protocol.version",
+}
 
 
 def user_attributes(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """The attributes that user code has set, less what instrumentations of libraries set of contents by themselves."""
-    return {exportable_text(name): _exportable(value) for name, value in attributes.items() if name not in _OF_CONTENT}
+    return {
+        exportable_text(name): _exportable(value)
+        for name, value in attributes.items()
+        if name not in _OF_CONTENT and not name.startswith(_OF_CONTENT_PREFIXES)
+    }
+
+
+def is_of_framework(scope: str, kind: SpanKind) -> bool:
+    """Whether a span tells, without the author's doing, of what is served: by the scope that made it."""
+    is_call = kind in (SpanKind.CLIENT, SpanKind.PRODUCER)
+    return not is_call and (scope.startswith(_INSTRUMENTATIONS) or scope in _FRAMEWORKS)
+
+
+def framework_attributes(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """What may leave the process of what a framework says of a request by itself."""
+    return {name: _exportable(value) for name, value in attributes.items() if name in _OF_FRAMEWORKS}
+
+
+def framework_name(name: str, route: Any) -> str:
+    """The name of a framework's span without the path that the client has sent; its route's template may stay."""
+    return " ".join(word for word in name.split(" ") if not word.startswith("/") or word == route)
 
 
 def exportable_text(text: str) -> str:

@@ -15,7 +15,15 @@ from .. import conventions as names
 from .clock import to_wall_ns
 from .finished_span import FinishedSpan
 from .ledger import BatchRecord, Ledger, ModelCall, ServiceCall
-from .privacy import AttributeValue, allowed_attributes, exportable_text, user_attributes
+from .privacy import (
+    AttributeValue,
+    allowed_attributes,
+    exportable_text,
+    framework_attributes,
+    framework_name,
+    is_of_framework,
+    user_attributes,
+)
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
@@ -114,9 +122,15 @@ class SpanBuilder:
         context, parent = span.get_span_context(), span.parent
         if context is None:
             return []
+        scope = span.instrumentation_scope.name if span.instrumentation_scope is not None else ""
+        name, attributes = span.name, span.attributes or {}
+        if is_of_framework(scope, span.kind):
+            name, kept = framework_name(name, attributes.get(names.HTTP_ROUTE)), framework_attributes(attributes)
+        else:
+            kept = user_attributes(attributes)
         return [
             FinishedSpan(
-                exportable_text(span.name),
+                exportable_text(name),
                 span.kind,
                 context.trace_id,
                 context.span_id,
@@ -125,11 +139,11 @@ class SpanBuilder:
                 context.trace_state.to_header() or None,
                 span.start_time or 0,
                 span.end_time or span.start_time or 0,
-                user_attributes(span.attributes or {}),
+                kept,
                 [(link.context.trace_id, link.context.span_id) for link in span.links],
                 span.status.status_code is StatusCode.ERROR,
                 self.resource,
-                exportable_text(span.instrumentation_scope.name) if span.instrumentation_scope is not None else "",
+                exportable_text(scope),
             )
         ]
 

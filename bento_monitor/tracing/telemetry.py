@@ -20,7 +20,7 @@ from .exporters import make_exporters, make_resource, make_sampler
 from .late_keep import LateKeep
 from .ledger import BatchRecord, Ledger
 from .pipeline import Pipeline
-from .propagation import context_of_batch, context_of_caller, enter_request, start_ledger
+from .propagation import context_of_batch, context_of_caller, enter_request, span_context_of, start_ledger
 from .rate_limit import TokenBucket
 from .stats import PipelineStats
 from .user_provider import ProviderExporter, find_user_provider
@@ -114,6 +114,10 @@ class Telemetry:
     def enter_request(self, ledger: Ledger) -> Callable[[], None]:
         """Make the request's server span the current one; what is returned undoes it."""
         return partial(otel_context.detach, enter_request(ledger))
+
+    def headers_below(self, ledger: Ledger, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The request's headers, which name its server span as the caller; its context must be in place."""
+        return self._reader.headers_below(headers, span_context_of(ledger))
 
     def enter_batch(self, record: BatchRecord) -> None:
         """Make the batch's span the current one, for the rest of the batch's own context."""
