@@ -44,6 +44,8 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "/batched_array": {"a": st.lists(st.lists(floats, min_size=2, max_size=2), min_size=1, max_size=3)},
     "/elsewhere/deep": {"x": integers},
     "/stream": {"x": st.integers(0, 4)},
+    "/carried": {"x": integers},
+    "/carried_in_thread": {"x": integers},
 }
 ROOTS: dict[str, st.SearchStrategy[Any]] = {
     "/root_model": orders,
@@ -51,6 +53,21 @@ ROOTS: dict[str, st.SearchStrategy[Any]] = {
     "/root_list": st.lists(integers, max_size=4),
 }
 PATHS = (*FIELDS, *ROOTS)
+# Some in ten take no route, or not with that method.
+MOUNTED = (
+    "/mounted/items/1",
+    "/mounted/items/-7",
+    "/mounted/items/x",
+    "/mounted/deep/a%20b/end",
+    "/mounted/deep/a/b",
+    "/mounted/fails/refused",
+    "/mounted/fails/runtime",
+    "/mounted",
+    "/mounted/",
+    "/wsgi/any/%C3%A9",
+    "/wsgi",
+    "/nowhere/1",
+)
 
 
 @dataclass(frozen=True)
@@ -108,21 +125,95 @@ content_types = st.sampled_from(
         "application/octet-stream",
         "application/x-www-form-urlencoded",
         "application/vnd.bentoml+pickle",
+        "application/problem+json",
+        "application/x-ndjson",
+        "multipart/form-data",
+        "multipart/form-data; boundary=x",
+        "json",
+        "application/json, application/json",
+        "*/*",
+        ";",
         "",
+    ]
+)
+# Ids that begin with zeros are told from those that a server makes.
+parents = st.sampled_from(
+    [
+        f"00-{'0' * 16}{'a' * 16}-{'1' * 16}-01",
+        f"00-{'0' * 16}{'b' * 16}-{'1' * 16}-00",
+        f"cc-{'0' * 16}{'c' * 16}-{'1' * 16}-01-more",
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"ff-{'0' * 16}{'d' * 16}-{'1' * 16}-01",
+        f"00-{'0' * 16}{'E' * 16}-{'1' * 16}-01",
+        "00-1-1-01",
+        "",
+    ]
+)
+baggages = st.sampled_from(
+    [
+        "tenant=acme",
+        "tenant=acme,tier=gold;hidden=1",
+        "a=%20b%2C",
+        "a",
+        "=",
+        "a=1,a=2",
+        "k=v,,x=" + "y" * 300,
+        "é=1",
+        "",
+    ]
+)
+others = st.sampled_from(
+    [
+        ("X-Given", "something"),
+        ("X-Given", "\xe9\xff"),
+        ("x-given", " "),
+        ("Cookie", "a=1; b=2"),
+        ("Authorization", "Basic c2VjcmV0"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Accept", "application/x-ndjson"),
+        ("Accept-Encoding", "gzip"),
+        ("tracestate", "vendor=1,other=2"),
+        ("b3", "0"),
+        ("Range", "bytes=0-1"),
+        ("If-None-Match", "*"),
     ]
 )
 
 
 @st.composite
+def further_headers(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Those that no answer should depend on by our doing: of the caller's context, and of its own."""
+    found = [draw(others) for _ in range(draw(st.integers(0, 2)))]
+    if not draw(st.integers(0, 2)):
+        found.append(("traceparent", draw(parents)))
+    if not draw(st.integers(0, 2)):
+        found.append(("baggage", draw(baggages)))
+    return draw(st.permutations(found))
+
+
+@st.composite
 def requests(draw: st.DrawFn) -> Asked:
-    """One request; two in three are right, or nearly."""
+    """One request; two in three are right, or nearly, and one in eight is to what is mounted."""
+    if not draw(st.integers(0, 7)):
+        return draw(requests_of_mounts())
     path = draw(st.sampled_from(PATHS))
     body = draw(right_bodies(path) if draw(st.integers(0, 2)) else wrong_bodies)
     headers = [] if not draw(st.integers(0, 9)) else [("Content-Type", "application/json")]
     if not draw(st.integers(0, 7)):
         headers = [("Content-Type", draw(content_types))]
-    if not draw(st.integers(0, 5)):
-        headers.append(("X-Given", "something"))
+        if not draw(st.integers(0, 5)):
+            headers.append(("content-type", draw(content_types)))
+    headers += draw(further_headers())
     method = "POST" if draw(st.integers(0, 19)) else draw(st.sampled_from(["GET", "PUT", "HEAD", "OPTIONS"]))
     suffix = "" if draw(st.integers(0, 19)) else draw(st.sampled_from(["/", "?q=1&q=2", "?", "x", "//"]))
     return Asked(method, path + suffix, tuple(headers), body)
+
+
+@st.composite
+def requests_of_mounts(draw: st.DrawFn) -> Asked:
+    """A request to an application that is mounted, or to nothing."""
+    path = draw(st.sampled_from(MOUNTED)) + draw(st.sampled_from(["", "", "?q=1&q=%2F", "/"]))
+    method = draw(st.sampled_from(["GET", "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]))
+    headers = [("Content-Type", draw(content_types))] if draw(st.integers(0, 2)) else []
+    body = draw(st.binary(max_size=20)) if method in ("POST", "PUT") else b""
+    return Asked(method, path, (*headers, *draw(further_headers())), body)

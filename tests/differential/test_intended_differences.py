@@ -5,6 +5,7 @@ Where stock is wrong, what is right is its answer to the same request sent alone
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -51,6 +52,16 @@ def test_ctx_in_a_batch_is_that_of_each_request_and_not_of_the_first_that_the_wo
     stock = answers.pop(STOCK)
     assert all(found == alone for found in answers.values())
     assert stock != alone, "BentoML has mended it: move the API to the generated requests"
+
+
+def test_several_headers_of_baggage_are_one_list(arms: dict[str, Arm]) -> None:
+    headers = (("content-type", "application/json"), ("baggage", "a=1"), ("baggage", "b=2"))
+    answers = {
+        name: json.loads(ask_once(arm, Asked("POST", "/carried", headers, b"{}")).body) for name, arm in arms.items()
+    }
+    stock = answers.pop(STOCK)
+    assert all(found["baggage"] == {"a": "1", "b": "2"} for found in answers.values())
+    assert stock["baggage"] == {"a": "1"}, "OpenTelemetry has mended it: generate several in the differential test"
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,46 @@ import pandas as pd
 from annotated_types import Ge, Le
 from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound
 from bentoml.validators import DType, Shape
+from opentelemetry import baggage, trace
 from pydantic import BaseModel, Field, field_validator
+from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 
 LOGGER = logging.getLogger("bentoml.user")
 SCRATCH: set[Path] = set()  # folders that requests were given
+
+
+def carried() -> dict[str, Any]:
+    """What the caller's context has: baggage, and its trace where it has named one that began elsewhere."""
+    trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
+    return {"baggage": dict(baggage.get_all()), "trace": trace_id if trace_id.startswith("00" * 8) else "its own"}
+
+
+async def mounted_item(request: Request) -> JSONResponse:
+    body = await request.body()
+    note(f"mounted {request.method} {request.url.path} {request.path_params}")
+    seen = {name: request.headers.getlist(name) for name in ("x-given", "content-type", "baggage", "cookie")}
+    return JSONResponse({"item": request.path_params, "query": str(request.query_params), "size": len(body), **seen})
+
+
+async def mounted_failure(request: Request) -> JSONResponse:
+    raise ERRORS[request.path_params["kind"]]
+
+
+def wsgi_application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("content-type", "text/plain"), ("x-method", environ["REQUEST_METHOD"])])
+    return [environ["PATH_INFO"].encode("latin-1"), environ.get("HTTP_X_GIVEN", "").encode("latin-1")]
+
+
+MOUNTED = Starlette(
+    routes=[
+        Route("/items/{item:int}", mounted_item, methods=["GET", "POST", "PUT"]),
+        Route("/fails/{kind}", mounted_failure),
+        Mount("/deep/{name}", routes=[Route("/end", mounted_item)]),
+    ]
+)
 
 
 class Item(BaseModel):
@@ -190,6 +225,18 @@ class Kinds:
         return [ctx.request.headers["x-given"] for _ in xs]
 
     @bentoml.api
+    async def carried(self, x: int = 0) -> dict[str, Any]:
+        return carried()
+
+    @bentoml.api
+    def carried_in_thread(self, x: int = 0) -> dict[str, Any]:
+        return carried()
+
+    @bentoml.api
     async def stream(self, x: int = 2) -> Any:
         for number in range(min(x, 5)):
             yield f"{number}\n"
+
+
+Kinds.mount_asgi_app(MOUNTED, path="/mounted")
+Kinds.mount_wsgi_app(wsgi_application, path="/wsgi")
