@@ -83,16 +83,18 @@ class Place:
         assert found.returncode == 0, found.stdout + found.stderr
         return found.stdout
 
-    @contextmanager
-    def serve(self, workers: int = 2) -> Iterator[Live]:
-        spec = ServerSpec(
+    def spec(self, workers: int = 2) -> ServerSpec:
+        return ServerSpec(
             target=f"service:{self.service}",
             working_dir=self.project,
             env=self.env,
             workers=workers,
             service_name=self.service,
         )
-        with start_server(spec) as server:
+
+    @contextmanager
+    def serve(self, workers: int = 2) -> Iterator[Live]:
+        with start_server(self.spec(workers)) as server:
             live = Live(server, self, workers)
             live.wait_until_seen()
             yield live

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from live import COMMAND, Live, Place
 from scraping import scrape, total
 
 from bento_monitor.errors import InputError
+from bento_monitor.serving.process import start_server
 from bento_monitor.settings import MonitorSettings, load_settings, read_settings, require_settings
 from bento_monitor.telemetry_environment import drop_unusable, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_sampler, span_limits
@@ -205,3 +208,48 @@ def test_serve_ends_with_2_for_a_limit_that_cannot_be_used(tmp_path: Path) -> No
     assert done.returncode == 2
     assert done.stderr.startswith("Error: BENTO_MONITOR_MAX_BODY_BYTES='much' cannot be used (")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount here")
+    if done.returncode:
+        pytest.skip(f"no right to mount a file system here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    path = folder / "filling"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return path
+
+
+def test_a_home_on_a_full_disk_takes_no_new_release_and_the_one_it_has_is_served(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    place = Place(tmp_path / "place", env=LIMITS)
+    (place.folder / "home").symlink_to(small_disk)
+    with place.serve() as live:
+        place.done("promote", place.scaling("1", 1000.0, live))
+        other = place.scaling("2", 500.0, live)
+        filling = fill(small_disk)
+        refused = place.run("promote", other)
+        assert (refused.returncode, "The disk is full: free some space" in refused.stderr) == (2, True)
+        assert live.factors() == {1000.0: 40}
+    with start_server(place.spec()) as server:
+        live = Live(server, place, 2)
+        assert live.factors() == {1000.0: 40}
+        assert b" 431 " in status_with_headers(live, 60)
+        filling.unlink()
+        place.done("promote", other)
+        assert live.factors() == {500.0: 40}
