@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ imports: $(STAMP) ## Check the import contracts with import-linter
 pytest: $(STAMP) ## Run the tests
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest
+
+left-out: $(STAMP) ## Run again the tests that were left out because others used the machine
+	@$(BIN)/python -m pytest --left-out-as-busy
+
+test-busy: $(STAMP) ## Run the tests beside a busy loop on each core (not on a machine that others need)
+	@$(BIN)/python tests/busy.py $(BIN)/python -m pytest
 
 differential: $(STAMP) ## Ask stock BentoML and both of our paths the same 10,000 requests
 	@DIFFERENTIAL_REQUESTS=10000 $(BIN)/python -m pytest tests/differential

@@ -30,10 +30,13 @@ _UP = b" initialized"
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One worker that was killed, at a time of CLOCK_MONOTONIC, and how long it took until another served."""
+    """One worker that was killed, at a time of CLOCK_MONOTONIC and by the clock, and how long it took until another
+    served.
+    """
 
     pid: int
     at_ns: int
+    at_s: float
     replaced_s: float
 
 
@@ -41,8 +44,11 @@ class Kill:
 class KillOutcome:
     """What the kills did. `received` counts the spans that came from each process, `traced` the requests among them.
 
-    `not_in_flight` are requests that failed although they were not under way when a worker was killed.
+    `not_in_flight` are requests that failed although they were not under way when a worker was killed. `rate_rps` is
+    that of all requests.
     """
+
+    rate_rps: float
 
     answers: Answers
     kills: tuple[Kill, ...]
@@ -64,6 +70,7 @@ def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | 
             answers = loads.stop()
         spans = sent_spans(receiver)
     return KillOutcome(
+        rate_rps=rate_rps,
         answers=answers,
         kills=kills,
         not_in_flight=sum(not _is_in_flight(failure, kills) for failure in answers.failures_ns),
@@ -81,9 +88,9 @@ def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
     # One that has served nothing yet has no account, and nothing to lose.
     wait_for(lambda: bool(_served(server, home)), _RESPAWN_TIMEOUT_S)
     pid = random.Random(seed).choice(_served(server, home))
-    at_ns = time.monotonic_ns()
+    at_ns, at_s = time.monotonic_ns(), time.time()
     os.kill(pid, signal.SIGKILL)
-    return Kill(pid, at_ns, replaced_s=wait_for(lambda: _times_up(home) > up, _RESPAWN_TIMEOUT_S))
+    return Kill(pid, at_ns, at_s, replaced_s=wait_for(lambda: _times_up(home) > up, _RESPAWN_TIMEOUT_S))
 
 
 def _served(server: ServerProcess, home: Path) -> list[int]:

@@ -7,6 +7,61 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
+from left_out import BUSY
+
+# As many tests may be left out because others use the machine; what is more is a test that should hold there.
+MOST_BUSY = 8
+_BUSY_KEY = "bento-monitor/left-out-as-busy"
+_BUSY_TESTS = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A way to run again what was left out because the machine was busy."""
+    parser.addoption(
+        "--left-out-as-busy",
+        action="store_true",
+        help="Only the tests that the last run left out as the machine was busy.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep those that were left out, where these are asked for."""
+    config.stash[_BUSY_TESTS] = []
+    if config.getoption("--left-out-as-busy") and config.cache is not None:
+        wanted = set(config.cache.get(_BUSY_KEY, []))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in wanted])
+        items[:] = [item for item in items if item.nodeid in wanted]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Note a test that was skipped because others take the processors."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and BUSY in report.longrepr[2]:
+        item.config.stash[_BUSY_TESTS].append(item.nodeid)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep their names for another run, and fail where they are too many."""
+    busy = session.config.stash.get(_BUSY_TESTS, [])
+    if session.config.cache is not None:
+        session.config.cache.set(_BUSY_KEY, busy)
+    no_tests = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    if session.config.getoption("--left-out-as-busy") and exitstatus == no_tests:
+        session.exitstatus = pytest.ExitCode.OK  # none was left out
+    if len(busy) > MOST_BUSY:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which they are."""
+    if busy := config.stash.get(_BUSY_TESTS, []):
+        terminalreporter.section("left out: others take the processors")
+        for name in busy:
+            terminalreporter.line(name)
+        if len(busy) > MOST_BUSY:
+            terminalreporter.line(f"These are more than {MOST_BUSY}, which fails the run.")
 
 
 def pytest_configure() -> None:
