@@ -8,9 +8,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 from ..tracing.ledger import Ledger
-from .uvicorn_writes import JoinedWrites
+from .uvicorn_writes import TURN, JoinedWrites
 
 _OK = STATUS_LINE[200]
+# A longer body takes the loop some time to parse: what is ready goes out before.
+_LONG_TO_PARSE_BYTES = 65_536
 
 
 def take_body(receive: Any) -> bytes | None:
@@ -27,6 +29,8 @@ def take_body(receive: Any) -> bytes | None:
         cycle.flow.resume_reading()
     cycle.message_event.clear()
     body = bytes(cycle.body)
+    if len(body) > _LONG_TO_PARSE_BYTES:
+        TURN.end()
     cycle.body = bytearray()
     return body
 

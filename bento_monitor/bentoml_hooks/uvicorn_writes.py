@@ -16,9 +16,12 @@ from ..tracing.ledger import Ledger
 _HEAD = b"HTTP/1.1 "
 # A longer body is not copied to be written with its head.
 _MAX_COPIED_BYTES = 65_536
-# An answer is held for others only where they come faster than this: a function that computes on the loop must not
-# keep the answers of those before it.
+# An answer is held for others only where they come faster than this.
 _CLOSE_S = 0.0005
+# Where the loop was held for longer while answers were, by code whose steps we do not see (`loop_steps`), such as a
+# mounted application's, nothing is held for some time.
+_LONG_S = 0.002
+_CAREFUL_S = 10.0
 
 
 def join_writes() -> None:
@@ -26,12 +29,10 @@ def join_writes() -> None:
     from uvicorn.protocols.http import auto
 
     if not hasattr(auto.AutoHTTPProtocol, "has_joined_writes"):
-        auto.AutoHTTPProtocol = _joined(auto.AutoHTTPProtocol)
+        auto.AutoHTTPProtocol = _joined(auto.AutoHTTPProtocol, TURN)
 
 
-def _joined(protocol: Any) -> Any:
-    turn = Turn()
-
+def _joined(protocol: Any, turn: Turn) -> Any:
     class JoinedProtocol(protocol):  # type: ignore[misc]
         has_joined_writes = True
 
@@ -49,21 +50,34 @@ class Turn:
     def __init__(self) -> None:
         self._holding: list[JoinedWrites] = []
         self._last_answer_s = 0.0
+        self._careful_until_s = 0.0
 
     def add(self, connection: JoinedWrites) -> None:
         """Write what a connection holds at the end of this turn."""
         if not self._holding:
-            asyncio.get_running_loop().call_soon(self.end)
+            asyncio.get_running_loop().call_soon(self._end_of_turn)
         self._holding.append(connection)
 
     def is_close(self) -> bool:
         """Whether the answer to be written follows another one closely; where it does not, those that wait go out."""
         now_s = time.monotonic()
-        is_close = now_s - self._last_answer_s < _CLOSE_S
+        since_s = now_s - self._last_answer_s
         self._last_answer_s = now_s
-        if not is_close:
+        if since_s < _CLOSE_S and now_s >= self._careful_until_s:
+            return True
+        self._note(since_s, now_s)
+        self.end()
+        return False
+
+    def _end_of_turn(self) -> None:
+        if self._holding:
+            now_s = time.monotonic()
+            self._note(now_s - self._last_answer_s, now_s)
             self.end()
-        return is_close
+
+    def _note(self, since_s: float, now_s: float) -> None:
+        if since_s > _LONG_S and self._holding:
+            self._careful_until_s = now_s + _CAREFUL_S
 
     def end(self) -> None:
         """Write all that is held."""
@@ -73,6 +87,10 @@ class Turn:
                 connection.write_held()
             except Exception as error:  # one that is broken; the others' answers are theirs
                 connection.fail(error)
+
+
+TURN = Turn()
+"""That of this process, which has one loop."""
 
 
 class JoinedWrites:

@@ -10,8 +10,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bento_monitor.bentoml_hooks import uvicorn_writes
+from bento_monitor.bentoml_hooks.loop_steps import LoopSteps
 from bento_monitor.bentoml_hooks.uvicorn_answers import write_answer
-from bento_monitor.bentoml_hooks.uvicorn_writes import _joined
+from bento_monitor.bentoml_hooks.uvicorn_writes import Turn, _joined
 from bento_monitor.tracing.ledger import Ledger
 
 REQUEST = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}"
@@ -31,7 +32,7 @@ def played(clock: Any, application: Any, data: bytes = REQUEST, protocol: Any = 
     """What a connection to an application came to."""
 
     async def scenario() -> Line:
-        line = Line(PlayedServer(_joined(protocol), application))
+        line = Line(PlayedServer(_joined(protocol, Turn()), application))
         line.feed(data)
         await clock.advance(0)
         return line
@@ -136,7 +137,7 @@ def test_answers_are_held_for_the_turn_only_where_they_follow_closely(
         held.append(ledgers[-1].is_held)
 
     async def scenario() -> None:
-        server = PlayedServer(_joined(HttpToolsProtocol), application)
+        server = PlayedServer(_joined(HttpToolsProtocol, Turn()), application)
         for count in (1, 3):
             lines[:] = [Line(server) for _ in range(count)]
             seen.clear()
@@ -150,3 +151,132 @@ def test_answers_are_held_for_the_turn_only_where_they_follow_closely(
     assert held == [apart_s < 0.0005] * 4
     assert not any(ledger.is_held for ledger in ledgers)
     assert all(ledger.sent_ns for ledger in ledgers)
+
+
+class Clock:
+    """What is asked for the time; a step of a function that computes moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Computing:
+    """Answers quick requests at once; each other one computes before and after it has waited."""
+
+    def __init__(self, time_: Clock, turn: Turn, *, is_watched: bool) -> None:
+        self.time, self.lines = time_, []
+        self._steps = LoopSteps(turn.end) if is_watched else None
+        self.was_on_the_wire: list[int] = []
+
+    async def __call__(self, scope: Any, receive: Any, _send: Any) -> None:
+        if scope["path"] == "/compute":
+            function = self._compute()
+            await (function if self._steps is None else self._steps.run(function))
+        self.time.now_s += 0.0001
+        write_answer(receive, HEADERS, b"ok", None)
+
+    async def _compute(self) -> None:
+        self._note()
+        await asyncio.sleep(0)
+        self._note()
+
+    def _note(self) -> None:
+        self.was_on_the_wire.append(sum(len(line.writes) for line in self.lines))
+        self.time.now_s += 0.1
+
+
+def answered(clock: Any, monkeypatch: pytest.MonkeyPatch, rounds: int, *, is_watched: bool) -> list[list[int]]:
+    """Of rounds in each of which come a quick request, one that computes and a quick one: what was on the wire when it
+    began to compute, and when it went on, less what earlier rounds had brought.
+    """
+    time_, turn = Clock(), Turn()
+    monkeypatch.setattr(uvicorn_writes.time, "monotonic", time_)
+    application = Computing(time_, turn, is_watched=is_watched)
+    found = []
+
+    async def scenario() -> None:
+        server = PlayedServer(_joined(HttpToolsProtocol, turn), application)
+        application.lines = [Line(server) for _ in range(4)]
+        first, *lines = application.lines
+        for _ in range(rounds):
+            first.feed(REQUEST)  # so that the answers below follow closely
+            await clock.advance(0)
+            before = sum(len(line.writes) for line in application.lines)
+            application.was_on_the_wire.clear()
+            for line, path in zip(lines, (b"/x", b"/compute", b"/x"), strict=True):
+                line.feed(REQUEST.replace(b"/x", path, 1))
+            await clock.advance(0)
+            found.append([count - before for count in application.was_on_the_wire])
+
+    clock.run(scenario())
+    return found
+
+
+def test_what_is_ready_is_on_the_wire_before_a_function_computes(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered(clock, monkeypatch, 3, is_watched=True) == [[1, 2]] * 3
+
+
+def test_code_that_is_not_seen_to_compute_keeps_an_answer_once(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = answered(clock, monkeypatch, 3, is_watched=False)
+    assert first == [0, 2]
+    assert others == [[1, 2]] * 2
+
+
+def test_functions_that_are_quick_have_their_answers_held_together(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    time_ = Clock()
+    monkeypatch.setattr(uvicorn_writes.time, "monotonic", time_)
+    flushed = []
+    steps = LoopSteps(lambda: flushed.append(time_.now_s))
+
+    async def function(seconds: float) -> str:
+        time_.now_s += seconds
+        return "done"
+
+    async def calls(count: int, seconds: float) -> int:
+        flushed.clear()
+        for _ in range(count):
+            assert await steps.run(function(seconds)) == "done"
+        return len(flushed)
+
+    async def scenario() -> list[int]:
+        found = [await calls(30, 0.0001), await calls(5, 0.0001), await calls(1, 0.05), await calls(50, 0.0001)]
+        time_.now_s += 20
+        return [*found, await calls(50, 0.0001)]
+
+    # Until 20 were quick; none; the one that was not; all within 10 s of it; the first that is seen to be quick again.
+    assert clock.run(scenario()) == [20, 0, 0, 50, 1]
+
+
+def test_a_function_in_steps_is_awaited_as_any(clock: Any) -> None:
+    steps = LoopSteps(lambda: None)
+
+    async def catches() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "was cancelled"
+        return "was not"
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("its own")
+
+    async def outer(function: Any) -> Any:
+        return await steps.run(function)
+
+    async def scenario() -> list[Any]:
+        cancelled = asyncio.ensure_future(outer(catches()))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        failed = asyncio.ensure_future(outer(fails()))
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.set_result(7)
+        return [*await asyncio.gather(cancelled, failed, return_exceptions=True), await steps.run(future)]
+
+    found = clock.run(scenario())
+    assert found[0] == "was cancelled"
+    assert repr(found[1]) == "ValueError('its own')"
+    assert found[2] == 7
