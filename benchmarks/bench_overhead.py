@@ -6,8 +6,8 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from statistics import fmean, median
+from dataclasses import asdict, replace
+from statistics import median
 
 from overhead_arms import (
     AT_0,
@@ -22,11 +22,10 @@ from overhead_arms import (
     start_receiver,
 )
 from result import Figure, write_result
-from scipy import stats
-from served_arms import STOCK, start_arms
-from served_blocks import Plan, Sample, Samples, measure
+from served_arms import AGAINST, OURS, STOCK, start_arms
+from served_blocks import Plan, Samples, measure
 from served_check import plain_workload
-from served_figures import compare, pairs, throughput, total_figures
+from served_figures import compare, cpu_added, throughput, total_figures
 from served_sections import raw_of
 from wrk import require_wrk
 
@@ -35,6 +34,18 @@ _ARMS = (STOCK, STOCK_OTLP, NO_LEDGER, AT_0, AT_1, AT_100)
 _THROUGHPUT_GOALS = {"noop": 2.0, "1ms": 1.15, "5ms": 1.00}
 _CPU_GOALS_US = {"0pct": 25.0, "1pct": 30.0, "100pct": 150.0}
 _LEDGER_GOALS = {"noop": 0.45, "bentoml_path": 0.9}
+# Where they are measured against another commit: nothing is sampled, as the caller's flags say, too.
+_SAMPLED_AT_0 = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
+_CALLER = (
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+    ("baggage", "tenant=acme,tier=gold"),
+)
+_AGAINST: dict[str, tuple[tuple[tuple[str, str], ...], float]] = {
+    "cpu_us_over_against_noop": ((), 3.0),
+    "cpu_us_over_against_noop_headers": (_CALLER, 12.0),
+}
+_HALF_WIDTH_US = 1.5
+_MOST_BLOCKS = 150
 _REQUIRED_SPANS = frozenset({"server", "infer", "serialize"})
 
 
@@ -44,9 +55,16 @@ def main() -> int:
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each arm (%(default)s)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a block (%(default)s)")
     parser.add_argument("--only", default=",".join(_WORKLOADS), help="workloads, by commas (%(default)s)")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="only what the no-op takes more than in that commit of ours: against.json"
+    )
     options = parser.parse_args()
     require_wrk()
     plan, started_s = Plan(options.blocks, options.seconds), time.monotonic()
+    if options.against is not None:
+        added = measure_against(options.against, plan)
+        print(f"{(time.monotonic() - started_s) / 60:.1f} minutes in all.")
+        return 0 if all(figure.met is not False for figure in added.values()) else 1
     found: dict[str, Samples] = {}
     received: dict[str, dict[str, list[Received]]] = {}
     with start_receiver() as endpoint:
@@ -81,7 +99,7 @@ def figures_of(name: str, samples: Samples, received: dict[str, list[Received]])
         # The goals are those of the no-op, where nothing else hides what tracing takes.
         goal_us = _CPU_GOALS_US[part] if name == "noop" else None
         suffix = "" if name == "noop" else f"_{name}"
-        figures[f"cpu_us_added_{part}{suffix}"] = _added_figure(pairs(samples, arm, NO_LEDGER), goal_us)
+        figures[f"cpu_us_added_{part}{suffix}"] = _added(samples, arm, goal_us)
     figures[f"cpu_us_no_ledger_{name}"] = Figure(median(s.block.cpu_us for s in samples[NO_LEDGER]), "us/request")
     if name == "noop":
         for part, arm in (("noop", AT_100), ("bentoml_path", PATH_AT_100)):
@@ -89,16 +107,38 @@ def figures_of(name: str, samples: Samples, received: dict[str, list[Received]])
     return figures
 
 
-def _added_figure(blocks: Sequence[tuple[Sample, Sample]], goal_us: float | None) -> Figure:
-    """CPU time a request more than without a ledger, of pairs of blocks."""
-    added_us = [left.block.cpu_us - right.block.cpu_us for left, right in blocks]
-    mean_us, ci95 = fmean(added_us), None
-    if len(added_us) > 2:
-        half_us = float(stats.t.ppf(0.975, len(added_us) - 1) * stats.sem(added_us))
-        ci95 = (mean_us - half_us, mean_us + half_us)
+def _added(samples: Samples, arm: str, goal_us: float | None) -> Figure:
+    """CPU time a request more than without a ledger; a goal is for its mean."""
+    found = cpu_added(samples, arm, NO_LEDGER)
     if goal_us is None:
-        return Figure(mean_us, "us/request", ci95)
-    return Figure(mean_us, "us/request", ci95, f"<= {goal_us:g}", mean_us <= goal_us)
+        return found
+    return replace(found, goal=f"<= {goal_us:g}", met=found.value <= goal_us)
+
+
+def measure_against(commit: str, plan: Plan) -> dict[str, Figure]:
+    """CPU time a request of the no-op at 0 % sampling more than another commit's, with and without a caller's context.
+
+    Blocks are added until the interval's half-width is small enough.
+    """
+    environments = dict.fromkeys((OURS, AGAINST), _SAMPLED_AT_0)
+    figures: dict[str, Figure] = {}
+    found: dict[str, Samples] = {}
+    with start_arms([OURS, AGAINST], environments=environments, against=commit) as arms:
+        for name, (headers, goal_us) in _AGAINST.items():
+            workload = replace(plain_workload("noop"), headers=headers)
+            samples: Samples = {OURS: [], AGAINST: []}
+            while len(samples[OURS]) < _MOST_BLOCKS:
+                for arm, blocks in measure(arms, workload, plan).items():
+                    samples[arm] += blocks
+                figure = cpu_added(samples, OURS, AGAINST, goal_us)
+                if figure.ci95 is not None and figure.ci95[1] - figure.ci95[0] <= 2 * _HALF_WIDTH_US:
+                    break
+            figures[name] = figure
+            found[name] = samples
+    raw = raw_of(found)
+    figures |= {"failed_blocks": total_figures({"blocks": raw})["failed_blocks"]}
+    write_result("against", figures, {"against": commit, **raw})
+    return figures
 
 
 def _ledger_figure(blocks: Sequence[Received], goal: float) -> Figure:

@@ -56,9 +56,10 @@ def sections(plan: Plan, requests: int) -> dict[str, Section]:
 
     start_s, checks = 10.0, max(requests // 100, 1)
     bare_s = min(plan.seconds, LONGEST_S)
-    found = {"noop": Section(partial(measure_noop, plan), start_s + of_blocks(7))}
+    more = 0 if plan.against is None else 1
+    found = {"noop": Section(partial(measure_noop, plan), start_s + of_blocks(7 + more))}
     for name in ("embedding", "numpy", "batched"):
-        found[name] = Section(partial(measure_plain, name, plan), start_s + of_blocks(2))
+        found[name] = Section(partial(measure_plain, name, plan), start_s + of_blocks(2 + more))
     return found | {
         "models": Section(partial(measure_models, plan), start_s + 2 * of_blocks(3, check_s=1.0, beside_s=2 * bare_s)),
         "semantic": Section(
@@ -78,7 +79,7 @@ def main() -> int:
     """Run what is asked for; 0 if every goal was met. Whatever fails, the rest is written."""
     options = read_options()
     require_wrk()
-    every = sections(Plan(options.blocks, options.seconds), options.requests)
+    every = sections(Plan(options.blocks, options.seconds, against=options.against), options.requests)
     chosen = (
         options.only.split(",") if options.only else [name for name, section in every.items() if section.is_default]
     )
@@ -105,6 +106,7 @@ def read_options() -> argparse.Namespace:
         default=1_000_000,
         help="of the section memory; dependency and differences take a hundredth (%(default)s)",
     )
+    parser.add_argument("--against", metavar="COMMIT", help="measure that commit of ours as well")
     parser.add_argument("--merge", action="store_true", help="keep the other sections of the result that is there")
     return parser.parse_args()
 

@@ -11,10 +11,12 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import psutil
+from against import python_of
 from served_installed import InstalledSpec, python_as_installed
 from served_pauses import PAUSES_FOLDER
 
@@ -25,6 +27,7 @@ from bento_monitor.serving.spec import ServerSpec
 SERVICES = Path(__file__).resolve().parent
 STOCK, AGAIN, INSTALLED = "stock", "stock again", "stock as installed"
 OURS, OFF, BENTOML_PATH = "ours", "ours off", "ours, BentoML's path"
+AGAINST = "ours, another commit"
 FASTAPI, LITSERVE, ASGI = "fastapi", "litserve", "uvicorn alone"
 _OTHERS = {
     FASTAPI: ["-m", "uvicorn", "served_fastapi:app", "--port"],
@@ -36,6 +39,7 @@ _OURS = {
     OURS: _SAMPLER,
     OFF: {"BENTO_MONITOR_ENABLED": "false"},
     BENTOML_PATH: _SAMPLER | {"BENTO_MONITOR_FAST_PATH": "false"},
+    AGAINST: _SAMPLER,
 }
 _READY_TIMEOUT_S = 60
 _PLAIN = "served_plain:Served"
@@ -76,6 +80,7 @@ def start_arms(
     targets: Mapping[str, str] | None = None,
     workers: int | None = None,
     environments: Mapping[str, Mapping[str, str]] = _OURS,
+    against: str | None = None,
 ) -> Iterator[dict[str, Arm]]:
     """Every server that is named; those that are not asked take no time from the one that is.
 
@@ -84,6 +89,7 @@ def start_arms(
         targets: the service of an arm that is not `served_plain:Served`.
         workers: worker processes of that service, where not one.
         environments: variables of an arm of BentoML's. One whose name begins with "ours" is served by us.
+        against: the commit that serves the arm of another one.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-served-")))
@@ -91,6 +97,10 @@ def start_arms(
         specs = [
             _spec(name, home / f"arm-{n}", (targets or {}).get(name, _PLAIN), workers, environments.get(name, {}))
             for n, name in enumerate(bentoml)
+        ]
+        pythons = {INSTALLED: python_as_installed} | ({} if against is None else {AGAINST: partial(python_of, against)})
+        specs = [
+            _by(pythons[name](), spec) if name in pythons else spec for name, spec in zip(bentoml, specs, strict=True)
         ]
         servers = stack.enter_context(start_servers(specs))
         arms = {
@@ -106,7 +116,7 @@ def start_arms(
 def _spec(name: str, folder: Path, target: str, workers: int | None, env: Mapping[str, str]) -> ServerSpec:
     pauses = folder / "pauses"
     pauses.mkdir(parents=True)
-    spec = ServerSpec(
+    return ServerSpec(
         target=target,
         working_dir=SERVICES,
         as_="monitored" if name.startswith(OURS) else "stock",
@@ -116,16 +126,13 @@ def _spec(name: str, folder: Path, target: str, workers: int | None, env: Mappin
         home=folder / "home",
         log=folder / "log",
     )
-    if name != INSTALLED:
-        return spec
-    return InstalledSpec(
-        target=spec.target,
-        working_dir=spec.working_dir,
-        env=spec.env,
-        home=spec.home,
-        log=spec.log,
-        python=python_as_installed(),
-    )
+
+
+def _by(python: Path, spec: ServerSpec) -> ServerSpec:
+    """The server as another Python serves it; earlier commits of ours find their target in a variable."""
+    env = spec.env if spec.as_ == "stock" else {**spec.env, "BENTO_MONITOR_TARGET": spec.target}
+    values = {each.name: getattr(spec, each.name) for each in fields(spec)}
+    return InstalledSpec(**{**values, "env": env}, python=python)
 
 
 def _arm(name: str, server: ServerProcess, pauses: Path) -> Arm:

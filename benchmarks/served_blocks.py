@@ -47,11 +47,12 @@ class Beside(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """How much is measured; `against` is a commit of ours that is measured beside this one."""
 
     blocks: int
     seconds: int
     connections: int = 16
+    against: str | None = None
 
 
 def measure(arms: Mapping[str, Arm], workload: Workload, plan: Plan, beside: Beside | None = None) -> Samples:
@@ -90,7 +91,15 @@ def _load(arm: Arm, workload: Workload, plan: Plan, seconds: int, shares: list[f
             shares.append(arm.largest_connection_share())
 
     url = f"http://127.0.0.1:{arm.port}{workload.path}"
-    return run_block(url, workload.bodies, plan.connections, seconds, cpu_seconds=arm.cpu_seconds, halfway=halfway)
+    return run_block(
+        url,
+        workload.bodies,
+        plan.connections,
+        seconds,
+        headers=workload.headers,
+        cpu_seconds=arm.cpu_seconds,
+        halfway=halfway,
+    )
 
 
 def _print(name: str, workload: Workload, plan: Plan, sample: Sample) -> None:

@@ -34,11 +34,12 @@ def are_close(answer: bytes, expected: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A path, the bodies that it is sent in turn, and when two answers are the same."""
+    """A path, the bodies that it is sent in turn, when two answers are the same, and headers of the load's requests."""
 
     path: str
     bodies: tuple[bytes, ...]
     is_same: Callable[[bytes, bytes], bool] = field(default=bytes.__eq__)
+    headers: tuple[tuple[str, str], ...] = ()
 
     def count_wrong(self, port: int, expected: Sequence[bytes]) -> int:
         """How many of 100 answers are not as expected; one that did not come is not."""

@@ -8,7 +8,8 @@ from statistics import fmean, median
 from typing import Any
 
 from result import Figure
-from served_arms import AGAIN, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
+from scipy import stats
+from served_arms import AGAIN, AGAINST, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
 from served_blocks import Sample, Samples
 
 from bento_monitor.statistics.paired import Comparison
@@ -72,6 +73,29 @@ def cpu_figures(samples: Samples, name: str) -> dict[str, Figure]:
         f"cpu_us_{arm}_{name}": Figure(median(sample.block.cpu_us for sample in samples[arm]), "us/request")
         for arm in (STOCK, OURS)
     }
+
+
+def against_figures(samples: Samples, name: str) -> dict[str, Figure]:
+    """Ours against another commit of ours, where that was measured."""
+    if AGAINST not in samples:
+        return {}
+    return {
+        f"throughput_against_{name}": throughput(samples, AGAINST),
+        f"cpu_us_over_against_{name}": cpu_added(samples, OURS, AGAINST),
+    }
+
+
+def cpu_added(samples: Samples, candidate: str, baseline: str, goal_us: float | None = None) -> Figure:
+    """CPU time a request that an arm takes more than another; a goal is for the upper end of its interval."""
+    added_us = [left.block.cpu_us - right.block.cpu_us for left, right in pairs(samples, candidate, baseline)]
+    mean_us, ci95 = fmean(added_us), None
+    if len(added_us) > 2:
+        half_us = float(stats.t.ppf(0.975, len(added_us) - 1) * stats.sem(added_us))
+        ci95 = (mean_us - half_us, mean_us + half_us)
+    if goal_us is None:
+        return Figure(mean_us, "us/request", ci95)
+    is_met = ci95 is not None and ci95[1] <= goal_us
+    return Figure(mean_us, "us/request", ci95, f"upper end <= {goal_us:g}", is_met)
 
 
 def bare_figure(samples: Sequence[Sample], goal: float | None = None) -> Figure:

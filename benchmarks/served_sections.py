@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from result import Figure
-from served_arms import AGAIN, ASGI, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
+from served_arms import AGAIN, AGAINST, ASGI, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
 from served_blocks import Plan, Samples, measure
 from served_check import plain_workload, search_workload
 from served_figures import (
     BARE_GOALS,
     THROUGHPUT_GOALS,
+    against_figures,
     bare_figure,
     cpu_figures,
     noop_figures,
@@ -35,17 +36,22 @@ class Part:
 
 def measure_noop(plan: Plan) -> Part:
     """All arms on the no-op."""
-    with start_arms([STOCK, AGAIN, INSTALLED, OURS, OFF, FASTAPI, LITSERVE]) as arms:
+    names = [STOCK, AGAIN, INSTALLED, OURS, OFF, FASTAPI, LITSERVE, *_against(plan)]
+    with start_arms(names, against=plan.against) as arms:
         samples = measure(arms, plain_workload("noop"), plan)
-    return Part(noop_figures(samples), raw_of({"noop": samples}))
+    return Part(noop_figures(samples) | against_figures(samples, "noop"), raw_of({"noop": samples}))
 
 
 def measure_plain(name: str, plan: Plan) -> Part:
     """Stock with uvloop and ours on another of the small workloads."""
-    with start_arms([STOCK, OURS]) as arms:
+    with start_arms([STOCK, OURS, *_against(plan)], against=plan.against) as arms:
         samples = measure(arms, plain_workload(name), plan)
     figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, THROUGHPUT_GOALS[name])}
-    return Part(figures | cpu_figures(samples, name), raw_of({name: samples}))
+    return Part(figures | cpu_figures(samples, name) | against_figures(samples, name), raw_of({name: samples}))
+
+
+def _against(plan: Plan) -> list[str]:
+    return [] if plan.against is None else [AGAINST]
 
 
 def measure_models(plan: Plan) -> Part:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _SCRIPT = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
+{HEADERS}
 local bodies = {BODIES}
 if #bodies == 1 then
   wrk.body = bodies[1]
@@ -60,14 +61,19 @@ def run_block(
     connections: int,
     seconds: int,
     *,
+    headers: Sequence[tuple[str, str]] = (),
     cpu_seconds: Callable[[], float],
     halfway: Callable[[], None] = lambda: None,
 ) -> Block:
-    """Load a server for some seconds with bodies in turn; `halfway` is called while all connections are held."""
+    """Load a server for some seconds with bodies in turn, and the `headers` beside their type.
+
+    `halfway` is called while all connections are held.
+    """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
         literals = ", ".join(f"[==[{body.decode()}]==]" for body in bodies)
-        script.write_text(_SCRIPT.replace("{BODIES}", f"{{{literals}}}"))
+        lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers)
+        script.write_text(_SCRIPT.replace("{BODIES}", f"{{{literals}}}").replace("{HEADERS}", lines))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script), url]
         before_s = cpu_seconds()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
