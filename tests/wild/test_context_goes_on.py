@@ -139,10 +139,12 @@ def test_a_traceparent_is_read_as_the_sdk_reads_it(header: str, reader: CallerRe
         assert found is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     header=st.text(st.characters(codec="latin-1"), max_size=80)
     | st.from_regex(r"([a-z0-9]{1,5}=[\w%]{1,5},?){1,4}", alphabet=st.characters(codec="ascii"))
+    | st.from_regex(r"[!-~]{1,4}=[!-~]{1,9}(,[!-~]{1,4}=[!-~]{0,9}){0,3}", fullmatch=True)
+    | st.integers(1, 300).map(lambda count: ",".join(f"k{number}={number}" for number in range(count)))
 )
 def test_baggage_is_read_as_the_sdk_reads_it(header: str) -> None:
     expected = baggage.get_all(W3CBaggagePropagator().extract({"baggage": header}, Context()))
