@@ -32,6 +32,13 @@ class Doubler:
         return [[2 * row for row in value] for value in values]
 
 
+async def begun(doubler: Doubler) -> None:
+    """Wait until its first batch has begun."""
+    async with asyncio.timeout(30):
+        while not doubler.batches:
+            await asyncio.sleep(0)
+
+
 def make(
     run: Any,
     size: int = 8,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubling import LISTS, Doubler, make, run
+from doubling import LISTS, Doubler, begun, make, run
 
 from bento_monitor.batching import BatchHooks
 from bento_monitor.tracing.ledger import BatchRecord
@@ -91,7 +91,7 @@ def test_the_half_of_a_failed_batch_that_nobody_waits_for_is_not_run() -> None:
         refuse.gate.clear()
         dispatcher = make(refuse, isolate_failures=True)
         waiting = [asyncio.create_task(dispatcher.submit([n])) for n in (13, 14)]
-        await asyncio.sleep(0.01)
+        await begun(refuse)
         waiting[1].cancel()
         refuse.gate.set()
         with pytest.raises(ValueError, match="13"):
@@ -108,7 +108,7 @@ def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
         double.gate.clear()
         dispatcher = make(double)
         waiting = asyncio.create_task(dispatcher.submit([1]))
-        await asyncio.sleep(0.01)
+        await begun(double)
         for task in dispatcher._tasks:
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
