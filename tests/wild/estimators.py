@@ -54,11 +54,20 @@ def is_lightgbm(model: Any) -> bool:
 
 def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
     """A release of an estimator, converted on the rows."""
-    model = runner.own_model.model
-    inputs = (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
-    outputs = convert_estimator(
-        ArrayEstimator(runner.own_model), methods_of(model), inputs, folder / "model.onnx", rows=rows
-    )
+    model, path = runner.own_model.model, folder / "model.onnx"
+    inputs = inputs_of(runner, rows)
+    outputs = convert_estimator(ArrayEstimator(runner.own_model), methods_of(model), inputs, path, rows=rows)
+    return release_of(runner, path, inputs, outputs)
+
+
+def inputs_of(runner: MonitoredRunner, rows: Any) -> tuple[TensorSpec, ...]:
+    return (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
+
+
+def release_of(
+    runner: MonitoredRunner, path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> Release:
+    """A release of the runner's estimator by a graph that is made."""
     release = Release(
         name="svc-release:1",
         service="Svc",
@@ -67,8 +76,8 @@ def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
         execution=Execution("onnxruntime", "fp32", 1),
         batching=None,
         workers=None,
-        artifact_file="model.onnx",
-        artifact_sha256=sha256_of(folder / "model.onnx"),
+        artifact_file=path.name,
+        artifact_sha256=sha256_of(path),
         model_fingerprint=runner.fingerprint.value(),
         inputs=inputs,
         outputs=outputs,

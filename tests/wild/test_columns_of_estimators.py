@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from estimators import methods_of
+from estimators import inputs_of, methods_of, release_of
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -22,12 +22,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.files import sha256_of
 from bento_monitor.model_host.convert_estimator import convert_estimator
 from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
 from bento_monitor.model_host.estimator_parity import captured_rows, graph_parity
 from bento_monitor.model_host.state import CapturedCall
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
 from bento_monitor.runner import MonitoredRunner
 
 GENERATOR = np.random.default_rng(11)
@@ -118,25 +116,10 @@ def taken_over(model: Any, folder: Path, samples: pd.DataFrame) -> MonitoredRunn
     estimator = array_estimator("model", runner.own_model, calls)
     calls = calls_of_arrays(estimator, calls)
     rows = captured_rows(calls)
-    inputs = (TensorSpec(runner.own_model.names[0], str(rows.dtype), (None, rows.shape[1]), (4, rows.shape[1])),)
+    inputs = inputs_of(runner, rows)
     specs = convert_estimator(estimator, methods, inputs, path, rows=rows)
     assert graph_parity(estimator, methods, path, calls).disagreement is None
-    release = Release(
-        name="svc-release:1",
-        service="Svc",
-        apis=("predict",),
-        runner=runner.name,
-        execution=Execution("onnxruntime", "fp32", 1),
-        batching=None,
-        workers=None,
-        artifact_file=path.name,
-        artifact_sha256=sha256_of(path),
-        model_fingerprint=runner.fingerprint.value(),
-        inputs=inputs,
-        outputs=specs,
-        output_form=OutputForm("methods", "numpy"),
-    )
-    runner.take_over(runner.prepare(release, folder))
+    runner.take_over(runner.prepare(release_of(runner, path, inputs, specs), folder))
     return runner
 
 
