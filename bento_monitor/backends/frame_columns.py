@@ -19,6 +19,7 @@ _NUMPY_KINDS: Mapping[str, str] = {"number": "fiu", "flag": "b"}
 class Column:
     """One column of the frames that an estimator is given.
 
+    `fill` is the number that stands for a missing one; None where these are the graph's to answer, if it can.
     `known` are the values of a column of that kind, all text, all integers or all bools: in the array, each is its
     place among them. `missing` is the place that stands for a missing value (NaN), and `unknown` that for any other
     of the same type; None where the estimator itself must answer them. With `is_none_missing`, None is a missing value
@@ -27,6 +28,7 @@ class Column:
 
     name: str
     kind: ColumnKind
+    fill: float | None = None
     known: tuple[str | int | bool, ...] = ()
     missing: int | None = None
     unknown: int | None = None
@@ -73,9 +75,13 @@ class FrameColumns:
         column, dtype = self.columns[index], series.dtype
         if column.kind != "known":
             if isinstance(dtype, np.dtype) and dtype.kind in _NUMPY_KINDS[column.kind]:
-                return series.to_numpy()
-            is_missing = column.is_none_missing and dtype.kind == "O" and series.isna().all()
-            return np.full(len(series), np.nan) if is_missing else None
+                numbers = series.to_numpy()
+            elif column.is_none_missing and dtype.kind == "O" and series.isna().all():
+                numbers = np.full(len(series), np.nan)
+            else:
+                return None
+            is_filled = column.fill is not None and numbers.dtype.kind == "f"
+            return np.where(np.isnan(numbers), column.fill, numbers) if is_filled else numbers
         values = series.to_numpy(object).tolist()
         places = self._places[index]
         try:

@@ -16,7 +16,7 @@ from ..releases.record import TensorSpec
 from .array_estimator import ArrayEstimator
 from .estimator_converters import graphs_of
 from .estimator_graph import Source, note_in_graph, write_graph
-from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike
+from .estimator_parity import answers_missing_values, check_parity, compare, forms_alike, perturbed_rows
 from .exporters import first_sentence
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
@@ -24,6 +24,8 @@ _ERRORS_ONLY = 3
 # The element types that a graph computes in, best first: the estimator's own, then the other.
 _COMPUTED_IN = {"float32": ("float32", "float64")}
 _CAST_FIRST = ("float64", "float32")
+# Of the perturbed rows: themselves, mixed, and with some noise.
+_LIKE_THEM = 3
 _FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
 
 
@@ -136,7 +138,8 @@ def _output_spec(estimator: ArrayEstimator, method: str, rows: Any) -> TensorSpe
 
 
 def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
-    """Which output of which graph answers as each method does on the rows."""
+    """Which output of which graph answers as each method does, on the rows and on rows mixed of them."""
+    rows = _with_mixed(estimator, methods, rows)
     outputs = [_run(graph, rows) for graph in graphs]
     found: dict[str, Source] = {}
     for method in methods:
@@ -147,6 +150,21 @@ def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence
                 found[method] = source
                 break
     return found
+
+
+def _with_mixed(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) -> Any:
+    """The rows and some like them, as far as the estimator takes these: of graphs that differ in few rows, the right
+    one is found.
+    """
+    import numpy as np
+
+    more = np.concatenate(perturbed_rows(rows, estimator.frames)[:_LIKE_THEM])
+    try:
+        for method in methods:
+            estimator.answer(method, more)
+    except Exception:
+        return rows
+    return more
 
 
 def _candidates(method: str, count: int) -> Iterator[Source]:

@@ -92,13 +92,14 @@ def _as_seen(own: OwnModel, frame: Any, methods: Sequence[str], column: Column) 
     estimator, values = ArrayEstimator(own), frame[column.name]
     none = frame.assign(**{column.name: pd.Series([None] * len(frame), dtype=object)})
     nan = frame.assign(**{column.name: values.where(values.index < 0)})
-    if column.kind == "number":
+    if column.kind == "number" and column.fill is None:
         return replace(column, is_none_missing=is_answered_alike(estimator, methods, none, nan))
-    if column.missing is None:
+    if column.fill is None and column.missing is None:
         return column
-    filled = frame.assign(**{column.name: [column.known[column.missing]] * len(frame)})
+    fill = column.fill if column.missing is None else column.known[column.missing]
+    filled = frame.assign(**{column.name: [fill] * len(frame)})
     if not is_answered_alike(estimator, methods, nan, filled):
-        return replace(column, missing=None)
+        return replace(column, fill=None, missing=None)
     return replace(column, is_none_missing=is_answered_alike(estimator, methods, none, filled))
 
 

@@ -18,9 +18,11 @@ _NUMBERS = "fiu"
 
 @dataclass(slots=True)
 class _Use:
-    """How one column is used: the values that its encoders know, and what they do with others."""
+    """How one column is used: how often, the values that its encoders know, what they do with others, and what its
+    missing values are filled with.
+    """
 
-    is_used: bool = False
+    count: int = 0
     categories: list[Any] = field(default_factory=list)
     takes_unknown: list[bool] = field(default_factory=list)
     fills: list[Any] = field(default_factory=list)
@@ -45,12 +47,14 @@ def columns_of(model: Any, frame: Any) -> FrameColumns:
 
 
 def by_position(model: Any, columns: FrameColumns) -> Any:
-    """A copy of the estimator that selects columns by position, and fills none whose values are all known.
+    """A copy of the estimator that selects columns by position, and fills none that its array has filled.
 
     The parts that are not changed are the estimator's own.
     """
-    known = {index for index, column in enumerate(columns.columns) if column.kind == "known"}
-    return _positioned(_best(model), list(range(len(columns.names))), columns.names, known)
+    filled = {
+        index for index, column in enumerate(columns.columns) if column.kind == "known" or column.fill is not None
+    }
+    return _positioned(_best(model), list(range(len(columns.names))), columns.names, filled)
 
 
 def _best(model: Any) -> Any:
@@ -62,7 +66,7 @@ def _best(model: Any) -> Any:
 def _column(name: str, use: _Use, series: Any) -> Column:
     import numpy as np
 
-    if not use.is_used:
+    if not use.count:
         return Column(name, "unused")
     if use.categories:
         return _known_column(name, use)
@@ -71,7 +75,14 @@ def _column(name: str, use: _Use, series: Any) -> Column:
         return Column(name, "flag")
     if kind not in tuple(_NUMBERS):
         raise ServiceError(f"the column {name} is of {series.dtype}, neither numbers nor what an encoder takes first")
-    return Column(name, "number")
+    fill = _one_fill(use)
+    return Column(name, "number", fill=float(fill) if isinstance(fill, int | float) else None)
+
+
+def _one_fill(use: _Use) -> Any | None:
+    """What every use of the column fills it with; None where they differ, or one fills nothing."""
+    fills = [_plain(fill) for fill in use.fills]
+    return fills[0] if len(fills) == use.count and all(fill == fills[0] for fill in fills) else None
 
 
 def _known_column(name: str, use: _Use) -> Column:
@@ -87,12 +98,10 @@ def _known_column(name: str, use: _Use) -> Column:
         raise ServiceError(f"the encoder of the column {name} knows values that are not all text, integers or bools")
     if any(list(map(_plain, other)) != values for other in use.categories[1:]):
         raise ServiceError(f"the column {name} is encoded twice, with other values known")
-    missing = None
-    if use.fills and len(use.fills) == len(use.categories) and len({str(fill) for fill in use.fills}) == 1:
-        fill = _plain(use.fills[0])
-        missing = known.index(fill) if type(fill) is kind and fill in known else None
+    fill = _one_fill(use)
+    missing = known.index(fill) if type(fill) is kind and fill in known else None
     unknown = len(known) if all(use.takes_unknown) and kind is not bool else None
-    return Column(name, "known", known, missing, unknown)
+    return Column(name, "known", known=known, missing=missing, unknown=unknown)
 
 
 def _plain(value: Any) -> Any:
@@ -107,11 +116,12 @@ def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Seque
             if not _is(transformer, _DROPPED):
                 _read(transformer, [positions[index] for index in _indices(columns, given)], names, uses)
         return
-    for position in positions:
-        uses[position].is_used = True
     if hasattr(part, "steps"):
         _read_steps(part, positions, names, uses)
-    elif _is_encoder(part, positions):
+        return
+    for position in positions:
+        uses[position].count += 1
+    if _is_encoder(part, positions):
         takes_unknown = getattr(part, "handle_unknown", "error") != "error"
         for position, values in zip(positions, part.categories_, strict=True):
             uses[position].categories.append(values)
@@ -119,42 +129,39 @@ def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Seque
 
 
 def _read_steps(part: Any, positions: Sequence[int], names: Sequence[str], uses: Sequence[_Use]) -> None:
-    fills = None
-    for _, step in part.steps:
-        if _is(step, _PASSED) or step is None:
-            continue
-        if fills is None and _is_filler(step, positions):
-            fills = step.statistics_
-            continue
-        if hasattr(step, "transformers_") and fills is None:
-            for position in positions:
-                uses[position].is_used = False
-        if not hasattr(step, "transformers_") or fills is None:
-            _read(step, positions, names, uses)
-        if fills is not None and _is_encoder(step, positions):
-            for position, fill in zip(positions, fills, strict=True):
-                uses[position].fills.append(fill)
-        return
+    """Note what the first step does; where that fills missing values, the next one."""
+    steps = _steps_of(part)
+    if steps and _is_filler(steps[0][1], positions):
+        for position, fill in zip(positions, steps[0][1].statistics_, strict=True):
+            uses[position].fills.append(fill)
+        steps = steps[1:]
+        if steps and hasattr(steps[0][1], "transformers_"):  # which has no names any more
+            steps = []
+    _read(steps[0][1] if steps else None, positions, names, uses)
 
 
-def _positioned(part: Any, positions: Sequence[int], names: Sequence[str], known: set[int]) -> Any:
+def _steps_of(part: Any) -> list[tuple[str, Any]]:
+    return [(name, step) for name, step in part.steps if not _is(step, _PASSED) and step is not None]
+
+
+def _positioned(part: Any, positions: Sequence[int], names: Sequence[str], filled: set[int]) -> Any:
     if hasattr(part, "transformers_"):
         copied = copy.copy(part)
         given = [names[position] for position in positions]
         selected = [(name, each, _indices(columns, given)) for name, each, columns in part.transformers_]
         copied.transformers_ = [
-            (name, _positioned(each, [positions[index] for index in indices], names, known), indices)
+            (name, _positioned(each, [positions[index] for index in indices], names, filled), indices)
             for name, each, indices in selected
         ]
         return copied
     if not getattr(part, "steps", None):
         return part
-    steps = [(name, step) for name, step in part.steps if not _is(step, _PASSED) and step is not None]
-    if len(steps) > 1 and _is_filler(steps[0][1], positions) and known.issuperset(positions):
-        steps = steps[1:]
+    steps = _steps_of(part)
+    if steps and _is_filler(steps[0][1], positions) and filled.issuperset(positions):
+        steps = steps[1:] or [("passed", _PASSED)]
     copied = copy.copy(part)
     copied.steps = (
-        [(steps[0][0], _positioned(steps[0][1], positions, names, known)), *steps[1:]] if steps else part.steps
+        [(steps[0][0], _positioned(steps[0][1], positions, names, filled)), *steps[1:]] if steps else part.steps
     )
     return copied
 
@@ -188,6 +195,8 @@ def _is_filler(part: Any, positions: Sequence[int]) -> bool:
     """Whether it fills missing values (NaN), and gives each column as it came otherwise."""
     statistics = getattr(part, "statistics_", None)
     if statistics is None or len(statistics) != len(positions) or getattr(part, "add_indicator", False):
+        return False
+    if any(fill != fill for fill in statistics):  # of a column without values, which it leaves out
         return False
     missing = getattr(part, "missing_values", None)
     has_all = getattr(part, "n_features_in_", None) == len(positions)

@@ -52,12 +52,35 @@ def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: lis
                     reasons.append(f"the converter says {reason_of(error)}")
                 continue
             yield graph
-            if (single := _with_single_outputs(graph)) is not None:
-                yield single
+            if dtype == "float64":
+                yield _with_single_outputs(graph)
+                yield _with_single_trees(_with_single_outputs(graph))
 
 
-def _with_single_outputs(graph: Any) -> Any | None:
-    """The graph with its outputs of float64 declared as float32; None where it has none.
+def _with_single_trees(graph: Any) -> Any:
+    """The graph, whose trees are given float32: trees and forests of scikit-learn round what they are given so.
+
+    Thresholds are rounded down by skl2onnx: what is float32 falls on the same side of them.
+    """
+    from onnx import ModelProto, TensorProto, helper
+
+    made = ModelProto()
+    made.CopyFrom(graph)
+    del made.graph.node[:]
+    for node in graph.graph.node:
+        if node.op_type.startswith("TreeEnsemble"):
+            single = f"{node.input[0]}_single"
+            if not any(single in known.output for known in made.graph.node):
+                made.graph.node.append(helper.make_node("Cast", [node.input[0]], [single], to=TensorProto.FLOAT))
+            made.graph.node.append(node)
+            made.graph.node[-1].input[0] = single
+        else:
+            made.graph.node.append(node)
+    return made
+
+
+def _with_single_outputs(graph: Any) -> Any:
+    """The graph with its outputs of float64 declared as float32.
 
     The operators of ONNX for trees and labels take float64, and answer float32, which skl2onnx 1.20 declares otherwise:
     onnxruntime refuses that.
@@ -67,10 +90,10 @@ def _with_single_outputs(graph: Any) -> Any | None:
     single = ModelProto()
     single.CopyFrom(graph)
     del single.graph.value_info[:]
-    doubles = [each for each in single.graph.output if each.type.tensor_type.elem_type == TensorProto.DOUBLE]
-    for output in doubles:
-        output.type.tensor_type.elem_type = TensorProto.FLOAT
-    return single if doubles else None
+    for output in single.graph.output:
+        if output.type.tensor_type.elem_type == TensorProto.DOUBLE:
+            output.type.tensor_type.elem_type = TensorProto.FLOAT
+    return single
 
 
 def _convert(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mapping[str, Any]) -> Any:

@@ -8,7 +8,12 @@ from typing import Any
 import lightgbm
 import numpy as np
 import xgboost
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -29,6 +34,12 @@ VALUES = ROWS @ np.array([1.0, -2.0, 0.5, 0.0])
 
 ESTIMATORS: dict[str, Any] = {
     "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, CLASSES),
+    "scaled forest": lambda: make_pipeline(StandardScaler(), RandomForestClassifier(50, random_state=0)).fit(
+        ROWS * 1000 + 7, CLASSES
+    ),
+    "scaled stages": lambda: make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=20)).fit(
+        ROWS * 1000 + 7, CLASSES
+    ),
     "words": lambda: RandomForestClassifier(10, random_state=0).fit(ROWS, WORDS),
     "binary svc": lambda: SVC().fit(ROWS, CLASSES > 0),
     "regression": lambda: LinearRegression().fit(ROWS, VALUES),

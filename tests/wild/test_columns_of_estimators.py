@@ -211,6 +211,31 @@ def test_missing_texts_are_answered_by_the_release_where_they_are_filled(strateg
     assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): len(methods_of(model))}
 
 
+def test_missing_numbers_are_filled_before_trees_as_exactly_as_the_estimator_does(tmp_path: Path) -> None:
+    """onnxruntime fills float64 not at all, and skl2onnx holds what it fills with as float32."""
+    number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["age", "monthly income"])
+    last = RandomForestClassifier(60, random_state=0)
+    model = over(number, ("text", filled("most_frequent", LENIENT), ["job"]), last=last).fit(HOLED, GRANTED)
+    runner = taken_over(model, tmp_path, HOLED.iloc[:200])
+    assert_same(runner, HOLED)
+    assert_same(runner, pd.DataFrame([{**FRAME.iloc[0], "monthly income": None}]))
+    assert runner.fallbacks.totals() == {}
+
+
+def test_a_column_that_is_filled_in_two_ways_is_answered_as_the_estimator_does(tmp_path: Path) -> None:
+    one = ("mean", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
+    other = (
+        "zero",
+        make_pipeline(SimpleImputer(strategy="constant", fill_value=0), StandardScaler()),
+        ["monthly income"],
+    )
+    model = over(one, other, ("job", LENIENT, ["job"])).fit(HOLED, GRANTED)
+    runner = taken_over(model, tmp_path, FRAME.iloc[:200])
+    assert_same(runner, FRAME)
+    assert runner.fallbacks.totals() == {}
+    assert_same(runner, HOLED.assign(job=FRAME["job"]))
+
+
 def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) -> None:
     model = over(SCALED, ("job", LENIENT, ["job"])).fit(FRAME, GRANTED)
     runner = taken_over(model, tmp_path, FRAME.iloc[:200])
