@@ -149,12 +149,12 @@ class Boosted:
 
 
 class Loan(pydantic.BaseModel):
-    """What a bank knows of somebody who asks for a loan; some of it may be missing."""
+    """What a bank knows of somebody who asks for a loan; an income may be missing."""
 
     amount: float
     income: float | None
     age: int
-    job: str | None
+    job: str
     region: int
     purpose: str
 
@@ -167,13 +167,13 @@ def _loans(count: int, seed: int) -> tuple[list[dict[str, Any]], np.ndarray]:
     risk = (
         np.log(amount / income) + 1 + 0.5 * (job == 1) - 0.4 * (purpose == 2) + 0.02 * (40 - age) + 0.2 * (region > 5)
     )
-    is_known = draw.random((2, count)) > 0.05
+    is_known = draw.random(count) > 0.05
     loans = [
         Loan(
             amount=amount[i],
-            income=income[i] if is_known[0, i] else None,
+            income=income[i] if is_known[i] else None,
             age=age[i],
-            job=JOBS[job[i]] if is_known[1, i] else None,
+            job=JOBS[job[i]],
             region=region[i],
             purpose=PURPOSES[purpose[i]],
         ).model_dump()
