@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bento_monitor.model_host.answer_values import Answers, as_answers, leaf_kinds
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Taken = TypeVar("Taken")
 _SHOWN_CHARACTERS = 80
+_LEAST_CLASSES = 2
+_ROUNDING = 1e-3
 
 
 def take(answers: Taken, rows: NDArray[np.int64] | None) -> Taken:
@@ -47,6 +49,37 @@ def field(answers: Answers, name: str) -> Answers:
                 f"The answer to sample {row} has no field {name!r}, only {', '.join(map(str, each))}."
             )
     return as_answers([each[name] for each in answers])
+
+
+def named_columns(answers: Answers, labels: NDArray[Any] | None) -> tuple[str, ...]:
+    """The fields of all answers where each is a number for a class, and the labels are among their names; else none."""
+    names = fields_of(answers)
+    if labels is None or len(names) < _LEAST_CLASSES or len(names) != len(answers[0]):
+        return ()
+    classes = set(labels.tolist()) if labels.ndim == 1 and labels.dtype.kind == "U" else set()
+    if len(classes) < _LEAST_CLASSES or not classes <= set(names):
+        return ()
+    rows: Any = answers
+    if not all(len(each) == len(names) and {int, float}.issuperset(map(type, each.values())) for each in rows):
+        return ()
+    # What is no label of the samples may be something else than a class, unless together they are probabilities.
+    are_sure = classes == set(names) or all(_are_probabilities(each.values()) for each in rows)
+    return names if are_sure else ()
+
+
+def _are_probabilities(numbers: Collection[float]) -> bool:
+    return min(numbers) >= -_ROUNDING and abs(sum(numbers) - 1) <= _ROUNDING
+
+
+def columns(answers: Answers, names: tuple[str, ...]) -> Answers:
+    """The fields of those names as the columns of an array.
+
+    Raises:
+        StudyInputError: an answer is no dict, or lacks one.
+    """
+    import numpy as np
+
+    return np.column_stack([as_array(field(answers, name)) for name in names])
 
 
 def as_array(answers: Answers) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bento_monitor.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
-from .answers import as_array, field, shown
+from .answers import as_array, columns, field, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +46,7 @@ class OutputReading:
     Attributes:
         kind: what an output is.
         field: the field that is read where an answer is a dict.
+        columns: the names of the columns where an answer, or that field of it, is a dict of a number for each class.
         classes: the classes in the order of the columns or ids; for one number a sample, the last is class 1.
         threshold: from where on a probability or logit stands for class 1.
         note: what had to be assumed, in words.
@@ -56,6 +57,7 @@ class OutputReading:
     classes: tuple[Class, ...] = ()
     threshold: float | None = None
     note: str = ""
+    columns: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -95,7 +97,7 @@ def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
     chosen = answers if reading.field is None else field(answers, reading.field)
     if reading.kind == "raw":
         return chosen  # type: ignore[return-value] # whatever they are, a person's function takes them
-    array = as_array(chosen)
+    array = as_array(columns(chosen, reading.columns) if reading.columns else chosen)
     if reading.kind in _ONE_PER_SAMPLE and array.ndim != 1:
         raise _misfit(reading, array)
     if reading.kind == "text":

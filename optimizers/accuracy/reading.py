@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bento_monitor.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
-from .answers import as_array, field, fields_of, shown
+from .answers import as_array, columns, field, fields_of, named_columns, shown
 from .class_order import classes_of, id_classes, last_is_class_1, one_column_classes
 from .metrics import Metric
 from .metrics.classes import BINARY_NAMES
@@ -51,7 +51,7 @@ def choose_reading(
             f"--output {asked}: an answer such as {shown(answers[0])} is no dict, so it has no field {name!r}. "
             f"{choices(metric)}"
         )
-    if name is None and metric.family != "function":
+    if name is None and metric.family != "function" and not named_columns(answers, labels):
         found = _choose_field(answers, labels, metric, kind, order)
         if found is not None:
             return found
@@ -164,7 +164,11 @@ def _of_field(
 ) -> OutputReading:
     if metric.family == "function" and kind is None:
         return OutputReading("raw", name)
-    array = as_array(answers if name is None else field(answers, name))
+    values = answers if name is None else field(answers, name)
+    named = named_columns(values, labels)
+    array = as_array(columns(values, named) if named else values)
+    if named and kind in (None, *BY_COLUMN):
+        order = order or named
     if not len(array):
         raise StudyInputError("There is no answer to read.")
     if array.dtype.kind == "f":
@@ -172,14 +176,14 @@ def _of_field(
     truth = None if labels is None or metric.family == "agreement" else as_array(labels)
     chosen, note = (kind, "") if kind is not None else decide_kind(array, truth, metric)
     classes, assumed = _classes(array, truth, metric, chosen, order)
-    notes = "; ".join(part for part in (note, assumed) if part)
+    notes = "; ".join(part for part in (note, "by the names of the fields" if named else assumed) if part)
     threshold = default_threshold(chosen)
     if chosen == "classes" and array.dtype.kind == "f" and set(classes) <= {0, 1} and classes:
         threshold, notes = 0.5, "given as 0.0 and 1.0"
     if chosen in MULTILABEL and metric.family == "probabilities":
         raise StudyInputError(f"{metric.name} is of one class a sample, not of several labels. {choices(metric)}")
-    reading = OutputReading(chosen, name, classes, threshold, notes)
-    _check(reading, read(replace(reading, field=None), array), truth, metric)
+    reading = OutputReading(chosen, name, classes, threshold, notes, named)
+    _check(reading, read(replace(reading, field=None, columns=()), array), truth, metric)
     return reading
 
 

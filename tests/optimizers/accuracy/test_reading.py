@@ -273,3 +273,47 @@ def test_which_of_two_named_classes_is_class_1_is_said(metric: str) -> None:
 def test_an_api_that_answers_nothing_is_said(answer: Any) -> None:
     with pytest.raises(StudyInputError, match="does it return what the model gives"):
         choose_reading([answer] * 4, BINARY, parse_metric("accuracy"), None)
+
+
+NAMED = [
+    {"cat": 0.7, "dog": 0.2, "owl": 0.1},
+    {"cat": 0.1, "dog": 0.8, "owl": 0.1},
+    {"cat": 0.3, "dog": 0.3, "owl": 0.4},
+]
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (NAMED, "probabilities of 3 classes (by the names of the fields)"),
+        ([{name: 9 * value - 4 for name, value in each.items()} for each in NAMED], "logits of 3 classes"),
+        ([{name: each[name] for name in ("owl", "dog", "cat")} for each in NAMED], "probabilities of 3 classes"),
+    ],
+)
+def test_numbers_by_the_name_of_their_class_are_read_by_these(
+    answers: list[dict[str, float]], words: str, *, is_nested: bool
+) -> None:
+    labels = np.array(["cat", "dog", "owl"]) if "logits" in words else np.array(["cat", "dog", "cat"])
+    given: Any = [{"scores": each, "took_ms": 3} for each in answers] if is_nested else answers
+    reading = choose_reading(given, labels, parse_metric("accuracy"), "scores" if is_nested else None)
+    assert words in reading.description
+    assert predicted(reading, read(reading, given)).tolist() == ["cat", "dog", "owl"]
+    # In another order, as of a release, the names decide.
+    turned = [dict(reversed(each.items())) for each in answers]
+    given = [{"scores": each} for each in turned] if is_nested else turned
+    assert predicted(reading, read(reading, given)).tolist() == ["cat", "dog", "owl"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [{**each, "took_ms": 3.0} for each in NAMED],
+        [{"cat": 0.7, "dog": 0.3}, {"cat": 0.1, "owl": 0.9}, {"dog": 1.0}],
+        [{name: str(value) for name, value in each.items()} for each in NAMED],
+    ],
+    ids=["another number beside", "not all of them", "texts"],
+)
+def test_what_is_not_a_number_for_each_class_is_not_read_so(answers: list[dict[str, Any]]) -> None:
+    with pytest.raises(StudyInputError, match="--output|not numbers or strings of one shape"):
+        read(choose_reading(answers, np.array(["cat", "dog", "cat"]), parse_metric("accuracy")), answers)
