@@ -57,8 +57,9 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         )
     for note in result["notes"]:
         console.print(note[:1].upper() + note[1:].rstrip(".") + ".", highlight=False, markup=False)
-    if (export := result["export"]) and export["note"]:
-        console.print(f"The graph: {export['note'].rstrip('.')}.", highlight=False, markup=False)
+    made = None if result["export"] is None else result["export"]["export"]
+    if made is not None and made["note"]:
+        console.print(f"The graph: {made['note'].rstrip('.')}.", highlight=False, markup=False)
     console.print(f"Found: {result['candidate']}", highlight=False)
     console.print(f"Release: {result['release']}", highlight=False)
     console.print(f"Next: bento-monitor release promote {result['release']}", highlight=False)

@@ -110,6 +110,14 @@ def test_a_finished_study_is_not_measured_again(workspace: Workspace, found: dic
     assert json.loads(again.stdout) == found
 
 
+def test_a_person_reads_the_result_as_a_table(workspace: Workspace, found: dict[str, Any]) -> None:
+    command = [word for word in workspace.optimize_command() if word != "--json"]
+    shown = workspace.run(*command[1:])
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for said in (f"Release: {found['release']}", f"{found['speedup']:.2f} times", "at half of the load, p99"):
+        assert said in shown.stdout
+
+
 def test_nothing_of_a_study_runs_on_after_it(workspace: Workspace, found: dict[str, Any]) -> None:
     assert found
     left = [

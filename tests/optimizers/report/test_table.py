@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from bento_monitor.model_host.export_record import ExportEvidence
+from bento_monitor.model_host.records import Parity
 from optimizers.report.table import print_result
 
 RESULT: dict[str, Any] = {
@@ -49,7 +53,20 @@ def test_the_table_shows_a_lone_client_and_half_of_the_load_with_their_intervals
     assert all(figure in half_load for figure in ("60.0 ms", "48.0 ms", "0.80 times [0.70, 0.90]"))
 
 
-def test_how_the_graph_was_made_is_said_where_there_is_something_to_say() -> None:
+@pytest.mark.parametrize(
+    ("parity", "said"),
+    [
+        (Parity(0.0, 1.0), ""),
+        (Parity(0.0, 1.0, export=ExportEvidence("traced", "independent")), ""),
+        (
+            Parity(0.0, 1.0, export=ExportEvidence("traced", "independent", note="made for lengths of 16 alone")),
+            "The graph: made for lengths of 16 alone.",
+        ),
+    ],
+    ids=["not exported", "nothing to say", "a note"],
+)
+def test_how_the_graph_was_made_is_said_where_there_is_something_to_say(parity: Parity, said: str) -> None:
     text = io.StringIO()
-    print_result(Console(file=text, width=140), {**RESULT, "export": {"note": "made for lengths of 16 alone"}})
-    assert "The graph: made for lengths of 16 alone." in text.getvalue()
+    print_result(Console(file=text, width=140), {**RESULT, "export": asdict(parity)})
+    assert ("The graph: " in text.getvalue()) == bool(said)
+    assert said in text.getvalue()
