@@ -100,7 +100,9 @@ def _known_column(name: str, use: _Use) -> Column:
         raise ServiceError(f"the column {name} is encoded twice, with other values known")
     fill = _one_fill(use)
     missing = known.index(fill) if type(fill) is kind and fill in known else None
-    unknown = len(known) if all(use.takes_unknown) and kind is not bool else None
+    # What else takes the column may tell such values apart.
+    are_alike = all(use.takes_unknown) and len(use.takes_unknown) == use.count and kind is not bool
+    unknown = len(known) if are_alike else None
     return Column(name, "known", known=known, missing=missing, unknown=unknown)
 
 
@@ -122,7 +124,8 @@ def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Seque
     for position in positions:
         uses[position].count += 1
     if _is_encoder(part, positions):
-        takes_unknown = getattr(part, "handle_unknown", "error") != "error"
+        is_of_sklearn = type(part).__module__.startswith("sklearn.")  # to which all unknown values are one
+        takes_unknown = is_of_sklearn and getattr(part, "handle_unknown", "error") != "error"
         for position, values in zip(positions, part.categories_, strict=True):
             uses[position].categories.append(values)
             uses[position].takes_unknown.append(takes_unknown)

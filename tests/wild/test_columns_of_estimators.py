@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from estimators import inputs_of, methods_of, release_of
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -161,6 +162,40 @@ def test_what_a_lenient_encoder_never_saw_is_answered_by_the_release(kind: str, 
     assert_same(runner, frame.assign(job="astronaut"))
     assert_same(runner, frame.assign(job="unknown"))
     assert runner.fallbacks.totals() == {}
+
+
+class Lengths(BaseEstimator, TransformerMixin):
+    """Takes what it never saw, and tells it apart."""
+
+    handle_unknown = "ignore"
+
+    def fit(self, frame: Any, _y: Any = None) -> Lengths:
+        self.categories_ = [np.unique(frame)]
+        return self
+
+    def transform(self, frame: Any) -> Any:
+        return np.array([[len(str(value))] for value in np.asarray(frame)[:, 0]])
+
+
+@pytest.mark.parametrize("kind", ["a number, too", "another encoder"])
+def test_what_an_encoder_never_saw_is_the_estimators_where_something_tells_it_apart(kind: str, tmp_path: Path) -> None:
+    parts = {
+        "a number, too": [("coded", LENIENT, ["region"]), ("region", StandardScaler(), ["region"])],
+        "another encoder": [("lengths", Lengths(), ["job"])],
+    }
+    model = over(*parts[kind], SCALED).fit(FRAME, GRANTED)
+    if kind == "another encoder":  # which has no converter
+        runner = MonitoredRunner(model)
+        calls = [CapturedCall({"X": FRAME}, {"predict": model.predict(FRAME)})]
+        frames = array_estimator("model", runner.own_model, calls).frames
+        assert frames is not None
+        assert frames.columns.rows(FRAME) is not None
+        assert frames.columns.rows(FRAME.assign(job="astronaut")) is None
+        return
+    runner = taken_over(model, tmp_path, FRAME.iloc[:200])
+    assert_same(runner, FRAME)
+    assert runner.fallbacks.totals() == {}
+    assert_same(runner, FRAME.assign(region=90))
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
