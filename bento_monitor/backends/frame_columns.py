@@ -12,6 +12,7 @@ from .number_rows import is_frame
 # "number" is an integer or float, "flag" a bool, "known" one of the values that an encoder was fitted on, and "unused"
 # what the estimator drops.
 ColumnKind = Literal["number", "flag", "known", "unused"]
+_DOUBLE_BYTES = 8
 _NUMPY_KINDS: Mapping[str, str] = {"number": "fiu", "flag": "b"}
 
 
@@ -19,6 +20,7 @@ _NUMPY_KINDS: Mapping[str, str] = {"number": "fiu", "flag": "b"}
 class Column:
     """One column of the frames that an estimator is given.
 
+    Numbers are float64 and integers, or with `is_single` float32 alone: of others an estimator may compute otherwise.
     `fill` is the number that stands for a missing one; None where these are the graph's to answer, if it can.
     `known` are the values of a column of that kind, all text, all integers or all bools: in the array, each is its
     place among them. `missing` is the place that stands for a missing value (NaN), and `unknown` that for any other
@@ -33,6 +35,7 @@ class Column:
     missing: int | None = None
     unknown: int | None = None
     is_none_missing: bool = False
+    is_single: bool = False
 
 
 class FrameColumns:
@@ -74,7 +77,7 @@ class FrameColumns:
 
         column, dtype = self.columns[index], series.dtype
         if column.kind != "known":
-            if isinstance(dtype, np.dtype) and dtype.kind in _NUMPY_KINDS[column.kind]:
+            if _holds(column, dtype):
                 numbers = series.to_numpy()
             elif column.is_none_missing and dtype.kind == "O" and series.isna().all():
                 numbers = np.full(len(series), np.nan)
@@ -97,6 +100,16 @@ class FrameColumns:
                 return None
             found[row] = place
         return found
+
+
+def _holds(column: Column, dtype: Any) -> bool:
+    """Whether a column of pandas' type can be one of numbers or flags."""
+    import numpy as np
+
+    if not isinstance(dtype, np.dtype) or dtype.kind not in _NUMPY_KINDS[column.kind]:
+        return False
+    is_double = dtype.kind != "f" or dtype.itemsize == _DOUBLE_BYTES
+    return dtype == np.float32 if column.is_single else is_double
 
 
 def _other(column: Column, value: Any, kind: type) -> int | None:

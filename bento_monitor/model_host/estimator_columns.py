@@ -76,7 +76,8 @@ def _column(name: str, use: _Use, series: Any) -> Column:
     if kind not in tuple(_NUMBERS):
         raise ServiceError(f"the column {name} is of {series.dtype}, neither numbers nor what an encoder takes first")
     fill = _one_fill(use)
-    return Column(name, "number", fill=float(fill) if isinstance(fill, int | float) else None)
+    fill = float(fill) if isinstance(fill, int | float) else None
+    return Column(name, "number", fill=fill, is_single=series.dtype == np.float32)
 
 
 def _one_fill(use: _Use) -> Any | None:

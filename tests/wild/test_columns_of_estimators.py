@@ -154,6 +154,17 @@ def test_texts_in_other_columns_of_pandas_are_the_same(kind: str, dtype: str, tm
     assert runner.fallbacks.totals() == {}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_of_another_precision_than_the_samples_are_the_estimators(dtype: str, tmp_path: Path) -> None:
+    frame = FRAME.astype({"monthly income": dtype})
+    runner = taken_over(ESTIMATORS["forest"]().fit(frame, GRANTED), tmp_path, frame.iloc[:200])
+    assert_same(runner, frame)
+    assert runner.fallbacks.totals() == {}
+    other = frame.astype({"monthly income": "float64" if dtype == "float32" else "float32"})
+    assert_same(runner, other)
+    assert sum(runner.fallbacks.totals().values()) == len(methods_of(runner.own_model.model))
+
+
 @pytest.mark.parametrize("kind", ["job", "ranks", "no transformer", "by type", "found by search"])
 def test_what_a_lenient_encoder_never_saw_is_answered_by_the_release(kind: str, tmp_path: Path) -> None:
     frame = frames_of(kind)
