@@ -76,29 +76,28 @@ class FrameColumns:
         import numpy as np
 
         column, dtype = self.columns[index], series.dtype
-        if column.kind != "known":
-            if _holds(column, dtype):
-                numbers = series.to_numpy()
-            elif column.is_none_missing and dtype.kind == "O" and series.isna().all():
-                numbers = np.full(len(series), np.nan)
-            else:
-                return None
-            is_filled = column.fill is not None and numbers.dtype.kind == "f"
-            return np.where(np.isnan(numbers), column.fill, numbers) if is_filled else numbers
-        values = series.to_numpy(object).tolist()
-        places = self._places[index]
-        try:
-            found = [places.get(value, -1) for value in values]
-        except TypeError:  # a value that cannot be looked up, as a list
+        if column.kind == "known":
+            return self._found_places(index, series.to_numpy(object).tolist())
+        if _holds(column, dtype):
+            numbers = series.to_numpy()
+        elif column.is_none_missing and dtype.kind == "O" and all(value is None for value in series.tolist()):
+            numbers = np.full(len(series), np.nan)
+        else:
             return None
+        is_filled = column.fill is not None and numbers.dtype.kind == "f"
+        return np.where(np.isnan(numbers), column.fill, numbers) if is_filled else numbers
+
+    def _found_places(self, index: int, values: list[Any]) -> list[int] | None:
+        """The place of each value of a column whose values are known."""
+        column, places = self.columns[index], self._places[index]
         kind = type(column.known[0])
-        for row, value in enumerate(values):
-            if found[row] >= 0 and type(value) is kind:
-                continue
-            place = _other(column, value, kind)
+        found = []
+        for value in values:
+            place = places.get(value) if type(value) is kind else None
+            place = _other(column, value, kind) if place is None else place
             if place is None:
                 return None
-            found[row] = place
+            found.append(place)
         return found
 
 
@@ -113,7 +112,7 @@ def _holds(column: Column, dtype: Any) -> bool:
 
 
 def _other(column: Column, value: Any, kind: type) -> int | None:
-    """The place of a value that is not among the known ones, or is equal to one and of another type, as 1.0 and 1."""
+    """The place of a value that is not among the known ones, or is of another type than these."""
     if type(value) is kind:
         return column.unknown
     is_missing = column.is_none_missing if value is None else isinstance(value, float) and value != value
