@@ -37,9 +37,9 @@ ESTIMATORS: dict[str, Any] = {
     "scaled forest": lambda: make_pipeline(StandardScaler(), RandomForestClassifier(50, random_state=0)).fit(
         ROWS * 1000 + 7, CLASSES
     ),
-    "scaled stages": lambda: make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=20)).fit(
-        ROWS * 1000 + 7, CLASSES
-    ),
+    "scaled stages": lambda: make_pipeline(
+        StandardScaler(), GradientBoostingClassifier(n_estimators=20, random_state=0)
+    ).fit(ROWS * 1000 + 7, CLASSES),
     "words": lambda: RandomForestClassifier(10, random_state=0).fit(ROWS, WORDS),
     "binary svc": lambda: SVC().fit(ROWS, CLASSES > 0),
     "regression": lambda: LinearRegression().fit(ROWS, VALUES),
