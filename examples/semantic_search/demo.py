@@ -97,7 +97,7 @@ def _swap(server: ServerProcess, bodies: Path, found: dict[str, Any]) -> dict[st
     console.print(f"The running server answers {capacity:.0f} requests/s; load is half of that, for about 40 s.")
     swap = swap_under_load(server.port, bodies, found["release"], capacity / 2)
     console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
-    difference = _largest_difference(server, bodies)
+    difference = _largest_difference(server, bodies, found["release"])
     after = capacity_rps(server.port, bodies, 10.0)
     return {
         **{key: value for key, value in found.items() if key not in ("machine", "versions")},
@@ -116,9 +116,12 @@ def _swap(server: ServerProcess, bodies: Path, found: dict[str, Any]) -> dict[st
     }
 
 
-def _largest_difference(server: ServerProcess, bodies: Path) -> float:
-    """Between the server's answers, asked alone, and the release's own, alone, as the study computed them."""
-    (own_answers,) = DEMO.glob("studies/*/answers/winner-*-alone.npz")
+def _largest_difference(server: ServerProcess, bodies: Path, release: str) -> float:
+    """Between the server's answers, asked alone, and the release's own, alone, as the study computed them.
+
+    Several finalists may have been asked; a release's name ends with its candidate's.
+    """
+    (own_answers,) = DEMO.glob(f"studies/*/answers/winner-{release.rpartition('-')[2]}-alone.npz")
     chosen = read_answered_rows(own_answers)[:PROBES]
     all_bodies = read_bodies(bodies)
     answers = answers_alone(server.port, [all_bodies[index] for index in chosen])
