@@ -131,6 +131,7 @@ def measure_against(commit: str, plan: Plan) -> dict[str, Figure]:
                 for arm, blocks in measure(arms, workload, plan).items():
                     samples[arm] += blocks
                 figure = cpu_added(samples, OURS, AGAINST, goal_us)
+                print(f"{name}: {figure.value:.2f} us, {figure.ci95}, {len(samples[OURS])} pairs", flush=True)
                 if figure.ci95 is not None and figure.ci95[1] - figure.ci95[0] <= 2 * _HALF_WIDTH_US:
                     break
             figures[name] = figure

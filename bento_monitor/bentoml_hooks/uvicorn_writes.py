@@ -12,16 +12,13 @@ import time
 from typing import Any
 
 from ..tracing.ledger import Ledger
+from .loop_steps import CAREFUL_S, VERY_LONG_S
 
 _HEAD = b"HTTP/1.1 "
 # A longer body is not copied to be written with its head.
 _MAX_COPIED_BYTES = 65_536
 # An answer is held for others only where they come faster than this.
 _CLOSE_S = 0.0005
-# Where the loop was held for longer while answers were, by code whose steps we do not see (`loop_steps`), such as a
-# mounted application's, nothing is held for some time.
-_LONG_S = 0.002
-_CAREFUL_S = 10.0
 
 
 def join_writes() -> None:
@@ -76,8 +73,11 @@ class Turn:
             self.end()
 
     def _note(self, since_s: float, now_s: float) -> None:
-        if since_s > _LONG_S and self._holding:
-            self._careful_until_s = now_s + _CAREFUL_S
+        """Hold nothing for some time, where the loop was held while answers were: by code whose steps we do not see,
+        such as a mounted application's.
+        """
+        if since_s > VERY_LONG_S and self._holding:
+            self._careful_until_s = now_s + CAREFUL_S
 
     def end(self) -> None:
         """Write all that is held."""

@@ -242,12 +242,16 @@ def test_functions_that_are_quick_have_their_answers_held_together(clock: Any, m
         return len(flushed)
 
     async def scenario() -> list[int]:
-        found = [await calls(30, 0.0001), await calls(5, 0.0001), await calls(1, 0.05), await calls(50, 0.0001)]
+        found = [await calls(900, 0.0001), await calls(8, 0.005), await calls(400, 0.0001), await calls(8, 0.05)]
+        found.append(await calls(50, 0.0001))
         time_.now_s += 20
-        return [*found, await calls(50, 0.0001)]
+        found += [await calls(900, 0.0001), await calls(80, 0.005)]
+        return found
 
-    # Until 20 were quick; none; the one that was not; all within 10 s of it; the first that is seen to be quick again.
-    assert clock.run(scenario()) == [20, 0, 0, 50, 1]
+    # Until enough were quick; eight that the kernel has made long, of which one is looked at, change nothing; the first of
+    # those that compute is looked at, and each of the others may, for 10 s; the first that is seen to be quick again;
+    # and of those that are long in a row all behind the third that is looked at.
+    assert clock.run(scenario()) == [21, 0, 0, 7, 50, 1, 59]
 
 
 def test_a_function_in_steps_is_awaited_as_any(clock: Any) -> None:
