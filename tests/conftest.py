@@ -43,10 +43,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep their names for another run, and fail where they are too many."""
+    """Keep their names, and those of tests that did not run now, for another run; fail where they are too many."""
     busy = session.config.stash.get(_BUSY_TESTS, [])
     if session.config.cache is not None:
-        session.config.cache.set(_BUSY_KEY, busy)
+        ran = {item.nodeid for item in getattr(session, "items", ())}
+        earlier = [name for name in session.config.cache.get(_BUSY_KEY, []) if name not in ran]
+        session.config.cache.set(_BUSY_KEY, [*earlier, *busy])
     no_tests = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     if session.config.getoption("--left-out-as-busy") and exitstatus == no_tests:
         session.exitstatus = pytest.ExitCode.OK  # none was left out
