@@ -5,11 +5,10 @@ Both are made once for each commit, and kept in the user's cache.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
+
+from served_installed import cache_folder, made_environment
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,21 +22,11 @@ def python_of(commit: str) -> Path:
     if found.returncode:
         raise SystemExit(f"There is no commit {commit} here: give one that `git log` names.")
     name = found.stdout.strip()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "bento-monitor" / f"against-{name}"
-    python, is_whole = folder / ".venv" / "bin" / "python", folder / ".venv" / ".installed"
-    if not is_whole.exists():
-        print(f"Installing commit {name} into {folder}", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = cache_folder() / f"against-{name}"
+    if not (folder / "pyproject.toml").exists():
         _git("worktree", "prune")
-        _git("worktree", "add", "--detach", str(folder), name).check_returncode()
-        uv = str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder / ".venv")], check=True)
-        constraints = str(folder / "constraints.txt")
-        install = [uv, "pip", "install", "--quiet", "--python", str(python), "-c", constraints, "-e", str(folder)]
-        subprocess.run(install, check=True)
-        is_whole.touch()
-    return python
+        _git("worktree", "add", "--force", "--detach", str(folder), name).check_returncode()
+    return made_environment(folder / ".venv", folder / "constraints.txt", "-e", str(folder))
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -26,18 +26,26 @@ class InstalledSpec(ServerSpec):
         return [str(self.python), *ServerSpec.command(self, port)[1:]]  # no super(): the class has slots
 
 
-def python_as_installed() -> Path:
-    """The Python of that environment, which is made once for each constraints.txt and kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    version = hashlib.sha256(_CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache / "bento-monitor" / f"stock-as-installed-{version}"
+def cache_folder() -> Path:
+    """Where environments are kept: in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bento-monitor"
+
+
+def made_environment(folder: Path, constraints: Path, *packages: str) -> Path:
+    """The Python of an environment with these packages, in the versions of a constraints.txt; made once."""
     python, is_whole = folder / "bin" / "python", folder / ".installed"
     if not is_whole.exists():
-        print(f"Installing BentoML by itself into {folder}", flush=True)
+        print(f"Installing {' '.join(packages)} into {folder}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         uv = str(Path(sys.executable).with_name("uv"))
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", str(python), "-c", str(_CONSTRAINTS), *_PACKAGES]
+        install = [uv, "pip", "install", "--quiet", "--python", str(python), "-c", str(constraints), *packages]
         subprocess.run(install, check=True)
         is_whole.touch()
     return python
+
+
+def python_as_installed() -> Path:
+    """The Python of that environment, which is made once for each constraints.txt."""
+    version = hashlib.sha256(_CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    return made_environment(cache_folder() / f"stock-as-installed-{version}", _CONSTRAINTS, *_PACKAGES)
