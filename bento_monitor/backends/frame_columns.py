@@ -13,7 +13,7 @@ from .number_rows import is_frame
 # what the estimator drops.
 ColumnKind = Literal["number", "flag", "known", "unused"]
 _DOUBLE_BYTES = 8
-_NUMPY_KINDS: Mapping[str, str] = {"number": "fiu", "flag": "b"}
+_OF_NUMPY: Mapping[str, ColumnKind] = {"f": "number", "i": "number", "u": "number", "b": "flag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,21 @@ class FrameColumns:
         return found
 
 
+def kind_of(dtype: Any) -> ColumnKind | None:
+    """What a column of pandas with that type is: a number or a flag; None where it is neither."""
+    import numpy as np
+
+    return _OF_NUMPY.get(dtype.kind) if isinstance(dtype, np.dtype) else None
+
+
 def _holds(column: Column, dtype: Any) -> bool:
     """Whether a column of pandas' type can be one of numbers or flags."""
     import numpy as np
 
-    if not isinstance(dtype, np.dtype) or dtype.kind not in _NUMPY_KINDS[column.kind]:
+    if kind_of(dtype) != column.kind:
         return False
     is_double = dtype.kind != "f" or dtype.itemsize == _DOUBLE_BYTES
-    return dtype == np.float32 if column.is_single else is_double
+    return bool(dtype == np.float32) if column.is_single else is_double
 
 
 def _other(column: Column, value: Any, kind: type) -> int | None:

@@ -31,7 +31,7 @@ class MethodAnswers:
         self._takes_nan = MISSING_VALUES_KEY in metadata
         columns = metadata.get(COLUMNS_KEY)
         self._columns = None if columns is None else FrameColumns.from_text(columns)
-        self._forms = {*(() if columns else ("array",)), *metadata.get(FORMS_KEY, "").split()}
+        self._forms = {"array", *metadata.get(FORMS_KEY, "").split()}
         self._feature_names = feature_names(estimator)
 
     @property
@@ -53,7 +53,7 @@ class MethodAnswers:
     def _array(self, name: str, value: Any) -> Any:
         import numpy as np
 
-        rows = self._rows(value) if row_form(value) in self._forms else None
+        rows = self._rows(value)
         if rows is None:
             raise UnboundCallError(f"{name} is a {type(value).__name__} that no array stands for", "dtype")
         if not len(rows.shape) or not rows.shape[0]:
@@ -69,7 +69,7 @@ class MethodAnswers:
     def _rows(self, value: Any) -> Any | None:
         if self._columns is not None:
             return self._columns.rows(value)
-        return number_rows(value, self._feature_names)
+        return number_rows(value, self._feature_names) if row_form(value) in self._forms else None
 
     def _is_answered(self, rows: Any) -> bool:
         import numpy as np

@@ -62,15 +62,12 @@ class ArrayEstimator:
 
     def answer(self, method: str, rows: Any) -> Any:
         """What a method answers for an array of rows, which it may write to."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that an array has no names of features
-            given = rows.copy() if self.frames is None else self.frames.of_rows(rows)
-            return self.own.run((given,), {}, method)
+        return self.answer_given(method, rows.copy() if self.frames is None else self.frames.of_rows(rows))
 
     def answer_given(self, method: str, value: Any) -> Any:
         """What a method answers for a value as a service gives it."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # that an array has no names of features
             return self.own.run((value,), {}, method)
 
 

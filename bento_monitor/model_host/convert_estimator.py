@@ -67,9 +67,10 @@ def convert_estimator(
 
 def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> dict[str, str]:
     """What a release may answer beside arrays of finite numbers, as the metadata of its graph say it."""
-    found = {FORMS_KEY: " ".join(forms_alike(estimator, methods, rows))}
     if estimator.frames is not None:
-        found[COLUMNS_KEY] = estimator.frames.columns.to_text()
+        found = {COLUMNS_KEY: estimator.frames.columns.to_text()}
+    else:
+        found = {FORMS_KEY: " ".join(forms_alike(estimator, methods, rows))}
     if answers_missing_values(estimator, methods, path, rows):
         found[MISSING_VALUES_KEY] = "as the estimator"
     return found

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..backends.frame_columns import Column, FrameColumns
+from ..backends.frame_columns import Column, FrameColumns, kind_of
 from ..backends.number_rows import feature_names
 from ..errors import ServiceError
 
 _DROPPED = "drop"
 _PASSED = "passthrough"
-_NUMBERS = "fiu"
 
 
 @dataclass(slots=True)
@@ -40,7 +39,7 @@ def columns_of(model: Any, frame: Any) -> FrameColumns:
         told = "no names of columns" if names is None else f"the columns {names}, in that order"
         raise ServiceError(f"the {type(model).__name__} was fitted on {told}, and the frame has {list(frame.columns)}")
     uses = [_Use() for _ in names]
-    _read(_best(model), list(range(len(names))), names, uses)
+    _read(best_of(model), list(range(len(names))), names, uses)
     return FrameColumns(
         [_column(name, use, frame.iloc[:, index]) for index, (name, use) in enumerate(zip(names, uses, strict=True))]
     )
@@ -54,11 +53,12 @@ def by_position(model: Any, columns: FrameColumns) -> Any:
     filled = {
         index for index, column in enumerate(columns.columns) if column.kind == "known" or column.fill is not None
     }
-    return _positioned(_best(model), list(range(len(columns.names))), columns.names, filled)
+    return _positioned(best_of(model), list(range(len(columns.names))), columns.names, filled)
 
 
-def _best(model: Any) -> Any:
-    while hasattr(model, "best_estimator_"):  # a search answers by its best
+def best_of(model: Any) -> Any:
+    """The estimator that answers: a search does so by its best."""
+    while hasattr(model, "best_estimator_"):
         model = model.best_estimator_
     return model
 
@@ -70,14 +70,14 @@ def _column(name: str, use: _Use, series: Any) -> Column:
         return Column(name, "unused")
     if use.categories:
         return _known_column(name, use)
-    kind = series.dtype.kind if isinstance(series.dtype, np.dtype) else ""
-    if kind == "b":
-        return Column(name, "flag")
-    if kind not in tuple(_NUMBERS):
+    kind = kind_of(series.dtype)
+    if kind == "flag":
+        return Column(name, kind)
+    if kind is None:
         raise ServiceError(f"the column {name} is of {series.dtype}, neither numbers nor what an encoder takes first")
     fill = _one_fill(use)
     fill = float(fill) if isinstance(fill, int | float) else None
-    return Column(name, "number", fill=fill, is_single=series.dtype == np.float32)
+    return Column(name, kind, fill=fill, is_single=series.dtype == np.float32)
 
 
 def _one_fill(use: _Use) -> Any | None:

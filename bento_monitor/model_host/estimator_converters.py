@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import ServiceError
 from .array_estimator import ArrayEstimator
 from .columns_graph import type_of, with_one_input
-from .estimator_columns import by_position
+from .estimator_columns import best_of, by_position
 from .exporters import reason_of
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
@@ -36,7 +36,7 @@ def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: lis
     All graphs take one array; that which stands for frames is taken apart in the graph.
     """
     columns = None if estimator.frames is None else estimator.frames.columns
-    model = estimator.model if columns is None else by_position(estimator.model, columns)
+    model = best_of(estimator.model) if columns is None else by_position(estimator.model, columns)
     inputs = [("X", dtype, features)]
     if columns is not None:
         inputs = [(f"c{index}", type_of(column, dtype), 1) for index, column in enumerate(columns.columns)]
@@ -53,8 +53,9 @@ def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: lis
                 continue
             yield graph
             if dtype == "float64":
-                yield _with_single_outputs(graph)
-                yield _with_single_trees(_with_single_outputs(graph))
+                single = _with_single_outputs(graph)
+                yield single
+                yield _with_single_trees(single)
 
 
 def _with_single_trees(graph: Any) -> Any:
@@ -102,8 +103,6 @@ def _convert(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mappin
     from skl2onnx.common import data_types
 
     types = [(name, getattr(data_types, _TYPES[dtype])([None, features])) for name, dtype, features in inputs]
-    while hasattr(model, "best_estimator_"):  # a search answers by its best
-        model = model.best_estimator_
     if not hasattr(model, "get_params"):
         return _convert_booster(model, inputs, options)
     _register_converters()

@@ -106,8 +106,6 @@ def answers_missing_values(estimator: ArrayEstimator, methods: Sequence[str], pa
 
 def forms_alike(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) -> list[RowForm]:
     """Whether lists and data frames of some numbers are to the estimator what an array of them is."""
-    if estimator.frames is not None:
-        return ["frame"]  # which the arrays stand for
     mixed = mixed_rows(rows)
     forms: dict[RowForm, Any] = {"list": mixed.tolist()}
     if (pandas := sys.modules.get("pandas")) is not None:
