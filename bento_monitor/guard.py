@@ -31,6 +31,9 @@ class BreakerState(IntEnum):
     OPEN = 2
 
 
+_CLOSED = BreakerState.CLOSED  # asked for every request: a member is found slowly by its name
+
+
 @dataclass(frozen=True, slots=True)
 class BreakerLevel:
     """A part's state of now, and how often it has failed, was switched off and was tried again."""
@@ -63,7 +66,7 @@ class Guard:
     @property
     def is_open(self) -> bool:
         """Whether the part is switched off now."""
-        return self._state is not BreakerState.CLOSED and self._look() is BreakerState.OPEN
+        return self._state is not _CLOSED and self._look() is BreakerState.OPEN
 
     def run(self, step: Callable[..., object], *args: object) -> None:
         """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""

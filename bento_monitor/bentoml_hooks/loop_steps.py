@@ -23,7 +23,7 @@ _AT_FIRST = 50
 _MOST = 60
 # Of a function that is quick, one call in so many is looked at: what holds the loop all at once is seen where answers
 # are held (`uvicorn_writes`).
-_LOOKED_AT = 8
+_LOOKED_AT = 16
 
 
 class LoopSteps:
@@ -42,8 +42,8 @@ class LoopSteps:
     def run(self, called: Any) -> Awaitable[Any]:
         """Await what the function gave when it was called, as `await` itself would."""
         if self._is_quick:
-            self._calls += 1
-            if self._calls % _LOOKED_AT:
+            self._calls = calls = self._calls + 1
+            if calls % _LOOKED_AT:
                 awaitable: Awaitable[Any] = called
                 return awaitable
         return self._stepped(called) if type(called) is types.CoroutineType else called

@@ -156,6 +156,9 @@ def _is_framed_alike(headers: Sequence[tuple[bytes, bytes]], http_version: Calla
     RFC 9112 3.2 and 6.1 have these refused; h11 does, httptools does not. A proxy that reads them otherwise would let
     one client's bytes be taken for another's request.
     """
+    names = dict(headers)
+    if len(names) == len(headers) and b"host" in names and b"transfer-encoding" not in names:  # as of most requests
+        return True
     hosts = encodings = 0
     for name, value in headers:
         if name == b"host":

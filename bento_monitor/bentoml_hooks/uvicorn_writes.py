@@ -52,6 +52,7 @@ class Turn:
     def add(self, connection: JoinedWrites) -> None:
         """Write what a connection holds at the end of this turn."""
         if not self._holding:
+            self._last_answer_s = time.monotonic()  # what is held for long is held since then
             asyncio.get_running_loop().call_soon(self._end_of_turn)
         self._holding.append(connection)
 

@@ -65,7 +65,8 @@ class Traffic:
         cancelled: no answer waits for that.
         """
         ledger: Ledger | None = scope.get(LEDGER)
-        exchange = Exchange(scope, self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
+        route = None if ledger is None else ledger.route
+        exchange = Exchange(scope, route or self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
         sending = Sending(exchange, ledger, self._records, receive, send, self._write_answer)
         if self._deadlines is not None:
             sending.limit_time(self._deadlines, lambda: self._expire(exchange, sending.observed))

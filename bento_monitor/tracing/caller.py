@@ -9,9 +9,8 @@ malformed header starts a new trace; nothing of it is kept).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.baggage import set_baggage
@@ -27,7 +26,8 @@ from .trace_state import clean_trace_state
 _TRACEPARENT = re.compile(rb"[ \t]*(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
 # Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
 _MAX_TRACE_STATES = 32
-_TRACE_FIELDS = (b"traceparent", b"tracestate")
+_TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
+_FIELDS = _TRACE_FIELDS | {b"baggage"}
 _BAGGAGE = W3CBaggagePropagator()
 (_BAGGAGE_KEY,) = set_baggage("key", "value", Context())
 # Entries of which the SDK's propagator takes every letter as it is: read here, in a fourth of its time.
@@ -35,11 +35,10 @@ _PLAIN_ENTRY = rb"[!#$&'*.^_`|~0-9A-Za-z-]+=[!#$&-*\x2d-:<-\[\]-~]+"
 _PLAIN_BAGGAGE = re.compile(rb"%b(?:,%b)*" % (_PLAIN_ENTRY, _PLAIN_ENTRY))
 _LONGEST_PLAIN = 512  # fewer entries than the SDK takes
 _W3C: frozenset[type] = frozenset({TraceContextTextMapPropagator, W3CBaggagePropagator})
-_Headers = Iterable[tuple[bytes, bytes]]
+_Headers = Collection[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteParent:
+class RemoteParent(NamedTuple):
     """The caller's span, as its `traceparent` names it; `flags` are all that it has set, the sampled one among them."""
 
     trace_id: int
@@ -52,8 +51,7 @@ class RemoteParent:
         return bool(self.flags & TraceFlags.SAMPLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The caller's span, if it has named one, the other vendors' entries, and what else is in its context: baggage,
     or what the service's own propagators put there.
     """
@@ -109,6 +107,12 @@ class CallerReader:
         return [pair for pair in headers if pair[0] not in self._fields and pair[0] not in given] + list(given.items())
 
     def _read_w3c(self, headers: _Headers) -> Caller:
+        for name, _ in headers:
+            if name in _FIELDS:
+                return self._read_fields(headers)
+        return NOBODY
+
+    def _read_fields(self, headers: _Headers) -> Caller:
         parent: RemoteParent | None = None
         states: list[bytes] = []
         baggage: list[bytes] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from contextvars import Token
 from functools import cache
@@ -45,7 +45,7 @@ _OF_W3C = CallerReader()
 
 
 def start_ledger(
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Collection[tuple[bytes, bytes]],
     received_ns: int,
     sampler: Sampler,
     method: str = "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from opentelemetry import context as otel_context
@@ -65,7 +65,7 @@ class Telemetry:
         return self._pipeline.resource
 
     def start_ledger(
-        self, headers: Iterable[tuple[bytes, bytes]], received_ns: int, method: str = "", route: str | None = None
+        self, headers: Collection[tuple[bytes, bytes]], received_ns: int, method: str = "", route: str | None = None
     ) -> Ledger:
         """Begin the ledger of a request that arrived at `received_ns`, in its caller's trace or a new one.
 
@@ -106,7 +106,7 @@ class Telemetry:
 
         self._reader = CallerReader(get_global_textmap(), keeps_trace_state=self._keeps_trace_state)
 
-    def enter_untraced(self, headers: Iterable[tuple[bytes, bytes]]) -> Callable[[], None] | None:
+    def enter_untraced(self, headers: Collection[tuple[bytes, bytes]]) -> Callable[[], None] | None:
         """Give user code the caller's context where nothing is traced; what is returned undoes it, if there is any."""
         context = context_of_caller(self._reader.read(headers))
         return None if context is None else partial(otel_context.detach, otel_context.attach(context))
@@ -115,7 +115,7 @@ class Telemetry:
         """Make the request's server span the current one; what is returned undoes it."""
         return partial(otel_context.detach, enter_request(ledger))
 
-    def headers_below(self, ledger: Ledger, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def headers_below(self, ledger: Ledger, headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The request's headers, which name its server span as the caller; its context must be in place."""
         return self._reader.headers_below(headers, span_context_of(ledger))
 

@@ -225,6 +225,38 @@ def test_code_that_is_not_seen_to_compute_keeps_an_answer_once(clock: Any, monke
     assert others == [[1, 2]] * 2
 
 
+def test_an_idle_service_s_answers_are_held_together_whoever_answered_last(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe's answer goes by uvicorn's own way: however long nothing came before it, nothing computed meanwhile."""
+    time_ = Clock()
+    monkeypatch.setattr(uvicorn_writes.time, "monotonic", time_)
+    held: list[bool] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/readyz":
+            await uvicorn_own(scope, receive, send)
+            return
+        time_.now_s += 0.0001
+        ledger = Ledger(trace_id=1, parent_span_id=0, sampled=False, received_ns=1)
+        write_answer(receive, HEADERS, b"ok", ledger)
+        held.append(ledger.is_held)
+
+    async def scenario() -> None:
+        server = PlayedServer(_joined(HttpToolsProtocol, Turn()), application)
+        probe, *lines = [Line(server) for _ in range(4)]
+        for _ in range(3):
+            time_.now_s += 7
+            probe.feed(REQUEST.replace(b"/x", b"/readyz", 1))
+            await clock.advance(0)
+        for line in (probe, *lines):
+            line.feed(REQUEST.replace(b"/x", b"/readyz", 1) if line is probe else REQUEST)
+        await clock.advance(0)
+
+    clock.run(scenario())
+    assert held == [True] * 3
+
+
 def test_functions_that_are_quick_have_their_answers_held_together(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     time_ = Clock()
     monkeypatch.setattr(uvicorn_writes.time, "monotonic", time_)
@@ -242,16 +274,16 @@ def test_functions_that_are_quick_have_their_answers_held_together(clock: Any, m
         return len(flushed)
 
     async def scenario() -> list[int]:
-        found = [await calls(900, 0.0001), await calls(8, 0.005), await calls(400, 0.0001), await calls(8, 0.05)]
+        found = [await calls(900, 0.0001), await calls(16, 0.005), await calls(400, 0.0001), await calls(16, 0.05)]
         found.append(await calls(50, 0.0001))
         time_.now_s += 20
-        found += [await calls(900, 0.0001), await calls(80, 0.005)]
+        found += [await calls(900, 0.0001), await calls(160, 0.005)]
         return found
 
-    # Until enough were quick. Eight that the kernel has made long, of which one is looked at, change nothing. The first
+    # Until enough were quick. Sixteen that the kernel has made long, of which one is looked at, change nothing. The first
     # of those that compute is looked at, and for 10 s each other may. Then the first that is seen to be quick again,
     # and of those that are long in a row all behind the third that is looked at.
-    assert clock.run(scenario()) == [21, 0, 0, 7, 50, 1, 59]
+    assert clock.run(scenario()) == [21, 0, 0, 15, 50, 1, 115]
 
 
 def test_a_function_in_steps_is_awaited_as_any(clock: Any) -> None:
