@@ -280,9 +280,9 @@ def test_functions_that_are_quick_have_their_answers_held_together(clock: Any, m
         found += [await calls(900, 0.0001), await calls(160, 0.005)]
         return found
 
-    # Until enough were quick. Sixteen that the kernel has made long, of which one is looked at, change nothing. The first
-    # of those that compute is looked at, and for 10 s each other may. Then the first that is seen to be quick again,
-    # and of those that are long in a row all behind the third that is looked at.
+    # Until enough were quick. Sixteen that the kernel has made long, of which one is looked at, change nothing. The
+    # first of those that compute is looked at, and for 10 s each other may. Then the first that is seen to be quick
+    # again, and of those that are long in a row all behind the third that is looked at.
     assert clock.run(scenario()) == [21, 0, 0, 15, 50, 1, 115]
 
 
