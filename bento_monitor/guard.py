@@ -70,7 +70,7 @@ class Guard:
 
     def run(self, step: Callable[..., object], *args: object) -> None:
         """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""
-        if not self.is_open:
+        if self._state is _CLOSED or not self.is_open:
             try:
                 step(*args)
             except Exception as error:

@@ -114,7 +114,7 @@ def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
             self.open_bytes = None
             if not (is_small and len(self.headers) <= limits.max_count) and not limits.hold_for(self.url, self.headers):
                 self.refuse_in_order(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            elif not _is_framed_alike(self.headers, self.parser.get_http_version):
+            elif not (_is_plain(self.headers) or _is_framed_alike(self.headers, self.parser.get_http_version())):
                 self.refuse_in_order(HTTPStatus.BAD_REQUEST)
             protocol.on_headers_complete(self)
 
@@ -150,22 +150,25 @@ def _answer(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
     return [(b"content-length", length), (b"content-type", b"application/json"), (b"connection", b"close")], body
 
 
-def _is_framed_alike(headers: Sequence[tuple[bytes, bytes]], http_version: Callable[[], str]) -> bool:
+def _is_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether it is as most requests are: nothing twice, a host, and no encoding of the body."""
+    names = dict(headers)
+    return len(names) == len(headers) and b"host" in names and b"transfer-encoding" not in names
+
+
+def _is_framed_alike(headers: Sequence[tuple[bytes, bytes]], http_version: str) -> bool:
     """Whether every server and proxy on the way takes a request for the same host, with the same body.
 
     RFC 9112 3.2 and 6.1 have these refused; h11 does, httptools does not. A proxy that reads them otherwise would let
     one client's bytes be taken for another's request.
     """
-    names = dict(headers)
-    if len(names) == len(headers) and b"host" in names and b"transfer-encoding" not in names:  # as of most requests
-        return True
     hosts = encodings = 0
     for name, value in headers:
         if name == b"host":
             hosts += 1
         elif name == b"transfer-encoding":
             encodings += 1 if value.lower() == b"chunked" else 2
-    return encodings < 2 and (hosts == 1 or (hosts == 0 and http_version() != "1.1"))
+    return encodings < 2 and (hosts == 1 or (hosts == 0 and http_version != "1.1"))
 
 
 def _refusal(status: HTTPStatus) -> Callable[[Any, Any, Any], Awaitable[None]]:

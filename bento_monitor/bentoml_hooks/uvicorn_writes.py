@@ -146,7 +146,7 @@ class JoinedWrites:
                 self._transport.write(held)
             finally:
                 self._stamp_sent()
-        else:
+        elif self._ledger is not None:
             self._stamp_sent()
 
     def fail(self, error: Exception) -> None:

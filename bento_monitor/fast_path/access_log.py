@@ -19,7 +19,7 @@ LOGGER_NAME = "bentoml.access"
 LINE_FORMAT = "%s (%s) (%s) %.3fms"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # the caches below ask for its hash, for every line
 class AccessLogRules:
     """What BentoML's configuration says of its access log."""
 

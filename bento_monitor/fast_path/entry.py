@@ -80,6 +80,7 @@ class Entry:
         self._set_request_id = set_request_id
         self._shortcut = shortcut
         self._fast_path: FastPath | None = None
+        self._run_fast: Application = application
 
     def __getattr__(self, name: str) -> Any:
         """What people do with the application, as `add_middleware`, `routes` or `state`, is done with BentoML's."""
@@ -139,7 +140,7 @@ class Entry:
         self._worker.in_flight += 1
         try:
             fast = self._fast_traffic(scope)
-            await (self._application(scope, receive, send) if fast is None else fast(receive, send))
+            await (self._application(scope, receive, send) if fast is None else fast(scope, receive, send))
         finally:
             self._worker.in_flight -= 1
             if leave is not None:
@@ -153,12 +154,10 @@ class Entry:
             self._guard.record(error)
             return None
 
-    def _fast_traffic(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]] | None:
-        """The fast path's way with this request, with nothing around it but its traffic; None if it takes BentoML's."""
+    def _fast_traffic(self, scope: Scope) -> Application | None:
+        """The fast path, with nothing around it but its traffic; None where a request takes BentoML's way."""
         fast_path = self._fast_path
-        if fast_path is None or self._shortcut is None or fast_path.plan_for(scope) is None:
-            return None
-        return functools.partial(self._shortcut.traffic.run, fast_path.serve, scope)
+        return None if fast_path is None or fast_path.plan_for(scope) is None else self._run_fast
 
     def _begin(self, scope: Scope, receive: Receive) -> Ledger:
         entered_ns = time.monotonic_ns()
@@ -211,7 +210,7 @@ class Entry:
         self._worker.in_flight += 1
         try:
             if fast is not None:
-                await fast(receive, send)
+                await fast(scope, receive, send)
             else:
                 await self._serve_by_bentoml(ledger, scope, receive, send)
         except BaseException as error:
@@ -285,7 +284,9 @@ class Entry:
         aside = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
         fast = sum(choice.plan is not None for choice in choices)
         _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), aside)
-        self._fast_path = self._shortcut.direct()
+        self._fast_path = fast_path = self._shortcut.direct()
+        if fast_path is not None:
+            self._run_fast = functools.partial(self._shortcut.traffic.run, fast_path.serve)
 
     async def _freeze(self) -> None:
         # On the loop's own thread.

@@ -12,7 +12,7 @@ from ..in_steps import EmptyingThread, take_in_steps
 from .exchange import Exchange
 
 _INTERVAL_S = 0.5
-_STEP = 64
+_STEP = 128
 # More may wait only for as long as a request takes to write them itself: no line is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 

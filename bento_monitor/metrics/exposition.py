@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,14 @@ def observe_many(histogram: Any, values: NDArray[np.float64] | Sequence[float]) 
         for value in values:
             histogram.observe(value)
         return
-    counts = np.bincount(np.searchsorted(bounds, values, side="left"))
-    for index in np.flatnonzero(counts):
+    found = np.asarray(values, dtype=np.float64)
+    # By methods of arrays: numpy's functions of these names take three times as long, for as few values as these are.
+    counts = np.bincount(_array_of(tuple(bounds)).searchsorted(found))
+    for index in counts.nonzero()[0].tolist():
         buckets[index].inc(int(counts[index]))
-    histogram._sum.inc(float(np.sum(values)))  # noqa: SLF001 - as the names above, and looked for first
+    histogram._sum.inc(float(found.sum()))  # noqa: SLF001 - as the names above, and looked for first
+
+
+@lru_cache(maxsize=64)
+def _array_of(bounds: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.array(bounds)

@@ -19,7 +19,7 @@ from ..tracing.ledger import BatchRecord, Ledger, Noted
 from .stage_table import stage_durations_s
 
 _INTERVAL_S = 1.0
-_STEP = 128
+_STEP = 256
 # More may wait only for as long as a request takes to count them itself: none is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 
@@ -134,13 +134,15 @@ class RequestMetrics:
             by_route[route].append(index)
             by_status[route, str(ledger.status)].append(index)
         traced = np.array([ledger.is_kept for ledger in ledgers])
-        for labels, indices in by_status.items():
+        for labels, places in by_status.items():
+            indices = np.array(places)
             self._observe(names.METRIC_REQUEST_DURATION, labels, totals_s[indices], indices, traced, ledgers)
-        for route, indices in by_route.items():
+        for route, places in by_route.items():
+            indices = np.array(places)
             for stage, values in zip(names.STAGES, stages_s[indices].T, strict=True):
                 self._observe(names.METRIC_STAGE_DURATION, (route, _short(stage)), values, indices, traced, ledgers)
         lags_s = np.array([ledger.loop_lag_ns for ledger in ledgers]) / 1e9
-        self._observe(names.METRIC_LOOP_LAG, (), lags_s, range(len(ledgers)), traced, ledgers)
+        self._observe(names.METRIC_LOOP_LAG, (), lags_s, np.arange(len(ledgers)), traced, ledgers)
         self._count_gpu(ledgers)
 
     def _observe(
@@ -148,7 +150,7 @@ class RequestMetrics:
         metric: str,
         labels: tuple[str, ...],
         values: NDArray[np.float64],
-        indices: Sequence[int],
+        indices: NDArray[np.int64],
         traced: NDArray[np.bool_],
         ledgers: Sequence[Ledger],
     ) -> None:
@@ -156,9 +158,9 @@ class RequestMetrics:
         is_there = ~np.isnan(values)
         if not is_there.any():
             return
+        exemplar = None
         of_traced = np.where(is_there & traced[indices], values, -1.0)
         slowest = int(of_traced.argmax())
-        exemplar = None
         if of_traced[slowest] >= 0:
             stands_for = ledgers[indices[slowest]]
             exemplar = Exemplar(float(values[slowest]), stands_for.trace_id, stands_for.span_id)
