@@ -25,7 +25,7 @@ from .stats import PipelineStats
 
 _EXPORT_INTERVAL_S = 0.5
 _RECORDS_PER_EXPORT = 128
-_RECORDS_PER_STEP = 16
+_RECORDS_PER_STEP, _RECORDS_PER_LATE_STEP = 16, 64
 # A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
 _YIELD_S = 0.0002
 # Of the time that shutdown has: to drain, then to close the exporters (a dead one is given up).
@@ -241,9 +241,14 @@ class Pipeline:
     def _hand_over(self, records: Sequence[Ledger | BatchRecord | ReadableSpan]) -> bool:
         """Build spans and export them; False where an exporter has lost them."""
         spans: list[FinishedSpan] = []
-        for start in range(0, len(records), _RECORDS_PER_STEP):
-            for record in records[start : start + _RECORDS_PER_STEP]:
+        start = 0
+        while start < len(records):
+            # Where more comes than is built, requests are held for longer rather than spans are dropped.
+            is_late = len(self._queue) * 2 > self._queue_size
+            end = start + (_RECORDS_PER_LATE_STEP if is_late else _RECORDS_PER_STEP)
+            for record in records[start:end]:
                 spans.extend(self._build(record))
+            start = end
             time.sleep(_YIELD_S)
         is_whole = True
         for lane in self._lanes:
