@@ -99,6 +99,7 @@ METRIC_SPANS: Final = "bento_monitor.spans"  # by exporter and state: built, exp
 METRIC_RELEASE_INFO: Final = "bento_monitor.release.info"  # workers that serve a release in a runner, by phase
 METRIC_RELEASE_FALLBACK: Final = "bento_monitor.release.fallback"  # calls that the own model ran in a release's place
 METRIC_RELEASE_SWAPS: Final = "bento_monitor.release.swaps"  # taken, refused, failed
+METRIC_HOOK_ENABLED: Final = "bento_monitor.hook.enabled"  # workers that use a hook into BentoML
 METRIC_BREAKER_STATE: Final = "bento_monitor.breaker.state"  # workers in which a part of ours is in that state
 METRIC_BREAKER_OPENS: Final = "bento_monitor.breaker.opens"
 METRIC_BREAKER_RETRIES: Final = "bento_monitor.breaker.retries"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
+
+from .extras import install_command, missing_distributions
 from .settings import read_settings
 from .telemetry_environment import TelemetryEnvironment, read_telemetry_environment
 from .tracing.plain_text import plain_text_warning
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from .bentoml_hooks import HookStatus
 
 DISTRIBUTION = "bento-monitor"
-_CONTRIBUTORS = frozenset({"bench", "dev"})  # extras that no user needs
+_NOT_SHOWN = frozenset({"all", "bench", "dev"})  # extras that no user needs, and the sum of the others
 STACK = (
     "bento-monitor",
     "bentoml",
@@ -40,7 +43,6 @@ STACK = (
     "uvloop",
     "httptools",
 )
-_EXTRA_OF_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*).*;.*\bextra\s*==\s*['\"](?P<extra>[^'\"]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Extra:
     @property
     def install_command(self) -> str:
         """The command that installs it."""
-        return f'pip install "{DISTRIBUTION}[{self.name}]"'
+        return install_command(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +115,26 @@ def read_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
 
 def read_extras() -> tuple[Extra, ...]:
     """The extras that bento-monitor offers its users, from its own metadata."""
-    members: dict[str, list[str]] = {}
-    for requirement in metadata.requires(DISTRIBUTION) or ():
-        found = _EXTRA_OF_REQUIREMENT.match(requirement)
-        if found and found["extra"] not in _CONTRIBUTORS:
-            members.setdefault(found["extra"], []).append(found["name"])
+    requirements = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
+    names = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ()
     return tuple(
-        Extra(name, missing=tuple(each for each in distributions if _version(each) is None))
-        for name, distributions in sorted(members.items())
+        Extra(name, missing=tuple(each for each in sorted(_members(name, requirements)) if _version(each) is None))
+        for name in sorted(names)
+        if name not in _NOT_SHOWN
     )
+
+
+def _members(extra: str, requirements: Sequence[Requirement]) -> set[str]:
+    """The distributions that an extra brings, those of the extras that it consists of among them."""
+    found: set[str] = set()
+    for each in requirements:
+        if each.marker is None or each.marker.evaluate({"extra": ""}) or not each.marker.evaluate({"extra": extra}):
+            continue
+        if each.name == DISTRIBUTION:
+            found.update(*(_members(inner, requirements) for inner in each.extras))
+        else:
+            found.add(each.name)
+    return found
 
 
 def read_home(home: Path) -> HomeFolder:
@@ -149,6 +162,8 @@ def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None)
 
 
 def _read_providers(problems: list[str]) -> tuple[str, ...]:
+    if missing_distributions("onnxruntime"):
+        return ()  # what brings it is said of the extras
     try:
         import onnxruntime
     except ImportError as error:

@@ -15,12 +15,12 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 def say_what_steps_aside() -> None:
-    """Log each hook that does not hold on this BentoML."""
+    """Log which hooks are not used, and why."""
     from .bentoml_hooks import check_hooks
 
-    for status in check_hooks():
-        if not status.holds:
-            _LOGGER.warning("Hook %s steps aside: %s", status.name, status.reason)
+    aside = [f"{status.name} ({status.reason})" for status in check_hooks() if not status.holds]
+    if aside:
+        _LOGGER.warning("Hooks into BentoML that are not used: %s", "; ".join(aside))
 
 
 def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:

@@ -49,6 +49,31 @@ def _split_fields(value: object) -> object:
     return names
 
 
+Hook = Literal[
+    "answers",
+    "client_calls",
+    "connections",
+    "dispatcher",
+    "head_limits",
+    "io_stamps",
+    "joined_writes",
+    "legacy_runner",
+    "legacy_runner_app",
+    "legacy_service",
+    "proxy_headers",
+    "read_stamp",
+    "request_id",
+    "schema",
+    "service_app",
+    "sessions",
+    "tasks",
+    "threads",
+    "traffic",
+    "written_answers",
+]
+ALL_HOOKS = "all"
+
+
 class MonitorSettings(BaseSettings):
     """Settings of the monitor, each from `BENTO_MONITOR_<NAME>`."""
 
@@ -62,6 +87,9 @@ class MonitorSettings(BaseSettings):
     )
     spread_connections: bool = Field(
         default=True, description="False: whichever worker is first accepts a connection, as in BentoML."
+    )
+    hooks_off: Annotated[tuple[Hook | Literal["all"], ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="Hooks into BentoML that are not used, separated by commas; all: none is."
     )
     home: Path = Field(
         default_factory=_default_home, description="Where traces, active states and worker states are kept."

@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
+from .backends.onnxruntime import import_onnxruntime
 from .batching import BatchDispatcher
+from .bentoml_hooks import check_hooks
 from .collector import Collector
 from .fast_path.arrivals import Arrivals
 from .fast_path.loop_lag import LoopLag
@@ -63,7 +65,7 @@ class WorkerMonitor:
         self._loop = asyncio.get_running_loop()
         if runners():
             # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
-            import onnxruntime  # noqa: F401
+            import_onnxruntime()
         self.telemetry.reopen()
         # Each apart: nothing about telemetry changes which model is served.
         Guard("Going on in the service's own tracer provider").run(self._adopt_user_provider)
@@ -119,6 +121,7 @@ class WorkerMonitor:
             fallbacks=release_fallbacks(),
             swaps=self._agent.swaps.totals(),
             breakers=breaker_levels(),
+            hooks={status.name: status.holds for status in check_hooks()},
         )
 
     def _forget_dead_workers(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReleaseError, ServiceError
+from ..extras import install_command
 from ..machine import sums_int8_exactly
 from ..releases.record import Execution, TensorSpec
 from .arrays import to_numpy
@@ -56,12 +57,33 @@ class OnnxRuntimeBackend:
 
     def run_output(self, inputs: Mapping[str, Any], name: str) -> Any:
         """Compute one output alone."""
-        import onnxruntime as ort
-
         feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
-        options = ort.RunOptions()
+        options = require_onnxruntime().RunOptions()
         options.only_execute_path_to_fetches = True
         return self._session.run([name], feed, options)[0]
+
+
+def import_onnxruntime() -> Any | None:
+    """The library; None where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    return onnxruntime
+
+
+def require_onnxruntime() -> Any:
+    """The library that a release of a graph needs.
+
+    Raises:
+        ReleaseError: it is not installed.
+    """
+    library = import_onnxruntime()
+    if library is None:
+        raise ReleaseError(
+            f"The release is an ONNX file, and onnxruntime is not installed here: {install_command('onnx')}", "library"
+        )
+    return library
 
 
 def as_input(value: Any, dtype: str | None) -> Any:
@@ -77,8 +99,9 @@ def default_session(path: Path) -> Any:
     Raises:
         ServiceError: the file is no graph that onnxruntime can load.
     """
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
+    if ort is None:
+        raise ServiceError(f"To run {path}, onnxruntime must be installed: {install_command('onnx')}")
     try:
         return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -100,8 +123,7 @@ def _output_names(recorded: list[str], names: list[str]) -> list[str]:
 
 
 def _session(graph: bytes, execution: Execution) -> Any:
-    import onnxruntime as ort
-
+    ort = require_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = execution.intra_op_threads
     options.inter_op_num_threads = 1

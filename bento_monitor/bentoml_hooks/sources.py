@@ -1,38 +1,42 @@
 """Whether BentoML's functions are still the ones that ours stand for: the hash of their source.
 
-A signature says how a function is called; only its source says what it does. `python -m
-bento_monitor.bentoml_hooks.sources` prints the hashes of the BentoML that is installed.
+A signature says how a function is called; only its source says what it does. Comments and docstrings are no part of
+that. `python -m bento_monitor.bentoml_hooks.sources` prints the hashes of the BentoML that is installed.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import io
 import sys
+import textwrap
+import tokenize
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 # What the fast path does in place of: from the body to the answer, and what is around it in a request.
 ANSWERS = {
-    "_bentoml_impl.server.app:ContextMiddleware.__call__": "4d965396cb88eacd",
-    "_bentoml_impl.server.app:ServiceAppFactory._add_response_headers": "5c3537e5a178f156",
-    "_bentoml_impl.server.app:ServiceAppFactory._to_thread": "6177357a1e2d1852",
-    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint": "e7721288fa866de6",
-    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "18842e99e6086c0f",
-    "_bentoml_impl.serde:JSONSerde.deserialize_model": "e2e0b56831e5da0c",
-    "_bentoml_impl.serde:JSONSerde.parse_request": "3ea0d77b4084d1be",
-    "_bentoml_impl.serde:JSONSerde.serialize_model": "a596013c040eb39c",
-    "_bentoml_impl.serde:Payload": "12f2154564cd5119",
-    "_bentoml_sdk.io_models:IOMixin.from_http_request": "c059b9cfda27ee1d",
-    "_bentoml_sdk.io_models:IOMixin.mime_type": "babaa4832e83deb7",
-    "_bentoml_sdk.io_models:IOMixin.to_http_response": "c02e0a159e2f94ca",
-    "_bentoml_sdk.io_models:IORootModel": "f642a3ad0cc6d5a3",
-    "_bentoml_sdk.io_models:IterableResponse": "57a5cacf9f426ca5",
-    "_bentoml_sdk.method:APIMethod._local_call": "72c85cd5fadd8a7c",
-    "bentoml._internal.context:ServiceContext": "65d9d272d9a1a633",
-    "bentoml._internal.server.http_app:log_exception": "8e37ab2b4433dff1",
-    "bentoml._internal.utils.http:set_cookies": "ec97638e7fd9b331",
+    "_bentoml_impl.server.app:ContextMiddleware.__call__": "9fd7bfbb112a357e",
+    "_bentoml_impl.server.app:ServiceAppFactory._add_response_headers": "2daa125f1e36915e",
+    "_bentoml_impl.server.app:ServiceAppFactory._to_thread": "4fca0f79a4d069c9",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint": "f6cd4795482dc67d",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "904ebc5c65afaa61",
+    "_bentoml_impl.serde:JSONSerde.deserialize_model": "c083e400caf6e261",
+    "_bentoml_impl.serde:JSONSerde.parse_request": "ca12fb89f0c81191",
+    "_bentoml_impl.serde:JSONSerde.serialize_model": "8a596e0988329c5a",
+    "_bentoml_impl.serde:Payload": "01de24b250a3c45f",
+    "_bentoml_sdk.io_models:IOMixin.from_http_request": "258d3e177e78b002",
+    "_bentoml_sdk.io_models:IOMixin.mime_type": "4472dd45aa6d59b2",
+    "_bentoml_sdk.io_models:IOMixin.to_http_response": "f58539d47976591d",
+    "_bentoml_sdk.io_models:IORootModel": "f1457dfb34f4918c",
+    "_bentoml_sdk.io_models:IterableResponse": "5cfaa27341b8e288",
+    "_bentoml_sdk.method:APIMethod._local_call": "31851b97bb583254",
+    "bentoml._internal.context:ServiceContext": "e9ca85e1758e760a",
+    "bentoml._internal.server.http_app:log_exception": "2a5e73797518fdb3",
+    "bentoml._internal.utils.http:set_cookies": "8dd7829e4b17b586",
 }
 # What asks for a JSON schema, and of it no more than its type and format.
 SCHEMA = {
@@ -40,58 +44,58 @@ SCHEMA = {
 }
 # What our entry does in place of, for every request on either path.
 TRAFFIC = {
-    "_bentoml_impl.server.app:ServiceAppFactory.middlewares": "bce0377ff45b69be",
-    "bentoml._internal.log:TraceRecordFilter": "69a1cd2ebfcbf176",
-    "bentoml._internal.log:_component_name": "3a953cc97cc2ef18",
-    "bentoml._internal.server.base_app:BaseAppFactory.middlewares": "a9e13313f2deae3f",
-    "bentoml._internal.server.http.access:AccessLogMiddleware.__call__": "ca056cf1b06859a9",
-    "bentoml._internal.server.http.instruments:RunnerTrafficMetricsMiddleware": "9f02a90731b1fea0",
-    "bentoml._internal.server.http.traffic:MaxConcurrencyMiddleware": "7ecd0746c32b85d9",
-    "bentoml._internal.server.http.traffic:TimeoutMiddleware": "4dab3e6bdd06efc5",
+    "_bentoml_impl.server.app:ServiceAppFactory.middlewares": "b644d158136940d8",
+    "bentoml._internal.log:TraceRecordFilter": "4f0314aae48ab68b",
+    "bentoml._internal.log:_component_name": "698bd79c965799fd",
+    "bentoml._internal.server.base_app:BaseAppFactory.middlewares": "3a151f6b48be083a",
+    "bentoml._internal.server.http.access:AccessLogMiddleware.__call__": "cda305173874870a",
+    "bentoml._internal.server.http.instruments:RunnerTrafficMetricsMiddleware": "8c9d99eaac6ad334",
+    "bentoml._internal.server.http.traffic:MaxConcurrencyMiddleware": "10cd1af30a3002b9",
+    "bentoml._internal.server.http.traffic:TimeoutMiddleware": "aabb801400db45cf",
 }
 # Where the sessions between services are renewed.
 SESSIONS = {
-    "_bentoml_impl.client.proxy2:SessionManager": "a76ebebf3a7b067f",
+    "_bentoml_impl.client.proxy2:SessionManager": "cb54b4dac0ae82e6",
 }
 # What a call of a dependency goes through, and what gives a service the client of itself.
 CLIENT_CALLS = {
-    "_bentoml_impl.client.proxy2:AsyncClient.__init__": "cd0aea3b66fe3e08",
-    "_bentoml_impl.client.proxy2:AsyncClient._call": "a094ce74dbca1077",
-    "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "9038caee5d3eb2d1",
+    "_bentoml_impl.client.proxy2:AsyncClient.__init__": "696c62c309de6722",
+    "_bentoml_impl.client.proxy2:AsyncClient._call": "d1c4b5fc2284987e",
+    "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "d4ea10e44c2f57fe",
 }
 # What computes a task.
 TASKS = {
-    "_bentoml_impl.server.app:ServiceAppFactory._run_task": "42f521f2b0c01dec",
-    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "18842e99e6086c0f",
+    "_bentoml_impl.server.app:ServiceAppFactory._run_task": "0af58323d37750fb",
+    "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "904ebc5c65afaa61",
 }
 # What starts and stops the listening of a worker.
 CONNECTIONS = {
-    "uvicorn.server:Server.startup": "2aa1d70a244bfcf2",
-    "uvicorn.server:Server.shutdown": "9b33c50562992b1e",
-    "uvicorn.server:ServerState": "f2260fbf10154746",
+    "uvicorn.server:Server.startup": "0f55b45d6db92ef4",
+    "uvicorn.server:Server.shutdown": "900594700f5befe1",
+    "uvicorn.server:ServerState": "eec99d254af93efc",
 }
 # What sends an answer.
 WRITTEN_ANSWERS = {
-    "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "e67d470d435dcc1c",
+    "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "634c090503bf1ae8",
 }
 # What a proxy's headers change.
 PROXY_HEADERS = {
-    "uvicorn.middleware.proxy_headers:ProxyHeadersMiddleware.__call__": "b601df964c02a3bb",
+    "uvicorn.middleware.proxy_headers:ProxyHeadersMiddleware.__call__": "ec71fdca8d28e2ff",
 }
 # What our application of a legacy service, and of a runner's process, is built with.
 LEGACY_SERVICE = {
-    "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "1100e88476ee9d3c",
-    "bentoml._internal.server.http_app:HTTPAppFactory.middlewares": "830d162a8d52e955",
-    "bentoml._internal.service.service:Service.asgi_app": "f3a5bbf5f14c16d2",
+    "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "412094f04bace78c",
+    "bentoml._internal.server.http_app:HTTPAppFactory.middlewares": "03b416ad72f1c9cd",
+    "bentoml._internal.service.service:Service.asgi_app": "26f3bff879197c9b",
 }
 LEGACY_RUNNER = {
-    "bentoml._internal.runner.runner:Runner._set_handle": "e307ebd8892f5018",
-    "bentoml._internal.runner.runner:RunnerMethod": "456e444df99c623b",
-    "bentoml._internal.runner.runner_handle.local:LocalRunnerRef": "c3ee9273cb4542ba",
-    "bentoml._internal.runner.runner_handle.remote:RemoteRunnerClient": "85ac3738fea8c168",
+    "bentoml._internal.runner.runner:Runner._set_handle": "b30cfa411613ddd8",
+    "bentoml._internal.runner.runner:RunnerMethod": "2a6453c6781103af",
+    "bentoml._internal.runner.runner_handle.local:LocalRunnerRef": "fe1f0e66e8656ca4",
+    "bentoml._internal.runner.runner_handle.remote:RemoteRunnerClient": "d43c8cb06a0df952",
 }
 LEGACY_RUNNER_APP = {
-    "bentoml._internal.server.runner_app:RunnerAppFactory": "1884738d95527796",
+    "bentoml._internal.server.runner_app:RunnerAppFactory": "7a4d3c6690e4d092",
 }
 
 
@@ -102,7 +106,7 @@ def changed(expected: dict[str, str]) -> list[str]:
 
 @cache
 def source_hash(name: str) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the source of `module:qualified.name`."""
+    """Sixteen hexadecimal digits of the SHA-256 of what the source of `module:qualified.name` does."""
     module, _, path = name.partition(":")
     found: Any = import_module(module)
     for part in path.split("."):
@@ -111,7 +115,30 @@ def source_hash(name: str) -> str:
         found = found.fget
     if isinstance(found, classmethod | staticmethod):
         found = found.__func__
-    return hashlib.sha256(inspect.getsource(inspect.unwrap(found)).encode()).hexdigest()[:16]
+    return hashlib.sha256(without_comments(inspect.getsource(inspect.unwrap(found))).encode()).hexdigest()[:16]
+
+
+def without_comments(source: str) -> str:
+    """The source without comments, docstrings, empty lines and its common indent; the same in every version of Python.
+
+    (What `ast.dump` and `ast.unparse` give is not.)
+    """
+    source = textwrap.dedent(source)
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if (
+            not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            or ast.get_docstring(node) is None
+        ):
+            continue
+        docstring = node.body[0]
+        if docstring.lineno > node.lineno and docstring.end_lineno is not None:
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * (docstring.end_lineno - docstring.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 EVERYTHING = (

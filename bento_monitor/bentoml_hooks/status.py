@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -140,7 +140,9 @@ _CHECKS: dict[str, Callable[[], None]] = {
 }
 
 
-def _status(name: str, check: Callable[[], None]) -> HookStatus:
+def _status(name: str, check: Callable[[], None], hooks_off: Collection[str]) -> HookStatus:
+    if name in hooks_off:
+        return HookStatus(name, holds=False, reason="BENTO_MONITOR_HOOKS_OFF switches it off")
     try:
         check()
     except Exception as error:  # a BentoML that has changed can fail here in any way
@@ -150,8 +152,16 @@ def _status(name: str, check: Callable[[], None]) -> HookStatus:
 
 @cache
 def check_hooks() -> tuple[HookStatus, ...]:
-    """Try every hook on the installed BentoML, once a process; nothing is patched by it."""
-    return tuple(_status(name, check) for name, check in _CHECKS.items())
+    """Try every hook on the installed BentoML, but for those that are switched off; nothing is patched by it.
+
+    Once a process.
+    """
+    # Here: a worker imports this module before BentoML configures the log, and what has a logger by then is silent.
+    from ..settings import ALL_HOOKS, read_settings
+
+    named = read_settings()[0].hooks_off
+    hooks_off = _CHECKS if ALL_HOOKS in named else named
+    return tuple(_status(name, check, hooks_off) for name, check in _CHECKS.items())
 
 
 @cache

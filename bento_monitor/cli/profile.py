@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ..errors import InputError
+from ..extras import require_extra
 from ..files import write_atomic
 from ..loadgen.slo import parse_slo
 from ..profiling.compare import Change, compare_profiles
@@ -88,6 +89,7 @@ def profile(
     as_json: bool,
 ) -> None:
     """Serve a service in a process of its own (or take one that runs, by its URL) and put loads on it."""
+    require_extra("profile", "bento-monitor profile", "scipy")
     from ..diagnosis import diagnose
 
     if compare is not None:

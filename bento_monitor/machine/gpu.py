@@ -39,8 +39,10 @@ def _gpu(nvml: Any, handle: Any) -> Gpu:
 
 
 def _gpus_of_torch() -> tuple[Gpu, ...]:
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return ()
     if not torch.cuda.is_available():
         return ()
     found = (torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()))

@@ -215,6 +215,9 @@ class OtlpMetrics:
             gauge(names.METRIC_RELEASE_INFO, "{worker}", served),
             total(names.METRIC_RELEASE_FALLBACK, "{call}", fallbacks),
             total(names.METRIC_RELEASE_SWAPS, "{swap}", swaps),
+            gauge(
+                names.METRIC_HOOK_ENABLED, "{worker}", [({"hook": hook}, int(on)) for hook, on in levels.hooks.items()]
+            ),
             gauge(names.METRIC_BREAKER_STATE, "{worker}", states),
             total(names.METRIC_BREAKER_OPENS, "{open}", [({"part": part}, of.opens) for part, of in breakers]),
             total(names.METRIC_BREAKER_RETRIES, "{retry}", [({"part": part}, of.retries) for part, of in breakers]),

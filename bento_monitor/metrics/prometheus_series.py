@@ -37,6 +37,7 @@ _LEVELS = {
         "Calls that the service's own model ran in a release's place",
     ),
     names.METRIC_RELEASE_SWAPS: ("Counter", ("outcome", "reason"), "Swaps of a release, by what became of them"),
+    names.METRIC_HOOK_ENABLED: ("Gauge", ("hook",), "Workers that use a hook into BentoML"),
     names.METRIC_BREAKER_STATE: ("Gauge", ("part", "state"), "Workers in which a part of the monitor is in a state"),
     names.METRIC_BREAKER_OPENS: ("Counter", ("part",), "How often a part of the monitor was switched off"),
     names.METRIC_BREAKER_RETRIES: ("Counter", ("part",), "How often a part that was switched off was tried again"),
@@ -88,6 +89,8 @@ class PrometheusSeries:
             names.METRIC_BREAKER_STATE,
             {(part, breaker.state.name.lower()): 1 for part, breaker in levels.breakers.items()},
         )
+        for hook, is_used in levels.hooks.items():
+            self._set(names.METRIC_HOOK_ENABLED, (hook,), int(is_used))
         for part, breaker in levels.breakers.items():
             self._set(names.METRIC_BREAKER_OPENS, (part,), breaker.opens)
             self._set(names.METRIC_BREAKER_RETRIES, (part,), breaker.retries)

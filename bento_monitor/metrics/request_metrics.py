@@ -46,6 +46,7 @@ class Levels:
     fallbacks: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by runner, release and reason
     swaps: dict[tuple[str, str], int] = field(default_factory=dict)  # by outcome and reason
     breakers: dict[str, BreakerLevel] = field(default_factory=dict)  # by part
+    hooks: dict[str, bool] = field(default_factory=dict)  # whether each hook into BentoML is used
 
 
 class MetricsSink(Protocol):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..backends.method_answers import COLUMNS_KEY, FORMS_KEY, MISSING_VALUES_KEY
 from ..backends.onnxruntime import as_input, input_dtypes
 from ..errors import BentoMonitorError, ServiceError
+from ..extras import lack_of
 from ..fingerprints.estimator_state import parts_of
 from ..releases.record import TensorSpec
 from .array_estimator import ArrayEstimator
@@ -77,11 +77,8 @@ def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, r
 
 
 def _require_packages() -> None:
-    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        raise ServiceError(
-            f"To serve an estimator as ONNX, {' and '.join(missing)} must be installed: "
-            "pip install 'bento-monitor[sklearn]'"
-        )
+    if (lack := lack_of("sklearn", "An estimator as ONNX", *_PACKAGES)) is not None:
+        raise ServiceError(lack)
 
 
 def _only_input(estimator: ArrayEstimator, inputs: Sequence[TensorSpec], rows: Any) -> TensorSpec:

@@ -39,6 +39,7 @@ class _Spans:
     requests: int | None
     outliving: Collection[str]
     attributes: Collection[str]
+    have_calls_spans: bool
 
     def parent_of(self, span: SpanRecord) -> SpanRecord | None:
         return self.by_id.get((span.trace_id, span.parent_span_id or ""))
@@ -50,6 +51,7 @@ def find_violations(
     requests: int | None = None,
     outliving: Collection[str] = (),
     attributes: Collection[str] = names.ALLOWED_ATTRIBUTES,
+    have_calls_spans: bool = True,
 ) -> list[Violation]:
     """What in these spans breaks a law; empty where they keep all of them.
 
@@ -58,12 +60,20 @@ def find_violations(
         requests: how many were answered, where that is known.
         outliving: names of spans that may end after their parent, such as those of background tasks.
         attributes: what our own spans may carry; other scopes' are their own.
+        have_calls_spans: whether a call of another service has a client span; else what serves it lies in the caller's
+            server span.
     """
     children: defaultdict[tuple[str, str], list[SpanRecord]] = defaultdict(list)
     for span in spans:
         children[span.trace_id, span.parent_span_id or ""].append(span)
     indexed = _Spans(
-        spans, {(span.trace_id, span.span_id): span for span in spans}, children, requests, outliving, attributes
+        spans,
+        {(span.trace_id, span.span_id): span for span in spans},
+        children,
+        requests,
+        outliving,
+        attributes,
+        have_calls_spans,
     )
     return [violation for law in _LAWS for violation in law(indexed)]
 
@@ -80,14 +90,23 @@ def _one_server_span_a_request(spans: _Spans) -> Iterator[Violation]:
     servers = [span for span in spans.all if span.kind == _SERVER]
     if spans.requests is not None and len(servers) != spans.requests:
         yield Violation(law, "", None, f"{len(servers)} server spans of {spans.requests} requests")
+    called = [
+        span for span in servers if not spans.have_calls_spans and _is_of_another_service(spans.parent_of(span), span)
+    ]
     for span in servers:
         parent = spans.parent_of(span)
-        if parent is not None and parent.kind == _SERVER:
+        if parent is not None and parent.kind == _SERVER and span not in called:
             yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} lies in the server span {parent.name!r}")
-    callers = Counter((span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id)
+    callers = Counter(
+        (span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id and span not in called
+    )
     for (trace_id, span_id), count in callers.items():
         if count > 1:
             yield Violation(law, trace_id, span_id, f"one call has {count} server spans")
+
+
+def _is_of_another_service(parent: SpanRecord | None, span: SpanRecord) -> bool:
+    return parent is not None and parent.service != span.service
 
 
 def _no_orphans(spans: _Spans) -> Iterator[Violation]:

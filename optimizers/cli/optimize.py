@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+_LIBRARIES = ("onnx", "onnxruntime", "onnxscript", "optuna", "scipy")
+
 
 def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
     if text is None:
@@ -97,8 +99,10 @@ def optimize(
     """
     from rich.console import Console
 
+    from bento_monitor.extras import require_extra
     from bento_monitor.loadgen.slo import parse_slo
 
+    require_extra("optimize", "bento-monitor optimize", *_LIBRARIES)
     from ..accuracy.tolerance import parse_tolerance
     from ..report.table import print_result
     from ..study import STAGES, run_study

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bento_monitor.extras import lack_of
+
 from ...errors import StudyInputError
 from ..outputs import OutputReading
 
@@ -108,11 +110,8 @@ def require_extra(module: str, metric: str) -> None:
     Raises:
         StudyInputError: it is; the message has the command that installs it.
     """
-    import importlib.util
-
-    if importlib.util.find_spec(module) is None:
-        library = {"sklearn": "scikit-learn"}.get(module, module)
-        raise StudyInputError(f"The metric {metric} needs {library}: pip install 'bento-monitor[optimize]'.")
+    if (lack := lack_of("optimize", f"The metric {metric}", module)) is not None:
+        raise StudyInputError(lack)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

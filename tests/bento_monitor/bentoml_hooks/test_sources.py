@@ -21,6 +21,37 @@ def test_every_hook_holds_on_the_bentoml_that_is_installed() -> None:
     assert [hook for hook in hooks if not hook["holds"]] == []
 
 
+SOURCE = """
+    @decorated  # by what is above
+    class Known(Base):
+        '''What it is.
+
+        # And more.
+        '''
+
+        async def answer(self, text: str = "# no comment") -> str:
+            "One line."
+            value = f"{text} # nor this"  # but this
+
+            # and this
+            return value
+    """
+SAME = """
+@decorated
+class Known(Base):
+    async def answer(self, text: str = "# no comment") -> str:
+        value = f"{text} # nor this"
+        return value
+"""
+
+
+def test_comments_docstrings_and_empty_lines_are_no_part_of_what_a_source_does() -> None:
+    plain = sources.without_comments(SOURCE)
+    assert plain == SAME.strip("\n")
+    for before, after in (("return value", "return None"), ("# nor this", "# nor that"), ("decorated", "other")):
+        assert sources.without_comments(SOURCE.replace(before, after)) != plain
+
+
 def test_a_function_a_method_or_a_property_that_has_changed_is_named() -> None:
     names = ["json:dumps", "json.encoder:JSONEncoder.encode", "pathlib:PurePath.parent", "pathlib:Path.cwd"]
     assert sources.changed(dict.fromkeys(names, "another source")) == names

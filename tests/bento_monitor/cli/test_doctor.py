@@ -70,13 +70,13 @@ def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(installation, "_version", lambda name: None if name == "openvino" else installed(name))
     found = {extra.name: extra for extra in read_extras()}
     assert found["openvino"] == Extra("openvino", missing=("openvino",))
-    assert found["openvino"].install_command == 'pip install "bento-monitor[openvino]"'
+    assert found["openvino"].install_command == "pip install 'bento-monitor[openvino]'"
     result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
-    assert 'without openvino: pip install "bento-monitor[openvino]"' in result.stdout
+    assert "without openvino: pip install 'bento-monitor[openvino]'" in result.stdout
 
 
 def test_what_only_contributors_need_is_no_extra_of_users() -> None:
-    assert {"demo", "openvino", "optimize", "sklearn"} == {extra.name for extra in read_extras()}
+    assert {"demo", "onnx", "openvino", "optimize", "profile", "sklearn"} == {extra.name for extra in read_extras()}
 
 
 def test_a_home_folder_that_is_not_there_yet_is_tried_and_not_made(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""What is missing of an extra, and the command that is said to bring it."""
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+import pytest
+
+from bento_monitor.backends.onnxruntime import default_session, import_onnxruntime, require_onnxruntime
+from bento_monitor.errors import InputError, ReleaseError, ServiceError
+from bento_monitor.extras import lack_of, missing_distributions, require_extra
+from bento_monitor.installation import read_extras
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Nothing of onnxruntime can be imported, as where it is not installed."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    return monkeypatch
+
+
+def test_nothing_is_said_where_all_is_there() -> None:
+    assert missing_distributions("click", "sklearn") == []
+    assert lack_of("optimize", "It", "click") is None
+    require_extra("optimize", "It", "click")
+
+
+def test_what_is_missing_is_said_with_the_one_command_that_brings_it() -> None:
+    assert lack_of("onnx", "It", "no_such_a") == "It needs no_such_a: pip install 'bento-monitor[onnx]'"
+    with pytest.raises(InputError) as caught:
+        require_extra("optimize", "bento-monitor optimize", "no_such_a", "click", "no_such_b")
+    assert str(caught.value) == (
+        "bento-monitor optimize needs no_such_a and no_such_b: pip install 'bento-monitor[optimize]'"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_without_onnxruntime_a_release_is_refused_and_says_what_brings_it(
+    without: pytest.MonkeyPatch, tmp_path
+) -> None:  # type: ignore[no-untyped-def]
+    assert import_onnxruntime() is None
+    with pytest.raises(ReleaseError, match=r"pip install 'bento-monitor\[onnx\]'") as caught:
+        require_onnxruntime()
+    assert caught.value.reason == "library"
+    with pytest.raises(ServiceError, match=r"pip install 'bento-monitor\[onnx\]'"):
+        default_session(tmp_path / "model.onnx")
+
+
+def test_an_extra_has_what_the_extras_in_it_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    assert {extra.name for extra in read_extras()} == {"demo", "onnx", "openvino", "optimize", "profile", "sklearn"}
+    monkeypatch.setattr(metadata, "version", nothing)
+    missing = {extra.name: set(extra.missing) for extra in read_extras()}
+    assert missing["onnx"] == {"onnxruntime"}
+    assert missing["profile"] == {"scipy"}
+    assert {"onnx", "onnxruntime", "optuna", "scipy"} <= missing["optimize"] < missing["demo"]
