@@ -34,9 +34,18 @@ class Collector:
     Older generations are walked when the process has grown, and then for as long as garbage is found in them.
     """
 
-    def __init__(self, is_idle: Callable[[], bool], resident_bytes: Callable[[], int] | None = None) -> None:
-        """`is_idle` says whether no request is being served now; `resident_bytes` how large the process is."""
+    def __init__(
+        self, is_idle: Callable[[], bool], resident_bytes: Callable[[], int] | None = None, *, is_tuned: bool = True
+    ) -> None:
+        """Make it.
+
+        Args:
+            is_idle: whether no request is being served now.
+            resident_bytes: how large the process is.
+            is_tuned: else Python's collector is left as the service has it; what a swap leaves is still given back.
+        """
         self._is_idle = is_idle
+        self._is_tuned = is_tuned
         self._resident_bytes = resident_bytes or _size_of_process()
         self._waiting: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,6 +57,8 @@ class Collector:
     def freeze(self) -> None:
         """Collect once, and leave what is left out of all collections to come. Call it on the event loop's thread."""
         self._loop = asyncio.get_running_loop()
+        if not self._is_tuned:
+            return
         if self._before is None:
             self._before = gc.get_threshold()
         gc.collect()
@@ -111,8 +122,11 @@ class Collector:
             self._wait(loop)
             return
         self._waiting = None
-        gc.unfreeze()
-        self.freeze()
+        if self._is_tuned:
+            gc.unfreeze()
+            self.freeze()
+        else:
+            gc.collect()
         # It lets go of the interpreter, and takes some 20 ms: a request that comes now does not wait for it.
         threading.Thread(target=_trim, name="bento-monitor-trim", daemon=True).start()
 

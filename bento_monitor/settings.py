@@ -88,6 +88,9 @@ class MonitorSettings(BaseSettings):
     spread_connections: bool = Field(
         default=True, description="False: whichever worker is first accepts a connection, as in BentoML."
     )
+    tune_collector: bool = Field(
+        default=True, description="False: Python's garbage collector is left as the service has it."
+    )
     hooks_off: Annotated[tuple[Hook | Literal["all"], ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="Hooks into BentoML that are not used, separated by commas; all: none is."
     )

@@ -47,7 +47,7 @@ class WorkerMonitor:
         self.loop_lag = LoopLag()
         self.arrivals = Arrivals()
         self._batch_guard = Guard("Tracing of batches")
-        self.collector = Collector(lambda: self.in_flight == 0)
+        self.collector = Collector(lambda: self.in_flight == 0, is_tuned=settings.tune_collector)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
         self._models = RunnerModels(apis, self._configure, self._renew_heap)
