@@ -29,6 +29,7 @@ def monitored(service: ServiceT) -> ServiceT:
     if not load_settings().enabled:
         return service
     drop_unusable()
+    from .bento_build import warn_where_left_out
     from .bentoml_hooks.legacy_service import is_legacy
     from .bentoml_hooks.service_class import give_application
 
@@ -38,6 +39,7 @@ def monitored(service: ServiceT) -> ServiceT:
         monitor_legacy_service(service)
     else:
         give_application(service, _build)
+    warn_where_left_out(service)
     return service
 
 
