@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-loads: $(STAMP) ## Measure batches at every load, from one client to overl
 
 bench-overhead: $(STAMP) ## Measure what tracing costs, in CPU time and in requests per second (needs wrk; about 25 minutes)
 	@$(BIN)/python benchmarks/bench_overhead.py
+
+bench-switches: $(STAMP) ## Measure what each part that can be switched off gains (needs wrk; about 35 minutes)
+	@$(BIN)/python benchmarks/bench_switches.py
 
 bench-measuring: $(STAMP) ## Measure the measuring: load generator and statistics (half an hour on a machine that does nothing else)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'

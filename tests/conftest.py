@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep those that were left out, where these are asked for."""
     config.stash[_BUSY_TESTS] = []
-    if config.getoption("--left-out-as-busy") and config.cache is not None:
+    if config.getoption("--left-out-as-busy") and getattr(config, "cache", None) is not None:
         wanted = set(config.cache.get(_BUSY_KEY, []))
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in wanted])
         items[:] = [item for item in items if item.nodeid in wanted]
@@ -45,7 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Keep their names, and those of tests that did not run now, for another run; fail where they are too many."""
     busy = session.config.stash.get(_BUSY_TESTS, [])
-    if session.config.cache is not None:
+    if getattr(session.config, "cache", None) is not None:
         ran = {item.nodeid for item in getattr(session, "items", ())}
         earlier = [name for name in session.config.cache.get(_BUSY_KEY, []) if name not in ran]
         session.config.cache.set(_BUSY_KEY, [*earlier, *busy])
