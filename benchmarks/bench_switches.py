@@ -7,7 +7,7 @@ import sys
 import time
 
 from result import Figure, write_result
-from served_arms import OURS, start_arms
+from served_arms import OURS, SAMPLER, start_arms
 from served_blocks import Plan, Samples, measure
 from served_check import plain_workload
 from served_figures import cpu_added, throughput, total_figures
@@ -15,7 +15,6 @@ from served_sections import raw_of
 from wrk import require_wrk
 
 _WORKLOADS = {"noop": "noop", "1ms": "model_1ms", "5ms": "model_5ms", "batch": "batch_model"}
-_SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
 # By the switch: the variable that throws it.
 _SWITCHES = {
     "fast_path": {"BENTO_MONITOR_FAST_PATH": "false"},
@@ -47,7 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     require_wrk()
     started_s = time.monotonic()
-    environments = {OURS: _SAMPLER} | {_arm(switch): _SAMPLER | env for switch, env in _SWITCHES.items()}
+    environments = {OURS: SAMPLER} | {_arm(switch): SAMPLER | env for switch, env in _SWITCHES.items()}
     found: dict[str, Samples] = {}
     with start_arms(list(environments), environments=environments) as arms:
         for name in options.only.split(","):

@@ -34,12 +34,12 @@ _OTHERS = {
     LITSERVE: ["served_litserve.py"],
     ASGI: ["-m", "uvicorn", "served_asgi:app", "--no-access-log", "--port"],
 }
-_SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
 _OURS = {
-    OURS: _SAMPLER,
+    OURS: SAMPLER,
     OFF: {"BENTO_MONITOR_ENABLED": "false"},
-    BENTOML_PATH: _SAMPLER | {"BENTO_MONITOR_FAST_PATH": "false"},
-    AGAINST: _SAMPLER,
+    BENTOML_PATH: SAMPLER | {"BENTO_MONITOR_FAST_PATH": "false"},
+    AGAINST: SAMPLER,
 }
 _READY_TIMEOUT_S = 60
 _PLAIN = "served_plain:Served"

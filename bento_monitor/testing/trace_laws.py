@@ -90,23 +90,20 @@ def _one_server_span_a_request(spans: _Spans) -> Iterator[Violation]:
     servers = [span for span in spans.all if span.kind == _SERVER]
     if spans.requests is not None and len(servers) != spans.requests:
         yield Violation(law, "", None, f"{len(servers)} server spans of {spans.requests} requests")
-    called = [
-        span for span in servers if not spans.have_calls_spans and _is_of_another_service(spans.parent_of(span), span)
-    ]
+    if not spans.have_calls_spans:
+        servers = [span for span in servers if not _lies_in_a_caller(spans.parent_of(span), span)]
     for span in servers:
         parent = spans.parent_of(span)
-        if parent is not None and parent.kind == _SERVER and span not in called:
+        if parent is not None and parent.kind == _SERVER:
             yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} lies in the server span {parent.name!r}")
-    callers = Counter(
-        (span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id and span not in called
-    )
+    callers = Counter((span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id)
     for (trace_id, span_id), count in callers.items():
         if count > 1:
             yield Violation(law, trace_id, span_id, f"one call has {count} server spans")
 
 
-def _is_of_another_service(parent: SpanRecord | None, span: SpanRecord) -> bool:
-    return parent is not None and parent.service != span.service
+def _lies_in_a_caller(parent: SpanRecord | None, span: SpanRecord) -> bool:
+    return parent is not None and parent.kind == _SERVER and parent.service != span.service
 
 
 def _no_orphans(spans: _Spans) -> Iterator[Violation]:

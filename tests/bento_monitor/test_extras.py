@@ -1,8 +1,8 @@
 """What is missing of an extra, and the command that is said to bring it."""
 
 import sys
-from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +13,9 @@ from bento_monitor.installation import read_extras
 
 
 @pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of onnxruntime can be imported, as where it is not installed."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    return monkeypatch
 
 
 def test_nothing_is_said_where_all_is_there() -> None:
@@ -35,9 +34,8 @@ def test_what_is_missing_is_said_with_the_one_command_that_brings_it() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_without_onnxruntime_a_release_is_refused_and_says_what_brings_it(
-    without: pytest.MonkeyPatch, tmp_path
-) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.usefixtures("without")
+def test_without_onnxruntime_a_release_is_refused_and_says_what_brings_it(tmp_path: Path) -> None:
     assert import_onnxruntime() is None
     with pytest.raises(ReleaseError, match=r"pip install 'bento-monitor\[onnx\]'") as caught:
         require_onnxruntime()

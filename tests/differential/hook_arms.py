@@ -57,10 +57,10 @@ def _and_its_task(arm: Arm, asked: Asked) -> Answered:
         return answer
     query = f"?task_id={json.loads(answer.body)['task_id']}"
     deadline_s = time.monotonic() + 30
-    while json.loads(arm.ask(Asked("GET", f"/work/status{query}", (), b"")).body)["status"] == "in_progress":
+    while json.loads(arm.ask(Asked("GET", f"/square/status{query}", (), b"")).body)["status"] == "in_progress":
         assert time.monotonic() < deadline_s
         time.sleep(0.005)
-    return arm.ask(Asked("GET", f"/work/get{query}", (), b""))
+    return arm.ask(Asked("GET", f"/square/get{query}", (), b""))
 
 
 def _generated(count: int) -> list[Asked]:
@@ -93,7 +93,7 @@ def _from_its_own_span(asked: Asked, number: int) -> Asked:
 
 
 def _of_hooked(count: int) -> list[Asked]:
-    paths = ("/calls", "/calls_in_thread", "/itself", "/work/submit")
+    paths = ("/calls", "/calls_in_thread", "/itself", "/square/submit")
     return [Asked("POST", paths[n % 4], _JSON, b'{"x": %d}' % (n // 4 - 2)) for n in range(count)]
 
 

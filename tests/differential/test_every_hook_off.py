@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(home: Path) -> object:
+def expected(home: Path) -> Callable[[str], list[Answered]]:
     @cache
     def of(target: str) -> list[Answered]:
         service = next(each for each in EVERY if each.target == target)
@@ -67,7 +67,7 @@ def test_what_is_asked_enters_every_hook_that_is_on(service: Service, home: Path
 
 @pytest.mark.parametrize(("service", "hook"), CASES, ids=lambda value: getattr(value, "target", value))
 def test_without_it_answers_are_stock_s_and_traces_lawful(
-    service: Service, hook: str, home: Path, expected: object
+    service: Service, hook: str, home: Path, expected: Callable[[str], list[Answered]]
 ) -> None:
     folder = home / f"off-{service.target.partition(':')[0]}-{hook}"
     with OtlpReceiver() as receiver:
@@ -77,7 +77,7 @@ def test_without_it_answers_are_stock_s_and_traces_lawful(
             with urllib.request.urlopen(f"{arm.server.base_url}/metrics", timeout=10) as response:
                 metrics = response.read().decode()
         spans = receiver.spans()
-    stock = expected(service.target)  # type: ignore[operator]
+    stock = expected(service.target)
     different = [
         (asked, ours, theirs)
         for asked, ours, theirs in zip(service.asked, answers, stock, strict=True)

@@ -87,13 +87,12 @@ def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory, require_means: Callable[[str], NoReturn]) -> Iterator[Fresh]:
+def fresh(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, require_means: Callable[[str], NoReturn]
+) -> Iterator[Fresh]:
     if not UV.exists():
         require_means("uv is not beside this Python: make install puts it there.")
     home = tmp_path_factory.mktemp("fresh")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", home / "wheel"]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = (home / "wheel").glob("*.whl")
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, home / "venv"], check=True)
     python = home / "venv" / "bin" / "python"
 

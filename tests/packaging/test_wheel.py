@@ -22,14 +22,6 @@ def run(command: list[str | Path], *, cwd: Path, env: dict[str, str] | None = No
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel alone in it; what the wheel depends on comes from the environment of the tests."""
     target = tmp_path_factory.mktemp("target")

@@ -35,7 +35,7 @@ class Hooked:
         return 1 + await self.to_async.calls(x)
 
     @bentoml.task
-    def work(self, x: int) -> int:
+    def square(self, x: int) -> int:
         if x < 0:
             raise ValueError("as it is meant to")
         return x * x
