@@ -91,7 +91,7 @@ class MonitorSettings(BaseSettings):
     tune_collector: bool = Field(
         default=True, description="False: Python's garbage collector is left as the service has it."
     )
-    hooks_off: Annotated[tuple[Hook | Literal["all"], ...], NoDecode, BeforeValidator(_split)] = Field(
+    hooks_off: Annotated[tuple[Literal[Hook, "all"], ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="Hooks into BentoML that are not used, separated by commas; all: none is."
     )
     home: Path = Field(

@@ -15,7 +15,7 @@ from hook_arms import EVERY, Service
 
 from bento_monitor.bentoml_hooks import check_hooks
 from bento_monitor.serving.process import start_server
-from bento_monitor.settings import Hook
+from bento_monitor.settings import Hook, read_settings
 from bento_monitor.testing import OtlpReceiver, find_violations
 
 RECORDER = Path(__file__).parent / "recorder"
@@ -52,6 +52,15 @@ def expected(home: Path) -> Callable[[str], list[Answered]]:
 def test_every_hook_is_switched_off_by_a_test() -> None:
     hooks = {hook for service in EVERY for hook in service.entered}
     assert hooks == {status.name for status in check_hooks()} == set(get_args(Hook))
+
+
+def test_a_hook_that_does_not_exist_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_HOOKS_OFF", "dispatchr,threads")
+    settings, (problem,) = read_settings()
+    assert (settings.hooks_off, problem.is_refused) == ((), True)
+    assert "'dispatcher'" in problem.text
+    monkeypatch.setenv("BENTO_MONITOR_HOOKS_OFF", " threads, all ")
+    assert read_settings()[0].hooks_off == ("threads", "all")
 
 
 @pytest.mark.parametrize("service", EVERY, ids=lambda service: service.target)
