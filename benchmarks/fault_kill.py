@@ -26,6 +26,8 @@ _SETTLE_S = 0.5
 # The kernel takes some time to end a process, and its connections are open until then.
 _ENDING_NS = 500_000_000
 _UP = b" initialized"
+# Of arrivals at random times, more may come together than the rate says.
+_BURST_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class KillOutcome:
     received: dict[int, int]
     traced: int
     duplicates: int
+
+    def could_be_lost(self) -> float:
+        """The requests that killed workers had when they last wrote their accounts, and those that came after."""
+        killed_at_s = {kill.pid: kill.at_s for kill in self.kills}
+        found = 0.0
+        for account in (each.account for each in self.accounts if each.state == "lost"):
+            since_s = killed_at_s[account.pid] - account.written_at_s
+            queued = sum(lane.queued for lane in account.stats.exporters)
+            found += account.stats.waiting + queued + (since_s + _BURST_S) * self.rate_rps
+        return found
 
 
 def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | None = None) -> KillOutcome:

@@ -67,7 +67,6 @@ def stop_row(outcomes: Mapping[str, StopOutcome]) -> Row:
 
 def kill_row(outcome: KillOutcome) -> Row:
     """Workers that are killed."""
-    lost = [found for found in outcome.accounts if found.state == "lost"]
     missing = outcome.answers.requests - outcome.answers.failed - outcome.traced
     figures = {
         **_watched(outcome.watch),
@@ -75,7 +74,7 @@ def kill_row(outcome: KillOutcome) -> Row:
         "failed_in_flight": Figure(outcome.answers.failed - outcome.not_in_flight, "requests"),
         "failed_not_in_flight": _none(outcome.not_in_flight, "requests"),
         "changed": _none(outcome.answers.changed, "requests"),
-        "requests_lost": _at_most(missing, "requests", sum(found.lost_at_most for found in lost)),
+        "requests_lost": _at_most(missing, "requests", outcome.could_be_lost()),
         "replaced_longest": Figure(max(kill.replaced_s for kill in outcome.kills), "s"),
     }
     return Row(figures, {"kills": [asdict(kill) for kill in outcome.kills], "errors": outcome.answers.errors})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..printable import printable
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"running": "", "stopped": "dim", "lost": "red"}
-_COUNTS = ("built", "exported", "dropped", "queued", "lost")
+_COUNTS = ("built", "exported", "dropped", "queued")
 
 
 def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None:
@@ -28,6 +29,7 @@ def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None
     table.add_column("exporter")
     for name in _COUNTS:
         table.add_column(name, justify="right")
+    table.add_column("last written", no_wrap=True)
     for found in accounts:
         account, stats = found.account, found.account.stats
         for lane in stats.exporters:
@@ -38,19 +40,26 @@ def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None
                 *_counts(stats.waiting, stats.dropped),
                 Text(printable(lane.name)),
                 *_counts(lane.built, lane.exported, lane.dropped, lane.queued),
-                f"<= {found.lost_at_most}" if found.state == "lost" else "0",
+                f"{datetime.fromtimestamp(account.written_at_s).astimezone():%Y-%m-%d %H:%M:%S}",
             )
     console.print(table)
     console.print(
         "Waiting and refused are requests and batches, the rest spans: built = exported + dropped + queued.",
         style="dim",
     )
+    if any(found.state == "lost" for found in accounts):
+        console.print(
+            "One that is lost took with it what was waiting and queued, and what came within half a second of that.",
+            style="dim",
+        )
 
 
 def is_anything_missing(accounts: Sequence[ProcessAccount]) -> bool:
     """Whether a process has dropped spans or requests, or died with some."""
     return any(
-        found.lost_at_most or found.account.stats.dropped or any(lane.dropped for lane in found.account.stats.exporters)
+        found.state == "lost"
+        or found.account.stats.dropped
+        or any(lane.dropped for lane in found.account.stats.exporters)
         for found in accounts
     )
 

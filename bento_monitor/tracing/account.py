@@ -24,11 +24,7 @@ _TEMPORARY_KEPT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One process's account, all of one moment.
-
-    `identity` is the process's, by `liveness`. `capacity` is how many finished requests and batches it may hold that
-    are not exported yet.
-    """
+    """One process's account, all of one moment; `identity` is the process's, by `liveness`."""
 
     service: str
     pid: int
@@ -36,7 +32,6 @@ class Account:
     started_at_s: float
     written_at_s: float
     is_stopped: bool
-    capacity: int
     stats: PipelineStats
 
     @property
@@ -49,16 +44,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ProcessAccount:
-    """An account, and what became of its process. One that is "lost" has died without a word, as of `kill -9`.
+    """An account, and what became of its process.
 
-    `lost_at_most` bounds the spans that it took with it, for each exporter: what was queued or waiting when it last
-    wrote, and what it may have accepted since. Both are what its queue has room for, of the most spans that any of its
-    requests had.
+    One that is "lost" has died without a word, as of `kill -9`. It took with it what was waiting and queued when it
+    last wrote, less an export that came all the same, and what it accepted since: it writes twice a second.
     """
 
     account: Account
     state: AccountState
-    lost_at_most: int
 
 
 def write_account(home: Path, account: Account) -> None:
@@ -105,12 +98,10 @@ def _read_all(home: Path) -> Iterator[tuple[Path, ProcessAccount]]:
 
 def _judge(path: Path, account: Account) -> ProcessAccount:
     if not account.is_stopped and is_alive(account.pid, account.identity):
-        return ProcessAccount(account, "running", 0)
+        return ProcessAccount(account, "running")
     # It may have stopped in order since the file was read.
     account = _read(path) or account
-    if account.is_stopped:
-        return ProcessAccount(account, "stopped", 0)
-    return ProcessAccount(account, "lost", account.capacity * account.stats.most_spans)
+    return ProcessAccount(account, "stopped" if account.is_stopped else "lost")
 
 
 def _read(path: Path) -> Account | None:

@@ -34,9 +34,9 @@ class AccountWriter:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, read: Callable[[], PipelineStats], capacity: int) -> None:
-        """Write what `read` gives, from now on; `capacity` is how many requests and batches may wait at once."""
-        thread = threading.Thread(target=self._run, args=(read, capacity), name="bento-monitor-account", daemon=True)
+    def start(self, read: Callable[[], PipelineStats]) -> None:
+        """Write what `read` gives, from now on."""
+        thread = threading.Thread(target=self._run, args=(read,), name="bento-monitor-account", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # there is no room for a thread, and so no account
@@ -49,7 +49,7 @@ class AccountWriter:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def _run(self, read: Callable[[], PipelineStats], capacity: int) -> None:
+    def _run(self, read: Callable[[], PipelineStats]) -> None:
         pid = os.getpid()
         identity, started_at_s = process_identity(pid), time.time()
         written: tuple[PipelineStats, bool] | None = None
@@ -58,9 +58,7 @@ class AccountWriter:
             is_stopped = self._stop.wait(0.0 if written is None else _INTERVAL_S)
             latest = read(), is_stopped
             if latest != written:
-                account = Account(
-                    self._service, pid, identity, started_at_s, time.time(), is_stopped, capacity, latest[0]
-                )
+                account = Account(self._service, pid, identity, started_at_s, time.time(), is_stopped, latest[0])
                 self._write(account, is_first=written is None)
                 written = latest
 

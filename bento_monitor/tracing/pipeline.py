@@ -20,7 +20,7 @@ from .finished_span import FinishedSpan, FinishedSpanExporter
 from .incomplete_span import incomplete_spans
 from .lane import Lane
 from .ledger import BatchRecord, Ledger
-from .spans import SpanBuilder, most_spans_of
+from .spans import SpanBuilder
 from .stats import PipelineStats
 
 _EXPORT_INTERVAL_S = 0.5
@@ -84,7 +84,6 @@ class Pipeline:
         self._thread: threading.Thread | None = None
         self._is_stopping = self._is_closing = self._is_given_up = False
         self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
-        self._most_spans = 0
 
     def reopen(self) -> None:
         """Begin anew, with exporters of its own, where it was shut down: an application may be started again."""
@@ -134,10 +133,8 @@ class Pipeline:
             self._put(span)
 
     def _put(self, record: Ledger | BatchRecord | ReadableSpan) -> None:
-        spans = most_spans_of(record)
         with self._lock:
             self._submitted += 1
-            self._most_spans = max(self._most_spans, spans)
             if self._is_stopping or len(self._queue) >= self._queue_size or not self._has_thread():
                 self._dropped += 1
             else:
@@ -159,7 +156,7 @@ class Pipeline:
         with self._lock:
             waiting = len(self._queue) + self._taken
             lanes = tuple(lane.stats() for lane in self._lanes)
-            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes, self._most_spans)
+            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
@@ -219,7 +216,7 @@ class Pipeline:
         if self._pid != os.getpid():
             self._open()
         if self._account is not None:
-            self._account.start(self.stats, self._queue_size + _RECORDS_PER_EXPORT)
+            self._account.start(self.stats)
         with suppress_instrumentation():
             is_last_round = False
             while not is_last_round:

@@ -27,7 +27,6 @@ from .privacy import (
 from .propagation import KNOWN_METHODS, server_span_name
 from .stages import Interval, Stage, model_share_ns, request_interval, request_stages, unaccounted_ns
 
-_SPANS_OF_REQUEST = 1 + len(names.SPAN_OF_STAGE)
 _Attributes = Mapping[str, AttributeValue | None]
 
 
@@ -44,16 +43,6 @@ def name_of(ledger: Ledger) -> str:
     if ledger.task is not None:
         return f"{names.SPAN_TASK} {ledger.task}"
     return server_span_name(ledger.method, ledger.route)
-
-
-def most_spans_of(record: Ledger | BatchRecord | ReadableSpan) -> int:
-    """The most spans that a finished request or batch can have: what it has, where it came to every stage."""
-    if isinstance(record, ReadableSpan):
-        return 1
-    calls = len(record.model_calls) + len(record.service_calls)
-    if isinstance(record, BatchRecord):
-        return 1 + calls + len(record.held_spans)
-    return _SPANS_OF_REQUEST + calls + len(record.held_spans)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,10 @@ class ExporterStats:
 
 @dataclass(frozen=True, slots=True)
 class PipelineStats:
-    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter.
-
-    `most_spans` is the most that one of them has had.
-    """
+    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter."""
 
     submitted: int
     built: int
     dropped: int
     waiting: int
     exporters: tuple[ExporterStats, ...]
-    most_spans: int = 0

@@ -21,11 +21,11 @@ from bento_monitor.tracing.pipeline import Pipeline
 from bento_monitor.tracing.stats import ExporterStats, PipelineStats
 
 WAIT_S = 20.0
-STATS = PipelineStats(12, 9, 1, 2, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),), most_spans=6)
+STATS = PipelineStats(12, 9, 1, 2, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),))
 
 
 def account(pid: int = 1, *, identity: str = "gone", started_at_s: float = 1000.0, is_stopped: bool = False) -> Account:
-    return Account("demo", pid, identity, started_at_s, time.time(), is_stopped, capacity=20, stats=STATS)
+    return Account("demo", pid, identity, started_at_s, time.time(), is_stopped, stats=STATS)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> Non
     mine = account(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
     write_account(tmp_path, mine)
     (found,) = read_accounts(tmp_path)
-    assert (found.account, found.state, found.lost_at_most) == (mine, "running", 0)
+    assert (found.account, found.state) == (mine, "running")
     assert found.account.is_exact
     assert not replace(mine, stats=replace(STATS, waiting=3)).is_exact
     assert not replace(mine, stats=replace(STATS, exporters=(ExporterStats("x", 4, 1, 1, 1),))).is_exact
@@ -57,13 +57,13 @@ def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> Non
     assert read_accounts(tmp_path / "nowhere") == []
 
 
-def test_a_process_that_died_without_a_word_has_lost_what_it_may_have_held(tmp_path: Path, ended_pid: int) -> None:
+def test_a_process_that_died_without_a_word_is_lost(tmp_path: Path, ended_pid: int) -> None:
     write_account(tmp_path, account(ended_pid))
     (found,) = read_accounts(tmp_path)
-    assert (found.state, found.lost_at_most) == ("lost", 20 * 6)
+    assert found.state == "lost"
     write_account(tmp_path, account(ended_pid, is_stopped=True))
     (found,) = read_accounts(tmp_path)
-    assert (found.state, found.lost_at_most) == ("stopped", 0)
+    assert found.state == "stopped"
 
 
 def test_another_process_with_the_id_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
