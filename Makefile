@@ -13,17 +13,20 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/uv: Makefile
 	@echo "==> Making $(VENV) with $(PYTHON)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("bento-monitor needs Python 3.11 or newer, and $(PYTHON) is %d.%d: give another, as in make test PYTHON=python3.12" % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "==> Installing uv $(UV_VERSION)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	@echo "==> Installing bento-monitor with the versions of constraints.txt (torch is large: minutes on a slow line)"
 	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'
 	@touch $@
@@ -61,6 +64,28 @@ test-busy: $(STAMP) ## Run the tests beside a busy loop on each core (not on a m
 
 differential: $(STAMP) ## Ask stock BentoML and both of our paths the same 10,000 requests
 	@DIFFERENTIAL_REQUESTS=10000 $(BIN)/python -m pytest tests/differential
+
+.venv-lowest/.installed: $(BIN)/uv pyproject.toml
+	@echo "==> Making .venv-lowest with the lowest version of each dependency"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[demo,dev]'
+	@touch $@
+
+lowest: .venv-lowest/.installed ## Test with the lowest versions that pyproject.toml allows, in .venv-lowest
+	@.venv-lowest/bin/python -m pytest tests/bento_monitor tests/optimizers tests/differential/test_same_answers.py
+
+lowest-tracing: .venv-lowest/.installed ## The same for tracing alone, with torch 2.4, for which there is no optimizing
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python 'torch==2.4.*'
+	@rm .venv-lowest/.installed
+	@.venv-lowest/bin/python -m pytest tests/bento_monitor/bentoml_hooks tests/bento_monitor/tracing \
+		tests/differential/test_same_answers.py tests/integration/test_trace_laws.py
+
+newest: $(BIN)/uv ## Test answers and traces with the newest of everything, in .venv-newest; hooks that are off there are listed
+	@echo "==> Making .venv-newest with the newest version of each dependency"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
+	@$(BIN)/uv pip install --quiet --python .venv-newest/bin/python -e '.[demo,dev]'
+	@.venv-newest/bin/bento-monitor doctor
+	@.venv-newest/bin/python -m pytest tests/differential/test_same_answers.py tests/integration/test_trace_laws.py -k 'not has_a_plan'
 
 packaging: $(STAMP) ## Build the wheel and test it away from the checkout
 	@$(BIN)/python -m pytest tests/packaging

@@ -1,7 +1,8 @@
 """Whether BentoML's functions are still the ones that ours stand for: the hash of their source.
 
 A signature says how a function is called; only its source says what it does. Comments and docstrings are no part of
-that. `python -m bento_monitor.bentoml_hooks.sources` prints the hashes of the BentoML that is installed.
+that. Where it differs between versions and ours stands for each of them, there is a hash of each.
+`python -m bento_monitor.bentoml_hooks.sources` prints the hashes of the BentoML that is installed.
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ TRAFFIC = {
 SESSIONS = {
     "_bentoml_impl.client.proxy2:SessionManager": "cb54b4dac0ae82e6",
 }
-# What a call of a dependency goes through, and what gives a service the client of itself.
+# What a call of a dependency goes through, and what gives a service the client of itself; the second as of 1.4.30,
+# which renews no sessions.
 CLIENT_CALLS = {
-    "_bentoml_impl.client.proxy2:AsyncClient.__init__": "696c62c309de6722",
-    "_bentoml_impl.client.proxy2:AsyncClient._call": "d1c4b5fc2284987e",
+    "_bentoml_impl.client.proxy2:AsyncClient.__init__": "696c62c309de6722 74aba1a1adee5fea",
+    "_bentoml_impl.client.proxy2:AsyncClient._call": "d1c4b5fc2284987e 085f63cd0b0d4640",
     "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "d4ea10e44c2f57fe",
 }
 # What computes a task.
@@ -100,17 +102,20 @@ LEGACY_RUNNER_APP = {
 
 
 def changed(expected: dict[str, str]) -> list[str]:
-    """The names of those whose source is not the expected one; empty where all of them are."""
-    return [name for name, known in expected.items() if source_hash(name) != known]
+    """The names of those whose source is not the expected one, or gone; empty where all of them are."""
+    return [name for name, known in expected.items() if source_hash(name) not in known.split()]
 
 
 @cache
 def source_hash(name: str) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of what the source of `module:qualified.name` does."""
+    """Sixteen hexadecimal digits of the SHA-256 of what the source of `module:qualified.name` does; or `gone`."""
     module, _, path = name.partition(":")
-    found: Any = import_module(module)
-    for part in path.split("."):
-        found = inspect.getattr_static(found, part)
+    try:
+        found: Any = import_module(module)
+        for part in path.split("."):
+            found = inspect.getattr_static(found, part)
+    except (AttributeError, ModuleNotFoundError):
+        return "gone"
     if isinstance(found, property):
         found = found.fget
     if isinstance(found, classmethod | staticmethod):

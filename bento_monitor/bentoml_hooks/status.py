@@ -111,7 +111,7 @@ def _unchanged(table: str) -> Callable[[], None]:
         from . import sources
 
         if names := sources.changed(getattr(sources, table)):
-            raise LookupError(f"the source has changed of {', '.join(names)}")
+            raise LookupError(f"the source has changed, or is gone, of {', '.join(names)}")
 
     return check
 

@@ -22,7 +22,7 @@ class OtlpHttpExporter:
 
     def __init__(self) -> None:
         self._exporter = OTLPSpanExporter()
-        # It takes bytes, and is private: where the SDK has it no more, the SDK encodes.
+        # It takes bytes, and is private: where the SDK has it not (before 1.45), or no more, the SDK encodes.
         client: Any = getattr(self._exporter, "_client", None)
         self._send = getattr(client, "export", None)
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from fresh import UV
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,3 +21,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="session")
+def require_uv(require_means: Callable[[str], NoReturn]) -> None:
+    if not UV.exists():
+        require_means("uv is not beside this Python: make install puts it there.")

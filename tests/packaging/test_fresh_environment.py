@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
-
-from bento_monitor.serving.ports import free_port
+from fresh import Fresh, answer_of
 
 ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
 MOST_MIB = 200
 TORCH = "torch==2.6.0"
 LEFT_OUT = ("onnx", "onnxruntime", "onnxscript", "optuna", "scipy")
@@ -45,72 +33,27 @@ class Served:
 """
 
 
-@dataclass(frozen=True)
-class Fresh:
-    """An environment; `size_mib` is that of its site-packages before torch was installed."""
-
-    bin: Path
-    size_mib: float
-    env: dict[str, str]
-
-    def run(self, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        program, *arguments = command
-        line = [self.bin / program, *arguments]
-        return subprocess.run(line, cwd=cwd, env=self.env, capture_output=True, text=True, check=False)
-
-    @contextmanager
-    def serving(self, *command: str, cwd: Path) -> Iterator[str]:
-        """The base URL of a server that `command` starts."""
-        program, *arguments = command
-        port = free_port()
-        line = [self.bin / program, *arguments, "--host", "127.0.0.1", "--port", str(port)]
-        with (cwd / "server.log").open("wb") as log:
-            server = subprocess.Popen(line, cwd=cwd, env=self.env, stdout=log, stderr=log)
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}", server, cwd / "server.log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(timeout=60)
-
-
-def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline_s = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() < deadline_s, log.read_text()
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
+@pytest.fixture(scope="module")
+def worker_only(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, require_uv: None
+) -> Iterator[tuple[Fresh, float]]:
+    """The wheel and what it requires, and the MiB that they take."""
+    made = Fresh.make(tmp_path_factory.mktemp("fresh"))
+    made.install(wheel, "-c", ROOT / "constraints.txt")
+    yield made, made.site_packages_mib()
+    made.remove()
 
 
 @pytest.fixture(scope="module")
-def fresh(
-    wheel: Path, tmp_path_factory: pytest.TempPathFactory, require_means: Callable[[str], NoReturn]
-) -> Iterator[Fresh]:
-    if not UV.exists():
-        require_means("uv is not beside this Python: make install puts it there.")
-    home = tmp_path_factory.mktemp("fresh")
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, home / "venv"], check=True)
-    python = home / "venv" / "bin" / "python"
-
-    def install(*what: Any) -> None:
-        subprocess.run([UV, "pip", "install", "--quiet", "--python", python, *what], check=True)
-
-    install(wheel, "-c", ROOT / "constraints.txt")
-    (packages,) = (home / "venv" / "lib").glob("python*/site-packages")
-    size_bytes = sum(path.lstat().st_size for path in packages.rglob("*"))
-    install(TORCH)
-    left_out = ("PYTHON", "VIRTUAL_ENV", "BENTO_MONITOR_", "OTEL_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    yield Fresh(python.parent, size_bytes / 2**20, {**env, "BENTOML_HOME": str(home / "bentoml")})
-    shutil.rmtree(home / "venv")  # gigabytes, and folders of tests are kept for a while
+def fresh(worker_only: tuple[Fresh, float]) -> Fresh:
+    made, _ = worker_only
+    made.install(TORCH)
+    return made
 
 
-def test_it_is_small(fresh: Fresh) -> None:
-    assert fresh.size_mib <= MOST_MIB
+def test_it_is_small(worker_only: tuple[Fresh, float]) -> None:
+    _, size_mib = worker_only
+    assert size_mib <= MOST_MIB
 
 
 def test_what_only_extras_bring_is_not_there(fresh: Fresh, tmp_path: Path) -> None:
@@ -131,9 +74,7 @@ def test_a_service_of_torch_is_served_and_traced(fresh: Fresh, tmp_path: Path, w
     (tmp_path / "service.py").write_text(text)
     program = "bentoml" if is_wrapped else "bento-monitor"
     with fresh.serving(program, "serve", "service:Served", cwd=tmp_path) as url:
-        body, kind = b'{"x": [[1, 2, 3, 4]]}', {"content-type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/predict", body, kind), timeout=60) as answer:
-            values = json.loads(answer.read())
+        values = answer_of(f"{url}/predict", {"x": [[1, 2, 3, 4]]})
     assert len(values[0]) == 2
     assert "onnxruntime" not in (tmp_path / "server.log").read_text()
     listed = fresh.run("bento-monitor", "traces", "--json", cwd=tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def test_a_traced_graph_is_the_model_on_inputs_that_were_not_seen(model: nn.Modu
 
 
 def test_torchscript_is_exported_from_its_graph_and_compiled_modules_from_the_original(tmp_path: Path) -> None:
-    with pytest.warns(DeprecationWarning, match="script"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of later versions of torch
         scripted = torch.jit.script(Cast(torch.float32).eval())
     for model, method in (
         (scripted, "scripted"),
