@@ -71,12 +71,18 @@ def stub() -> Iterator[Stub]:
     loop = asyncio.new_event_loop()
     is_up = threading.Event()
     end = asyncio.Event()
+    connections: list[tuple[asyncio.StreamWriter, asyncio.Task[None]]] = []
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append((writer, loop.create_task(server.serve(reader, writer))))
 
     async def main() -> None:
-        async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
             server.port = listener.sockets[0].getsockname()[1]
             is_up.set()
             await end.wait()
+        for writer, _ in connections:  # a task that has not begun will not close it
+            writer.close()
 
     def run() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
