@@ -263,8 +263,9 @@ class ReleaseAgent:
                 return
         if self.state.phase == "probation" and not self._on_probation():
             self._reporter.report(phase="serving", loading=())
-        if not self._watched:
-            self._incumbent = NOTHING  # it is freed
+        if not self._watched and self._incumbent is not NOTHING:
+            self._incumbent = NOTHING
+            self._models.let_go()
 
     def _go_back(self, runner: str, active: ActiveRelease, failed: int) -> None:
         """Serve in this runner what it served before, and take the move back for all."""

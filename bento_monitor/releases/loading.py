@@ -34,6 +34,9 @@ class ServedModels(Protocol):
     def serve(self, prepared: Mapping[str, Any], batching: Mapping[str, Batching]) -> None:
         """Run these from the next call on; runners and APIs that are not named have the service's own."""
 
+    def let_go(self) -> None:
+        """What ran before is not kept any more: its memory may be given back."""
+
     def failures(self) -> dict[str, int]:
         """How many calls releases have failed so far that the service's own model answered, by release."""
 

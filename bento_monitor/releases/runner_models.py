@@ -18,17 +18,17 @@ Configure = Callable[[Mapping[str, Batching]], None]
 class RunnerModels:
     """The runners of this process, and the batching of its APIs."""
 
-    def __init__(self, apis: Iterable[str], configure: Configure, after_swap: Callable[[], None]) -> None:
+    def __init__(self, apis: Iterable[str], configure: Configure, renew_heap: Callable[[], None]) -> None:
         """Make it; runners are found when they are needed.
 
         Args:
             apis: all APIs of the service.
             configure: gives each API its batching, the service's own where it is not named.
-            after_swap: called when other models run than before.
+            renew_heap: called when other models run than before, and when those before are not kept any more.
         """
         self._apis = frozenset(apis)
         self._configure = configure
-        self._after_swap = after_swap
+        self._renew_heap = renew_heap
         self._unseen: dict[str, str] = {}
         self._swapped: dict[str, PreparedModel] = {}
 
@@ -82,7 +82,11 @@ class RunnerModels:
         self._configure(batching)
         if self._swapped != dict(prepared):
             self._swapped = dict(prepared)
-            self._after_swap()
+            self._renew_heap()
+
+    def let_go(self) -> None:
+        """What ran before is not kept any more: what is a cycle of it is for the collector."""
+        self._renew_heap()
 
     def failures(self) -> dict[str, int]:
         """How many calls releases have failed so far that the service's own model answered, by release."""

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,21 @@ class Memory:
 @pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "BentoML's path"])
 def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
     home = tmp_path_factory.mktemp("memory")
+    with serving(home, probation_s=0.0, is_fast=request.param == "true") as memory:
+        yield memory
+
+
+@contextmanager
+def serving(home: Path, *, probation_s: float, is_fast: bool = True) -> Iterator[Memory]:
     env = {
         "BENTO_MONITOR_HOME": str(home / "monitor"),
-        "BENTO_MONITOR_FAST_PATH": request.param,
+        "BENTO_MONITOR_FAST_PATH": str(is_fast).lower(),
         "BENTO_MONITOR_RELEASE_POLL_INTERVAL_S": "0.02",
-        "BENTO_MONITOR_RELEASE_PROBATION_S": "0",
+        "BENTO_MONITOR_RELEASE_PROBATION_S": str(probation_s),
     }
     spec = ServerSpec(target="memory:Memory", working_dir=SERVICES, env=env, home=home / "bentoml")
     with start_server(spec) as server:
-        yield Memory(server, home, request.param == "true")
+        yield Memory(server, home, is_fast)
 
 
 @pytest.mark.parametrize("api", ["noop", "in_thread", "batched", "fails"])
@@ -131,11 +138,15 @@ def released(name: str, folder: Path, fingerprint: str) -> tuple[Release, Path]:
     return release, write_release(release, artifact, folder / name)
 
 
-def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: Memory, tmp_path: Path) -> None:
+def two_releases(memory: Memory, folder: Path) -> tuple[ActiveStore, list[tuple[Release, Path]]]:
     store = ActiveStore(memory.home / "monitor", "Memory")
     wait_until(lambda: [worker.fingerprints for worker in live_workers(store.folder)] != [{}])
     (worker,) = live_workers(store.folder)
-    releases = [released(name, tmp_path, worker.fingerprints["model"]) for name in ("a", "b")]
+    return store, [released(name, folder, worker.fingerprints["model"]) for name in ("a", "b")]
+
+
+def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: Memory, tmp_path: Path) -> None:
+    store, releases = two_releases(memory, tmp_path)
     after_ten_mib = 0.0
     for swap in range(SWAPS):
         release, folder = releases[swap % 2]
@@ -146,3 +157,12 @@ def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: M
             after_ten_mib = memory.resident_mib()
     # Each of the 40 swaps since then has left its weights behind, until the collector comes in an idle moment.
     wait_until(lambda: memory.resident_mib() - after_ten_mib < 2 * WEIGHTS_MIB)
+
+
+def test_what_ran_before_is_freed_when_its_successor_has_served_well(tmp_path: Path) -> None:
+    with serving(tmp_path, probation_s=1.0) as memory:
+        store, releases = two_releases(memory, tmp_path)
+        for release, folder in releases:
+            promote(store, release, folder)
+            assert memory.ask("tie") == {"release": release.name}
+        wait_until(lambda: memory.ask("tied_alive") == 1)

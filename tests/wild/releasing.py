@@ -68,6 +68,7 @@ class FakeModels:
         self.taken: list[dict[str, str]] = []
         self.prepared: list[str] = []
         self.failed = 0
+        self.times_let_go = 0
         self.failing: str | None = None  # the release that fails; all that are served where it is None
         self.on_prepare: Callable[[Release], None] = lambda release: None
 
@@ -87,6 +88,9 @@ class FakeModels:
     def serve(self, prepared: Mapping[str, str], batching: Mapping[str, Batching]) -> None:
         self.served, self.batching = dict(prepared), dict(batching)
         self.taken.append(dict(prepared))
+
+    def let_go(self) -> None:
+        self.times_let_go += 1
 
     def failures(self) -> dict[str, int]:
         return dict.fromkeys(self.served.values() if self.failing is None else [self.failing], self.failed)

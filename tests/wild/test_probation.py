@@ -46,6 +46,19 @@ def test_a_move_that_fails_meanwhile_does_not_end_a_probation(store: ActiveStore
     assert store.history().aside.keys() == {"svc-release:b", "svc-release:c"}
 
 
+def test_what_ran_before_is_let_go_only_once_its_successor_has_served_well(store: ActiveStore, tmp_path: Path) -> None:
+    models = FakeModels()
+    with worker(store, models, probation_s=3600.0):
+        for version in ("a", "b"):
+            release, folder = make_release(tmp_path, version)
+            move_to(store, release, folder)
+            wait_until(lambda name=release.name: models.served == {"model": name})
+        assert models.times_let_go == 0
+    with worker(store, models, probation_s=0.1):
+        move_to(store, *make_release(tmp_path, "c"))
+        wait_until(lambda: models.times_let_go == 1)
+
+
 def test_a_move_of_another_runner_meanwhile_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels("embed", "rerank")
     with worker(store, models, probation_s=3600.0):

@@ -1,6 +1,7 @@
 """A service of the tests that leaves cycles behind where it is asked to, and counts those that it finds."""
 
 import gc
+import weakref
 from collections import Counter
 
 import bentoml
@@ -15,6 +16,7 @@ from bento_monitor import MonitoredRunner, monitored
 class Memory:
     def __init__(self) -> None:
         self.model = MonitoredRunner(torch.nn.Linear(4, 4))
+        self.tied: list[weakref.ref[object]] = []
 
     @bentoml.api
     async def leave_cycle(self) -> int:
@@ -27,9 +29,14 @@ class Memory:
         """Make the model that runs now part of a cycle, as hooks and callbacks of models do."""
         model = self.model._active.model
         model.itself = model
+        self.tied.append(weakref.ref(model))
         with torch.inference_mode():
             self.model(torch.ones(1, 4))
         return {"release": self.model.release}
+
+    @bentoml.api
+    async def tied_alive(self) -> int:
+        return sum(model() is not None for model in self.tied)
 
     @bentoml.api
     async def resident_mib(self) -> float:
