@@ -81,6 +81,7 @@ def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_ma
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
     from .bentoml_hooks import holds
+    from .bentoml_hooks.paths import prefix_of
     from .bentoml_hooks.service_class import make_factory
     from .bentoml_hooks.services import apis_of
     from .fast_path.body_limits import BodyLimits
@@ -106,13 +107,12 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         from .bentoml_hooks.uvicorn_server import spread_connections
 
         spread_connections(service)
-    inside = (service.path_prefix or "").strip("/")
     entry = Entry(
         application,
         worker,
         {api.route: api.name for api in apis_of(service)},
         template_of=None if factory is None else factory.template_of,
-        path_prefix=f"/{inside}" if inside else "",
+        path_prefix=prefix_of(service),
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from _bentoml_impl.serde import JSONSerde
 from _bentoml_sdk.io_models import ARGS, KWARGS, IOMixin, IORootModel, is_file_type
 from bentoml._internal.utils import get_original_func
-from bentoml._internal.utils.uri import join_paths
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from ..fast_path.plan import Answer, Arguments, PathChoice, Plan
 from ..tracing.captured import InputCapture
 from .io_stamps import unstamped
 from .loop_steps import LoopSteps
+from .paths import path_of
 from .plan_check import find_difference
 from .uvicorn_writes import TURN
 
@@ -81,7 +81,7 @@ async def _choose_checked(factory: ApiCaller, application: Any, name: str, metho
 
 
 def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> PathChoice:
-    path = join_paths(factory.service.path_prefix, method.route)
+    path = path_of(factory.service, method)
     try:
         route = _route_of(application, path, name)
         plan = Plan(

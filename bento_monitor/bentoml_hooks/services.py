@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bentoml._internal.utils.uri import join_paths
-
 from ..errors import ServiceError
 from .import_fault import import_fault, in_words, is_service
+from .paths import path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def load_service(target: str, working_dir: Path) -> Any:
 
 def apis_of(service: Any) -> tuple[ServiceApi, ...]:
     """The APIs of a service, in the order of their names."""
-    return tuple(_describe_api(service.path_prefix, name, method) for name, method in sorted(service.apis.items()))
+    return tuple(_describe_api(service, name, method) for name, method in sorted(service.apis.items()))
 
 
 def inputs_of(service: Any) -> dict[str, frozenset[str]]:
@@ -155,11 +154,11 @@ def call_api(service: Any, instance: Any, api: ServiceApi, arguments: ApiArgumen
         raise ServiceError(f"The API {api.name} fails on the samples: {in_words(error)}.") from error
 
 
-def _describe_api(path_prefix: str | None, name: str, method: Any) -> ServiceApi:
+def _describe_api(service: Any, name: str, method: Any) -> ServiceApi:
     parameters = list(inspect.signature(method.func).parameters)[1:]
     return ServiceApi(
         name=name,
-        route=join_paths(path_prefix or "", method.route),
+        route=path_of(service, method),
         is_batchable=method.batchable,
         parameter_names=tuple(parameter for parameter in parameters if parameter != method.ctx_param),
         max_batch_size=method.max_batch_size,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
-from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
@@ -106,6 +107,8 @@ def make_resource(service: str) -> Resource:
         resource = Resource({**own, SERVICE_NAME: service})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service}))
+    if SERVICE_INSTANCE_ID not in resource.attributes:  # by an SDK of its earlier versions
+        resource = resource.merge(Resource({SERVICE_INSTANCE_ID: str(uuid4())}))
     return resource
 
 

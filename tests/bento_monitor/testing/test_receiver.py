@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
@@ -51,6 +52,14 @@ def finished(count: int = 1) -> list[ReadableSpan]:
     return spans  # type: ignore[return-value]
 
 
+def takes(exporter: Any) -> bool:
+    """Whether an export has come to its end; earlier versions of the SDK's raise where it has not."""
+    try:
+        return bool(exporter.export(finished()) is SpanExportResult.SUCCESS)
+    except requests.RequestException:
+        return False
+
+
 @BOTH
 def test_what_was_exported_is_there_as_it_was(receiver: OtlpReceiver) -> None:
     outer, inner = spans = finished()
@@ -84,7 +93,7 @@ def test_packed_exports_and_metrics_are_taken(receiver: OtlpReceiver) -> None:
 def test_a_fault_fails_the_export_and_nothing_is_taken_until_it_is_over(receiver: OtlpReceiver, fault: Fault) -> None:
     exporter = exporter_to(receiver, timeout_s=0.5)
     with receiver.failing(fault):
-        assert exporter.export(finished()) is SpanExportResult.FAILURE
+        assert not takes(exporter)
     assert receiver.attempts >= 1
     assert receiver.spans() == []
     assert exporter.export(finished()) is SpanExportResult.SUCCESS
@@ -103,9 +112,10 @@ def test_a_slow_answer_is_an_answer(receiver: OtlpReceiver) -> None:
 def test_nobody_listens_and_then_somebody_does(receiver: OtlpReceiver) -> None:
     exporter = exporter_to(receiver, timeout_s=0.5)
     receiver.stop_listening()
-    assert exporter.export(finished()) is SpanExportResult.FAILURE
+    assert not takes(exporter)
     receiver.listen_again()
-    assert exporter_to(receiver).export(finished()) is SpanExportResult.SUCCESS
+    # gRPC tries an address that did not answer again only after a while, in a new channel too.
+    assert any(takes(exporter_to(receiver)) for _ in range(10))
     assert len(receiver.spans()) == 2
 
 

@@ -44,7 +44,7 @@ def said(mode: str, value: str | None) -> str:
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_grpc_does_not_see_forks_where_we_import_it(value):
-    assert "fork" not in said("off", value)
+    assert "fork() handlers" not in said("off", value)  # from 3.12 on Python itself warns of forks beside threads
 
 
 def test_grpc_sees_them_where_it_is_imported_without_us():

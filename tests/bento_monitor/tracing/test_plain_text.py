@@ -80,5 +80,8 @@ def test_grpc_is_insecure_where_the_sdk_s_exporter_is(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     exporter = OTLPSpanExporter()
+    if not hasattr(exporter, "_insecure"):
+        exporter.shutdown()
+        pytest.skip("this version of the SDK's exporter does not keep what it has read")
     assert read_telemetry_environment(variables).is_otlp_insecure == exporter._insecure
     exporter.shutdown()
