@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +25,14 @@ RECORDER = Path(__file__).parent / "recorder"
 # Without these, decision 1 says, a call of another service or runner has no span of the caller's.
 WITHOUT_CALL_SPANS = ("client_calls", "legacy_runner", "all")
 CASES = [(service, hook) for service in EVERY for hook in (*service.entered, "all")]
+
+
+@cache
+def never_on() -> set[str]:
+    """Hooks that do not hold on the BentoML that is installed: some on earlier versions than we are built with."""
+    command = [str(Path(sys.executable).with_name("bento-monitor")), "doctor", "--json"]
+    hooks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["hooks"]
+    return {hook["name"] for hook in hooks if not hook["holds"]}
 
 
 @contextmanager
@@ -71,7 +82,7 @@ def test_what_is_asked_enters_every_hook_that_is_on(service: Service, home: Path
         for asked in service.asked:
             service.ask(arm, asked)
     called = set((folder / "called").read_text().split("\n"))
-    assert {hook: name for hook, name in service.entered.items() if name not in called} == {}
+    assert {hook for hook, name in service.entered.items() if name not in called} == never_on() & service.entered.keys()
 
 
 @pytest.mark.parametrize(("service", "hook"), CASES, ids=lambda value: getattr(value, "target", value))
@@ -97,5 +108,5 @@ def test_without_it_answers_are_stock_s_and_traces_lawful(
     assert sum(span.kind == "SERVER" for span in spans) >= len(service.asked)
     shown = [line for line in metrics.splitlines() if line.startswith("bento_monitor_hook_enabled{")]
     off = {line.split('hook="')[1].split('"')[0] for line in shown if line.endswith(" 0.0")}
-    assert off == ({status.name for status in check_hooks()} if hook == "all" else {hook})
+    assert off == ({status.name for status in check_hooks()} if hook == "all" else {hook} | never_on())
     assert (folder / "log").read_text().count("Hooks into BentoML that are not used: ") >= 1
