@@ -17,41 +17,18 @@ from fresh import Fresh, answer_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
-SERVICE = """
-import time
-
-import bentoml
-import torch
-
-from bento_monitor import MonitoredRunner, monitored
-
-image = bentoml.images.Image(lock_python_packages=False).python_packages("bento-monitor[onnx] @ ./{wheel}", "torch")
-
-
-class Scorer(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(7)
-        self.layers = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Linear(32, 3))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        time.sleep(0.02)
-        return self.layers(features)
-
-
-@monitored
-@bentoml.service(image=image)
-class Loans:
-    def __init__(self) -> None:
-        self.model = MonitoredRunner(Scorer().eval())
-
-    @bentoml.api(batchable=True)
-    def score(self, features: list[list[float]]) -> list[list[float]]:
-        with torch.inference_mode():
-            return self.model(torch.tensor(features)).tolist()
+# It has a folder `optimizers` of its own, beside which the wheel's is installed.
+SOURCE = ROOT / "tests" / "integration" / "project"
+BENTOFILE = """
+service: service:Loans
+python:
+  lock_packages: false
+  packages:
+    - bento-monitor[onnx] @ ./{wheel}
+    - torch
 """
 OPTIMIZE = (
-    *("--data", "eval.npz", "--metric", "accuracy", "--max-drop", "0.2"),
+    *("--data", "eval.npz", "--metric", "accuracy", "--max-drop", "0.2", "--api", "score"),
     *("--connections", "4", "--trials", "1", "--blocks", "5", "--block-seconds", "0.5"),
 )
 ROW = [0.5, -1.0, 2.0, 0.25]
@@ -74,9 +51,9 @@ class Project:
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     home = tmp_path_factory.mktemp("bento")
     folder = home / "project"
-    folder.mkdir()
+    shutil.copytree(SOURCE, folder)
     shutil.copy(wheel, folder)
-    (folder / "service.py").write_text(SERVICE.format(wheel=wheel.name))
+    (folder / "bentofile.yaml").write_text(BENTOFILE.format(wheel=wheel.name))
     generator = np.random.default_rng(3)
     features = generator.normal(size=(256, 4)).astype(np.float32)
     np.savez(folder / "eval.npz", features=features, labels=generator.integers(0, 3, 256))
@@ -87,7 +64,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def bento(project: Project) -> Path:
-    project.run("bentoml", "build", "service:Loans")
+    project.run("bentoml", "build")
     return Path(project.run("bentoml", "get", "loans:latest", "-o", "path").strip())
 
 

@@ -34,8 +34,10 @@ def test_those_that_were_killed_are_lost_and_the_others_have_stopped_in_order(ou
 
 def test_what_was_lost_is_what_the_accounts_had_in_hand_and_what_came_after(outcome: KillOutcome) -> None:
     lost = [found for found in outcome.accounts if found.state == "lost"]
+    killed_at_s = {kill.pid: kill.at_s for kill in outcome.kills}
     for found in lost:
         (lane,) = found.account.stats.exporters
+        assert found.account.written_at_s < killed_at_s[found.account.pid]
         # Exports that were under way when it was last written have come all the same.
         assert lane.exported <= outcome.received.get(found.account.pid, 0)
     missing = outcome.answers.requests - outcome.answers.failed - outcome.traced
