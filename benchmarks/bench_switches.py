@@ -1,16 +1,21 @@
-"""`make bench-switches`: what each part that can be switched off gains: on a no-op, models of 1 and 5 ms, a batch."""
+"""`make bench-switches`: what each part that can be switched off gains: on a no-op, models of 1 and 5 ms, a batch.
+
+What a tuned collector gains is seen in long loads alone: they are a part of their own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from result import Figure, write_result
-from served_arms import OURS, SAMPLER, start_arms
-from served_blocks import Plan, Samples, measure
+from served_arms import OURS, SAMPLER, Arm, start_arms
+from served_blocks import Plan, Sample, Samples, measure
 from served_check import plain_workload
-from served_figures import cpu_added, throughput, total_figures
+from served_figures import compare, cpu_added, p99, throughput, total_figures
 from served_sections import raw_of
 from wrk import require_wrk
 
@@ -28,8 +33,6 @@ _SWITCHES = {
             "dispatcher",
             "threads",
             "joined_writes",
-            "written_answers",
-            "proxy_headers",
             "traffic",
             "head_limits",
         )
@@ -37,6 +40,9 @@ _SWITCHES = {
 }
 # Without these there is no fast path, or on it they do nothing: what they gain is seen on BentoML's path alone.
 _WITH = dict.fromkeys(("dispatcher", "schema", "traffic"), "fast_path")
+# At 1 ms the collector walks the whole heap once in minutes.
+_COLLECTOR = "collector_1ms"
+_COLLECTOR_PLAN = Plan(blocks=5, seconds=60)
 
 
 def main() -> int:
@@ -44,27 +50,57 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, help="blocks of each arm (as many as each workload needs)")
     parser.add_argument("--seconds", type=int, default=3, help="length of a block (%(default)s)")
-    parser.add_argument("--only", default=",".join(_WORKLOADS), help="workloads, by commas (%(default)s)")
+    every = ",".join([*_WORKLOADS, _COLLECTOR])
+    parser.add_argument("--only", default=every, help="parts, by commas (%(default)s)")
     options = parser.parse_args()
     require_wrk()
     started_s = time.monotonic()
-    environments = {OURS: SAMPLER} | {_arm(switch): SAMPLER | env for switch, env in _SWITCHES.items()}
+    names = options.only.split(",")
     found: dict[str, Samples] = {}
-    with start_arms(list(environments), environments=environments) as arms:
-        for name in options.only.split(","):
-            workload, blocks = _WORKLOADS[name]
-            plan = Plan(options.blocks or blocks, options.seconds)
-            found[name] = measure(arms, plain_workload(workload), plan)
     figures: dict[str, Figure] = {}
-    for name, samples in found.items():
-        for switch in _SWITCHES:
-            on = _arm(_WITH[switch]) if switch in _WITH else OURS
-            figures[f"throughput_with_{switch}_{name}"] = throughput(samples, _arm(switch), candidate=on)
-            figures[f"cpu_us_without_{switch}_{name}"] = cpu_added(samples, _arm(switch), on)
+    if short := [name for name in names if name != _COLLECTOR]:
+        with _started(_SWITCHES) as arms:
+            for name in short:
+                workload, blocks = _WORKLOADS[name]
+                found[name] = measure(arms, plain_workload(workload), Plan(options.blocks or blocks, options.seconds))
+                figures |= _gains(name, found[name])
+    if _COLLECTOR in names:
+        with _started(["tune_collector"]) as arms:
+            found[_COLLECTOR] = measure(arms, plain_workload("model_1ms"), _COLLECTOR_PLAN)
+        figures |= _pauses(found[_COLLECTOR])
     raw = raw_of(found)
     write_result("switches", figures | total_figures({"blocks": raw}), raw)
     print(f"{(time.monotonic() - started_s) / 60:.1f} minutes in all.")
     return 1 if raw["failed_blocks"] else 0
+
+
+def _started(switches: Iterable[str]) -> AbstractContextManager[Mapping[str, Arm]]:
+    environments = {OURS: SAMPLER} | {_arm(switch): SAMPLER | _SWITCHES[switch] for switch in switches}
+    return start_arms(list(environments), environments=environments)
+
+
+def _gains(name: str, samples: Samples) -> dict[str, Figure]:
+    figures = {}
+    for switch in _SWITCHES:
+        on = _arm(_WITH[switch]) if switch in _WITH else OURS
+        figures[f"throughput_with_{switch}_{name}"] = throughput(samples, _arm(switch), candidate=on)
+        figures[f"cpu_us_without_{switch}_{name}"] = cpu_added(samples, _arm(switch), on)
+    return figures
+
+
+def _pauses(samples: Samples) -> dict[str, Figure]:
+    """The longest collection of each arm in all of its load, and the other ratios of such a load."""
+    without = _arm("tune_collector")
+    return {
+        "longest_gc_pause_ms_with_tune_collector_1ms": _longest(samples[OURS]),
+        "longest_gc_pause_ms_without_tune_collector_1ms": _longest(samples[without]),
+        "p99_with_tune_collector_long_1ms": compare(samples, OURS, without, p99),
+        "throughput_with_tune_collector_long_1ms": throughput(samples, without),
+    }
+
+
+def _longest(samples: Sequence[Sample]) -> Figure:
+    return Figure(max(sample.longest_pause_ms or 0.0 for sample in samples), "ms")
 
 
 def _arm(switch: str) -> str:

@@ -42,10 +42,6 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
             max_waiting=settings.max_waiting_connections,
         )
         limit_heads(limits)
-    if holds("proxy_headers"):
-        from .bentoml_hooks.uvicorn_server import look_for_proxies
-
-        look_for_proxies()
     if holds("joined_writes"):
         from .bentoml_hooks.uvicorn_writes import join_writes
 

@@ -60,7 +60,6 @@ Hook = Literal[
     "legacy_runner",
     "legacy_runner_app",
     "legacy_service",
-    "proxy_headers",
     "read_stamp",
     "request_id",
     "schema",
@@ -69,7 +68,6 @@ Hook = Literal[
     "tasks",
     "threads",
     "traffic",
-    "written_answers",
 ]
 ALL_HOOKS = "all"
 

@@ -29,12 +29,10 @@ from ..tracing.ledger import current_batch, current_ledger
 from .batch_context import kin_of_request, share_response, writes_files
 from .batch_rows import rows_of
 from .io_stamps import stamp_descriptors
-from .loop_steps import LoopSteps
 from .overload import Overloaded
 from .route_templates import RouteTemplates
 from .schema_memory import remember_schemas
 from .status import holds
-from .uvicorn_writes import TURN
 
 if TYPE_CHECKING:
     from .traffic import TakenOver
@@ -63,7 +61,6 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         self.fast_path: FastPath | None = None
         self._templates: RouteTemplates | None = None
         self._metrics_guard = Guard("Counting batches")
-        self._loop_steps = {name: LoopSteps(TURN.end) for name in service.apis}
         self._middlewares_built = 0
         for name, method in service.apis.items():
             if holds("io_stamps"):
@@ -109,7 +106,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         if record is not None:
             record.started_ns = record.handed_ns = time.monotonic_ns()
         if is_async_callable(function):
-            result = await self._loop_steps[name].run(function(batch, **extra))
+            result = await function(batch, **extra)
         else:
             result = await self._to_thread(_stamp_start, function, batch, **extra)
         outputs: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, method.batch_dim[1])

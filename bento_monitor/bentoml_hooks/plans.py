@@ -20,10 +20,8 @@ from ..fast_path.json_bytes import dump_json
 from ..fast_path.plan import Answer, Arguments, PathChoice, Plan
 from ..tracing.captured import InputCapture
 from .io_stamps import unstamped
-from .loop_steps import LoopSteps
 from .paths import path_of
 from .plan_check import find_difference
-from .uvicorn_writes import TURN
 
 _TEXT_SCHEMAS = ("string", "file")
 # Values that were validated against these are never dumped as text or bytes. BentoML dumps every value twice, to see.
@@ -134,8 +132,7 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
         return getattr(factory.service_instance, name).local
 
     if inspect.iscoroutinefunction(original):
-        steps = LoopSteps(TURN.end)
-        return lambda args, kwargs: steps.run(function()(*args, **kwargs))
+        return lambda args, kwargs: function()(*args, **kwargs)
     return lambda args, kwargs: factory.run_in_thread(function(), *args, **kwargs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from bentoml._internal.context import (
@@ -21,10 +20,6 @@ from starlette.responses import Response
 from ..fast_path.plan import Answer, Plan
 from ..fast_path.scope_keys import LEDGER
 from .overload import Overloaded, refusals
-from .status import holds
-
-# From a server's `receive` to the whole body; None where it must be waited for.
-TakeBody = Callable[[Any], bytes | None]
 
 
 class _MetadataRequest(Request):
@@ -61,11 +56,10 @@ class _UntouchedResponse(ServiceContext.ResponseContext):
 class OpenRequest:
     """A request that is being served: the objects that `ctx.request` and `ctx.response` are for the user's code."""
 
-    __slots__ = ("_receive", "_take_body", "_tokens", "request", "response")
+    __slots__ = ("_receive", "_tokens", "request", "response")
 
-    def __init__(self, scope: Any, receive: Any, send: Any, take_body: TakeBody | None) -> None:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self._receive = receive
-        self._take_body = take_body
         self.request = _MetadataRequest(scope, receive, send)
         self.response = _UntouchedResponse()
         self._tokens = (_request_var.set(self.request), _response_var.set(self.response))
@@ -81,8 +75,6 @@ class OpenRequest:
         Raises:
             ClientDisconnect: the client has gone before it was whole.
         """
-        if self._take_body is not None and (whole := self._take_body(self._receive)) is not None:
-            return self._keep_body(whole)
         chunks = []
         has_more = True
         while has_more:
@@ -91,9 +83,7 @@ class OpenRequest:
                 raise ClientDisconnect
             chunks.append(message.get("body", b""))
             has_more = message.get("more_body", False)
-        return self._keep_body(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-
-    def _keep_body(self, body: bytes) -> bytes:
+        body: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self.request._body = body
         self.request._stream_consumed = True
         return body
@@ -116,7 +106,6 @@ class RequestFrame:
         formats = BentoMLContainer.logging_formatting.get()
         self._span_format, self._trace_format = formats["span_id"], formats["trace_id"]
         self._has_trace_header = bool(BentoMLContainer.http.response.trace_id.get())
-        self._take_body = _body_taker()
         self._server = (b"server", f"BentoML Service/{service_name}".encode("latin-1"))
 
     def open(self, scope: Any, receive: Any, send: Any) -> OpenRequest:
@@ -124,7 +113,7 @@ class RequestFrame:
         ledger = scope.get(LEDGER)
         scope["request_id"] = trace_context.request_id
         scope["trace_id"] = trace_context.trace_id if ledger is None else ledger.trace_id
-        return OpenRequest(scope, receive, send, self._take_body)
+        return OpenRequest(scope, receive, send)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers that BentoML adds to every answer of an API."""
@@ -164,14 +153,6 @@ class RequestFrame:
         response.background = background
         del opened.response.background  # a circular reference, as in BentoML
         await response(opened.request.scope, opened.request.receive, send)
-
-
-def _body_taker() -> TakeBody | None:
-    if not holds("written_answers"):
-        return None
-    from .uvicorn_answers import take_body
-
-    return take_body
 
 
 async def _response_to(plan: Plan, output: Any) -> Response:

@@ -76,14 +76,6 @@ CONNECTIONS = {
     "uvicorn.server:Server.shutdown": "900594700f5befe1",
     "uvicorn.server:ServerState": "eec99d254af93efc",
 }
-# What sends an answer.
-WRITTEN_ANSWERS = {
-    "uvicorn.protocols.http.httptools_impl:RequestResponseCycle": "634c090503bf1ae8",
-}
-# What a proxy's headers change.
-PROXY_HEADERS = {
-    "uvicorn.middleware.proxy_headers:ProxyHeadersMiddleware.__call__": "ec71fdca8d28e2ff",
-}
 # What our application of a legacy service, and of a runner's process, is built with.
 LEGACY_SERVICE = {
     "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "412094f04bace78c",
@@ -153,8 +145,6 @@ EVERYTHING = (
     | CLIENT_CALLS
     | TASKS
     | CONNECTIONS
-    | WRITTEN_ANSWERS
-    | PROXY_HEADERS
     | LEGACY_SERVICE
     | LEGACY_RUNNER
     | LEGACY_RUNNER_APP

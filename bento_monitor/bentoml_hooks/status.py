@@ -125,8 +125,6 @@ _CHECKS: dict[str, Callable[[], None]] = {
     "read_stamp": _check_read_stamp,
     "head_limits": _check_head_limits,
     "joined_writes": _check_joined_writes,
-    "written_answers": _unchanged("WRITTEN_ANSWERS"),
-    "proxy_headers": _unchanged("PROXY_HEADERS"),
     "traffic": _unchanged("TRAFFIC"),
     "schema": _unchanged("SCHEMA"),
     "answers": _unchanged("ANSWERS"),

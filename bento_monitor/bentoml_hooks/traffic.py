@@ -13,11 +13,9 @@ from starlette.middleware import Middleware
 from ..fast_path.access_log import AccessLogRules
 from ..fast_path.body_limits import BodyLimits
 from ..fast_path.records import ExchangeRecords
-from ..fast_path.sending import WriteAnswer
 from ..fast_path.traffic import Traffic, TrafficLimits, TrafficMiddleware
 from .log_lines import PlainAccessLog
 from .series import BentoSeries, WebSocketsOnly
-from .status import holds
 
 _TAKEN_OVER = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddleware, MaxConcurrencyMiddleware)
 
@@ -34,18 +32,10 @@ class TakenOver:
             None if counter is None else BentoSeries(counter),
             None if access is None else PlainAccessLog(_rules(access)),
         )
-        self.traffic = Traffic(_limits(told, body), self.records, endpoint_of, _answer_writer())
+        self.traffic = Traffic(_limits(told, body), self.records, endpoint_of)
         self.middlewares: list[Any] = [_for_web_sockets(middleware, counter) for middleware in middlewares]
         last = max((i for i, middleware in enumerate(middlewares) if middleware.cls in _TAKEN_OVER), default=-1)
         self.middlewares.insert(last + 1, Middleware(TrafficMiddleware, traffic=self.traffic))
-
-
-def _answer_writer() -> WriteAnswer | None:
-    if not holds("written_answers"):
-        return None
-    from .uvicorn_answers import write_answer
-
-    return write_answer
 
 
 def _for_web_sockets(middleware: Any, counter: Any) -> Any:

@@ -1,4 +1,4 @@
-"""uvicorn's server with an acceptor of ours, where several workers accept from one socket; and its proxy's headers."""
+"""uvicorn's server with an acceptor of ours, where several workers accept from one socket."""
 
 from __future__ import annotations
 
@@ -7,30 +7,9 @@ import logging
 import os
 import socket
 import sys
-from importlib import import_module
 from typing import Any
 
 _LOGGER = logging.getLogger("bento_monitor")
-
-
-def look_for_proxies() -> None:
-    """Make uvicorn's middleware for proxies' headers step out of the way of requests that have none; once is enough."""
-    config: Any = import_module("uvicorn.config")
-    if not hasattr(config.ProxyHeadersMiddleware, "looks_first"):
-        config.ProxyHeadersMiddleware = _looking_first(config.ProxyHeadersMiddleware)
-
-
-def _looking_first(middleware: Any) -> Any:
-    class LooksFirst(middleware):  # type: ignore[misc]
-        looks_first = True
-
-        def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-            for name, _ in scope.get("headers", ()):
-                if b"forwarded" in name:
-                    return super().__call__(scope, receive, send)
-            return self.app(scope, receive, send)
-
-    return LooksFirst
 
 
 def spread_connections(service: Any) -> None:

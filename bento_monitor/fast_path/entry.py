@@ -224,11 +224,7 @@ class Entry:
             self._worker.in_flight -= 1
             if leave is not None:
                 leave()
-            if ledger.is_held:
-                # It is written at the end of this turn of the loop, which was asked for before this is.
-                asyncio.get_running_loop().call_soon(self._finish, ledger)
-            else:
-                self._finish(ledger)
+            self._finish(ledger)
 
     async def _serve_by_bentoml(self, ledger: Ledger, scope: Scope, receive: Receive, send: Send) -> None:
         async def stamped_send(message: Message) -> None:

@@ -61,7 +61,6 @@ class Exchange:
         self.ended_wall_s = 0.0
         self.status = 0
         self.response_headers: Headers = ()
-        self.response_type = self.response_length = b""
         self.context: Context | None = None
         self.task: asyncio.Task[Any] | None = None
         self.late_answer: asyncio.Future[None] | None = None
@@ -75,8 +74,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.request_type, self.request_length = _type_and_length(scope["headers"])
-        if self.response_headers:
-            self.response_type, self.response_length = _type_and_length(self.response_headers)
+        self.response_type, self.response_length = _type_and_length(self.response_headers)
         ledger = self.ledger
         self.trace_id = 0 if ledger is None else ledger.trace_id
         self.span_id = 0 if ledger is None else ledger.span_id

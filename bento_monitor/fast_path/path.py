@@ -11,7 +11,6 @@ from .errors import error_response
 from .frame import Frame, OpenedRequest
 from .plan import Answer, Plan
 from .scope_keys import LEDGER
-from .sending import Sending, send_answer
 from .traffic import Application, Receive, Scope, Send
 
 # BentoML reads these content types by other code than JSON's; every other, known or not, is read as JSON.
@@ -54,11 +53,9 @@ class FastPath:
             except Exception as error:
                 answer = error_response(error, opened.request, frame.log_exception)
             if isinstance(answer, Answer):
-                if isinstance(send, Sending):
-                    await send.answer(answer, frame.headers())
-                else:  # a middleware of the user's is around it
-                    headers = [answer.content_length, answer.content_type, *frame.headers()]
-                    await send_answer(send, headers, answer.body)
+                headers = [answer.content_length, answer.content_type, *frame.headers()]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": answer.body})
                 if opened.has_background:
                     await opened.response.background()
             else:

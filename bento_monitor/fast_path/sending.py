@@ -9,36 +9,28 @@ from typing import Any
 from ..tracing.ledger import Ledger
 from .deadlines import Deadlines
 from .exchange import Exchange
-from .plan import Answer
 from .records import ExchangeRecords
 
 Message = MutableMapping[str, Any]
-# Writes a whole answer with status 200 on the server's side of a request, its `receive`, and stamps the ledger when it
-# is on the wire; False where that cannot be.
-WriteAnswer = Callable[[Any, Sequence[tuple[bytes, bytes]], bytes, Ledger | None], bool]
 
 
 class Sending:
     """What an application is given as its `send`. `deadline_key` is 0 where the request has no time limit any more."""
 
-    __slots__ = ("_deadlines", "_exchange", "_ledger", "_receive", "_records", "_send", "_write_answer", "deadline_key")
+    __slots__ = ("_deadlines", "_exchange", "_ledger", "_records", "_send", "deadline_key")
 
     def __init__(
         self,
         exchange: Exchange,
         ledger: Ledger | None,
         records: ExchangeRecords,
-        receive: Any,
         send: Callable[[Message], Awaitable[None]],
-        write_answer: WriteAnswer | None,
     ) -> None:
-        """`receive` and `send` are the server's."""
+        """`send` is the server's."""
         self._exchange = exchange
         self._ledger = ledger
         self._records = records
-        self._receive = receive
         self._send = send
-        self._write_answer = write_answer
         self._deadlines: Deadlines | None = None
         self.deadline_key = 0
 
@@ -73,24 +65,6 @@ class Sending:
         if self._ledger is not None:
             self._ledger.stamp_sent(is_last=is_last)
 
-    async def answer(self, answer: Answer, others: Sequence[tuple[bytes, bytes]]) -> None:
-        """Send a whole answer with status 200 and these `others` of headers, in one step where the server allows it."""
-        exchange = self._exchange
-        if exchange.late_answer is not None:
-            return
-        headers = [answer.content_length, answer.content_type, *others]
-        write = self._write_answer
-        if write is None or not write(self._receive, headers, answer.body, self._ledger):
-            await send_answer(self, headers, answer.body)
-            return
-        if self.deadline_key:
-            self.end_time_limit()
-        exchange.status = 200
-        exchange.response_length, exchange.response_type = answer.content_length[1], answer.content_type[1]
-        if self._ledger is not None:
-            self._ledger.status = 200
-        self._note_end()
-
     def _note_start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._exchange.status = status
         self._exchange.response_headers = headers
@@ -102,11 +76,3 @@ class Sending:
         exchange.ended_s = time.perf_counter()
         exchange.ended_wall_s = time.time()
         self._records.answer(exchange)
-
-
-async def send_answer(
-    send: Callable[[Message], Awaitable[None]], headers: Sequence[tuple[bytes, bytes]], body: bytes
-) -> None:
-    """Send a whole answer with status 200 as ASGI has it."""
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

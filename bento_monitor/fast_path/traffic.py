@@ -20,7 +20,7 @@ from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
 from .scope_keys import LEDGER
-from .sending import Message, Sending, WriteAnswer
+from .sending import Message, Sending
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -41,20 +41,13 @@ class TrafficLimits:
 class Traffic:
     """Runs requests within the service's limits, and hands what they were to the records."""
 
-    def __init__(
-        self,
-        limits: TrafficLimits,
-        records: ExchangeRecords,
-        endpoint_of: Callable[[str], str],
-        write_answer: WriteAnswer | None = None,
-    ) -> None:
-        """`endpoint_of` gives the template of the route of a path; `write_answer` is the server's, if it has it."""
+    def __init__(self, limits: TrafficLimits, records: ExchangeRecords, endpoint_of: Callable[[str], str]) -> None:
+        """`endpoint_of` gives the template of the route of a path."""
         self._limits = limits
         self._records = records
         self._endpoint_of = endpoint_of
         self._deadlines = None if limits.timeout_s is None else Deadlines(limits.timeout_s)
         self._idle_bodies = None if limits.body is None else Deadlines(limits.body.idle_timeout_s)
-        self._write_answer = write_answer
         self._running = 0
 
     async def run(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +60,7 @@ class Traffic:
         ledger: Ledger | None = scope.get(LEDGER)
         route = None if ledger is None else ledger.route
         exchange = Exchange(scope, route or self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
-        sending = Sending(exchange, ledger, self._records, receive, send, self._write_answer)
+        sending = Sending(exchange, ledger, self._records, send)
         if self._deadlines is not None:
             sending.limit_time(self._deadlines, lambda: self._expire(exchange, sending.observed))
             exchange.task = asyncio.current_task()

@@ -198,7 +198,7 @@ class Ledger(Noted):
     """What is known of one request. A stamp that is 0 was not reached; `stages` says what lies between them.
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
-    `taken_ns` and `handed_ns` are those of its first batch. `is_held` while the answer waits to be written.
+    `taken_ns` and `handed_ns` are those of its first batch.
     `held_spans` are those of the user's code in a request that is not sampled.
     `kept_late` says why the spans of a request that was not sampled are exported all the same.
     `context` is what the caller's propagated beside its span, as baggage; `is_trace_id_random` is what that
@@ -223,7 +223,6 @@ class Ledger(Noted):
         "first_read_ns",
         "handed_ns",
         "infer_span_id",
-        "is_held",
         "is_trace_id_random",
         "kept_late",
         "loop_lag_ns",
@@ -275,7 +274,6 @@ class Ledger(Noted):
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
         self.kept_late: str | None = None
         self.captured: CapturedInput | None = None
-        self.is_held = False
         self.loop_lag_ns = 0
         self.connection: Connection | None = None
         self.received_ns = received_ns
@@ -299,7 +297,6 @@ class Ledger(Noted):
         self.first_byte_ns = self.first_byte_ns or now_ns
         if is_last:
             self.sent_ns = now_ns
-            self.is_held = False
 
     def join(self, batch: BatchRecord, position: int, rows: int) -> None:
         """Be in a batch, with so many rows; one that is cut, or run again, is in several."""

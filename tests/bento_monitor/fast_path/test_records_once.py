@@ -40,7 +40,7 @@ def test_a_last_part_that_is_sent_twice_reaches_the_server_which_refuses_it_and_
         sent.append(message)
 
     async def scenario() -> None:
-        sending = Sending(Exchange(scope, "x", 0.0, None), None, records, None, send, None)
+        sending = Sending(Exchange(scope, "x", 0.0, None), None, records, send)
         await sending({"type": "http.response.start", "status": 200, "headers": []})
         await sending(dict(LAST))
         with pytest.raises(RuntimeError, match="Unexpected ASGI message"):
