@@ -18,10 +18,10 @@ from .metrics.request_metrics import Levels, RequestMetrics
 from .metrics.sinks import make_sinks
 from .releases.active_store import ActiveStore
 from .releases.agent import ReleaseAgent
-from .releases.record import Batching
 from .releases.runner_models import RunnerModels
 from .releases.worker_state import dead_workers
 from .runner import note_structures, release_fallbacks, runners
+from .serving_config import Batching
 from .settings import MonitorSettings
 from .telemetry_environment import read_telemetry_environment
 from .tracing.ledger import BatchRecord, Ledger
@@ -103,6 +103,14 @@ class WorkerMonitor:
         """Hand a finished request to the pipeline, and count it."""
         self.telemetry.finish(ledger)
         self.metrics.note(ledger)
+
+    def flush_metrics(self) -> None:
+        """Count every request that has finished."""
+        self.metrics.flush()
+
+    def freeze_heap(self) -> None:
+        """Keep the garbage collector from walking what the service has made by now."""
+        self.collector.freeze()
 
     def _levels(self) -> Levels:
         stats = self.telemetry.stats()

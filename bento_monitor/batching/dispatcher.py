@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..current_api import current_api
-from ..releases.record import Batching
+from ..serving_config import Batching
 from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
 from .job import Job, RowCodec
 from .patience import Patience

@@ -22,7 +22,7 @@ from ..fast_path.path import FastPath, FastPathMiddleware
 from ..fast_path.plan import PathChoice
 from ..fast_path.threads import FunctionThreads
 from ..guard import Guard
-from ..releases.record import Batching
+from ..serving_config import Batching
 from ..task_runs import TaskRuns, note_task_status
 from ..tracing.captured import InputCapture
 from ..tracing.ledger import current_batch, current_ledger

@@ -12,7 +12,7 @@ from bentoml._internal.server.runner_app import RunnerAppFactory
 
 from ..batching import BatchDispatcher, BatchHooks
 from ..batching.job import RowCodec
-from ..releases.record import Batching
+from ..serving_config import Batching
 from ..tracing.ledger import current_batch, current_ledger
 from .legacy_app import without_tracing
 from .legacy_runner import MonitoredRunnerMixin

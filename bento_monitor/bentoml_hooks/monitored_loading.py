@@ -12,31 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ServiceError
-from ..serving.ports import check_port
 from .import_fault import import_fault, in_words
 
 _SCRIPTS = "bento_monitor.serving.worker"
 Load = Callable[..., Any]
 
 
-def run_worker(script: str) -> None:
-    """Be a worker of BentoML's, in the process that it has started for it."""
+def run_worker(script: str, monitor: Callable[[Any], Any]) -> None:
+    """Be a worker of BentoML's, in the process that it has started for it; `monitor` is given what it loads."""
 
     def load_monitored(load: Load, *args: Any, **options: Any) -> Any:
-        service = load(*args, **options)
-        # Here: BentoML configures the log first, and what then has a logger already is silent for good.
-        from ..service import monitored
-
-        return monitored(service)
+        return monitor(load(*args, **options))
 
     _load_by(load_monitored)
     runpy.run_module(script, run_name="__main__", alter_sys=True)
 
 
-def start_monitored_workers(workers: int | None = None) -> None:
+def start_monitored_workers(check_address: Callable[[str, int], None], workers: int | None = None) -> None:
     """Make the server that this process starts have monitored workers, `workers` of them where it is given.
 
-    Within it, what keeps the service from being served is one error, with its cause.
+    Within it, what keeps the service from being served is one error, with its cause; `check_address` raises it for a
+    host and a port.
     """
     import _bentoml_impl.server as server
     import _bentoml_impl.server.serving as serving
@@ -60,8 +56,8 @@ def start_monitored_workers(workers: int | None = None) -> None:
         return service
 
     _load_by(load_checked)
-    server.serve_http = _at_a_free_address(server.serve_http)
-    legacy.serve_http_production = _at_a_free_address(legacy.serve_http_production)
+    server.serve_http = _at_a_free_address(server.serve_http, check_address)
+    legacy.serve_http_production = _at_a_free_address(legacy.serve_http_production, check_address)
 
 
 def _load_by(load_by: Callable[..., Any]) -> None:
@@ -78,13 +74,13 @@ def _load_by(load_by: Callable[..., Any]) -> None:
     bentoml.load = load_service
 
 
-def _at_a_free_address(serve: Callable[..., Any]) -> Callable[..., Any]:
+def _at_a_free_address(serve: Callable[..., Any], check_address: Callable[[str, int], None]) -> Callable[..., Any]:
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     def serve_at_a_free_address(*args: Any, host: str | None = None, port: int | None = None, **options: Any) -> Any:
         chosen = host or BentoMLContainer.http.host.get(), port or BentoMLContainer.http.port.get()
         try:
-            check_port(*chosen)
+            check_address(*chosen)
         except (TypeError, OverflowError, UnicodeError) as error:  # no address at all
             raise InputError(f"{chosen[0]}:{chosen[1]} cannot be listened on ({error}).") from error
         return serve(*args, host=host, port=port, **options)

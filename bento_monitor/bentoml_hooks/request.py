@@ -17,8 +17,8 @@ from bentoml._internal.utils.http import set_cookies
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from ..asgi import LEDGER
 from ..fast_path.plan import Answer, Plan
-from ..fast_path.scope_keys import LEDGER
 from .overload import Overloaded, refusals
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..asgi import READ_STAMPS
 from ..fast_path.arrivals import Arrivals
 from ..fast_path.loop_lag import LoopLag
-from ..fast_path.scope_keys import READ_STAMPS
 
 _NO_FD = -1
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..asgi import Message
 from .deadlines import Deadlines
 
-Message = MutableMapping[str, Any]
 # Answers the request from outside the application, with a status and what is wrong; False where that is too late.
 Refuse = Callable[[int, str], bool]
 

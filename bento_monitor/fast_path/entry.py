@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from random import getrandbits
 from typing import Any
 
+from ..asgi import LEDGER, READ_STAMPS, Application, Message, Receive, Scope, Send
 from ..current_api import NO_API, untraced_api
 from ..guard import Guard
 from ..tracing.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
-from ..worker import WorkerMonitor
 from .exchange import METRICS_PATH
+from .monitor import RequestMonitor
 from .path import FastPath
 from .plan import PathChoice
 from .records import ExchangeRecords
-from .scope_keys import LEDGER, READ_STAMPS
-from .sending import Message
-from .traffic import Application, Receive, Scope, Send, Traffic
+from .traffic import Traffic
 
 _HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", METRICS_PATH})
 # A child of BentoML's logger: its level and handler show what a service says of itself at its start.
@@ -51,7 +50,7 @@ class Entry:
     def __init__(
         self,
         application: Application,
-        worker: WorkerMonitor,
+        worker: RequestMonitor,
         routes: Mapping[str, str],
         *,
         template_of: Callable[[str, str], str | None] | None = None,
@@ -123,7 +122,7 @@ class Entry:
             # Here, so that a scrape counts every request that was answered before it.
             if self._shortcut is not None:
                 await asyncio.to_thread(self._shortcut.records.flush)
-            await asyncio.to_thread(self._worker.metrics.flush)
+            await asyncio.to_thread(self._worker.flush_metrics)
         await self._application(scope, receive, send)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -286,7 +285,7 @@ class Entry:
 
     async def _freeze(self) -> None:
         # On the loop's own thread.
-        self._worker.collector.freeze()
+        self._worker.freeze_heap()
 
 
 async def _guarded(part: str, step: Callable[[], Awaitable[None]]) -> None:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..asgi import LEDGER, Application, Receive, Scope, Send
 from ..tracing.ledger import Ledger
 from .errors import error_response
 from .frame import Frame, OpenedRequest
 from .plan import Answer, Plan
-from .scope_keys import LEDGER
-from .traffic import Application, Receive, Scope, Send
 
 # BentoML reads these content types by other code than JSON's; every other, known or not, is read as JSON.
 _OTHER_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/vnd.bentoml+pickle"})

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from ..asgi import Message, Send
 from ..tracing.ledger import Ledger
 from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
-
-Message = MutableMapping[str, Any]
 
 
 class Sending:
@@ -24,7 +22,7 @@ class Sending:
         exchange: Exchange,
         ledger: Ledger | None,
         records: ExchangeRecords,
-        send: Callable[[Message], Awaitable[None]],
+        send: Send,
     ) -> None:
         """`send` is the server's."""
         self._exchange = exchange

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from ..asgi import LEDGER, Application, Message, Receive, Scope, Send
 from ..tracing.ledger import Ledger
 from .body_limits import BodyLimits, BodyReader
 from .deadlines import Deadlines
 from .exchange import Exchange
 from .records import ExchangeRecords
-from .scope_keys import LEDGER
-from .sending import Message, Sending
-
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Scope = MutableMapping[str, Any]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from .sending import Sending
 
 
 @dataclass(frozen=True, slots=True)

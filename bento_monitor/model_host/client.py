@@ -11,14 +11,7 @@ from typing import Any, Self
 
 from ..errors import MeasurementError
 from .process import HostProcess
-from .records import (
-    Contender,
-    Exporter,
-    ModelInterface,
-    Parity,
-    RequestSource,
-    ServiceDescription,
-)
+from .records import Contender, Exporter, ModelInterface, Parity, RequestSource, ServiceDescription
 
 OnProgress = Callable[[float], None]
 _IMPORT_TIMEOUT_S = 300.0

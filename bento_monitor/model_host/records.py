@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..backends.own import ModelKind
-from ..releases.record import Execution, OutputForm, TensorSpec
+from ..releases.record import OutputForm, TensorSpec
+from ..serving_config import Execution
 from .export_record import ExportEvidence, FixedAxis
 
 Exporter = Literal["torchscript", "scripted", "dynamo", "copy", "converted"]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import ReleaseError
-from .record import Batching, Release
+from ..serving_config import Batching
+from .record import Release
 from .record_bounds import check_batching, require_object, require_shallow
 
 _FORMAT = 1

@@ -15,14 +15,7 @@ from .deaths import at_fault
 from .history import History
 from .record import Release
 from .store import record_sha256, verify_artifact
-from .worker_state import (
-    ServerKey,
-    WorkerState,
-    dead_workers,
-    is_server_alive,
-    live_workers,
-    worker_counts,
-)
+from .worker_state import ServerKey, WorkerState, dead_workers, is_server_alive, live_workers, worker_counts
 
 OnWorkers = Callable[[list[WorkerState]], None]
 _POLL_S = 0.05

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Backend = Literal["torch", "onnxruntime"]
-Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
+from ..serving_config import Batching, Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +68,6 @@ class OutputForm:
         """Read what `dataclasses.asdict` gave; forms without `root` are of before outputs could be nested."""
         root = raw.get("root")
         return cls(**{**raw, "root": None if root is None else OutputNode.from_dict(root)})
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """How a runner executes its model.
-
-    `sub_batch_size` None runs a batch whole. A number sorts its rows by length, runs them in sub-batches of that many
-    rows, each trimmed to its own longest row, and puts the answers back in order; `mask_input` names the input
-    (`(batch, length)`, ones then zeros) that gives the lengths. `streams` of them run at once, each on
-    `intra_op_threads` threads of its own.
-    """
-
-    backend: Backend
-    precision: Precision
-    intra_op_threads: int
-    allow_spinning: bool = False
-    sub_batch_size: int | None = None
-    mask_input: str | None = None
-    streams: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How requests to a batchable API are gathered; it can be changed while the service runs."""
-
-    max_batch_size: int
-    window_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any, get_args
 from urllib.parse import quote
 
-from .record import Backend, Batching, Execution, OutputForm, OutputNode, Precision, Release, TensorSpec
+from ..serving_config import Backend, Batching, Execution, Precision
+from .record import OutputForm, OutputNode, Release, TensorSpec
 
 _MAX_THREADS = 4096
 _MAX_DEPTH = 32

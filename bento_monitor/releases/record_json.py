@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from ..errors import ReleaseError
-from .record import Batching, Execution, OutputForm, Release, TensorSpec
+from ..serving_config import Batching, Execution
+from .record import OutputForm, Release, TensorSpec
 from .record_bounds import check_bounds, require_object, require_shallow
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import ReleaseError
 from ..runner import MonitoredRunner, PreparedModel, release_fallbacks, runners
-from .record import Batching, Release
+from ..serving_config import Batching
+from .record import Release
 
 _LOGGER = logging.getLogger("bento_monitor")
 Configure = Callable[[Mapping[str, Batching]], None]

@@ -11,6 +11,7 @@ import sys
 from ..bentoml_hooks.monitored_loading import start_monitored_workers
 from ..errors import BentoMonitorError, InputError
 from ..printable import printable_lines
+from .ports import check_port
 
 WORKERS_VARIABLE = "_BENTO_MONITOR_SERVE_WORKERS"
 """How many workers `bento-monitor serve --workers` has asked for."""
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     from bentoml_cli.cli import cli
 
     workers = os.environ.pop(WORKERS_VARIABLE, None)
-    start_monitored_workers(int(workers) if workers else None)
+    start_monitored_workers(check_port, int(workers) if workers else None)
     try:
         return int(cli.main(["serve", *arguments], "bentoml", standalone_mode=False) or 0)
     except BentoMonitorError as error:

@@ -13,13 +13,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from ..settings import MonitorSettings
-from ..telemetry_environment import (
-    OtlpOptions,
-    TelemetryEnvironment,
-    drop_unusable,
-    read_telemetry_environment,
-    unset,
-)
+from ..telemetry_environment import OtlpOptions, TelemetryEnvironment, drop_unusable, read_telemetry_environment, unset
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .grpc_forks import fork_handlers_off
 from .sdk_spans import ConsoleExporter

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ..backends.device_clock import DeviceClock
-    from .captured_input import CapturedInput
 
 
 CLIENT_LEFT = "ClientDisconnect"
@@ -194,6 +193,14 @@ class Connection(Protocol):
     disconnected: bool
 
 
+class Captured(Protocol):
+    """What was taken of a request's input because a person has asked for it."""
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the server span."""
+        ...
+
+
 class Ledger(Noted):
     """What is known of one request. A stamp that is 0 was not reached; `stages` says what lies between them.
 
@@ -273,7 +280,7 @@ class Ledger(Noted):
         self.batch_rows = 0
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
         self.kept_late: str | None = None
-        self.captured: CapturedInput | None = None
+        self.captured: Captured | None = None
         self.loop_lag_ns = 0
         self.connection: Connection | None = None
         self.received_ns = received_ns

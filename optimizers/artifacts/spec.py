@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from bento_monitor.model_host.records import Exporter
-from bento_monitor.releases.record import Backend, Precision
+from bento_monitor.serving_config import Backend, Precision
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bento_monitor.releases.record import Backend, Execution, Precision
+from bento_monitor.serving_config import Backend, Execution, Precision
 
 PRECISIONS: tuple[tuple[Backend, Precision], ...] = (
     ("onnxruntime", "fp32"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from ..candidate import Candidate
 from ..search_space.executions import is_exact

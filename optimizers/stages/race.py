@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from ..candidate import describe_execution
 from ..errors import NoWinnerError, first_line

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from ..errors import StudyInputError, first_line
 from ..search_space.executions import is_exact, typical_execution

@@ -13,7 +13,7 @@ from typing import Self
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.loadgen import summarize
 from bento_monitor.loadgen.slo import Slo
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 
 from ..candidate import Candidate
 from ..errors import NoWinnerError, StudyInputError, first_line

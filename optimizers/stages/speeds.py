@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from .workbench import Workbench
 

@@ -14,7 +14,7 @@ from bento_monitor.machine import sums_int8_exactly
 from bento_monitor.model_host.answer_values import Answers, read_answers
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Backend, Execution, Precision
+from bento_monitor.serving_config import Backend, Execution, Precision
 
 from ..accuracy.sameness import AnswerCheck
 from ..artifacts.build import Artifact, build_artifact

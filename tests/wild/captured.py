@@ -16,8 +16,9 @@ from bento_monitor.model_host.export import export
 from bento_monitor.model_host.parity import parity
 from bento_monitor.model_host.records import Contender, ModelInterface
 from bento_monitor.model_host.state import CapturedCall, HostState
-from bento_monitor.releases.record import Backend, Execution, TensorSpec
+from bento_monitor.releases.record import TensorSpec
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import Backend, Execution
 
 Inputs = Mapping[str, Any]
 

@@ -23,9 +23,10 @@ from sklearn.svm import SVC
 from bento_monitor.files import sha256_of
 from bento_monitor.model_host.array_estimator import ArrayEstimator
 from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record import OutputForm, Release, TensorSpec
 from bento_monitor.releases.record_json import parse_release
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import Execution
 
 ROWS = np.random.default_rng(3).normal(size=(300, 4))
 CLASSES = (ROWS[:, 0] + ROWS[:, 1] ** 2 > 0.5).astype(int) + (ROWS[:, 2] > 1)

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from bento_monitor import files
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search import trial_log
 from optimizers.search.served import ServedSearch

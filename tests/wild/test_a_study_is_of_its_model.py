@@ -16,7 +16,7 @@ from bento_monitor.errors import ServiceError
 from bento_monitor.loadgen.packing import write_bodies
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import RequestSource
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.releasing import make_release
 from optimizers.stages.subject import find_subject

@@ -14,8 +14,8 @@ from releasing import SERVICE, FakeModels, make_release, move_to, worker
 from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, promote_own, rollback
-from bento_monitor.releases.record import Batching
 from bento_monitor.releases.worker_state import WorkerState
+from bento_monitor.serving_config import Batching
 
 
 @pytest.fixture

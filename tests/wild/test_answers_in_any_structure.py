@@ -20,7 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 
 @dataclass

@@ -32,10 +32,11 @@ from bento_monitor.model_host.state import HostState
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record import OutputForm, Release, TensorSpec
 from bento_monitor.releases.runner_models import RunnerModels
 from bento_monitor.releases.store import write_release
 from bento_monitor.runner import MonitoredRunner, PreparedModel, release_fallbacks
+from bento_monitor.serving_config import Execution
 from bento_monitor.tracing.ledger import Ledger, current_ledger
 
 OWN, RELEASED = 2.0, 1000.0

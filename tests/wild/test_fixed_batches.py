@@ -17,7 +17,7 @@ from bento_monitor.loadgen.packing import write_bodies
 from bento_monitor.model_host.answer_values import read_answers
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import Contender, RequestSource
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache
 from optimizers.artifacts.spec import ArtifactSpec

@@ -20,7 +20,7 @@ from bento_monitor.bentoml_hooks.uvicorn_writes import JoinedWrites
 from bento_monitor.connections.acceptor import Acceptor
 from bento_monitor.connections.counts import ConnectionCounts
 from bento_monitor.fast_path.threads import FunctionThreads
-from bento_monitor.releases.record import Batching
+from bento_monitor.serving_config import Batching
 
 
 class Reports(list[str]):

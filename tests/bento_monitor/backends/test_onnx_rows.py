@@ -19,8 +19,8 @@ from bento_monitor.files import sha256_of
 from bento_monitor.model_host.export import export
 from bento_monitor.model_host.parity import parity
 from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Execution
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import Execution
 
 Shape = list[int | str]
 GENERATOR = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends import onnxruntime as backend
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 WIDTH = 8
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bento_monitor.batching import BatchDispatcher
 from bento_monitor.batching.job import RowCodec
-from bento_monitor.releases.record import Batching
+from bento_monitor.serving_config import Batching
 from bento_monitor.tracing.ledger import Ledger
 
 LISTS = RowCodec(

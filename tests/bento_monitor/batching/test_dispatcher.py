@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from doubling import Doubler, make, new_ledger, run
 
-from bento_monitor.releases.record import Batching
+from bento_monitor.serving_config import Batching
 from bento_monitor.tracing.ledger import current_ledger
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from doubling import Doubler, make, run
 
-from bento_monitor.releases.record import Batching
+from bento_monitor.serving_config import Batching
 
 
 def test_several_batches_run_at_once_each_as_large_as_the_smallest_that_runs() -> None:

@@ -5,10 +5,10 @@ import socket
 import time
 from typing import Any
 
+from bento_monitor.asgi import READ_STAMPS
 from bento_monitor.bentoml_hooks.uvicorn_protocol import _stamped
 from bento_monitor.fast_path.arrivals import Arrivals
 from bento_monitor.fast_path.loop_lag import LoopLag
-from bento_monitor.fast_path.scope_keys import READ_STAMPS
 
 
 class LineProtocol:

@@ -20,7 +20,8 @@ from bento_monitor.model_host.export_record import FixedAxis, with_fixed_axes
 from bento_monitor.model_host.parity import parity
 from bento_monitor.model_host.records import Contender
 from bento_monitor.model_host.state import HostState
-from bento_monitor.releases.record import Execution, TensorSpec
+from bento_monitor.releases.record import TensorSpec
+from bento_monitor.serving_config import Execution
 
 SIZES = ((1, 12), (2, 12), (3, 12), (2, 9), (2, 24))
 

@@ -15,7 +15,7 @@ from bento_monitor.loadgen.packing import write_bodies
 from bento_monitor.model_host.answer_values import read_answers
 from bento_monitor.model_host.client import ModelHost
 from bento_monitor.model_host.records import Contender, ModelInterface, RequestSource
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 SERVICE = """
 import os, sys

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from bento_monitor.errors import ReleaseError
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.record import OutputForm, Release, TensorSpec
 from bento_monitor.releases.record_json import parse_release
+from bento_monitor.serving_config import Execution
 
 RELEASE = Release(
     name="svc-release:1",

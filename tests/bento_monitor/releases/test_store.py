@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bento_monitor.errors import InputError
-from bento_monitor.releases.record import Execution, Release
+from bento_monitor.releases.record import Release
 from bento_monitor.releases.store import find_release, list_releases
+from bento_monitor.serving_config import Execution
 
 # BentoML is imported in a child: it warns, and reads its home only once a process.
 SAVE = """

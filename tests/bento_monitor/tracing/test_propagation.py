@@ -9,12 +9,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, P
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bento_monitor.tracing.caller import parse_traceparent
-from bento_monitor.tracing.propagation import (
-    context_of_batch,
-    enter_request,
-    span_context_of,
-    start_ledger,
-)
+from bento_monitor.tracing.propagation import context_of_batch, enter_request, span_context_of, start_ledger
 from bento_monitor.tracing.trace_state import clean_trace_state
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -91,7 +91,7 @@ def _compute(cpu_s: float) -> None:
 
 def _wait_for_full_batches(window_s: float) -> None:
     from bento_monitor.batching import BatchDispatcher
-    from bento_monitor.releases.record import Batching
+    from bento_monitor.serving_config import Batching
 
     for each in gc.get_objects():
         if isinstance(each, BatchDispatcher):

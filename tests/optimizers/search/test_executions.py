@@ -1,6 +1,6 @@
 """Which executions are worth a race: rules that cut the space by facts."""
 
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 from optimizers.search_space.executions import executions, precisions_for, thread_counts, typical_execution
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.served import ServedSearch
 from optimizers.search.space import ServedSpace, candidate_parameters, seeds

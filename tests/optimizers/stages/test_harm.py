@@ -5,14 +5,7 @@ import pytest
 
 from bento_monitor.errors import MeasurementError
 from optimizers.stages.blocks import BASELINE, WINNER
-from optimizers.stages.harm import (
-    HarmBlock,
-    alone_seconds,
-    judge_harm,
-    next_look,
-    open_seconds,
-    read_harm_log,
-)
+from optimizers.stages.harm import HarmBlock, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 
 GENERATOR = np.random.default_rng(11)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from bento_monitor.releases.record import Batching, Execution, Precision
+from bento_monitor.serving_config import Batching, Execution, Precision
 from optimizers.candidate import Candidate
 from optimizers.stages.provable import provable, reserve_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bento_monitor.loadgen.slo import Slo
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.trial_log import TrialOutcome
 from optimizers.stages.serve import why_none

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.errors import StudyInputError
 from optimizers.stages.winner import winner_accuracy
