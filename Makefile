@@ -77,7 +77,7 @@ lowest: .venv-lowest/.installed ## Test with the lowest versions that pyproject.
 lowest-tracing: .venv-lowest/.installed ## The same for tracing alone, with torch 2.4, for which there is no optimizing
 	@rm .venv-lowest/.installed
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python 'torch==2.4.*'
-	@.venv-lowest/bin/python -m pytest tests/bento_monitor/bentoml_hooks tests/bento_monitor/tracing tests/bento_monitor/test_runner.py \
+	@.venv-lowest/bin/python -m pytest tests/bento_monitor/integrations tests/bento_monitor/request tests/bento_monitor/tracing tests/bento_monitor/test_runner.py \
 		tests/differential/test_same_answers.py tests/integration/test_trace_laws.py
 
 newest: $(BIN)/uv ## Test answers and traces with the newest of everything, in .venv-newest; hooks that are off there are listed

@@ -10,7 +10,7 @@ from typing import Literal
 from accuracy_draws import F1, Auc, Flips, Population, Scores, WordErrors
 from scipy import optimize
 
-from bento_monitor.statistics import samples_for
+from bento_monitor.lab.statistics import samples_for
 
 SIZES = (50, 200, 1000, 5000)
 FLIP_RUNS, SCORE_RUNS, LEAST_RUNS = 40_000, 8_000, 4_000

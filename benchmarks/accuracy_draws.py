@@ -11,7 +11,7 @@ import numpy as np
 from accuracy_pooled import AucDrop, F1Drop, Floats, Indices, WordErrorDrop
 from scipy import special
 
-from bento_monitor.statistics import DropBound, flip_drop_bound, resampled_drop_bound, score_drop_bound
+from bento_monitor.lab.statistics import DropBound, flip_drop_bound, resampled_drop_bound, score_drop_bound
 
 ROUNDS = 100  # a resample's standard error is 7 % off, which can only cost coverage; studies take 1,000
 

@@ -16,7 +16,7 @@ from accuracy_draws import ROUNDS, Draw, Flips, exact_bound
 from result import Figure, write_result
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import DropBound
+from bento_monitor.lab.statistics import DropBound
 from optimizers.accuracy.finalists import first_proved
 from optimizers.accuracy.split import split_rows
 

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from result import Figure, write_result
 
-from bento_monitor.files import write_atomic
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.answer_values import collect_values
-from bento_monitor.model_host.client import ModelHost
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.answer_values import collect_values
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.resilience.atomic_files import write_atomic
 from optimizers.data.read import read_data
 
 HERE = Path(__file__).resolve().parent

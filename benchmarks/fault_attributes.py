@@ -10,7 +10,7 @@ from fault_load import Answers, checked_loads
 from fault_server import ask, monitor_home, server_spec
 from fault_watch import Watch, watched
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 _ASKED = 20

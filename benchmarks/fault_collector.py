@@ -14,9 +14,9 @@ from fault_server import Protocol, monitor_home, server_spec, wait_for
 from fault_spans import duplicates, sent_spans
 from fault_watch import Watch, watched
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.account import Account, read_accounts
+from bento_monitor.tracing.export.delivery_report import Account, read_accounts
 
 MakeFault = Callable[[OtlpReceiver, float], None]
 _RESUME_TIMEOUT_S = 30.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from fault_load import Answers, checked_loads
 from fault_server import monitor_home, server_spec
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 
 
 @dataclass(frozen=True, slots=True)

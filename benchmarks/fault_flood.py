@@ -13,10 +13,10 @@ from fault_server import Reply, ask, monitor_home, server_spec
 from fault_spans import sent_spans
 from fault_watch import Watch, watched
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import OtlpReceiver
+from bento_monitor.tracing.context.propagation import start_ledger
 from bento_monitor.tracing.exporters import make_sampler
-from bento_monitor.tracing.propagation import start_ledger
 
 Headers = Sequence[tuple[str, str]]
 _RATE_PER_S, _BURST = 20, 50

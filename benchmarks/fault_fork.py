@@ -10,9 +10,9 @@ from fault_load import Answers, checked_loads
 from fault_server import Protocol, ask, monitor_home, server_spec
 from fault_spans import SentSpan, duplicates, sent_spans
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.account import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
 
 # Each export takes so long, so that nearly every fork is amid one.
 _EXPORT_S = 0.3

@@ -10,7 +10,7 @@ from pathlib import Path
 from fault_load import Answers, checked_loads
 from fault_server import ask, server_spec
 
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 
 # Those that do not hide each other are broken at once.
 GROUPS: Mapping[str, Sequence[str]] = {

@@ -16,9 +16,9 @@ from fault_server import monitor_home, server_spec, wait_for
 from fault_spans import count_by_process, duplicates, sent_spans
 from fault_watch import Watch, watched
 
-from bento_monitor.serving.process import ServerProcess, start_server
+from bento_monitor.lab.server.process import ServerProcess, start_server
 from bento_monitor.testing import OtlpReceiver
-from bento_monitor.tracing.account import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
 
 _WORKERS = 2
 _RESPAWN_TIMEOUT_S = 60.0

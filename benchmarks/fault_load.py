@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load, summarize
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load, summarize
 
 _BODIES = 50
 # API -> its input of a number, and the answer to it.

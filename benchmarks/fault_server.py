@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bento_monitor.serving.spec import HOST, ServerSpec
+from bento_monitor.lab.server.server_spec import HOST, ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 Protocol = Literal["http/protobuf", "grpc"]

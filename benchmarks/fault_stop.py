@@ -14,9 +14,9 @@ import psutil
 from fault_load import Answers, checked_loads
 from fault_server import Protocol, monitor_home, server_spec
 
-from bento_monitor.serving.process import ServerProcess, start_servers
+from bento_monitor.lab.server.process import ServerProcess, start_servers
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.account import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
 
 _STOP_TIMEOUT_S = 60.0
 

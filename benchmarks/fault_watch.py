@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from bento_monitor.tracing.account import Account, read_accounts
+from bento_monitor.tracing.export.delivery_report import Account, read_accounts
 
 _INTERVAL_S = 0.2
 _MIB = 2**20

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from result import Figure
 from served_arms import ASGI, start_arms
 
-from bento_monitor.files import write_atomic
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.resilience.atomic_files import write_atomic
 
 PERCENTILES = (50, 90, 99)
 _ERROR_GOALS = {50: 0.02, 90: 0.02, 99: 0.05}

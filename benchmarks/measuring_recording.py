@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from result import Figure
 from served_arms import OURS, start_arms
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
 from bento_monitor.statistics import smallest_ratio
 
 _CONNECTIONS = 16

@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bento_monitor.files import write_atomic
 from bento_monitor.installation import STACK, read_versions
 from bento_monitor.machine import read_machine
+from bento_monitor.resilience.atomic_files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 _LEAST_COLUMNS = 130  # of a log, where no terminal says how wide it is

@@ -20,9 +20,9 @@ from against import python_of
 from served_installed import InstalledSpec, python_as_installed
 from served_pauses import PAUSES_FOLDER
 
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.serving.ports import free_port
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
 
 SERVICES = Path(__file__).resolve().parent
 STOCK, AGAIN, INSTALLED = "stock", "stock again", "stock as installed"

@@ -11,7 +11,7 @@ from typing import Any
 
 from served_work import compute, computed
 
-from bento_monitor.fast_path.threads import FunctionThreads
+from bento_monitor.request.function_threads import FunctionThreads
 
 _CPU_S = {"/model_1ms": 0.001, "/model_5ms": 0.005}
 _THREADS = FunctionThreads(1)

@@ -11,7 +11,7 @@ from served_check import Workload
 from served_pauses import forget_pauses, longest_pauses_ms
 from wrk import Block, run_block
 
-from bento_monitor.statistics.blocks import interleave
+from bento_monitor.lab.statistics.blocks import interleave
 
 WARM_UP_S = 2
 Samples = dict[str, list["Sample"]]

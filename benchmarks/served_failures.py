@@ -13,7 +13,7 @@ from result import Figure
 from served_arms import OURS, STOCK, Arm, start_arms
 from served_sections import Part
 
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
 
 CONCURRENT_CALLS = 24
 _ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from scipy import stats
 from served_arms import AGAIN, AGAINST, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
 from served_blocks import Sample, Samples
 
-from bento_monitor.statistics.paired import Comparison
+from bento_monitor.lab.statistics.paired import Comparison
 
 THROUGHPUT_GOALS = {"noop": 4.0, "embedding": 3.0, "numpy": 3.0, "batched": 3.0}
 BARE_GOALS = {"1ms": 0.80, "5ms": 0.90, "semantic_search": 0.90}

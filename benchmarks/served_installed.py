@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 _CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 _PACKAGES = ("bentoml", "numpy")  # numpy is the workloads'

@@ -13,8 +13,8 @@ from served_figures import throughput
 from served_sections import Part, raw_of
 from wrk import Block, run_block
 
-from bento_monitor.statistics.blocks import interleave
-from bento_monitor.statistics.paired import compare_paired
+from bento_monitor.lab.statistics.blocks import interleave
+from bento_monitor.lab.statistics.paired import compare_paired
 
 LOADS = (1, 4, 16, 64, 256)
 # With 8 rows a batch and 18 ms of CPU time each, twice as many as are answered within the API's 250 ms.

@@ -16,10 +16,10 @@ from packaging.requirements import Requirement
 from .extras import install_command, missing_distributions
 from .settings import read_settings
 from .telemetry_environment import TelemetryEnvironment, read_telemetry_environment
-from .tracing.plain_text import plain_text_warning
+from .tracing.export.plain_text import plain_text_warning
 
 if TYPE_CHECKING:
-    from .bentoml_hooks import HookStatus
+    from .integrations import HookStatus
 
 DISTRIBUTION = "bento-monitor"
 _NOT_SHOWN = frozenset({"all", "bench", "dev"})  # extras that no user needs, and the sum of the others
@@ -174,7 +174,7 @@ def _read_providers(problems: list[str]) -> tuple[str, ...]:
 
 def _read_hooks(problems: list[str]) -> tuple[HookStatus, ...]:
     try:
-        from .bentoml_hooks import check_hooks
+        from .integrations import check_hooks
     except ImportError as error:
         problems.append(f'BentoML cannot be imported ({error}): run pip install "bentoml>=1.4.39,<1.5".')
         return ()

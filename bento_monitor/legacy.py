@@ -10,7 +10,7 @@ from .settings import MonitorSettings, load_settings
 
 if TYPE_CHECKING:
     from .batching import BatchHooks
-    from .worker import WorkerMonitor
+    from .worker.monitor import WorkerMonitor
 
 RunnerT = TypeVar("RunnerT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -26,7 +26,7 @@ def monitored_runner(runner: RunnerT) -> RunnerT:
         TypeError: what is given is no runner of BentoML's.
     """
     if load_settings().enabled:
-        from .bentoml_hooks.legacy_runner import watch_runner
+        from .integrations.bentoml_legacy.runner import watch_runner
 
         watch_runner(runner)
     return runner
@@ -34,11 +34,11 @@ def monitored_runner(runner: RunnerT) -> RunnerT:
 
 def monitor_legacy_service(service: Any) -> None:
     """Monitor a legacy service, and in the process of one of its runners that runner."""
-    from .bentoml_hooks.legacy_service import give_legacy_application, is_runner_process
+    from .integrations.bentoml_legacy.service import give_legacy_application, is_runner_process
 
     give_legacy_application(service, _build)
     if is_runner_process():
-        from .bentoml_hooks.legacy_runner_app import take_over_runner_app
+        from .integrations.bentoml_legacy.runner_app import take_over_runner_app
 
         take_over_runner_app(_open_runner_process)
 
@@ -53,15 +53,15 @@ def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
 
 
 def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
-    from .bentoml_hooks import holds
-    from .bentoml_hooks.legacy_service import legacy_routes
-    from .server_hooks import ready_server, say_what_steps_aside
-    from .worker import WorkerMonitor
+    from .integrations import holds
+    from .integrations.bentoml_legacy.service import legacy_routes
+    from .integrations.worker_setup import ready_server, say_what_steps_aside
+    from .worker.monitor import WorkerMonitor
 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
     if holds("legacy_service"):
-        from .bentoml_hooks.legacy_app import LegacyAppFactory, pass_context_on
+        from .integrations.bentoml_legacy.app import LegacyAppFactory, pass_context_on
 
         pass_context_on()
         application = LegacyAppFactory(service)()
@@ -73,8 +73,8 @@ def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
 
 
 def _enter(application: Any, worker: WorkerMonitor, routes: Mapping[str, str]) -> Any:
-    from .fast_path.entry import Entry
-    from .server_hooks import request_id_hook
+    from .integrations.worker_setup import request_id_hook
+    from .request.entry import Entry
 
     return Entry(application, worker, routes, set_request_id=request_id_hook())
 
@@ -84,7 +84,7 @@ class _RunnerProcess:
 
     def __init__(self, runner: str, settings: MonitorSettings) -> None:
         from .batching import BatchHooks
-        from .worker import WorkerMonitor
+        from .worker.monitor import WorkerMonitor
 
         self._worker = WorkerMonitor(runner, settings)
         self.batch_hooks: BatchHooks = BatchHooks(self._worker.enter_batch, self._worker.batch_done)

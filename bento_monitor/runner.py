@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from .backends._base import FallbackReason, RunnableModel, UnboundCallError
-from .backends.device_clock import DeviceClock, start_device_clock
+from .backends.fallback_log import FallbackLog
 from .backends.own import OwnModel, wrap_own_model
 from .backends.released import ReleasedModel
+from .backends.row_count import row_count
+from .backends.unfinished_calls import is_unfinished, until_finished
 from .conventions import OWN_MODEL
-from .current_api import current_api
 from .errors import ReleaseError, ServiceError
-from .fallback_log import FallbackLog
 from .fingerprints import ModelFingerprint
-from .releases.record import Release
-from .row_count import row_count
-from .tracing.ledger import BatchRecord, Ledger, ModelCall, traced_work
-from .unfinished_calls import is_unfinished, until_finished
+from .releases.release_record import Release
+from .tracing.context.current_api import current_api
+from .tracing.ledger.device_clock import DeviceClock, start_device_clock
+from .tracing.ledger.ledger import BatchRecord, Ledger, ModelCall, traced_work
 
 _logger = logging.getLogger(__name__)
 _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValueDictionary()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .settings import MonitorSettings
-    from .tracing.captured import InputCapture
+    from .tracing.privacy.captured import InputCapture
 
 ServiceT = TypeVar("ServiceT")
 _LOGGER = logging.getLogger("bento_monitor")
@@ -30,8 +30,8 @@ def monitored(service: ServiceT) -> ServiceT:
         return service
     drop_unusable()
     from .bento_build import warn_where_left_out
-    from .bentoml_hooks.legacy_service import is_legacy
-    from .bentoml_hooks.service_class import give_application
+    from .integrations.bentoml.service_class import give_application
+    from .integrations.bentoml_legacy.service import is_legacy
 
     if is_legacy(service):
         from .legacy import monitor_legacy_service
@@ -55,14 +55,14 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
         application = _build_or_step_aside(service, build_stock, is_main)
     if settings.profile_folder is None:
         return application
-    from .profiling.observed import observed
+    from .worker.observed import observed
 
     return observed(application, settings.profile_folder)
 
 
 def _stamp_stages(service: Any) -> None:
-    from .bentoml_hooks import holds
-    from .bentoml_hooks.io_stamps import stamp_descriptors
+    from .integrations import holds
+    from .integrations.bentoml.io_stamps import stamp_descriptors
 
     if holds("io_stamps"):
         for method in service.apis.values():
@@ -80,16 +80,16 @@ def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_ma
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
-    from .bentoml_hooks import holds
-    from .bentoml_hooks.paths import prefix_of
-    from .bentoml_hooks.service_class import make_factory
-    from .bentoml_hooks.services import apis_of
-    from .fast_path.body_limits import BodyLimits
-    from .fast_path.entry import Entry
-    from .server_hooks import ready_server, request_id_hook, say_what_steps_aside
+    from .integrations import holds
+    from .integrations.bentoml.api_paths import prefix_of
+    from .integrations.bentoml.service_class import make_factory
+    from .integrations.bentoml.services import apis_of
+    from .integrations.worker_setup import ready_server, request_id_hook, say_what_steps_aside
+    from .request.entry import Entry
+    from .request.limits import BodyLimits
+    from .request.task_runs import TaskRuns
     from .settings import load_settings
-    from .task_runs import TaskRuns
-    from .worker import WorkerMonitor
+    from .worker.monitor import WorkerMonitor
 
     settings = load_settings()
     has_endpoint = service.config.get("metrics", {}).get("enabled", True)
@@ -104,7 +104,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     say_what_steps_aside()
     ready_server(settings, worker.loop_lag, worker.arrivals)
     if settings.spread_connections and holds("connections"):
-        from .bentoml_hooks.uvicorn_server import spread_connections
+        from .integrations.uvicorn.spreading_server import spread_connections
 
         spread_connections(service)
     entry = Entry(
@@ -117,7 +117,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
     if holds("client_calls"):
-        from .bentoml_hooks.client_calls import take_own_calls
+        from .integrations.bentoml.client_calls import take_own_calls
 
         take_own_calls(service.name, entry)
     return entry
@@ -125,8 +125,8 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
 
 def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict[str, InputCapture]:
     """What is captured of the service's inputs; the entry service says which names are in none of them."""
-    from .bentoml_hooks.services import inputs_of
-    from .tracing.captured import choose_captures, unknown_fields
+    from .integrations.bentoml.services import inputs_of
+    from .tracing.privacy.captured import choose_captures, unknown_fields
 
     names = settings.capture_fields
     if is_main and names:
@@ -136,7 +136,7 @@ def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict
 
 
 def _shortcut(factory: Any, *, is_open: bool) -> Any:
-    from .fast_path.entry import Shortcut
+    from .request.entry import Shortcut
 
     if factory is None or factory.taken_over is None:
         return None

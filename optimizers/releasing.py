@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bento_monitor.model_host.export_record import with_fixed_axes
-from bento_monitor.model_host.records import ApiDescription, ModelInterface
-from bento_monitor.releases.record import Release
+from bento_monitor.lab.model_host.export_record import with_fixed_axes
+from bento_monitor.lab.model_host.messages import ApiDescription, ModelInterface
+from bento_monitor.releases.release_record import Release
 
 from .artifacts.build import Artifact
 from .candidate import Candidate

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bento_monitor.installation import STACK, read_versions
+from bento_monitor.lab.model_host.client import ModelHost
 from bento_monitor.machine import read_machine
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.releases.store import save_release, store_name
+from bento_monitor.releases.release_store import save_release, store_name
 from bento_monitor.serving_config import Batching, Execution
 
 from .accuracy.finalists import first_proved

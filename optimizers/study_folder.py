@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import is_disk_full, write_atomic
+from bento_monitor.resilience.atomic_files import is_disk_full, write_atomic
 
 from .data.read import data_digest
 from .errors import StudyInputError

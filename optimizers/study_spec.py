@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.slo import Slo
 
 from .accuracy.tolerance import Tolerance
 

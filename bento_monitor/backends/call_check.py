@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ._base import UnboundCallError
 from .arrays import dtype_name, is_torch_tensor
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ReleaseError
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ._base import UnboundCallError
 from .frame_columns import FrameColumns
 from .number_rows import feature_names, number_rows, row_form

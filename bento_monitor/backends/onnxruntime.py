@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ReleaseError, ServiceError
 from ..extras import install_command
 from ..machine import sums_int8_exactly
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ..serving_config import Execution
 from .arrays import to_numpy
 from .onnx_rows import RowsSession

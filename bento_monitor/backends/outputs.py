@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..releases.record import OutputForm, OutputNode
-from ..releases.record_bounds import MAX_OUTPUT_DEPTH, is_constant
+from ..releases.release_bounds import MAX_OUTPUT_DEPTH, is_constant
+from ..releases.release_record import OutputForm, OutputNode
 from .arrays import is_array, is_torch_tensor, to_numpy, to_torch
 
 _ARRAYS = ("torch", "numpy")

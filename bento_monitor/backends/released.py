@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReleaseError
-from ..releases.record import Release, TensorSpec
+from ..releases.release_record import Release, TensorSpec
 from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ReleaseError
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ._base import Backend
 from .arrays import empty_like_rows, put_rows, take_rows, to_numpy
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..errors import ReleaseError
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ..serving_config import Execution
 from .arrays import dtype_name, to_torch
 from .outputs import flatten_output

@@ -13,11 +13,11 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from ..current_api import current_api
 from ..serving_config import Batching
-from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
+from ..tracing.context.current_api import current_api
+from ..tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
 from .job import Job, RowCodec
-from .patience import Patience
+from .latency_budget import Patience
 from .queue import JobQueue
 
 RunBatch = Callable[[Sequence[Any], int], Awaitable[Sequence[Any]]]

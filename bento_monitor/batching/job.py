@@ -8,7 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from ..tracing.ledger import Ledger
+from ..tracing.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

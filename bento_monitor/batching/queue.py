@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from .job import Job, RowCodec, split_job
-from .patience import Patience
+from .latency_budget import Patience
 
 
 class JobQueue:

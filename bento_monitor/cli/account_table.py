@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..printable import printable
-from ..tracing.account import ProcessAccount
+from ..resilience.printable import printable
+from ..tracing.export.delivery_report import ProcessAccount
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,8 +11,8 @@ from typing import NoReturn
 import click
 
 from ..errors import BentoMonitorError, DiskFullError
-from ..files import is_disk_full
-from ..printable import printable_lines
+from ..resilience.atomic_files import is_disk_full
+from ..resilience.printable import printable_lines
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 

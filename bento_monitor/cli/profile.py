@@ -15,13 +15,12 @@ import click
 
 from ..errors import InputError
 from ..extras import require_extra
-from ..files import write_atomic
-from ..loadgen.slo import parse_slo
-from ..profiling.compare import Change, compare_profiles
-from ..profiling.page import page_of
-from ..profiling.profile_file import profile_text, read_profile
-from ..profiling.record import LoadPoint, Profile
-from ..profiling.sentences import (
+from ..lab.loadgen.slo import parse_slo
+from ..lab.profiling.compare import Change, compare_profiles
+from ..lab.profiling.profile_file import profile_text, read_profile
+from ..lab.profiling.profile_record import LoadPoint, Profile
+from ..lab.profiling.render.page import page_of
+from ..lab.profiling.render.sentences import (
     error_texts,
     gpu_texts,
     latency_text,
@@ -32,7 +31,8 @@ from ..profiling.sentences import (
     slo_text,
     watching_text,
 )
-from ..profiling.sweep import SweepSpec, run_sweep
+from ..lab.profiling.sweep import SweepSpec, run_sweep
+from ..resilience.atomic_files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +90,7 @@ def profile(
 ) -> None:
     """Serve a service in a process of its own (or take one that runs, by its URL) and put loads on it."""
     require_extra("profile", "bento-monitor profile", "scipy")
-    from ..diagnosis import diagnose
+    from ..lab.diagnosis import diagnose
 
     if compare is not None:
         _show_changes(compare_profiles(*map(read_profile, compare)), as_json=as_json)

@@ -11,16 +11,16 @@ from typing import Any
 import click
 
 from ..errors import InputError, ReleaseError
-from ..files import is_disk_full
-from ..printable import printable
 from ..releases.active_state import ActiveState
 from ..releases.active_store import ActiveStore
 from ..releases.promotion import PromotionResult, promote_own
 from ..releases.promotion import promote as promote_release
 from ..releases.promotion import rollback as rollback_release
+from ..releases.release_store import StoredRelease, find_release, list_releases
 from ..releases.status import ServiceStatus, Standing, read_standing, read_status
-from ..releases.store import StoredRelease, find_release, list_releases
 from ..releases.worker_state import WorkerState
+from ..resilience.atomic_files import is_disk_full
+from ..resilience.printable import printable
 from ..settings import require_settings
 
 _WATCH_S = 1.0

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InputError
-from ..printable import printable
+from ..resilience.printable import printable
 from ..settings import require_settings
-from ..tracing.account import read_accounts
-from ..tracing.jaeger_reader import JaegerReader
-from ..tracing.store_file import store_path
-from ..tracing.store_reader import StoreReader
-from ..tracing.trace_record import Trace, TraceReader, TraceSummary
-from ..tracing.waterfall import WaterfallLine, waterfall
+from ..tracing.export.delivery_report import read_accounts
+from ..tracing.store.database import store_path
+from ..tracing.store.jaeger_reader import JaegerReader
+from ..tracing.store.reader import StoreReader
+from ..tracing.store.trace_record import Trace, TraceReader, TraceSummary
+from ..tracing.store.waterfall import WaterfallLine, waterfall
 from .account_table import is_anything_missing, print_accounts
 
 if TYPE_CHECKING:

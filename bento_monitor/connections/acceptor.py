@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..guard import Guard
+from ..resilience.circuit_breaker import Guard
 from .counts import ConnectionCounts
 from .turn import Turn
 

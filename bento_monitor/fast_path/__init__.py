@@ -1,1 +1,1 @@
-"""A request's way through a worker; its entry is the outermost ASGI application."""
+"""What serves a request by the plan of its API, past BentoML's own code."""

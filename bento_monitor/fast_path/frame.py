@@ -1,4 +1,4 @@
-"""What the fast path needs of BentoML around a request; `bentoml_hooks.request` has it."""
+"""What the fast path needs of BentoML around a request; `integrations.bentoml.request_frame` has it."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..asgi import LEDGER, Application, Receive, Scope, Send
-from ..tracing.ledger import Ledger
-from .errors import error_response
+from ..tracing.ledger.ledger import Ledger
+from .error_response import error_response
 from .frame import Frame, OpenedRequest
 from .plan import Answer, Plan
 

@@ -2,6 +2,6 @@
 
 from .cpu import sums_int8_exactly
 from .gpu import Gpu
-from .record import Machine, read_machine
+from .machine_record import Machine, read_machine
 
 __all__ = ["Gpu", "Machine", "read_machine", "sums_int8_exactly"]

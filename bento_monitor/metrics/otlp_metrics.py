@@ -30,7 +30,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from .. import conventions as names
-from ..sparse_log import OutageLog
+from ..resilience.rate_limited_log import OutageLog
 from .log_histogram import SCALE, LogHistogram
 from .request_metrics import Exemplar, Levels
 from .series_cap import OVERFLOW, CappedSeries

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conventions as names
-from ..guard import BreakerLevel, Guard
-from ..in_steps import EmptyingThread, take_in_steps
-from ..tracing.ledger import BatchRecord, Ledger, Noted
+from ..resilience.circuit_breaker import BreakerLevel, Guard
+from ..resilience.drain import EmptyingThread, take_in_steps
+from ..tracing.ledger.ledger import BatchRecord, Ledger, Noted
 from .stage_table import stage_durations_s
 
 _INTERVAL_S = 1.0

@@ -8,7 +8,7 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 from opentelemetry.sdk.resources import Resource
 
 from ..telemetry_environment import OtlpOptions, read_telemetry_environment, unset
-from ..tracing.grpc_forks import fork_handlers_off
+from ..tracing.export.grpc_forks import fork_handlers_off
 from .otlp_metrics import OtlpMetrics
 from .prometheus_series import PrometheusSeries
 from .request_metrics import MetricsSink

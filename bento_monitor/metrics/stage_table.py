@@ -1,4 +1,4 @@
-"""The stages of many ledgers at once: what `tracing.stages` says of one, in numpy."""
+"""The stages of many ledgers at once: what `tracing.ledger.stages` says of one, in numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tracing.ledger import Ledger
+from ..tracing.ledger.ledger import Ledger
 
 _STAMPS = (
     "received_ns",

@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 from ..errors import ReleaseError
 from ..serving_config import Batching
-from .record import Release
-from .record_bounds import check_batching, require_object, require_shallow
+from .release_bounds import check_batching, require_object, require_shallow
+from .release_record import Release
 
 _FORMAT = 1
 Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollback"]

@@ -18,10 +18,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import ReleaseError
-from ..files import append_line, is_disk_full, write_atomic
+from ..resilience.atomic_files import append_line, is_disk_full, write_atomic
 from .active_state import OWN_MODELS, ActiveState, restored
 from .history import History, kept_line, read_history
-from .record_bounds import check_service_name
+from .release_bounds import check_service_name
 from .worker_state import WorkerState, live_workers, models_of
 
 _LOGGER = logging.getLogger("bento_monitor")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 
 from ..conventions import OWN_MODEL
 from ..errors import ReleaseError
-from ..sparse_log import OutageLog
+from ..resilience.rate_limited_log import OutageLog
 from .active_state import ActiveRelease, ActiveState
 from .active_store import ActiveStore, Reading
 from .deaths import forget_deaths, put_killers_aside

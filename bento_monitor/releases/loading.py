@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from ..errors import BentoMonitorError, ReleaseError
 from ..serving_config import Batching
 from .active_state import ActiveRelease, ActiveState, batching_of
-from .record import Release
-from .store import has_record, read_release, record_sha256, stored_folder
+from .release_record import Release
+from .release_store import has_record, read_release, record_sha256, stored_folder
 
 # What may come back by itself; another model does not become this one.
 _WORTH_A_RETRY = frozenset({"load", "artifact", "record"})

@@ -13,8 +13,8 @@ from .active_state import ActiveState, own_models, promoted, restored
 from .active_store import ActiveStore
 from .deaths import at_fault
 from .history import History
-from .record import Release
-from .store import record_sha256, verify_artifact
+from .release_record import Release
+from .release_store import record_sha256, verify_artifact
 from .worker_state import ServerKey, WorkerState, dead_workers, is_server_alive, live_workers, worker_counts
 
 OnWorkers = Callable[[list[WorkerState]], None]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..liveness import process_identity
-from ..sparse_log import OutageLog
+from ..resilience.liveness import process_identity
+from ..resilience.rate_limited_log import OutageLog
 from .worker_state import WorkerState, is_written, remove_worker_state, write_worker_state
 
 _LOGGER = logging.getLogger("bento_monitor")

@@ -8,7 +8,7 @@ from typing import Any
 
 from .active_state import ActiveState
 from .active_store import ActiveStore
-from .record import Release
+from .release_record import Release
 from .worker_state import WorkerState, live_workers, models_of
 
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files import write_atomic
-from ..liveness import is_alive
+from ..resilience.atomic_files import write_atomic
+from ..resilience.liveness import is_alive
 
 WorkerPhase = Literal["serving", "loading", "probation", "failed"]
 ServerKey = tuple[int, str]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
-from ..bentoml_hooks.monitored_loading import start_monitored_workers
 from ..errors import BentoMonitorError, InputError
-from ..printable import printable_lines
+from ..integrations.bentoml.monitored_loading import start_monitored_workers
+from ..resilience.printable import printable_lines
 from .ports import check_port
 
 WORKERS_VARIABLE = "_BENTO_MONITOR_SERVE_WORKERS"

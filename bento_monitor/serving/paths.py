@@ -48,8 +48,8 @@ def read_paths(target: str, working_dir: Path) -> list[ApiPath]:
 def main(target: str) -> int:
     """Build the service's application as a worker does, and print the paths of its APIs."""
     from ..batching import BatchHooks
-    from ..bentoml_hooks.service_class import give_application, make_factory
-    from ..bentoml_hooks.services import load_service
+    from ..integrations.bentoml.service_class import give_application, make_factory
+    from ..integrations.bentoml.services import load_service
     from ..settings import load_settings
 
     try:

@@ -9,7 +9,7 @@ Nothing in here is imported by a service.
 
 from __future__ import annotations
 
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 from .faults import Fault
 from .jaeger import read_jaeger
 from .receiver import OtlpReceiver

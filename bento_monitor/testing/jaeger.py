@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..tracing.jaeger_reader import JaegerReader
-from ..tracing.trace_record import SpanRecord
+from ..tracing.store.jaeger_reader import JaegerReader
+from ..tracing.store.trace_record import SpanRecord
 
 
 def read_jaeger(url: str, trace_ids: Iterable[str]) -> list[SpanRecord]:

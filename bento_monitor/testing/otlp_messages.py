@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 
 _SERVICE_NAME = "service.name"
 _KIND_PREFIX = "SPAN_KIND_"

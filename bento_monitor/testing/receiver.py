@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from ..tracing.trace_record import SpanRecord
+from ..tracing.store.trace_record import SpanRecord
 from .faults import Fault
 from .inbox import METRICS_PATH, TRACES_PATH, Export, Inbox
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import conventions as names
-from ..tracing.stages import Interval, covered_ns
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.ledger.stages import Interval, covered_ns
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 
 _SERVER = "SERVER"
 _MODELS = (names.SPAN_MODEL, names.SPAN_RUNNER)

@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from ..settings import MonitorSettings
 from ..telemetry_environment import OtlpOptions, TelemetryEnvironment, drop_unusable, read_telemetry_environment, unset
-from .finished_span import FinishedSpan, FinishedSpanExporter
-from .grpc_forks import fork_handlers_off
-from .sdk_spans import ConsoleExporter
-from .store import StoreSpanExporter
-from .store_file import store_path
+from .export.finished_span import FinishedSpan, FinishedSpanExporter
+from .export.grpc_forks import fork_handlers_off
+from .export.sdk_spans import ConsoleExporter
+from .store.database import store_path
+from .store.writer import StoreSpanExporter
 
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -80,10 +80,10 @@ def _otlp_exporter(options: OtlpOptions, *, is_forked: bool) -> FinishedSpanExpo
     with unset(options.ignored):
         if options.protocol == "grpc":
             with fork_handlers_off():
-                from .otlp_grpc import OtlpGrpcExporter
+                from .export.otlp_grpc import OtlpGrpcExporter
 
                 return OtlpGrpcExporter()
-        from .otlp_http import OtlpHttpExporter
+        from .export.otlp_http import OtlpHttpExporter
 
         return OtlpHttpExporter()
 

@@ -11,18 +11,18 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from ..resilience.rate_limited_log import SparseLog
 from ..settings import MonitorSettings
-from ..sparse_log import SparseLog
 from ..telemetry_environment import read_telemetry_environment
-from .account_writer import AccountWriter
-from .caller import CallerReader
+from .context.caller import CallerReader
+from .context.propagation import context_of_batch, context_of_caller, enter_request, span_context_of, start_ledger
+from .export.delivery_report import AccountWriter
+from .export.exporter_state import PipelineStats
+from .export.pipeline import Pipeline
 from .exporters import make_exporters, make_resource, make_sampler
-from .late_keep import LateKeep
-from .ledger import BatchRecord, Ledger
-from .pipeline import Pipeline
-from .propagation import context_of_batch, context_of_caller, enter_request, span_context_of, start_ledger
-from .rate_limit import TokenBucket
-from .stats import PipelineStats
+from .ledger.ledger import BatchRecord, Ledger
+from .sampling.rate_limit import TokenBucket
+from .sampling.tail_sampling import LateKeep
 from .user_provider import ProviderExporter, find_user_provider
 from .user_spans import set_provider
 

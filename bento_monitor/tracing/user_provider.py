@@ -9,8 +9,8 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from .finished_span import FinishedSpan
-from .sdk_spans import to_sdk_span
+from .export.finished_span import FinishedSpan
+from .export.sdk_spans import to_sdk_span
 from .user_spans import is_own
 
 _LOGGER = logging.getLogger("bento_monitor")

@@ -17,8 +17,8 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from .exporters import span_limits
-from .ledger import BatchRecord, Ledger, current_batch, current_ledger
-from .privacy import LONGEST_ATTRIBUTE
+from .ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from .privacy.allow_list import LONGEST_ATTRIBUTE
 
 MAX_HELD = 64
 """Spans of one unsampled request, or batch, that are held until its end."""

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 from bento_monitor.cli.exits import interrupted_once
-from bento_monitor.loadgen import LoadSpec, run_load, summarize
-from bento_monitor.loadgen.packing import read_bodies, write_bodies
-from bento_monitor.model_host.answer_values import read_answered_rows, read_answers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load, summarize
+from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answered_rows, read_answers
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from rich.console import Console
 
 from demo_report import print_report, problems_of, write_report

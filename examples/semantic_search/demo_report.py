@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+from bento_monitor.resilience.atomic_files import write_atomic
 from rich.console import Console
 from rich.table import Table
 

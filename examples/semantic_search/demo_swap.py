@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load, start_load, summarize
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load, start_load, summarize
 
 CONNECTIONS = 32
 BEFORE_S = 30.0

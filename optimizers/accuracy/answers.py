@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bento_monitor.model_host.answer_values import Answers, as_answers, leaf_kinds
+from bento_monitor.lab.model_host.answer_values import Answers, as_answers, leaf_kinds
 
 from ..errors import StudyInputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from .metrics.agreement import cosines
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read

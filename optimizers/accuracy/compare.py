@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.model_host.answer_values import Answers
-from bento_monitor.statistics.flips import flip_drop_bound
-from bento_monitor.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
-from bento_monitor.statistics.resampled import MOST_UNDEFINED_SHARE, resampled_drop_bound
+from bento_monitor.lab.model_host.answer_values import Answers
+from bento_monitor.lab.statistics.flips import flip_drop_bound
+from bento_monitor.lab.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
+from bento_monitor.lab.statistics.resampled import MOST_UNDEFINED_SHARE, resampled_drop_bound
 
 from ..errors import StudyInputError
 from .answers import take

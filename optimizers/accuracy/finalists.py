@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bento_monitor.statistics.noninferiority import check_alpha
+from bento_monitor.lab.statistics.noninferiority import check_alpha
 
 from ..errors import StudyInputError
 

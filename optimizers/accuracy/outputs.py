@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 from .answers import as_array, columns, field, shown

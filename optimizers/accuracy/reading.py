@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 from .answers import as_array, columns, field, fields_of, named_columns, shown

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers, as_answers
+from bento_monitor.lab.model_host.answer_values import Answers, as_answers
 
 from ..errors import StudyInputError
 from .answers import shown, take

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bento_monitor.errors import BentoMonitorError, InputError, MeasurementError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.export_record import FixedAxis
-from bento_monitor.model_host.records import Exporter, ModelInterface, Parity
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.export_record import FixedAxis
+from bento_monitor.lab.model_host.messages import Exporter, ModelInterface, Parity
+from bento_monitor.resilience.atomic_files import sha256_of
 
 from ..errors import ArtifactError
 from .cache import ArtifactCache

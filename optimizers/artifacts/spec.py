@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from bento_monitor.model_host.records import Exporter
+from bento_monitor.lab.model_host.messages import Exporter
 from bento_monitor.serving_config import Backend, Precision
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime")

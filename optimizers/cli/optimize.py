@@ -100,7 +100,7 @@ def optimize(
     from rich.console import Console
 
     from bento_monitor.extras import require_extra
-    from bento_monitor.loadgen.slo import parse_slo
+    from bento_monitor.lab.loadgen.slo import parse_slo
 
     require_extra("optimize", "bento-monitor optimize", *_LIBRARIES)
     from ..accuracy.tolerance import parse_tolerance

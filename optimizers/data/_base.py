@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.records import ApiDescription
+from bento_monitor.lab.model_host.messages import ApiDescription
 
 from ..errors import StudyInputError
 

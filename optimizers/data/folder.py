@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.records import ApiDescription
+from bento_monitor.lab.model_host.messages import ApiDescription
 
 from ..errors import StudyInputError
 from ._base import DataFile, EvaluationData, check_count, labels_array

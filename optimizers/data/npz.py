@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.records import ApiDescription, ParameterDescription
+from bento_monitor.lab.model_host.messages import ApiDescription, ParameterDescription
 
 from ..errors import StudyInputError
 from ._base import JSON, DataFile, EvaluationData, check_count, check_finite

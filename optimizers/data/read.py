@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from bento_monitor.files import sha256_of
+from bento_monitor.resilience.atomic_files import sha256_of
 
 from ..errors import StudyInputError
 from ._base import DataFile

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 
 def served_answers(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 
 from ..accuracy.sameness import AnswerCheck
 from .bodies import served_answers

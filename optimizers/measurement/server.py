@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from bento_monitor.errors import MeasurementError, ReleaseError
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import Release
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import Release
+from bento_monitor.releases.release_store import write_release
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
 
 from ..errors import StudyInputError
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+from bento_monitor.resilience.atomic_files import write_atomic
 
 from ..errors import StudyInputError
 

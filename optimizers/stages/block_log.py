@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.files import write_atomic
+from bento_monitor.resilience.atomic_files import write_atomic
 from bento_monitor.statistics.pairs import MOST_THROWN_RATIO
 
 

@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Comparison, Pair, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.lab.statistics import Comparison, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.statistics import Pair
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
 # A machine that is disturbed for a moment gets more blocks; one that is disturbed all the time gets no more than that.

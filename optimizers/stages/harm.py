@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Comparison, compare_paired
+from bento_monitor.lab.statistics import Comparison, compare_paired
 
 from .block_log import BlockLog
 from .blocks import BASELINE, MOST_TIMES, WINNER

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bento_monitor.loadgen import LoadResult
-from bento_monitor.loadgen.validity import MOST_STEAL_RATIO
+from bento_monitor.lab.loadgen import LoadResult
+from bento_monitor.lab.loadgen.validity import MOST_STEAL_RATIO
 
 from .blocks import BASELINE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
 
 from ..accuracy.sameness import AnswerCheck
 from ..measurement.load import StudyLoad, latencies_us, measure_spec

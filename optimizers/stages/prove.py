@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
-from bento_monitor.loadgen.slo import Slo
-from bento_monitor.loadgen.validity import check_window
-from bento_monitor.statistics import interleave
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.lab.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.validity import check_window
+from bento_monitor.lab.statistics import interleave
 
 from ..candidate import Candidate
 from ..measurement.load import StudyLoad, block_rate_rps, latencies_us, latency_percentile_ms, measure_spec

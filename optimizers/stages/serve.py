@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from typing import Self
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.loadgen import summarize
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen import summarize
+from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.serving_config import Batching, Execution
 
 from ..candidate import Candidate

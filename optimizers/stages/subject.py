@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import ApiDescription, RequestSource, ServiceDescription
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import ApiDescription, RequestSource, ServiceDescription
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import require_settings

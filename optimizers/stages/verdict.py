@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.slo import Slo
 
 from .harm import MOST_ALONE_RATIO, MOST_HALF_LOAD_RATIO
 

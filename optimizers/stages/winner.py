@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bento_monitor.errors import ReleaseError, ServiceError
-from bento_monitor.model_host.records import Contender
+from bento_monitor.lab.model_host.messages import Contender
 
 from ..accuracy.answers import take
 from ..candidate import Candidate

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bento_monitor.lab.model_host.answer_values import Answers, read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.machine import sums_int8_exactly
-from bento_monitor.model_host.answer_values import Answers, read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import Contender
 from bento_monitor.serving_config import Backend, Execution, Precision
 
 from ..accuracy.sameness import AnswerCheck

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from ..accuracy.answers import take
 from ..accuracy.batch_dependence import BatchDependence, batch_dependence, flip_share

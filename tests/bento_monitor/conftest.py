@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bento_monitor.tracing.ledger import Ledger, current_ledger
+from bento_monitor.tracing.ledger.ledger import Ledger, current_ledger
 
 T = TypeVar("T")
 

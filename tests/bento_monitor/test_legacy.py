@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bento_monitor import monitored, monitored_runner
-from bento_monitor.bentoml_hooks import legacy_runner
-from bento_monitor.fast_path.entry import Entry
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.integrations.bentoml_legacy import runner as legacy_runner
+from bento_monitor.request.entry import Entry
+from bento_monitor.tracing.ledger.ledger import Ledger
 
 # BentoML warns of what it has before 1.2, and its import of services is warned of by pathspec.
 pytestmark = [
@@ -94,7 +94,7 @@ def test_a_legacy_service_gets_our_entry_whatever_holds(monkeypatch: pytest.Monk
     service = bentoml.legacy.Service("demo", runners=[make_runner()])
     assert monitored(service) is service
     assert isinstance(service, bentoml.legacy.Service)
-    monkeypatch.setattr("bento_monitor.bentoml_hooks.holds", lambda _: False)
+    monkeypatch.setattr("bento_monitor.integrations.holds", lambda _: False)
     assert isinstance(service.asgi_app, Entry)
 
 

@@ -15,11 +15,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.errors import ReleaseError, ServiceError
-from bento_monitor.files import sha256_of
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner, PreparedModel, runners
 from bento_monitor.serving_config import Execution
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 

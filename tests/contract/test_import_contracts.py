@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOOKS = ROOT / "bento_monitor" / "bentoml_hooks"
+HOOKS = ROOT / "bento_monitor" / "integrations"
 PRIVATE = ("bentoml._internal", "_bentoml_sdk", "_bentoml_impl")
 SOURCES = sorted(
     path for folder in ("bento_monitor", "optimizers", "examples") for path in (ROOT / folder).rglob("*.py")

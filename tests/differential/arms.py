@@ -14,8 +14,8 @@ from pathlib import Path
 
 from requests_of_kinds import Asked
 
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 STOCK, FAST, BENTOML_PATH = "stock", "fast path", "BentoML's path"
 SERVICES = Path(__file__).parent / "services"

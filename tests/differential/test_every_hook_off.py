@@ -16,8 +16,8 @@ import pytest
 from arms import Answered, Arm
 from hook_arms import EVERY, Service
 
-from bento_monitor.bentoml_hooks import check_hooks
-from bento_monitor.serving.process import start_server
+from bento_monitor.integrations import check_hooks
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.settings import Hook, read_settings
 from bento_monitor.testing import OtlpReceiver, find_violations
 

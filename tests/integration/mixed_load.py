@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from bento_monitor.serving.process import ServerProcess
+from bento_monitor.lab.server.process import ServerProcess
 
 EACH = 30
 NUMBER = json.dumps({"x": 3}).encode()

@@ -6,7 +6,7 @@ import re
 import urllib.request
 from collections import defaultdict
 
-from bento_monitor.serving.process import ServerProcess
+from bento_monitor.lab.server.process import ServerProcess
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

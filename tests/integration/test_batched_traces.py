@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from waiting import requests_in_progress, wait_until
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
-from bento_monitor.tracing.trace_record import SpanLink, Trace
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.trace_record import SpanLink, Trace
 
 SERVICES = Path(__file__).parent / "services"
 REQUESTS = 200

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from waiting import requests_in_progress, wait_until
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 

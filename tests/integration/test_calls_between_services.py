@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 CONCURRENCY = 24

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from scraping import scraped_text
 
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 SETTINGS = {

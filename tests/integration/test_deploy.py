@@ -24,9 +24,9 @@ from jaeger_server import accepts, answers, start_process, stop_process
 from mixed_load import CASES, EACH, send_mixed_load
 from waiting import wait_until
 
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.serving.ports import free_port
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = Path(__file__).parent / "services"

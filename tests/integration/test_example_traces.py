@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, find_violations
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

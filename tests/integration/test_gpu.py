@@ -15,9 +15,9 @@ from scraping import scrape, total
 from waiting import wait_until
 
 from bento_monitor import conventions as names
-from bento_monitor.loadgen import LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 pytestmark = pytest.mark.usefixtures("gpu")

@@ -11,11 +11,11 @@ import pytest
 from jaeger_server import JaegerServer
 from waiting import wait_until
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import read_jaeger
-from bento_monitor.tracing.trace_record import SpanRecord
+from bento_monitor.tracing.store.trace_record import SpanRecord
 
 SERVICES = Path(__file__).parent / "services"
 SINGLE, BATCHED = 8_000, 2_000

@@ -14,8 +14,8 @@ from mixed_load import CASES, EACH, send_mixed_load
 from waiting import wait_until
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 SERVICE = "jaeger-page"

@@ -12,9 +12,9 @@ import pytest
 from mixed_load import send_mixed_load
 
 from bento_monitor.errors import InputError
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.jaeger_reader import JaegerReader
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.jaeger_reader import JaegerReader
 
 SERVICES = Path(__file__).parent / "services"
 COMMAND = [str(Path(sys.executable).with_name("bento-monitor")), "traces"]

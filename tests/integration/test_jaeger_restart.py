@@ -12,11 +12,11 @@ import pytest
 from jaeger_server import JaegerServer, running_jaeger
 from waiting import wait_until
 
-from bento_monitor.loadgen import LoadSpec, start_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, start_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.settings import MonitorSettings
-from bento_monitor.tracing.pipeline import PipelineStats
+from bento_monitor.tracing.export.pipeline import PipelineStats
 from bento_monitor.tracing.telemetry import Telemetry
 
 SERVICES = Path(__file__).parent / "services"

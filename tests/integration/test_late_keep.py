@@ -13,8 +13,8 @@ import pytest
 from mixed_load import CASES, EACH, send_mixed_load
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 SERVICES = Path(__file__).parent / "services"

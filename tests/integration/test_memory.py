@@ -16,15 +16,15 @@ import onnx
 import pytest
 from waiting import wait_until
 
-from bento_monitor.files import sha256_of
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_store import write_release
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.serving_config import Execution
 
 SERVICES = Path(__file__).parent / "services"

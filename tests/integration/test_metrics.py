@@ -11,8 +11,8 @@ from mixed_load import CASES, EACH, REQUESTS, send_mixed_load
 from scraping import scrape, total
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"

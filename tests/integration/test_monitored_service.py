@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
-from bento_monitor.tracing.trace_record import Trace
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.trace_record import Trace
 
 SERVICES = Path(__file__).parent / "services"
 BODY = json.dumps({"x": 3}).encode()

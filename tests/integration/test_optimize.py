@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
-from bento_monitor.loadgen import LoadSpec, run_load, start_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load, start_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parent / "project"

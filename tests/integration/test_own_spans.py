@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
 from bento_monitor.tracing.user_spans import MAX_HELD
 
 SERVICES = Path(__file__).parent / "services"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from left_out import BUSY
 
-from bento_monitor.diagnosis import diagnose
-from bento_monitor.profiling.record import Profile
-from bento_monitor.profiling.sweep import SweepSpec, run_sweep
+from bento_monitor.lab.diagnosis import diagnose
+from bento_monitor.lab.profiling.profile_record import Profile
+from bento_monitor.lab.profiling.sweep import SweepSpec, run_sweep
 
 CORES = os.cpu_count() or 1
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))

@@ -18,8 +18,8 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 WAIT_S = 30.0

@@ -11,8 +11,8 @@ import pytest
 from mixed_load import REQUESTS, STATUSES, send_mixed_load
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations, read_jaeger
 
 SERVICES = Path(__file__).parent / "services"

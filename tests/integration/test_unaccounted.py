@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
-from bento_monitor.tracing.store_file import store_path
+from bento_monitor.tracing.store.database import store_path
 
 SERVICES = Path(__file__).parent / "services"
 EACH = 5

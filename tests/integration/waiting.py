@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scraping import scrape, total
 
-from bento_monitor.serving.process import ServerProcess
+from bento_monitor.lab.server.process import ServerProcess
 
 _LOG_CHARS = 4000
 

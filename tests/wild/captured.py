@@ -11,12 +11,12 @@ import numpy as np
 
 from bento_monitor.backends.arrays import dtype_name, inference_mode
 from bento_monitor.backends.outputs import flatten_output
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Contender, ModelInterface
-from bento_monitor.model_host.state import CapturedCall, HostState
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Contender, ModelInterface
+from bento_monitor.lab.model_host.parity import parity
+from bento_monitor.lab.model_host.state import CapturedCall, HostState
+from bento_monitor.releases.release_record import TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import Backend, Execution
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bento_monitor.tracing.ledger import BatchRecord, current_batch
+from bento_monitor.tracing.ledger.ledger import BatchRecord, current_batch
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.array_estimator import ArrayEstimator
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
-from bento_monitor.releases.record_json import parse_release
+from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.releases.release_json import parse_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import Execution
 

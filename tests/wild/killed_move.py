@@ -16,11 +16,11 @@ from typing import Any
 
 from releasing import SERVICE, move_to
 
-from bento_monitor import files
 from bento_monitor.releases import active_store
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import rollback
-from bento_monitor.releases.store import read_release
+from bento_monitor.releases.release_store import read_release
+from bento_monitor.resilience import atomic_files as files
 
 OURS = (files.__file__, active_store.__file__)
 TOUCHING = frozenset({"open", "write", "flush", "fsync", "rename", "replace", "unlink", "mkdir"})

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bento_monitor import files
+from bento_monitor.resilience import atomic_files as files
 from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search import trial_log

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bento_monitor.errors import ReleaseError
-from bento_monitor.files import sha256_of
 from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
-from bento_monitor.releases.record import Release, TensorSpec
-from bento_monitor.releases.store import record_sha256, write_release
+from bento_monitor.releases.release_record import Release, TensorSpec
+from bento_monitor.releases.release_store import record_sha256, write_release
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.serving_config import Batching, Execution
 
 FINGERPRINT = f"v1:{'a' * 64}"

@@ -22,11 +22,11 @@ from releasing import SERVICE, FakeModels, at_once, make_release, move_to, scrip
 from waiting import wait_until
 
 from bento_monitor.errors import InputError, ReleaseError
-from bento_monitor.liveness import is_alive, process_identity
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import PromotionResult, promote, rollback
 from bento_monitor.releases.status import read_status
 from bento_monitor.releases.worker_state import WorkerState, live_workers
+from bento_monitor.resilience.liveness import is_alive, process_identity
 
 
 class Server:

@@ -15,10 +15,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route
 
 from bento_monitor import conventions as names
-from bento_monitor.bentoml_hooks.route_templates import RouteTemplates
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.integrations.bentoml.route_templates import RouteTemplates
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 PROJECT = Path(__file__).parent / "context"

@@ -13,8 +13,8 @@ import pytest
 from scraping import Samples, scrape, total
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 PROJECT = Path(__file__).parent / "context"

@@ -13,9 +13,9 @@ import pytest
 from live import Place
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import RequestSource
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import RequestSource
 from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.releasing import make_release

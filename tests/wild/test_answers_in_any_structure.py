@@ -19,7 +19,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from bento_monitor.errors import InputError, ReleaseError
-from bento_monitor.model_host.records import Contender
+from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.serving_config import Execution
 
 

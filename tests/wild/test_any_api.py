@@ -19,12 +19,12 @@ import PIL.Image
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import read_bodies, write_bodies
-from bento_monitor.model_host.answer_values import read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import ApiDescription, Contender, RequestSource
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import ApiDescription, Contender, RequestSource
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from optimizers.data._base import EvaluationData
 from optimizers.data.read import read_data
 

@@ -23,8 +23,8 @@ from releasing import FINGERPRINT, SERVICE, make_release
 from bento_monitor.cli import main
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
-from bento_monitor.releases.record import OutputForm, OutputNode, Release, TensorSpec
-from bento_monitor.releases.record_json import parse_release
+from bento_monitor.releases.release_json import parse_release
+from bento_monitor.releases.release_record import OutputForm, OutputNode, Release, TensorSpec
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import Execution
 

@@ -16,7 +16,7 @@ import torch
 
 from bento_monitor.errors import ReleaseError, ServiceError
 from bento_monitor.runner import MonitoredRunner
-from bento_monitor.tracing.ledger import BatchRecord
+from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
 class Encoder:

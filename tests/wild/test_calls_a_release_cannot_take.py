@@ -25,19 +25,19 @@ from releasing import FINGERPRINT, SERVICE
 from waiting import wait_until
 
 from bento_monitor.backends.outputs import flatten_output
-from bento_monitor.current_api import untraced_api
 from bento_monitor.errors import ReleaseError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.state import HostState
+from bento_monitor.lab.model_host.state import HostState
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
-from bento_monitor.releases.runner_models import RunnerModels
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_store import write_release
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner, PreparedModel, release_fallbacks
 from bento_monitor.serving_config import Execution
-from bento_monitor.tracing.ledger import Ledger, current_ledger
+from bento_monitor.tracing.context.current_api import untraced_api
+from bento_monitor.tracing.ledger.ledger import Ledger, current_ledger
+from bento_monitor.worker.runner_models import RunnerModels
 
 OWN, RELEASED = 2.0, 1000.0
 

@@ -23,10 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
-from bento_monitor.model_host.estimator_parity import captured_rows, graph_parity
-from bento_monitor.model_host.state import CapturedCall
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_of_arrays
+from bento_monitor.lab.model_host.estimator_parity import captured_rows, graph_parity
+from bento_monitor.lab.model_host.state import CapturedCall
 from bento_monitor.runner import MonitoredRunner
 
 GENERATOR = np.random.default_rng(11)

@@ -19,9 +19,9 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.caller import NOBODY, CallerReader
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.context.caller import NOBODY, CallerReader
 
 PROJECT = Path(__file__).parent / "context"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

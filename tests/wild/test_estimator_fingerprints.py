@@ -18,8 +18,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 from bento_monitor.errors import ReleaseError
 from bento_monitor.fingerprints import ModelFingerprint
-from bento_monitor.releases.runner_models import RunnerModels
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.worker.runner_models import RunnerModels
 
 FINGERPRINT = """
 import sys

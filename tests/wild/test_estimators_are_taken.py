@@ -19,12 +19,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.model_host.array_estimator import ArrayEstimator
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_parity import check_parity
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.lab.model_host.estimator_parity import check_parity
+from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.runner import MonitoredRunner
-from bento_monitor.tracing.ledger import BatchRecord
+from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.answer_values import read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import Contender, RequestSource
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import Contender, RequestSource
 from bento_monitor.serving_config import Execution
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache

@@ -16,7 +16,7 @@ from live import COMMAND, SERVICE, Live, Place, gather, of_length_8
 from scraping import scrape, total
 from waiting import wait_until
 
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.releases.worker_state import live_workers
 from bento_monitor.serving_config import Execution
 from bento_monitor.testing import OtlpReceiver

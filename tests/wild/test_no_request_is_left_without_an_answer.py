@@ -16,10 +16,10 @@ import pytest
 from bento_monitor.batching import BatchDispatcher
 from bento_monitor.batching.job import RowCodec
 from bento_monitor.batching.queue import JobQueue
-from bento_monitor.bentoml_hooks.uvicorn_writes import JoinedWrites
 from bento_monitor.connections.acceptor import Acceptor
 from bento_monitor.connections.counts import ConnectionCounts
-from bento_monitor.fast_path.threads import FunctionThreads
+from bento_monitor.integrations.uvicorn.joined_writes import JoinedWrites
+from bento_monitor.request.function_threads import FunctionThreads
 from bento_monitor.serving_config import Batching
 
 

@@ -16,16 +16,16 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from bento_monitor import conventions as names
-from bento_monitor.bentoml_hooks.log_lines import PlainAccessLog
-from bento_monitor.fast_path.access_log import AccessLogRules
-from bento_monitor.fast_path.exchange import Exchange
-from bento_monitor.tracing.captured import InputCapture
-from bento_monitor.tracing.finished_span import FinishedSpan
-from bento_monitor.tracing.ledger import Ledger, current_ledger
-from bento_monitor.tracing.otlp_encoder import encode_spans
-from bento_monitor.tracing.pipeline import Pipeline
-from bento_monitor.tracing.privacy import user_attributes
-from bento_monitor.tracing.store import _row
+from bento_monitor.integrations.bentoml.log_lines import PlainAccessLog
+from bento_monitor.request.access_log import AccessLogRules
+from bento_monitor.request.exchange import Exchange
+from bento_monitor.tracing.export.finished_span import FinishedSpan
+from bento_monitor.tracing.export.otlp_encoder import encode_spans
+from bento_monitor.tracing.export.pipeline import Pipeline
+from bento_monitor.tracing.ledger.ledger import Ledger, current_ledger
+from bento_monitor.tracing.privacy.allow_list import user_attributes
+from bento_monitor.tracing.privacy.captured import InputCapture
+from bento_monitor.tracing.store.writer import _row
 
 ALL = AccessLogRules(True, True, True, True, ())
 HEADER_BYTES = st.binary(max_size=64)

@@ -16,9 +16,9 @@ import pytest
 from opentelemetry.instrumentation import auto_instrumentation
 
 from bento_monitor.conventions import SCOPE_NAME
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServedAs, ServerSpec
 from bento_monitor.serving.ports import free_port
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServedAs, ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 PROJECT = Path(__file__).parent / "context"

@@ -15,9 +15,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends.own import OwnOnnxFile
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.copy_onnx import copy_onnx_file
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
+from bento_monitor.lab.model_host.copy_onnx import copy_onnx_file
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import Execution
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bento_monitor.settings import MonitorSettings
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.tracing.ledger.ledger import Ledger
 from bento_monitor.tracing.telemetry import Telemetry
 from bento_monitor.tracing.user_provider import find_user_provider
 

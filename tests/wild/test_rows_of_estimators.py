@@ -24,12 +24,12 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bento_monitor.errors import BentoMonitorError, ServiceError
-from bento_monitor.model_host.array_estimator import ArrayEstimator
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
-from bento_monitor.model_host.estimator_parity import check_parity
-from bento_monitor.model_host.state import CapturedCall
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_of_arrays
+from bento_monitor.lab.model_host.estimator_parity import check_parity
+from bento_monitor.lab.model_host.state import CapturedCall
+from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.runner import MonitoredRunner
 
 GENERATOR = np.random.default_rng(7)

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from bento_monitor.cli import main
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 HERE = Path(__file__).parent / "command_lines"
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))

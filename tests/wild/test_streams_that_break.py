@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 PROJECT = Path(__file__).parent / "context"

@@ -14,7 +14,7 @@ from live import COMMAND, Live, Place
 from scraping import scrape, total
 
 from bento_monitor.errors import InputError
-from bento_monitor.serving.process import start_server
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.settings import MonitorSettings, load_settings, read_settings, require_settings
 from bento_monitor.telemetry_environment import drop_unusable, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_sampler, span_limits

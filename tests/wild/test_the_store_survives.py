@@ -188,7 +188,7 @@ def test_what_the_system_does_not_let_us_read_is_one_sentence(
     def refuse(path: Path) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("bento_monitor.releases.store.sha256_of", refuse)
+    monkeypatch.setattr("bento_monitor.releases.release_store.sha256_of", refuse)
     done = run("promote", release.name)
     assert done.exit_code == 1
     assert "Permission denied" in done.output

@@ -16,9 +16,9 @@ from captured import captured
 from torch import nn
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Parity
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Parity
+from bento_monitor.lab.model_host.parity import parity
 
 ROWS = [{"x": torch.randn(n, 4, generator=torch.Generator().manual_seed(n))} for n in (1, 2, 3, 8, 32)]
 SEQUENCES = [

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.model_host.training_mode import require_one_answer, require_weights
+from bento_monitor.lab.model_host.training_mode import require_one_answer, require_weights
 
 ROWS = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))

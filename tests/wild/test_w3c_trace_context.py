@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-from bento_monitor.tracing.caller import CallerReader
-from bento_monitor.tracing.propagation import span_context_of, start_ledger
+from bento_monitor.tracing.context.caller import CallerReader
+from bento_monitor.tracing.context.propagation import span_context_of, start_ledger
 
 TRACE, PARENT = "12345678901234567890123456789012", "1234567890123456"
 VALID = f"00-{TRACE}-{PARENT}-01"

@@ -16,14 +16,14 @@ from waiting import wait_until
 from bento_monitor.cli import main
 from bento_monitor.metrics.otlp_metrics import OtlpMetrics
 from bento_monitor.metrics.request_metrics import Levels
-from bento_monitor.printable import printable, printable_lines
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.worker_state import live_workers, write_worker_state
-from bento_monitor.tracing.ledger import Ledger
-from bento_monitor.tracing.spans import SpanBuilder
-from bento_monitor.tracing.store import StoreSpanExporter
-from bento_monitor.tracing.store_file import store_path
+from bento_monitor.resilience.printable import printable, printable_lines
+from bento_monitor.tracing.export.span_builder import SpanBuilder
+from bento_monitor.tracing.ledger.ledger import Ledger
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.writer import StoreSpanExporter
 
 HOSTILE = "x\x1b[2J\r\n\x00\x7f\x9b31m\u202e"
 

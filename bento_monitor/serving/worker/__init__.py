@@ -7,7 +7,7 @@ from typing import Any
 
 def run_monitored(script: str) -> None:
     """Run a script of BentoML's in this process; the service that it loads is monitored."""
-    from ...bentoml_hooks.monitored_loading import run_worker
+    from ...integrations.bentoml.monitored_loading import run_worker
 
     run_worker(script, _monitor)
 

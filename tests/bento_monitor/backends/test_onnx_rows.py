@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends.own import OwnOnnxFile
 from bento_monitor.errors import ServiceError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Contender
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Contender
+from bento_monitor.lab.model_host.parity import parity
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import Execution
 

@@ -9,7 +9,7 @@ import torch
 
 from bento_monitor.backends.outputs import flatten_output, output_builder, output_classes
 from bento_monitor.errors import InputError
-from bento_monitor.releases.record import OutputForm
+from bento_monitor.releases.release_record import OutputForm
 
 
 class Pair(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bento_monitor.backends.sub_batches import SubBatches
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 
 INPUTS = (TensorSpec("ids", "int64", (None, None)), TensorSpec("mask", "int64", (None, None)))
 OUTPUTS = (TensorSpec("sum", "float32", (None, 1)),)

@@ -11,7 +11,7 @@ import torch
 from bento_monitor.backends.arrays import to_numpy, to_torch
 from bento_monitor.backends.sub_batches import SubBatches, prefix_lengths
 from bento_monitor.errors import ReleaseError
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 
 INPUTS = (TensorSpec("ids", "int64", (None, None)), TensorSpec("mask", "int64", (None, None)))
 OUTPUTS = (TensorSpec("output", "float32", (None, 2)),)

@@ -8,7 +8,7 @@ from typing import Any
 from bento_monitor.batching import BatchDispatcher
 from bento_monitor.batching.job import RowCodec
 from bento_monitor.serving_config import Batching
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.tracing.ledger.ledger import Ledger
 
 LISTS = RowCodec(
     count=len,

@@ -10,7 +10,7 @@ from typing import Any
 from doubling import Doubler, make, new_ledger, run
 
 from bento_monitor.batching import BatchHooks
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
 
 def test_every_batch_runs_in_a_context_of_its_own_requests_never_an_earlier_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from doubling import Doubler, make, new_ledger, run
 
 from bento_monitor.serving_config import Batching
-from bento_monitor.tracing.ledger import current_ledger
+from bento_monitor.tracing.ledger.ledger import current_ledger
 
 
 def test_requests_that_arrive_together_share_a_batch_and_each_gets_its_own_answer() -> None:

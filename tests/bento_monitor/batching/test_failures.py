@@ -9,7 +9,7 @@ import pytest
 from doubling import LISTS, Doubler, begun, make, run
 
 from bento_monitor.batching import BatchHooks
-from bento_monitor.tracing.ledger import BatchRecord
+from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
 def test_a_batch_that_raises_fails_its_requests_and_no_later_ones() -> None:

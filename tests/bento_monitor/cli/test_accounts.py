@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from bento_monitor.cli import main
-from bento_monitor.liveness import process_identity
-from bento_monitor.tracing.account import Account, write_account
-from bento_monitor.tracing.stats import ExporterStats, PipelineStats
+from bento_monitor.resilience.liveness import process_identity
+from bento_monitor.tracing.export.delivery_report import Account, write_account
+from bento_monitor.tracing.export.exporter_state import ExporterStats, PipelineStats
 
 NOTHING_MISSING = PipelineStats(12, 9, 0, 3, (ExporterStats("OTLPSpanExporter", 45, 35, 0, 10),))
 DROPPED = PipelineStats(12, 9, 0, 3, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),))

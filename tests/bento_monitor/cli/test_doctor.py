@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from bento_monitor import installation
-from bento_monitor.bentoml_hooks import HookStatus
 from bento_monitor.cli import main
 from bento_monitor.installation import Extra, describe_telemetry, read_extras, read_home, read_installation
+from bento_monitor.integrations import HookStatus
 from bento_monitor.telemetry_environment import read_telemetry_environment
 
 
@@ -60,7 +60,7 @@ def test_what_is_ignored_is_a_warning_and_no_problem(monkeypatch: pytest.MonkeyP
 
 def test_a_hook_that_does_not_hold_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (HookStatus("dispatcher", holds=False, reason="AttributeError: gone"),)
-    monkeypatch.setattr("bento_monitor.bentoml_hooks.check_hooks", lambda: broken)
+    monkeypatch.setattr("bento_monitor.integrations.check_hooks", lambda: broken)
     result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
     assert "does not hold, so it is not used: AttributeError: gone" in result.stdout
 

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from bento_monitor.cli import main
 from bento_monitor.cli.traces import print_summaries, print_waterfall
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
-from bento_monitor.tracing.spans import SpanBuilder
-from bento_monitor.tracing.store import StoreSpanExporter
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
+from bento_monitor.tracing.export.span_builder import SpanBuilder
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.writer import StoreSpanExporter
 
 MS = 1_000_000
 BUILDER = SpanBuilder(Resource({"service.name": "demo"}), lambda monotonic_ns: monotonic_ns + 10**18)

@@ -7,7 +7,7 @@ import pytest
 
 from bento_monitor import conventions as names
 from bento_monitor.metrics.request_metrics import Levels, RequestMetrics, _cpu_clock_of
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
 
 
 class Clock:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bento_monitor.conventions import STAGES
 from bento_monitor.metrics.stage_table import _STAMPS, stage_durations_s
-from bento_monitor.tracing.ledger import Ledger
-from bento_monitor.tracing.stages import request_interval, request_stages
+from bento_monitor.tracing.ledger.ledger import Ledger
+from bento_monitor.tracing.ledger.stages import request_interval, request_stages
 
 STAMPED = st.fixed_dictionaries({name: st.just(0) | st.integers(950, 1200) for name in _STAMPS[1:-1]})
 

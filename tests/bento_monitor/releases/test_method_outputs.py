@@ -7,8 +7,8 @@ import json
 import pytest
 
 from bento_monitor.errors import ReleaseError
-from bento_monitor.releases.record import OutputForm, Release, TensorSpec
-from bento_monitor.releases.record_json import parse_release
+from bento_monitor.releases.release_json import parse_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
 from bento_monitor.serving_config import Execution
 
 RELEASE = Release(

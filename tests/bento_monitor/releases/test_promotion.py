@@ -10,7 +10,7 @@ from releasing import SERVICE, FakeModels, make_release, move_to, worker
 from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, rollback
-from bento_monitor.releases.store import read_release
+from bento_monitor.releases.release_store import read_release
 from bento_monitor.releases.worker_state import WorkerState, dead_workers, live_workers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
 
 MS = 1_000_000
 

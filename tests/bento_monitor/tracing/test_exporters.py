@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBased
 from bento_monitor.settings import MonitorSettings
 from bento_monitor.telemetry_environment import OtlpOptions, TelemetryEnvironment, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_resource, make_sampler
-from bento_monitor.tracing.store_file import store_path
+from bento_monitor.tracing.store.database import store_path
 from bento_monitor.tracing.telemetry import Telemetry
 
 WAIT_S = 20.0
@@ -122,7 +122,7 @@ def test_a_collector_that_refuses_costs_spans_that_are_counted(
 def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
     settings: MonitorSettings, finished_ledger
 ) -> None:
-    from bento_monitor.tracing.store_reader import StoreReader
+    from bento_monitor.tracing.store.reader import StoreReader
 
     telemetry = Telemetry("demo", settings)
     telemetry.finish(finished_ledger())

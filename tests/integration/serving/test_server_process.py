@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from bento_monitor.errors import InputError, ServerError
-from bento_monitor.loadgen import LoadSpec, run_load, summarize
-from bento_monitor.serving import ServerProcess, ServerSpec, free_port, start_server
+from bento_monitor.lab.loadgen import LoadSpec, run_load, summarize
+from bento_monitor.lab.server import ServerProcess, ServerSpec, start_server
+from bento_monitor.serving import free_port
 
 SERVICE = """
 import os

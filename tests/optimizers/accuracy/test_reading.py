@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento_monitor.model_host.answer_values import as_answers
+from bento_monitor.lab.model_host.answer_values import as_answers
 from optimizers.accuracy.metrics import parse_metric
 from optimizers.accuracy.outputs import predicted, read
 from optimizers.accuracy.reading import choose_reading, read_labels

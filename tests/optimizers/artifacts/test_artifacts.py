@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export_record import FixedAxis
-from bento_monitor.model_host.records import ModelInterface, Parity
-from bento_monitor.releases.record import OutputForm
+from bento_monitor.lab.model_host.export_record import FixedAxis
+from bento_monitor.lab.model_host.messages import ModelInterface, Parity
+from bento_monitor.releases.release_record import OutputForm
+from bento_monitor.resilience.atomic_files import sha256_of
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache
 from optimizers.artifacts.quantise import quantise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento_monitor.model_host.records import ApiDescription, ParameterDescription
+from bento_monitor.lab.model_host.messages import ApiDescription, ParameterDescription
 from optimizers.data.read import data_digest, read_data
 from optimizers.errors import StudyInputError
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bento_monitor.model_host.export_record import ExportEvidence
-from bento_monitor.model_host.records import Parity
+from bento_monitor.lab.model_host.export_record import ExportEvidence
+from bento_monitor.lab.model_host.messages import Parity
 from optimizers.report.table import print_result
 
 RESULT: dict[str, Any] = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bento_monitor.loadgen import LoadResult
+from bento_monitor.lab.loadgen import LoadResult
 from bento_monitor.machine.cpu_time import MachineTime
 from optimizers.stages.blocks import BASELINE, WINNER
 from optimizers.stages.harm_fault import harm_fault

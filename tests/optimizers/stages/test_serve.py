@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.trial_log import TrialOutcome

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.slo import Slo
 from optimizers.stages.verdict import verdict_of
 
 GOOD = {

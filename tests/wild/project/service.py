@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bento_monitor import MonitoredRunner, monitored
-from bento_monitor.tracing.ledger import traced_work
+from bento_monitor.tracing.ledger.ledger import traced_work
 
 
 class Scale(torch.nn.Module):

@@ -1,0 +1,1 @@
+"""What touches BentoML's private parts, for the services of today."""

@@ -1,0 +1,22 @@
+"""What a request gets that a batch came too late for."""
+
+from __future__ import annotations
+
+import logging
+
+from bentoml.exceptions import ServiceUnavailable
+
+from ...resilience.rate_limited_log import SparseLog
+
+
+class Overloaded(ServiceUnavailable):
+    """BentoML's own refusal; known as ours, so that it is not logged with a traceback each time.
+
+    To write one takes a millisecond, in which a service that is overloaded could answer a request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("process is overloaded")
+
+
+refusals = SparseLog(logging.getLogger("bentoml.bento_monitor"), "Overloaded: %d requests refused, the last to %s", 1.0)

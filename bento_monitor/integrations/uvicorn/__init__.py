@@ -1,0 +1,1 @@
+"""What touches uvicorn's private parts."""

@@ -1,0 +1,67 @@
+"""Readying the server of a worker, whatever kind of service it serves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..request.loop_lag import LoopLag
+    from ..request.socket_readiness import Arrivals
+    from ..settings import MonitorSettings
+
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+def say_what_steps_aside() -> None:
+    """Log which hooks are not used, and why."""
+    from . import check_hooks
+
+    aside = [f"{status.name} ({status.reason})" for status in check_hooks() if not status.holds]
+    if aside:
+        _LOGGER.warning("Hooks into BentoML that are not used: %s", "; ".join(aside))
+
+
+def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
+    """Ready the server and the clients of this worker, before the server starts."""
+    from . import holds
+
+    if settings.tracing and holds("read_stamp"):
+        from .uvicorn.read_stamps import stamp_reads
+
+        stamp_reads(loop_lag, arrivals)
+    if holds("head_limits"):
+        from ..request.limits import HeadLimits
+        from .uvicorn.head_limits import limit_heads
+
+        limits = HeadLimits(
+            max_count=settings.max_header_count,
+            max_bytes=settings.max_header_bytes,
+            timeout_s=settings.head_timeout_s,
+            max_waiting=settings.max_waiting_connections,
+        )
+        limit_heads(limits)
+    if holds("joined_writes"):
+        from .uvicorn.joined_writes import join_writes
+
+        join_writes()
+    if holds("sessions"):
+        from .bentoml.sessions import keep_sessions
+
+        keep_sessions()
+    if holds("client_calls"):
+        from .bentoml.client_calls import route_calls
+
+        route_calls(notes=settings.tracing)
+
+
+def request_id_hook() -> Callable[[int], None] | None:
+    """What makes BentoML's id of a request that of our server span, if it can be done."""
+    from . import holds
+
+    if not holds("request_id"):
+        return None
+    from .bentoml.app_factory import set_request_id
+
+    return set_request_id

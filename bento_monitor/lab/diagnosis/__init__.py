@@ -1,0 +1,25 @@
+"""What holds a service back, by rules that each know one cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..profiling.profile_record import Finding, Profile
+from .batch_window import find_long_window
+from .busy_threads import find_too_many_threads
+from .gc_pauses import find_collector_pauses
+from .noisy_neighbor import find_neighbour
+from .uneven_workers import find_uneven_workers
+
+RULES: tuple[Callable[[Profile], Finding | None], ...] = (
+    find_collector_pauses,
+    find_uneven_workers,
+    find_long_window,
+    find_too_many_threads,
+    find_neighbour,
+)
+
+
+def diagnose(profile: Profile) -> tuple[Finding, ...]:
+    """Every cause that the profile shows."""
+    return tuple(finding for rule in RULES if (finding := rule(profile)) is not None)

@@ -1,0 +1,41 @@
+"""Requests wait for a batch that does not fill, while the server has nothing to do."""
+
+from __future__ import annotations
+
+from ..profiling.profile_record import Finding, LoadPoint, Profile
+
+_LEAST_SHARE = 0.5
+_LEAST_MS = 2.0
+# More than that, and they wait because the model is busy.
+_MOST_CORES = 0.5
+
+
+def find_long_window(profile: Profile) -> Finding | None:
+    """At the load with the most of it; None where waiting is short, or the server computes meanwhile."""
+    found = [(share, point) for point in profile.points if (share := _idle_wait_share(point)) >= _LEAST_SHARE]
+    if not found:
+        return None
+    share, point = max(found, key=lambda pair: pair[0])
+    wait_ms = _wait_ms(point)
+    return Finding(
+        "batch_window",
+        "Requests wait for a batch that does not fill",
+        (
+            f"at {point.throughput_rps:.0f} requests/s a request waits {wait_ms:.1f} ms, {share:.0%} of its time",
+            f"it waits for a batch of {point.batch_size:.1f} requests",
+            f"the server takes {0 if point.server is None else point.server.cpu_cores:.2f} cores meanwhile",
+        ),
+        "Make the batch window shorter, or leave it to the dispatcher, which takes a batch when a thread is free.",
+    )
+
+
+def _idle_wait_share(point: LoadPoint) -> float:
+    if point.batch_size is None or point.server is None or point.server.cpu_cores > _MOST_CORES:
+        return 0.0
+    wait_ms = _wait_ms(point)
+    total_ms = sum(stage.mean_ms for stage in point.stages)
+    return wait_ms / total_ms if wait_ms >= _LEAST_MS else 0.0
+
+
+def _wait_ms(point: LoadPoint) -> float:
+    return sum(stage.mean_ms for stage in point.stages if stage.name == "queue")

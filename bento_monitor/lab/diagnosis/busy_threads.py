@@ -1,0 +1,29 @@
+"""More threads compute than there are cores, and take them from each other."""
+
+from __future__ import annotations
+
+from ..profiling.profile_record import Finding, Profile
+
+_LEAST_EXTRA = 1.5  # busy threads over cores
+_LEAST_SWITCHES_PER_S = 200.0
+_LEAST_CORES_SHARE = 0.7
+
+
+def find_too_many_threads(profile: Profile) -> Finding | None:
+    """At the first load that keeps the machine busy with them."""
+    for point in profile.points:
+        server, cores = point.server, point.machine.cores
+        if server is None or server.busy_threads < _LEAST_EXTRA * cores + 1:
+            continue
+        is_full = server.cpu_cores >= _LEAST_CORES_SHARE * cores
+        if is_full and server.involuntary_switches_per_s >= _LEAST_SWITCHES_PER_S:
+            return Finding(
+                "busy_threads",
+                "More threads compute than there are cores",
+                (
+                    f"{server.busy_threads} threads of the server compute on {cores} cores",
+                    f"they are taken off them {server.involuntary_switches_per_s:.0f} times a second",
+                ),
+                "Give the model's session as many threads as there are cores for each worker (intra_op_num_threads).",
+            )
+    return None

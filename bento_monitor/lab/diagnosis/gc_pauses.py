@@ -1,0 +1,45 @@
+"""The slowest requests are those that waited for the garbage collector."""
+
+from __future__ import annotations
+
+from ..profiling.profile_record import Finding, Profile, ServerUse
+
+# A pause of this length is felt; a rule that named shorter ones would name every healthy service.
+_LEAST_MS = 20.0
+_LEAST_SLOW_SHARE = 0.5
+# Chance alone puts the slow requests into pauses as often as the others.
+_LEAST_LIFT = 2.0
+_TIMERS = ("TimerHandle", "UVTimer")
+_LEAST_TIMERS = 1000
+
+
+def find_collector_pauses(profile: Profile) -> Finding | None:
+    """At the load where they explain the most; None where most slow requests have another cause."""
+    seen = [(point.server, point) for point in profile.points if point.server is not None]
+    found = [(server, point) for server, point in seen if _is_cause(server)]
+    if not found:
+        return None
+    server, point = max(found, key=lambda pair: pair[0].pauses.slow_share)
+    pauses = server.pauses
+    every = f"{pauses.every_share:.0%}"
+    evidence = [
+        f"{pauses.count} collections in {point.seconds:.0f} s at {point.throughput_rps:.0f} requests/s",
+        f"they take {pauses.total_ms / point.seconds / 1e3:.0%} of the time, the longest {pauses.longest_ms:.0f} ms",
+        f"{pauses.slow_share:.0%} of the slowest hundredth of the requests waited through one (of all: {every})",
+        f"p99 is {point.latency_ms(99.0):.0f} ms",
+    ]
+    timers = sum(profile.census.get(name, 0) for name in _TIMERS)
+    remedy = "Keep fewer objects alive, or freeze the heap once the service is up (gc.freeze)."
+    if timers >= _LEAST_TIMERS:
+        evidence.append(
+            f"{timers} timers are alive, each with the request that set it: BentoML's time limit sets one for every "
+            "request and never cancels it, so the collector walks the requests of the last minute"
+        )
+        remedy = "Serve it monitored: one timer a worker, the heap frozen, and no collection of more than a few ms."
+    return Finding("collector_pauses", "Garbage collections stop every request", tuple(evidence), remedy)
+
+
+def _is_cause(server: ServerUse) -> bool:
+    pauses = server.pauses
+    is_chance = pauses.slow_share < _LEAST_LIFT * pauses.every_share and pauses.every_share < 1 / _LEAST_LIFT
+    return pauses.longest_ms >= _LEAST_MS and pauses.slow_share >= _LEAST_SLOW_SHARE and not is_chance

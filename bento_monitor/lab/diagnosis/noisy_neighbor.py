@@ -1,0 +1,35 @@
+"""Something else on the machine takes the processors."""
+
+from __future__ import annotations
+
+from ..profiling.profile_record import Finding, LoadPoint, Profile
+
+_LEAST_SHARE = 0.25  # of the machine
+_MOST_IDLE_SHARE = 0.15
+_LEAST_STEAL = 0.05
+
+
+def find_neighbour(profile: Profile) -> Finding | None:
+    """At the load where it takes the most; None where the server had room beside it."""
+    found = [(taken, point) for point in profile.points if (taken := _taken_cores(point)) > 0]
+    if not found:
+        return None
+    taken, point = max(found, key=lambda pair: pair[0])
+    machine = point.machine
+    return Finding(
+        "neighbour",
+        "Something else takes the processors",
+        (
+            f"processes of others took {machine.other_cores:.1f} of {machine.cores} cores",
+            f"the host took {machine.steal_ratio:.0%} of the cores' time",
+        ),
+        "Find it with top, and give the service cores of its own (a quota, a cpuset, another machine).",
+    )
+
+
+def _taken_cores(point: LoadPoint) -> float:
+    machine = point.machine
+    is_short = machine.idle_cores < _MOST_IDLE_SHARE * machine.cores
+    if machine.steal_ratio >= _LEAST_STEAL:
+        return machine.other_cores + machine.steal_ratio * machine.cores
+    return machine.other_cores if is_short and machine.other_cores >= _LEAST_SHARE * machine.cores else 0.0

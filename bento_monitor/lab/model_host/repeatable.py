@@ -1,0 +1,50 @@
+"""Services that keep something from one request to the next: a recurrent state, say, that each request goes on from."""
+
+from __future__ import annotations
+
+from ...backends.arrays import is_array, to_numpy
+from ...errors import ServiceError
+from ...integrations.bentoml.services import ApiArguments, ServiceApi
+from .batches import fresh
+from .closeness import same_outputs
+from .recording import recording
+from .state import CapturedCall, HostState
+from .training_mode import require_no_training
+
+
+def require_repeatable(state: HostState, api: ServiceApi, runner: str, batch: ApiArguments) -> None:
+    """Raise where one request, sent twice, gives the model other inputs the second time.
+
+    Answers then depend on the requests before: two models cannot be compared by them, and measuring would mix the
+    states of many clients. The calls of a request may come in another order.
+
+    Raises:
+        ServiceError: an input was another the second time; the message names it.
+    """
+    first, again = _calls(state, api, runner, batch), _calls(state, api, runner, batch)
+    for call in again:
+        if first and all(_differing(call, other) for other in first):
+            require_no_training()
+            raise ServiceError(
+                f"The API {api.name} gives the model {runner} another {_differing(call, first[0])} for the same "
+                "request each time: the service keeps something from one request to the next, or draws random numbers, "
+                "so no accuracy can be proved. Let each request bring all that its answer depends on, as a state that "
+                "the client was given and sends back."
+            )
+
+
+def _calls(state: HostState, api: ServiceApi, runner: str, batch: ApiArguments) -> list[CapturedCall]:
+    with recording(state.runner(runner)) as recorder:
+        state.call(api, fresh(batch))
+    return recorder.calls
+
+
+def _differing(call: CapturedCall, other: CapturedCall) -> str | None:
+    """The name of an input that is not the same in both."""
+    if call.inputs.keys() != other.inputs.keys():
+        return min(call.inputs.keys() ^ other.inputs.keys())
+    for name, value in call.inputs.items():
+        given = other.inputs[name]
+        if is_array(value) and is_array(given) and not same_outputs([to_numpy(value)], [to_numpy(given)]):
+            return name
+    return None

@@ -1,0 +1,176 @@
+"""The account of each process that traces, as a small file: what became of its spans, also once it is gone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from ...resilience.atomic_files import write_atomic
+from ...resilience.liveness import is_alive, process_identity
+from ...resilience.rate_limited_log import OutageLog
+from .exporter_state import ExporterStats, PipelineStats
+
+AccountState = Literal["running", "stopped", "lost"]
+
+# Of processes that have ended: so many are kept, and for so long.
+_ENDED_KEPT = 32
+_ENDED_KEPT_S = 7 * 86400.0
+_TEMPORARY_KEPT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One process's account, all of one moment; `identity` is the process's, by `liveness`."""
+
+    service: str
+    pid: int
+    identity: str
+    started_at_s: float
+    written_at_s: float
+    is_stopped: bool
+    stats: PipelineStats
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything in it adds up."""
+        stats = self.stats
+        is_whole = stats.submitted == stats.built + stats.dropped + stats.waiting
+        return is_whole and all(each.built == each.exported + each.dropped + each.queued for each in stats.exporters)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessAccount:
+    """An account, and what became of its process.
+
+    One that is "lost" has died without a word, as of `kill -9`. It took with it what was waiting and queued when it
+    last wrote, less an export that came all the same, and what it accepted since: it writes twice a second.
+    """
+
+    account: Account
+    state: AccountState
+
+
+def write_account(home: Path, account: Account) -> None:
+    """Write an account whole; it is not synced to disk, for it must outlive its process alone.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    name = f"{account.service}-{account.pid}-{account.identity}.json"
+    write_atomic(_folder(home) / name, json.dumps(asdict(account)) + "\n", is_durable=False)
+
+
+def read_accounts(home: Path, service: str | None = None) -> list[ProcessAccount]:
+    """The accounts of all processes, or of those of one service: the latest to start comes first."""
+    wanted = [found for _, found in _read_all(home) if service in (None, found.account.service)]
+    return sorted(wanted, key=lambda found: found.account.started_at_s, reverse=True)
+
+
+def remove_old_accounts(home: Path) -> None:
+    """Remove what processes that have ended have left, but for the latest of them."""
+    now_s = time.time()
+    ended = [(path, found.account.written_at_s) for path, found in _read_all(home) if found.state != "running"]
+    ended.sort(key=lambda item: item[1], reverse=True)
+    for position, (path, written_at_s) in enumerate(ended):
+        if position >= _ENDED_KEPT or written_at_s < now_s - _ENDED_KEPT_S:
+            path.unlink(missing_ok=True)
+    # Of writers that were killed amid their writing.
+    for path in _folder(home).glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < now_s - _TEMPORARY_KEPT_S:
+                path.unlink()
+
+
+def _folder(home: Path) -> Path:
+    return home / "accounts"
+
+
+def _read_all(home: Path) -> Iterator[tuple[Path, ProcessAccount]]:
+    for path in _folder(home).glob("*.json"):
+        account = _read(path)
+        if account is not None:
+            yield path, _judge(path, account)
+
+
+def _judge(path: Path, account: Account) -> ProcessAccount:
+    if not account.is_stopped and is_alive(account.pid, account.identity):
+        return ProcessAccount(account, "running")
+    # It may have stopped in order since the file was read.
+    account = _read(path) or account
+    return ProcessAccount(account, "stopped" if account.is_stopped else "lost")
+
+
+def _read(path: Path) -> Account | None:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        stats = fields.pop("stats")
+        exporters = tuple(ExporterStats(**each) for each in stats.pop("exporters"))
+        return Account(**fields, stats=PipelineStats(**stats, exporters=exporters))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+_INTERVAL_S = 0.5
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+class AccountWriter:
+    """Writes the account at most twice a second while it changes, and at the end."""
+
+    def __init__(self, home: Path, service: str) -> None:
+        self._home = home
+        self._service = service
+        self._outages = OutageLog(
+            _LOGGER, "The account of spans cannot be written to %s (%s); nothing else is affected."
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as a forked child must."""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, read: Callable[[], PipelineStats]) -> None:
+        """Write what `read` gives, from now on."""
+        thread = threading.Thread(target=self._run, args=(read,), name="bento-monitor-account", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there is no room for a thread, and so no account
+            return
+        self._thread = thread
+
+    def stop(self, timeout_s: float) -> None:
+        """Write it for the last time. A disk that hangs is not waited for longer than `timeout_s`."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self, read: Callable[[], PipelineStats]) -> None:
+        pid = os.getpid()
+        identity, started_at_s = process_identity(pid), time.time()
+        written: tuple[PipelineStats, bool] | None = None
+        is_stopped = False
+        while not is_stopped:
+            is_stopped = self._stop.wait(0.0 if written is None else _INTERVAL_S)
+            latest = read(), is_stopped
+            if latest != written:
+                account = Account(self._service, pid, identity, started_at_s, time.time(), is_stopped, latest[0])
+                self._write(account, is_first=written is None)
+                written = latest
+
+    def _write(self, account: Account, *, is_first: bool) -> None:
+        try:
+            write_account(self._home, account)
+            if is_first:
+                remove_old_accounts(self._home)
+            self._outages.worked()
+        except OSError as error:
+            self._outages.failed(self._home, error)

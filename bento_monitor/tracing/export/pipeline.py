@@ -1,0 +1,292 @@
+"""From finished ledgers to exporters, off the request's path: bounded, never blocking, every loss counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+
+from ...resilience.rate_limited_log import SparseLog
+from ..ledger.clock import StepNote
+from ..ledger.ledger import BatchRecord, Ledger
+from .delivery_report import AccountWriter
+from .exporter_state import Lane, PipelineStats
+from .finished_span import FinishedSpan, FinishedSpanExporter
+from .incomplete_span import incomplete_spans
+from .span_builder import SpanBuilder
+
+_EXPORT_INTERVAL_S = 0.5
+_RECORDS_PER_EXPORT = 128
+_RECORDS_PER_STEP, _RECORDS_PER_LATE_STEP = 16, 64
+# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
+_YIELD_S = 0.0002
+# Of the time that shutdown has: to drain, then to close the exporters (a dead one is given up).
+_DRAIN_SHARE = 0.7
+_CLOSE_SHARE = 0.9
+# From the begin of an export that failed until the next one.
+_HOLD_OFF_S = 1.0
+_LAST_WRITE_S = 0.1
+_INCOMPLETE_LOG_S = 60.0
+_LOGGER = logging.getLogger("bento_monitor")
+
+
+class Pipeline:
+    """Takes finished ledgers and batches, and hands their spans to exporters from one background thread.
+
+    The thread starts with the first record, also in a forked child. That begins with an empty queue, and exporters of
+    its own: a connection that two processes write to would carry neither's spans.
+    """
+
+    def __init__(
+        self,
+        make_exporters: Callable[[], Sequence[FinishedSpanExporter]],
+        make_resource: Callable[[], Resource],
+        queue_size: int,
+        account: AccountWriter | None = None,
+    ) -> None:
+        """Make a pipeline.
+
+        Args:
+            make_exporters: makes those of one process; each gets every span, and with none of them nothing is built.
+            make_resource: describes the process that calls it.
+            queue_size: records that may wait; one more is dropped and counted.
+            account: keeps the counts where other processes can read them.
+        """
+        self._make_exporters = make_exporters
+        self._make_resource = make_resource
+        self._account = account
+        self._step_note = StepNote()
+        self._inherited: list[Lane] = []
+        self._open()
+        self._queue_size = queue_size
+        self._incomplete = SparseLog(_LOGGER, "The spans of %d records could not be built (%s).", _INCOMPLETE_LOG_S)
+        self._reset()
+        _reset_in_forked_child(self)
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._lanes = [Lane(exporter) for exporter in self._make_exporters()]
+        self._builder = SpanBuilder(self._make_resource())
+
+    def _reset(self) -> None:
+        self._lock = threading.Condition(threading.Lock())
+        self._wake = threading.Event()
+        self._hold_off = threading.Event()
+        self._queue: deque[Ledger | BatchRecord | ReadableSpan] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = self._is_closing = self._is_given_up = False
+        self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
+
+    def reopen(self) -> None:
+        """Begin anew, with exporters of its own, where it was shut down: an application may be started again."""
+        if self._is_stopping:
+            self._open()
+            self._reset()
+            if self._account is not None:
+                self._account.reset()
+
+    def _reset_in_child(self) -> None:
+        # Nothing else is safe yet: other threads of the parent may have held any lock at the fork.
+        self._reset()
+        # Kept, since closing them here could speak on the parent's connections.
+        self._inherited += self._lanes
+        self._lanes = [Lane(lane.exporter) for lane in self._lanes]
+        if self._account is not None:
+            self._account.reset()
+
+    def replace_exporters(
+        self, make_exporters: Callable[[], Sequence[FinishedSpanExporter]], make_resource: Callable[[], Resource]
+    ) -> None:
+        """Send spans elsewhere from now on; the exporters until now are closed."""
+        replaced = self._lanes
+        self._make_exporters, self._make_resource = make_exporters, make_resource
+        self._open()
+        for lane in replaced:
+            lane.close()
+
+    @property
+    def resource(self) -> Resource:
+        """What describes this process on every span."""
+        return self._builder.resource
+
+    def submit(self, ledger: Ledger) -> None:
+        """Take a finished request. It never blocks or raises; what is not kept is left out."""
+        if ledger.is_kept and self._lanes:
+            self._put(ledger)
+
+    def submit_batch(self, record: BatchRecord) -> None:
+        """Take a finished batch. It never blocks or raises; one without a request that is kept is left out."""
+        if record.linked and self._lanes:
+            self._put(record)
+
+    def submit_user_span(self, span: ReadableSpan) -> None:
+        """Take a finished span of user code. It never blocks or raises."""
+        if self._lanes:
+            self._put(span)
+
+    def _put(self, record: Ledger | BatchRecord | ReadableSpan) -> None:
+        with self._lock:
+            self._submitted += 1
+            if self._is_stopping or len(self._queue) >= self._queue_size or not self._has_thread():
+                self._dropped += 1
+            else:
+                self._accepted += 1
+                self._queue.append(record)
+
+    def _has_thread(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="bento-monitor-spans", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
+
+    def stats(self) -> PipelineStats:
+        """The account of everything submitted, all of it at one moment."""
+        with self._lock:
+            waiting = len(self._queue) + self._taken
+            lanes = tuple(lane.stats() for lane in self._lanes)
+            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
+        with self._lock:
+            target = self._accepted
+            self._wake.set()
+            return self._lock.wait_for(lambda: self._handed_over >= target, timeout_s)
+
+    def shutdown(self, timeout_s: float) -> None:
+        """Hand over what waits, close the exporters, and drop what could not go within `timeout_s`."""
+        begun_s = time.monotonic()
+
+        def left_s(share: float) -> float:
+            return max(0.0, begun_s + timeout_s * share - time.monotonic())
+
+        with self._lock:
+            if self._is_stopping:
+                return
+            self._is_stopping = True
+            thread = self._thread
+        self._wake.set()
+        self._hold_off.set()
+        closer = threading.Thread(target=self._close_exporters, name="bento-monitor-close", daemon=True)
+        if thread is not None:
+            thread.join(left_s(_DRAIN_SHARE))
+        self._is_closing = True
+        closer.start()
+        closer.join(left_s(_CLOSE_SHARE))
+        if thread is not None:
+            thread.join(left_s(1.0))
+        self._give_up()
+        if self._account is not None:
+            self._account.stop(max(_LAST_WRITE_S, left_s(1.0)))
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._is_given_up = True
+            lost = len(self._queue) + self._taken
+            stuck = sum(lane.stats().queued for lane in self._lanes)
+            self._dropped += lost
+            self._queue.clear()
+            self._taken = 0
+            for lane in self._lanes:
+                lane.give_up()
+        if lost or stuck:
+            _LOGGER.warning("Stopped with %d requests and batches and %d spans not exported.", lost, stuck)
+
+    def _close_exporters(self) -> None:
+        if self._pid == os.getpid():  # a forked child that has traced nothing still has its parent's
+            for lane in self._lanes:
+                lane.close()
+
+    def _run(self) -> None:
+        # What exporters call must not be traced: each export would make spans, and these another export.
+        from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+        if self._pid != os.getpid():
+            self._open()
+        if self._account is not None:
+            self._account.start(self.stats)
+        with suppress_instrumentation():
+            is_last_round = False
+            while not is_last_round:
+                self._wake.wait(_EXPORT_INTERVAL_S)
+                self._wake.clear()
+                self._step_note.look()
+                is_last_round = self._is_stopping
+                while not self._is_closing and (records := self._take()):
+                    begun_s = time.monotonic()
+                    if not self._hand_over(records):
+                        # What asks for patience, or is gone, is not asked again at once; what comes meanwhile waits.
+                        self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
+
+    def _take(self) -> list[Ledger | BatchRecord | ReadableSpan]:
+        with self._lock:
+            self._taken = min(len(self._queue), _RECORDS_PER_EXPORT)
+            return [self._queue.popleft() for _ in range(self._taken)]
+
+    def _hand_over(self, records: Sequence[Ledger | BatchRecord | ReadableSpan]) -> bool:
+        """Build spans and export them; False where an exporter has lost them."""
+        spans: list[FinishedSpan] = []
+        start = 0
+        while start < len(records):
+            # Where more comes than is built, requests are held for longer rather than spans are dropped.
+            is_late = len(self._queue) * 2 > self._queue_size
+            end = start + (_RECORDS_PER_LATE_STEP if is_late else _RECORDS_PER_STEP)
+            for record in records[start:end]:
+                spans.extend(self._build(record))
+            start = end
+            time.sleep(_YIELD_S)
+        is_whole = True
+        for lane in self._lanes:
+            if self._is_given_up:
+                return True
+            is_exported = lane.export(spans) if spans else True
+            is_whole = is_whole and is_exported
+            with self._lock:
+                lane.settle(len(spans), is_exported=is_exported)
+        with self._lock:
+            self._handed_over += len(records)
+            self._lock.notify_all()
+        return is_whole
+
+    def _build(self, record: Ledger | BatchRecord | ReadableSpan) -> list[FinishedSpan]:
+        spans: list[FinishedSpan] = []
+        is_built = True
+        try:
+            spans = self._builder.spans_of(record)
+        except Exception as error:  # what this record holds may have caused it: the others are built
+            self._incomplete.note(type(error).__qualname__)
+            try:
+                spans = incomplete_spans(self._builder, record, error)
+            except Exception:
+                is_built = False
+        with self._lock:
+            if self._taken:
+                self._taken -= 1
+                self._built += is_built
+                self._dropped += not is_built
+                # In the same moment, so that a request is never neither waiting nor queued.
+                for lane in self._lanes:
+                    lane.enqueue(len(spans))
+        return spans
+
+
+def _reset_in_forked_child(pipeline: Pipeline) -> None:
+    method = weakref.WeakMethod(pipeline._reset_in_child)  # noqa: SLF001
+
+    def reset() -> None:
+        bound = method()
+        if bound is not None:
+            bound()
+
+    os.register_at_fork(after_in_child=reset)

@@ -1,0 +1,1 @@
+"""The embedded trace store, and reading traces from it and from Jaeger."""

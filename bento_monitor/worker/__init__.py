@@ -1,0 +1,1 @@
+"""What a worker process holds for as long as it runs."""

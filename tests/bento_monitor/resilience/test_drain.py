@@ -1,0 +1,89 @@
+"""Tests of queues that a thread empties."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import pytest
+
+from bento_monitor.resilience.drain import _ENOUGH, EmptyingThread, take_in_steps
+
+_LONG_S = 60.0
+
+
+def test_steps_take_what_was_there_and_leave_what_comes_meanwhile() -> None:
+    queue = deque(range(5))
+    steps = []
+    for step in take_in_steps(queue, 2):
+        queue.append(9)
+        steps.append(step)
+
+    assert steps == [[0, 1], [2, 3], [4]]
+    assert list(queue) == [9, 9, 9]
+
+
+def test_a_thread_wakes_long_before_its_time_when_enough_waits() -> None:
+    queue: deque[int] = deque()
+    emptied_at_s: list[float] = []
+
+    def empty() -> None:
+        emptied_at_s.append(time.monotonic())
+        queue.clear()
+
+    thread = EmptyingThread("emptying", queue, _LONG_S, empty)
+    thread.start()
+
+    for _ in range(_ENOUGH - 1):
+        queue.append(0)
+        thread.look()
+    time.sleep(0.05)
+    assert not emptied_at_s
+
+    queue.append(0)
+    thread.look()
+    _wait_until_empty(queue)
+    thread.stop(1.0)
+    assert len(emptied_at_s) == 1
+
+
+def test_what_came_while_it_emptied_wakes_it_again() -> None:
+    queue = deque(range(_ENOUGH))
+    rounds = 0
+
+    def empty() -> None:
+        nonlocal rounds
+        rounds += 1
+        queue.clear()
+        if rounds == 1:
+            queue.extend(range(_ENOUGH + 1))  # past the number at which somebody would have told it
+
+    thread = EmptyingThread("emptying", queue, _LONG_S, empty)
+    thread.start()
+    _wait_until_empty(queue)
+    thread.stop(1.0)
+    assert rounds == 2
+
+
+def test_little_that_waits_is_emptied_in_its_time() -> None:
+    queue = deque([1])
+    thread = EmptyingThread("emptying", queue, 0.02, queue.clear)
+    thread.start()
+    _wait_until_empty(queue)
+    thread.stop(1.0)
+
+
+def test_a_stopped_thread_leaves_what_waits() -> None:
+    queue = deque([1])
+    thread = EmptyingThread("emptying", queue, _LONG_S, queue.clear)
+    thread.start()
+    thread.stop(1.0)
+    assert list(queue) == [1]
+
+
+def _wait_until_empty(queue: deque[int]) -> None:
+    deadline_s = time.monotonic() + 5.0
+    while queue:
+        if time.monotonic() > deadline_s:
+            pytest.fail("the queue was not emptied in 5 s")
+        time.sleep(0.001)
