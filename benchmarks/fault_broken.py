@@ -22,7 +22,7 @@ HOOKS = {
     "request_id": ("bento_monitor.integrations.bentoml.app_factory", "", "set_request_id"),
     "build_spans": ("bento_monitor.tracing.export.span_builder", "SpanBuilder", "request"),
     "export": ("bento_monitor.tracing.store.writer", "StoreSpanExporter", "export"),
-    "account": ("bento_monitor.tracing.export.delivery_report", "AccountWriter", "_write"),
+    "report": ("bento_monitor.tracing.export.delivery_report", "DeliveryReportWriter", "_write"),
     "metrics": ("bento_monitor.integrations.bentoml.series", "BentoSeries", "write"),
     "access_log": ("bento_monitor.integrations.bentoml.log_lines", "PlainAccessLog", "write"),
     "note_for_log": ("bento_monitor.integrations.bentoml.log_lines", "PlainAccessLog", "note"),

@@ -16,7 +16,7 @@ from fault_watch import Watch, watched
 
 from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.export.delivery_report import Account, read_accounts
+from bento_monitor.tracing.export.delivery_report import DeliveryReport, read_delivery_reports
 
 MakeFault = Callable[[OtlpReceiver, float], None]
 _RESUME_TIMEOUT_S = 30.0
@@ -52,12 +52,12 @@ class Outcome:
     """What a fault of the collector did. Times are of `time.monotonic()`.
 
     `attempts` were made during the fault; `resumed_s` is from its end until an export was taken. `received` are the
-    spans that came in all, `duplicates` those that came more than once; `accounts` are those after the stop.
+    spans that came in all, `duplicates` those that came more than once; `reports` are those after the stop.
     """
 
     answers: Answers
     watch: Watch
-    accounts: tuple[Account, ...]
+    reports: tuple[DeliveryReport, ...]
     fault_begin_s: float
     fault_end_s: float
     attempts: int
@@ -117,7 +117,7 @@ def run_collector_fault(name: str, lengths: Lengths, home: Path) -> Outcome:
     return Outcome(
         answers=answers,
         watch=watch,
-        accounts=tuple(found.account for found in read_accounts(monitor_home(home))),
+        reports=tuple(found.report for found in read_delivery_reports(monitor_home(home))),
         fault_begin_s=begin_s,
         fault_end_s=end_s,
         attempts=attempts,

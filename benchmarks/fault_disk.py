@@ -14,7 +14,7 @@ from bento_monitor.lab.server.process import start_server
 
 @dataclass(frozen=True, slots=True)
 class DiskOutcome:
-    """What a worker did that can write neither its account nor its traces, and its log."""
+    """What a worker did that can write neither its report nor its traces, and its log."""
 
     answers: Answers
     log: str

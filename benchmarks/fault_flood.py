@@ -42,7 +42,7 @@ def run_flood(seconds: float, rate_rps: float, home: Path) -> FloodOutcome:
     limits = {
         "BENTO_MONITOR_TRACE_RATE_LIMIT": str(_RATE_PER_S),
         "BENTO_MONITOR_TRACE_RATE_BURST": str(_BURST),
-        "BENTO_MONITOR_TRACE_KEEP": "",  # which has a limit of its own
+        "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "",  # which has a limit of its own
     }
     header = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
     with OtlpReceiver() as receiver:

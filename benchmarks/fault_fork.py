@@ -12,7 +12,7 @@ from fault_spans import SentSpan, duplicates, sent_spans
 
 from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_delivery_reports
 
 # Each export takes so long, so that nearly every fork is amid one.
 _EXPORT_S = 0.3
@@ -26,7 +26,7 @@ class ForkOutcome:
     answers: Answers
     exit_codes: tuple[int, ...]
     forks_amid_export: int
-    accounts: tuple[ProcessAccount, ...]
+    reports: tuple[ProcessDelivery, ...]
     worker_pid: int
     spans: tuple[SentSpan, ...]
     duplicates: int
@@ -47,8 +47,8 @@ def run_forks(count: int, rate_rps: float, protocol: Protocol, home: Path) -> Fo
                     codes.append(_fork(server.port))
                 answers = loads.stop()
         spans = sent_spans(receiver)
-    accounts = tuple(read_accounts(monitor_home(home)))
-    return ForkOutcome(answers, tuple(codes), amid, accounts, worker_pid, tuple(spans), duplicates(spans))
+    reports = tuple(read_delivery_reports(monitor_home(home)))
+    return ForkOutcome(answers, tuple(codes), amid, reports, worker_pid, tuple(spans), duplicates(spans))
 
 
 def _fork(port: int) -> int:

@@ -18,7 +18,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "enter_request": ("enter_request",),
     "finish": ("finish",),
     "request_id": ("request_id",),
-    "batches, metrics": ("enter_batch", "metrics", "memory_watch", "releases", "account"),
+    "batches, metrics": ("enter_batch", "metrics", "memory_watch", "releases", "report"),
     "batch ends, access log": ("finish_batch", "access_log", "freeze", "export"),
     "notes, spans, provider": ("note_for_log", "build_spans", "adopt_provider"),
     "turn": ("turn",),

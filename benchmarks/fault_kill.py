@@ -18,7 +18,7 @@ from fault_watch import Watch, watched
 
 from bento_monitor.lab.server.process import ServerProcess, start_server
 from bento_monitor.testing import OtlpReceiver
-from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_delivery_reports
 
 _WORKERS = 2
 _RESPAWN_TIMEOUT_S = 60.0
@@ -56,19 +56,19 @@ class KillOutcome:
     kills: tuple[Kill, ...]
     not_in_flight: int
     watch: Watch
-    accounts: tuple[ProcessAccount, ...]
+    reports: tuple[ProcessDelivery, ...]
     received: dict[int, int]
     traced: int
     duplicates: int
 
     def could_be_lost(self) -> float:
-        """The requests that killed workers had when they last wrote their accounts, and those that came after."""
+        """The requests that killed workers had when they last wrote their reports, and those that came after."""
         killed_at_s = {kill.pid: kill.at_s for kill in self.kills}
         found = 0.0
-        for account in (each.account for each in self.accounts if each.state == "lost"):
-            since_s = killed_at_s[account.pid] - account.written_at_s
-            queued = sum(lane.queued for lane in account.stats.exporters)
-            found += account.stats.waiting + queued + (since_s + _BURST_S) * self.rate_rps
+        for report in (each.report for each in self.reports if each.state == "lost"):
+            since_s = killed_at_s[report.pid] - report.written_at_s
+            queued = sum(exporter.queued for exporter in report.stats.exporters)
+            found += report.stats.waiting + queued + (since_s + _BURST_S) * self.rate_rps
         return found
 
 
@@ -87,7 +87,7 @@ def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | 
         kills=kills,
         not_in_flight=sum(not _is_in_flight(failure, kills) for failure in answers.failures_ns),
         watch=watch,
-        accounts=tuple(read_accounts(monitor_home(home))),
+        reports=tuple(read_delivery_reports(monitor_home(home))),
         received=count_by_process(spans),
         traced=sum(span.name.startswith("POST ") for span in spans),
         duplicates=duplicates(spans),
@@ -97,7 +97,7 @@ def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | 
 def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
     time.sleep(_SETTLE_S)
     up = _times_up(home)
-    # One that has served nothing yet has no account, and nothing to lose.
+    # One that has served nothing yet has no report, and nothing to lose.
     wait_for(lambda: bool(_served(server, home)), _RESPAWN_TIMEOUT_S)
     pid = random.Random(seed).choice(_served(server, home))
     at_ns, at_s = time.monotonic_ns(), time.time()
@@ -106,8 +106,8 @@ def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
 
 
 def _served(server: ServerProcess, home: Path) -> list[int]:
-    accounts = {found.account.pid for found in read_accounts(monitor_home(home))}
-    return sorted(accounts.intersection(server.worker_pids()))
+    reports = {found.report.pid for found in read_delivery_reports(monitor_home(home))}
+    return sorted(reports.intersection(server.worker_pids()))
 
 
 def _times_up(home: Path) -> int:

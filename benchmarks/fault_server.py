@@ -45,7 +45,7 @@ def server_spec(
 
 
 def monitor_home(home: Path) -> Path:
-    """Where the monitor of such a server keeps its accounts."""
+    """Where the monitor of such a server keeps its reports."""
     return home / "monitor"
 
 

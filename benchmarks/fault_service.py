@@ -82,7 +82,7 @@ def _trace_in_child(count: int) -> ChildEnd:
         telemetry.finish(ledger)
     is_flushed = telemetry.flush(_WAIT_S)
     telemetry.shutdown(_WAIT_S)
-    lane = telemetry.stats().exporters[0]
+    exporter = telemetry.stats().exporters[0]
     if not is_flushed:
         return ChildEnd.NOT_IN_TIME
-    return {lane.exported: ChildEnd.EXPORTED, lane.dropped: ChildEnd.DROPPED}.get(count, ChildEnd.MISCOUNTED)
+    return {exporter.exported: ChildEnd.EXPORTED, exporter.dropped: ChildEnd.DROPPED}.get(count, ChildEnd.MISCOUNTED)

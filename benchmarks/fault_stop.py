@@ -16,7 +16,7 @@ from fault_server import Protocol, monitor_home, server_spec
 
 from bento_monitor.lab.server.process import ServerProcess, start_servers
 from bento_monitor.testing import Fault, OtlpReceiver
-from bento_monitor.tracing.export.delivery_report import ProcessAccount, read_accounts
+from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_delivery_reports
 
 _STOP_TIMEOUT_S = 60.0
 
@@ -36,7 +36,7 @@ class StopOutcome:
     answers: Answers
     worker_s: float
     server_s: float
-    accounts: tuple[ProcessAccount, ...]
+    reports: tuple[ProcessDelivery, ...]
 
 
 def run_stops(load_s: float, rate_rps: float, home: Path) -> dict[str, StopOutcome]:
@@ -69,4 +69,4 @@ def _stop(server: ServerProcess, load_s: float, rate_rps: float, home: Path) -> 
     worker_s = time.monotonic() - last_s
     psutil.wait_procs([supervisor], timeout=_STOP_TIMEOUT_S)
     server_s = time.monotonic() - last_s
-    return StopOutcome(answers, worker_s, server_s, tuple(read_accounts(monitor_home(home))))
+    return StopOutcome(answers, worker_s, server_s, tuple(read_delivery_reports(monitor_home(home))))

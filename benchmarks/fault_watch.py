@@ -1,4 +1,4 @@
-"""Reads the accounts of a server's processes, and their memory, threads and sockets, again and again."""
+"""Reads the reports of a server's processes, and their memory, threads and sockets, again and again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from bento_monitor.tracing.export.delivery_report import Account, read_accounts
+from bento_monitor.tracing.export.delivery_report import DeliveryReport, read_delivery_reports
 
 _INTERVAL_S = 0.2
 _MIB = 2**20
@@ -19,7 +19,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look: the largest of the watched processes' figures, and the sums of all accounts.
+    """One look: the largest of the watched processes' figures, and the sums of all reports.
 
     `sockets` are those to the collector.
     """
@@ -35,11 +35,11 @@ class Reading:
 
 @dataclass(slots=True)
 class Watch:
-    """Everything that was read. `inexact` has the accounts that did not add up, `writings` how many were new."""
+    """Everything that was read. `inexact` has the reports that did not add up, `writings` how many were new."""
 
     readings: list[Reading] = field(default_factory=list)
-    inexact: list[Account] = field(default_factory=list)
-    accounts_read: int = 0
+    inexact: list[DeliveryReport] = field(default_factory=list)
+    reports_read: int = 0
     writings: int = 0
 
     def between(self, begin_s: float, end_s: float) -> list[Reading]:
@@ -49,7 +49,7 @@ class Watch:
 
 @contextmanager
 def watched(home: Path, pids: Sequence[int] = (), collector_port: int = 0) -> Iterator[Watch]:
-    """Watch the accounts of a home, and some processes, until the block ends."""
+    """Watch the reports of a home, and some processes, until the block ends."""
     watch = Watch()
     stop = threading.Event()
     processes = [psutil.Process(pid) for pid in pids]
@@ -57,12 +57,12 @@ def watched(home: Path, pids: Sequence[int] = (), collector_port: int = 0) -> It
     def run() -> None:
         seen: set[tuple[int, float]] = set()
         while not stop.wait(_INTERVAL_S):
-            accounts = [found.account for found in read_accounts(home)]
-            watch.accounts_read += len(accounts)
-            watch.inexact += [account for account in accounts if not account.is_exact]
-            seen.update((account.pid, account.written_at_s) for account in accounts)
+            reports = [found.report for found in read_delivery_reports(home)]
+            watch.reports_read += len(reports)
+            watch.inexact += [report for report in reports if not report.is_exact]
+            seen.update((report.pid, report.written_at_s) for report in reports)
             watch.writings = len(seen)
-            watch.readings.append(_read(accounts, processes, collector_port))
+            watch.readings.append(_read(reports, processes, collector_port))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -73,7 +73,7 @@ def watched(home: Path, pids: Sequence[int] = (), collector_port: int = 0) -> It
         thread.join()
 
 
-def _read(accounts: Sequence[Account], processes: Sequence[psutil.Process], collector_port: int) -> Reading:
+def _read(reports: Sequence[DeliveryReport], processes: Sequence[psutil.Process], collector_port: int) -> Reading:
     rss_bytes = threads = sockets = 0
     for process in processes:
         with suppress(psutil.Error):
@@ -81,13 +81,13 @@ def _read(accounts: Sequence[Account], processes: Sequence[psutil.Process], coll
             threads = max(threads, process.num_threads())
             remotes = [each.raddr for each in process.net_connections(kind="inet")]
             sockets = max(sockets, sum(1 for remote in remotes if remote and remote.port == collector_port))
-    lanes = [lane for account in accounts for lane in account.stats.exporters]
+    exporter_states = [exporter for report in reports for exporter in report.stats.exporters]
     return Reading(
         at_s=time.monotonic(),
         rss_mib=rss_bytes / _MIB,
         threads=threads,
         sockets=sockets,
-        waiting=sum(account.stats.waiting for account in accounts),
-        queued=sum(lane.queued for lane in lanes),
-        dropped=sum(lane.dropped for lane in lanes) + sum(account.stats.dropped for account in accounts),
+        waiting=sum(report.stats.waiting for report in reports),
+        queued=sum(exporter.queued for exporter in exporter_states),
+        dropped=sum(exporter.dropped for exporter in exporter_states) + sum(report.stats.dropped for report in reports),
     )

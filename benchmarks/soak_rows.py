@@ -33,8 +33,8 @@ class Row:
 
 def collector_row(outcome: Outcome) -> Row:
     """A collector that fails."""
-    (account,) = outcome.accounts
-    (lane,) = account.stats.exporters
+    (report,) = outcome.reports
+    (exporter,) = report.stats.exporters
     figures = {
         **_answers(outcome.answers),
         **_watched(outcome.watch),
@@ -43,15 +43,15 @@ def collector_row(outcome: Outcome) -> Row:
         "rss_growth": Figure(outcome.growth("rss_mib"), "MiB"),
         "threads_growth": Figure(outcome.growth("threads"), "threads"),
         "sockets_growth": _at_most(outcome.growth("sockets"), "sockets", 1),
-        "spans_dropped": Figure(lane.dropped, "spans"),
-        "requests_dropped": Figure(account.stats.dropped, "requests"),
+        "spans_dropped": Figure(exporter.dropped, "spans"),
+        "requests_dropped": Figure(report.stats.dropped, "requests"),
     }
     before_ms, during_ms = outcome.p99_before_ms, outcome.p99_during_ms
     if before_ms is not None and during_ms is not None:
         figures["p99_before"] = Figure(before_ms, "ms")
         figures["p99_during"] = Figure(during_ms, "ms")
         figures["p99_shift"] = Figure(during_ms - before_ms, "ms")
-    raw = {"account": asdict(account), "received": outcome.received, "duplicates": outcome.duplicates}
+    raw = {"report": asdict(report), "received": outcome.received, "duplicates": outcome.duplicates}
     return Row(figures, raw | {"readings": [asdict(each) for each in outcome.watch.readings[::_READINGS_KEPT]]})
 
 
@@ -62,7 +62,7 @@ def stop_row(outcomes: Mapping[str, StopOutcome]) -> Row:
         figures[f"{name}, worker"] = _at_most(outcome.worker_s, "s", _STOP_S)
         figures[f"{name}, server"] = Figure(outcome.server_s, "s")
         figures |= {f"{name}, {key}": figure for key, figure in _answers(outcome.answers).items()}
-    return Row(figures, {name: [asdict(found) for found in each.accounts] for name, each in outcomes.items()})
+    return Row(figures, {name: [asdict(found) for found in each.reports] for name, each in outcomes.items()})
 
 
 def kill_row(outcome: KillOutcome) -> Row:
@@ -141,8 +141,8 @@ def _answers(answers: Answers) -> dict[str, Figure]:
 
 def _watched(watch: Watch) -> dict[str, Figure]:
     return {
-        "accounts_read": Figure(watch.accounts_read, "accounts"),
-        "accounts_inexact": _none(len(watch.inexact), "accounts"),
+        "reports_read": Figure(watch.reports_read, "delivery_reports"),
+        "accounts_inexact": _none(len(watch.inexact), "delivery_reports"),
     }
 
 

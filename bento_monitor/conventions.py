@@ -41,7 +41,9 @@ RUNNER_RELEASE: Final = "bento_monitor.runner.release"  # the release that ran; 
 RUNNER_METHOD: Final = "bento_monitor.runner.method"  # such as `predict_proba`; none where the model itself is called
 RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ran though a release is active
 OWN_MODEL: Final = "own"
-KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
+SAMPLING_REASON: Final = (
+    "bento_monitor.sampling_reason"  # why a request that was not sampled is exported: failed, slow, first
+)
 LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
 INCOMPLETE: Final = "bento_monitor.incomplete"  # the error that left a request, batch or span with this span alone
 UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
@@ -127,7 +129,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_RELEASE,
         RUNNER_METHOD,
         RUNNER_FALLBACK,
-        KEPT_LATE,
+        SAMPLING_REASON,
         LOOP_LAG_NS,
         INCOMPLETE,
         UNACCOUNTED_NS,

@@ -87,7 +87,7 @@ def read_installation() -> Installation:
     problems: list[str] = []
     settings, setting_problems = read_settings()
     problems += [f"{problem.text}: change it, or unset it." for problem in setting_problems if problem.is_refused]
-    warnings = [f"{problem.text}: it is ignored." for problem in setting_problems if not problem.is_refused]
+    warnings = [problem.warning for problem in setting_problems if not problem.is_refused]
     home = read_home(settings.home)
     if not home.is_writable:
         problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")

@@ -38,9 +38,9 @@ def monitor_legacy_service(service: Any) -> None:
 
     give_legacy_application(service, _build)
     if is_runner_process():
-        from .integrations.bentoml_legacy.runner_app import take_over_runner_app
+        from .integrations.bentoml_legacy.runner_app import wrap_runner_app
 
-        take_over_runner_app(_open_runner_process)
+        wrap_runner_app(_open_runner_process)
 
 
 def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
@@ -53,21 +53,21 @@ def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
 
 
 def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
-    from .integrations import holds
+    from .integrations import is_supported
     from .integrations.bentoml_legacy.service import legacy_routes
-    from .integrations.worker_setup import ready_server, say_what_steps_aside
+    from .integrations.worker_setup import log_disabled_hooks, ready_server
     from .worker.monitor import WorkerMonitor
 
     settings = load_settings()
     worker = WorkerMonitor(service.name, settings)
-    if holds("legacy_service"):
+    if is_supported("legacy_service"):
         from .integrations.bentoml_legacy.app import LegacyAppFactory, pass_context_on
 
         pass_context_on()
         application = LegacyAppFactory(service)()
     else:
         application = build_stock()
-    say_what_steps_aside()
+    log_disabled_hooks()
     ready_server(settings, worker.loop_lag, worker.arrivals)
     return _enter(application, worker, legacy_routes(service))
 

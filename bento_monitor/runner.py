@@ -186,7 +186,7 @@ class MonitoredRunner:
         model.warm_up(release)
         return PreparedModel(model, release)
 
-    def take_over(self, prepared: PreparedModel) -> None:
+    def activate(self, prepared: PreparedModel) -> None:
         """Run what was prepared from the next call on."""
         self._active = prepared
 

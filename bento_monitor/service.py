@@ -52,7 +52,7 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
         _stamp_stages(service)
         application = build_stock(is_main)
     else:
-        application = _build_or_step_aside(service, build_stock, is_main)
+        application = _build_or_fall_back(service, build_stock, is_main)
     if settings.profile_folder is None:
         return application
     from .worker.observed import observed
@@ -61,15 +61,15 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
 
 
 def _stamp_stages(service: Any) -> None:
-    from .integrations import holds
+    from .integrations import is_supported
     from .integrations.bentoml.io_stamps import stamp_descriptors
 
-    if holds("io_stamps"):
+    if is_supported("io_stamps"):
         for method in service.apis.values():
             stamp_descriptors(method)
 
 
-def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
+def _build_or_fall_back(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     """The application inside our entry, or as BentoML builds it where that fails."""
     try:
         return _build_monitored(service, build_stock, is_main)
@@ -80,11 +80,11 @@ def _build_or_step_aside(service: Any, build_stock: Callable[[bool], Any], is_ma
 
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
-    from .integrations import holds
+    from .integrations import is_supported
     from .integrations.bentoml.api_paths import prefix_of
     from .integrations.bentoml.service_class import make_factory
     from .integrations.bentoml.services import apis_of
-    from .integrations.worker_setup import ready_server, request_id_hook, say_what_steps_aside
+    from .integrations.worker_setup import log_disabled_hooks, ready_server, request_id_hook
     from .request.entry import Entry
     from .request.limits import BodyLimits
     from .request.task_runs import TaskRuns
@@ -101,9 +101,9 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
     if factory is not None:
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
-    say_what_steps_aside()
+    log_disabled_hooks()
     ready_server(settings, worker.loop_lag, worker.arrivals)
-    if settings.spread_connections and holds("connections"):
+    if settings.spread_connections and is_supported("connections"):
         from .integrations.uvicorn.spreading_server import spread_connections
 
         spread_connections(service)
@@ -116,7 +116,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
-    if holds("client_calls"):
+    if is_supported("client_calls"):
         from .integrations.bentoml.client_calls import take_own_calls
 
         take_own_calls(service.name, entry)
@@ -138,11 +138,11 @@ def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict
 def _shortcut(factory: Any, *, is_open: bool) -> Any:
     from .request.entry import Shortcut
 
-    if factory is None or factory.taken_over is None:
+    if factory is None or factory.replaced is None:
         return None
     return Shortcut(
-        traffic=factory.taken_over.traffic,
-        records=factory.taken_over.records,
+        traffic=factory.replaced.traffic,
+        records=factory.replaced.records,
         open=factory.open_fast_path if is_open else None,
         direct=lambda: factory.direct_fast_path,
     )

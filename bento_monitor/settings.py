@@ -23,6 +23,8 @@ _PREFIX = "BENTO_MONITOR_"
 _LOGGER = logging.getLogger("bento_monitor")
 # Kubernetes puts these into every pod beside a Service that is named bento-monitor, or bento-monitor-and-more.
 _OF_KUBERNETES = re.compile(_PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+# Former name -> name. The former one works until 0.2.
+_RENAMED = {"trace_keep": "trace_tail_sampling", "trace_keep_rate_limit": "trace_tail_rate_limit"}
 _OF_TELEMETRY = re.compile(r"tracing|trace_\w+|user_spans|flush_timeout_s|capture_\w+")
 
 
@@ -90,7 +92,7 @@ class MonitorSettings(BaseSettings):
         default=True, description="False: Python's garbage collector is left as the service has it."
     )
     hooks_off: Annotated[tuple[Literal[Hook, "all"], ...], NoDecode, BeforeValidator(_split)] = Field(
-        default=(), description="Hooks into BentoML that are not used, separated by commas; all: none is."
+        default=(), description="Hooks into BentoML to disable, separated by commas; all: every hook."
     )
     home: Path = Field(
         default_factory=_default_home, description="Where traces, active states and worker states are kept."
@@ -101,7 +103,9 @@ class MonitorSettings(BaseSettings):
         default=200.0, ge=0, description="Traces a second of a worker, whatever callers ask for; 0 is no limit."
     )
     trace_rate_burst: int = Field(default=1000, ge=1, description="Traces at once after a quiet time, over that rate.")
-    trace_keep: Annotated[tuple[Literal["failed", "slow", "first"], ...], NoDecode, BeforeValidator(_split)] = Field(
+    trace_tail_sampling: Annotated[
+        tuple[Literal["failed", "slow", "first"], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
         default=("failed", "slow", "first"),
         description="Requests that are traced though they were not sampled, separated by commas; empty: none.",
     )
@@ -114,7 +118,7 @@ class MonitorSettings(BaseSettings):
     user_spans: bool = Field(
         default=True, description="False: spans of the service's own code need a tracer provider that it sets itself."
     )
-    trace_keep_rate_limit: float = Field(
+    trace_tail_rate_limit: float = Field(
         default=10.0, ge=0, description="Traces a second of a worker that are kept so; 0 is no limit."
     )
     flush_timeout_s: float = Field(default=1.0, gt=0, description="Time to hand over what is queued at shutdown.")
@@ -152,25 +156,32 @@ class MonitorSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class SettingProblem:
-    """A variable that is not used, in a sentence; `is_refused` by commands, or only said."""
+    """What is wrong with a variable; `is_refused` by commands, or only logged. One that `is_used` has a former name."""
 
     text: str
     is_refused: bool = False
+    is_used: bool = False
+
+    @property
+    def warning(self) -> str:
+        """The sentence to log."""
+        return f"{self.text}." if self.is_used else f"{self.text}: it is ignored."
 
 
 def read_settings() -> tuple[MonitorSettings, tuple[SettingProblem, ...]]:
     """The settings of the environment, the default where a value cannot be used, and what is wrong with it."""
-    problems = _unknown_names()
+    former, problems = _former_names()
+    problems += _unknown_names()
     defaults: dict[str, Any] = {}
     try:
-        return MonitorSettings(), tuple(problems)
+        return MonitorSettings(**former), tuple(problems)
     except ValidationError as error:
         for item in error.errors():
             field = str(item["loc"][0]).lower()
             defaults[field] = MonitorSettings.model_fields[field].get_default(call_default_factory=True)
             text = f"{_variable(field)}={item['input']!r} cannot be used ({item['msg']})"
             problems.append(SettingProblem(text, is_refused=_OF_TELEMETRY.fullmatch(field) is None))
-    return MonitorSettings(**defaults), tuple(problems)
+    return MonitorSettings(**former | defaults), tuple(problems)
 
 
 _said: set[str] = set()
@@ -182,7 +193,7 @@ def load_settings() -> MonitorSettings:
     for problem in problems:
         if problem.text not in _said:
             _said.add(problem.text)
-            _LOGGER.warning("%s: it is ignored.", problem.text)
+            _LOGGER.warning("%s", problem.warning)
     return settings
 
 
@@ -198,8 +209,23 @@ def require_settings() -> MonitorSettings:
     return load_settings()
 
 
+def _former_names() -> tuple[dict[str, Any], list[SettingProblem]]:
+    """What variables with a former name set, where the one with the new name is not set, and a warning of each."""
+    given = {name.upper(): value for name, value in os.environ.items()}
+    values: dict[str, Any] = {}
+    problems = []
+    for former, field in _RENAMED.items():
+        old, new = _variable(former), _variable(field)
+        if old in given:
+            is_used = new not in given
+            if is_used:
+                values[field] = given[old]
+            problems.append(SettingProblem(f"{old} has been renamed to {new}", is_used=is_used))
+    return values, problems
+
+
 def _unknown_names() -> list[SettingProblem]:
-    known = {_variable(field) for field in MonitorSettings.model_fields}
+    known = {_variable(field) for field in [*MonitorSettings.model_fields, *_RENAMED]}
     unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)
     of_kubernetes = [name for name in unknown if _OF_KUBERNETES.fullmatch(name)]
     found = []

@@ -17,7 +17,7 @@ from ..serving_config import Batching
 from ..tracing.context.current_api import current_api
 from ..tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
 from .job import Job, RowCodec
-from .latency_budget import Patience
+from .latency_budget import LatencyBudget
 from .queue import JobQueue
 
 RunBatch = Callable[[Sequence[Any], int], Awaitable[Sequence[Any]]]
@@ -92,8 +92,8 @@ class BatchDispatcher:
         self._hands_over_early = hands_over_early
         self._isolates = isolate_failures
         self._hooks = hooks or BatchHooks()
-        self._patience = Patience(max_latency_ms)
-        self._queue = JobQueue(codec, self._patience, overloaded)
+        self._latency_budget = LatencyBudget(max_latency_ms)
+        self._queue = JobQueue(codec, self._latency_budget, overloaded)
         self._rows_in_flight: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_pump_scheduled = False
@@ -115,8 +115,8 @@ class BatchDispatcher:
         if self._queue:
             self._schedule_pump(asyncio.get_running_loop())
 
-    async def submit(self, value: Any, kin: Hashable = None) -> Any:
-        """Wait for the answer to `value`, which shares a batch with requests of the same `kin` alone.
+    async def submit(self, value: Any, batch_key: Hashable = None) -> Any:
+        """Wait for the answer to `value`, which shares a batch with requests of the same `batch_key` alone.
 
         Raises:
             Exception: what the function raised, or what `overloaded` makes.
@@ -129,7 +129,7 @@ class BatchDispatcher:
             ledger.queued_ns = now_ns
             ledger.rows = rows
         asked_api = current_api(traced_work())
-        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), asked_api, kin)
+        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), asked_api, batch_key)
         self._queue.append(job)
         self._schedule_pump(loop)
         try:
@@ -250,7 +250,7 @@ class BatchDispatcher:
                 ledger.started_ns = record.started_ns
             ledger.ended_ns = record.ended_ns
         if error is None:
-            self._patience.note(record.ended_ns - record.started_ns)
+            self._latency_budget.note(record.ended_ns - record.started_ns)
         self._hooks.done(record)
 
     def _answer(self, jobs: list[Job], outputs: Sequence[Any]) -> None:

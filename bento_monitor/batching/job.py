@@ -25,7 +25,7 @@ class RowCodec:
 class Job:
     """One waiting request, or the part of it that is left when it is larger than a batch.
 
-    Requests share a batch only where `asked_api`, the API that their client has asked, and `kin` are the same.
+    Requests share a batch only where `asked_api`, the API that their client has asked, and `batch_key` are the same.
     """
 
     value: Any
@@ -35,11 +35,11 @@ class Job:
     ledger: Ledger | None
     future: asyncio.Future[Any]
     asked_api: str | None = None
-    kin: Hashable = None
+    batch_key: Hashable = None
 
     def can_share_with(self, other: Job) -> bool:
         """Whether both may be in one batch."""
-        return self.asked_api == other.asked_api and self.kin == other.kin
+        return self.asked_api == other.asked_api and self.batch_key == other.batch_key
 
     @property
     def is_given_up(self) -> bool:
@@ -53,7 +53,7 @@ def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
     values = codec.split(job.value, [0, first_rows, job.rows])
     sizes = (first_rows, job.rows - first_rows)
     parts = [
-        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future(), job.asked_api, job.kin)
+        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future(), job.asked_api, job.batch_key)
         for value, rows in zip(values, sizes, strict=True)
     ]
 

@@ -7,7 +7,7 @@ from collections import deque
 _REMEMBERED = 16
 
 
-class Patience:
+class LatencyBudget:
     """Learns from the last batches what even a fast one takes.
 
     A function that is always slower than the latency allows is still called for what has not waited longer than that:

@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable
 
 from .job import Job, RowCodec, split_job
-from .latency_budget import Patience
+from .latency_budget import LatencyBudget
 
 
 class JobQueue:
     """`rows` counts those that wait; it may still count requests that were given up since."""
 
-    def __init__(self, codec: RowCodec, patience: Patience, overloaded: Callable[[], Exception]) -> None:
+    def __init__(self, codec: RowCodec, latency_budget: LatencyBudget, overloaded: Callable[[], Exception]) -> None:
         """`overloaded` makes the error of a request that has waited too long."""
         self._codec = codec
-        self._patience = patience
+        self._latency_budget = latency_budget
         self._overloaded = overloaded
         self._jobs: deque[Job] = deque()
         self._late: list[Job] = []
@@ -75,7 +75,7 @@ class JobQueue:
                 job.future.set_exception(self._overloaded())
 
     def _pop(self) -> Job | None:
-        oldest_allowed_ns = time.monotonic_ns() - self._patience.longest_wait_ns
+        oldest_allowed_ns = time.monotonic_ns() - self._latency_budget.longest_wait_ns
         while self._jobs:
             job = self._jobs.popleft()
             self.rows -= job.rows

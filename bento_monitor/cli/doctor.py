@@ -111,7 +111,7 @@ def _installation_table(installation: Installation) -> Table:
 def _hook_table(installation: Installation) -> Table:
     table = _table(f"Hooks on BentoML {installation.packages['bentoml'] or '(not installed)'}")
     for hook in installation.hooks:
-        table.add_row(hook.name, "holds" if hook.holds else f"does not hold, so it is not used: {hook.reason}")
+        table.add_row(hook.name, "enabled" if hook.is_enabled else f"disabled: {hook.reason}")
     return table
 
 

@@ -173,17 +173,19 @@ def print_profile(console: Console, found: Profile) -> None:
         console.print(Text(line))
     if found.slo is not None:
         console.print(slo_text(found.slo))
-    if found.bare is not None:
-        bare = found.bare
-        console.print(f"Its function alone makes {bare.items_per_s:.0f} items/s {share_text(found, bare)}.")
-        if bare.peak_share is not None:
-            console.print(f"That is {bare.peak_share:.0%} of the arithmetic that {product_text(bare)} makes here.")
-        if bare.operators:
-            shares = ", ".join(f"{name} {share:.0%}" for name, share in bare.operators[:_LARGEST])
-            console.print(f"{operators_text(bare)}: {shares}.")
-        if bare.length_times:
-            short, long = bare.length_times[0], bare.length_times[-1]
-            shortest = f"{short.median_ms:.2f} ms for {short.length} {bare.length_unit}"
+    if found.standalone is not None:
+        standalone = found.standalone
+        console.print(f"Its function alone makes {standalone.items_per_s:.0f} items/s {share_text(found, standalone)}.")
+        if standalone.peak_share is not None:
+            console.print(
+                f"That is {standalone.peak_share:.0%} of the arithmetic that {product_text(standalone)} makes here."
+            )
+        if standalone.operators:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in standalone.operators[:_LARGEST])
+            console.print(f"{operators_text(standalone)}: {shares}.")
+        if standalone.length_times:
+            short, long = standalone.length_times[0], standalone.length_times[-1]
+            shortest = f"{short.median_ms:.2f} ms for {short.length} {standalone.length_unit}"
             console.print(f"One item takes {shortest}, {long.median_ms:.2f} ms for {long.length}.")
     for finding in found.findings:
         console.print(Text(finding.title, style="bold red"))

@@ -15,13 +15,13 @@ import click
 from ..errors import InputError
 from ..resilience.printable import printable
 from ..settings import require_settings
-from ..tracing.export.delivery_report import read_accounts
+from ..tracing.export.delivery_report import read_delivery_reports
 from ..tracing.store.database import store_path
 from ..tracing.store.jaeger_reader import JaegerReader
 from ..tracing.store.reader import StoreReader
 from ..tracing.store.trace_record import Trace, TraceReader, TraceSummary
 from ..tracing.store.waterfall import WaterfallLine, waterfall
-from .account_table import is_anything_missing, print_accounts
+from .delivery_table import is_anything_missing, print_delivery_reports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +41,11 @@ _BAR_CHARS = (24, 60)
 @click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
 @click.option("--jaeger", metavar="URL", help="Read from a Jaeger instead of the embedded store.")
 @click.option(
-    "--account", is_flag=True, help="What became of each process's spans; exits with 1 where some are missing."
+    "--delivery-report",
+    is_flag=True,
+    help="How many spans each process has built, exported and dropped; exits with 1 if any are missing.",
 )
+@click.option("--account", "is_account", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def traces(
     trace_id: str | None,
@@ -51,16 +54,19 @@ def traces(
     slower_than_ms: float,
     since_minutes: float | None,
     jaeger: str | None,
-    account: bool,
+    delivery_report: bool,
+    is_account: bool,
     as_json: bool,
 ) -> None:
     """List the slowest requests, or show the one whose trace id begins with TRACE_ID as a waterfall."""
-    if account:
+    if is_account:
+        click.echo("Warning: --account has been renamed to --delivery-report.", err=True)
+    if delivery_report or is_account:
         if trace_id is not None or jaeger is not None:
             raise InputError(
-                "--account is of all spans of this machine's processes: give no TRACE_ID, and no --jaeger."
+                "--delivery-report covers all spans of this machine's processes: give no TRACE_ID and no --jaeger."
             )
-        _show_accounts(require_settings().home, service, as_json)
+        _show_delivery_reports(require_settings().home, service, as_json)
         return
     path = store_path(require_settings().home)
     reader: TraceReader = StoreReader(path) if jaeger is None else JaegerReader(jaeger)
@@ -77,15 +83,15 @@ def traces(
         click.echo(_nothing_found(reader, path if jaeger is None else None))
 
 
-def _show_accounts(home: Path, service: str | None, as_json: bool) -> None:
-    accounts = read_accounts(home, service)
+def _show_delivery_reports(home: Path, service: str | None, as_json: bool) -> None:
+    reports = read_delivery_reports(home, service)
     if as_json:
-        click.echo(json.dumps([asdict(found) for found in accounts], indent=2))
-    elif accounts:
-        print_accounts(_console(), accounts)
+        click.echo(json.dumps([asdict(found) for found in reports], indent=2))
+    elif reports:
+        print_delivery_reports(_console(), reports)
     else:
-        click.echo(f"No process has traced a request yet, or none that keeps its account in {home}.")
-    if is_anything_missing(accounts):
+        click.echo(f"No process has traced a request yet, or none that keeps its delivery report in {home}.")
+    if is_anything_missing(reports):
         raise click.exceptions.Exit(1)
 
 

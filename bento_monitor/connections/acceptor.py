@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..resilience.circuit_breaker import Guard
+from ..resilience.circuit_breaker import CircuitBreaker
 from .counts import ConnectionCounts
 from .turn import Turn
 
@@ -67,7 +67,7 @@ class Acceptor:
         self._make_protocol = make_protocol
         self._counts = counts
         self._turn = Turn(counts)
-        self._guard = Guard("Sharing connections among workers")
+        self._breaker = CircuitBreaker("Sharing connections among workers")
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._is_listening = False
@@ -128,15 +128,15 @@ class Acceptor:
 
     def _ours_of(self, waiting: int) -> int:
         """How many of the connections that wait are ours; all of them where workers cannot take turns."""
-        if not self._guard.is_open:
+        if not self._breaker.is_open:
             try:
                 return self._turn.how_many(self._held(), waiting)
             except Exception as error:
-                self._guard.record(error)
+                self._breaker.record(error)
         return waiting
 
     def _open(self, accepted: socket.socket) -> None:
-        self._guard.run(self._counts.note_accepted)
+        self._breaker.run(self._counts.note_accepted)
         accepted.setblocking(False)
         self._opening.add(accepted)
         self._publish()
@@ -170,7 +170,7 @@ class Acceptor:
         return len(self.connections) + sum(1 for each in self._opening if each not in self.connections)
 
     def _publish(self) -> None:
-        self._guard.run(lambda: self._counts.publish(self._held()))
+        self._breaker.run(lambda: self._counts.publish(self._held()))
 
     def _listen(self) -> None:
         if not self._is_listening:

@@ -1,4 +1,4 @@
-"""Which of our hooks hold on the BentoML that is installed. A hook that does not hold is not used."""
+"""Which hooks the installed BentoML and uvicorn support. A hook for an unsupported version is disabled."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class HookStatus:
-    """One touch of BentoML's private parts: whether it can be used, and if not, why."""
+    """One use of a private part of BentoML or uvicorn: whether it is enabled, and if not, why."""
 
     name: str
-    holds: bool
+    is_enabled: bool
     reason: str
 
 
@@ -140,12 +140,12 @@ _CHECKS: dict[str, Callable[[], None]] = {
 
 def _status(name: str, check: Callable[[], None], hooks_off: Collection[str]) -> HookStatus:
     if name in hooks_off:
-        return HookStatus(name, holds=False, reason="BENTO_MONITOR_HOOKS_OFF switches it off")
+        return HookStatus(name, is_enabled=False, reason="BENTO_MONITOR_HOOKS_OFF names it")
     try:
         check()
     except Exception as error:  # a BentoML that has changed can fail here in any way
-        return HookStatus(name, holds=False, reason=f"{type(error).__name__}: {error}")
-    return HookStatus(name, holds=True, reason="")
+        return HookStatus(name, is_enabled=False, reason=f"unsupported version: {error}")
+    return HookStatus(name, is_enabled=True, reason="")
 
 
 @cache
@@ -163,6 +163,6 @@ def check_hooks() -> tuple[HookStatus, ...]:
 
 
 @cache
-def holds(name: str) -> bool:
-    """Whether the hook of this name can be used."""
-    return any(status.name == name and status.holds for status in check_hooks())
+def is_supported(name: str) -> bool:
+    """Whether the installed versions support the hook of this name, and no setting disables it."""
+    return any(status.name == name and status.is_enabled for status in check_hooks())

@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("bento_monitor")
 
 
-def say_what_steps_aside() -> None:
-    """Log which hooks are not used, and why."""
+def log_disabled_hooks() -> None:
+    """Log which hooks are disabled, and why."""
     from . import check_hooks
 
-    aside = [f"{status.name} ({status.reason})" for status in check_hooks() if not status.holds]
-    if aside:
-        _LOGGER.warning("Hooks into BentoML that are not used: %s", "; ".join(aside))
+    disabled = [f"{status.name} ({status.reason})" for status in check_hooks() if not status.is_enabled]
+    if disabled:
+        _LOGGER.warning("Hooks disabled: %s", "; ".join(disabled))
 
 
 def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
     """Ready the server and the clients of this worker, before the server starts."""
-    from . import holds
+    from . import is_supported
 
-    if settings.tracing and holds("read_stamp"):
+    if settings.tracing and is_supported("read_stamp"):
         from .uvicorn.read_stamps import stamp_reads
 
         stamp_reads(loop_lag, arrivals)
-    if holds("head_limits"):
+    if is_supported("head_limits"):
         from ..request.limits import HeadLimits
         from .uvicorn.head_limits import limit_heads
 
@@ -42,15 +42,15 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
             max_waiting=settings.max_waiting_connections,
         )
         limit_heads(limits)
-    if holds("joined_writes"):
+    if is_supported("joined_writes"):
         from .uvicorn.joined_writes import join_writes
 
         join_writes()
-    if holds("sessions"):
+    if is_supported("sessions"):
         from .bentoml.sessions import keep_sessions
 
         keep_sessions()
-    if holds("client_calls"):
+    if is_supported("client_calls"):
         from .bentoml.client_calls import route_calls
 
         route_calls(notes=settings.tracing)
@@ -58,9 +58,9 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
 
 def request_id_hook() -> Callable[[int], None] | None:
     """What makes BentoML's id of a request that of our server span, if it can be done."""
-    from . import holds
+    from . import is_supported
 
-    if not holds("request_id"):
+    if not is_supported("request_id"):
         return None
     from .bentoml.app_factory import set_request_id
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conventions as names
-from ..resilience.circuit_breaker import BreakerLevel, Guard
-from ..resilience.drain import EmptyingThread, take_in_steps
+from ..resilience.circuit_breaker import BreakerLevel, CircuitBreaker
+from ..resilience.drain import DrainThread, drain_in_chunks
 from ..tracing.ledger.ledger import BatchRecord, Ledger, Noted
 from .stage_table import stage_durations_s
 
@@ -73,19 +73,19 @@ class RequestMetrics:
     def __init__(self, sinks: Sequence[MetricsSink], read_levels: Callable[[], Levels]) -> None:
         self._sinks = list(sinks)
         self._read_levels = read_levels
-        self._guard = Guard("Counting requests")
+        self._breaker = CircuitBreaker("Counting requests")
         self._ledgers: deque[Ledger] = deque()
         self._batches: deque[BatchRecord] = deque()
         self._lock = threading.Lock()
         self._show_at_s = 0.0
-        self._thread: EmptyingThread | None = None
+        self._thread: DrainThread | None = None
 
     def start(self) -> None:
         """Start the thread, in the process that serves."""
         for sink in self._sinks:
             sink.start()
         if self._sinks:
-            self._thread = EmptyingThread("bento-monitor-metrics", self._ledgers, _INTERVAL_S, self._count_and_show)
+            self._thread = DrainThread("bento-monitor-metrics", self._ledgers, _INTERVAL_S, self._count_and_show)
             self._thread.start()
 
     def note(self, ledger: Ledger) -> None:
@@ -105,7 +105,7 @@ class RequestMetrics:
         """Count everything that has ended until now, and show the levels."""
         with self._lock:
             self._count_waiting()
-            self._guard.run(self._show)
+            self._breaker.run(self._show)
 
     def stop(self) -> None:
         """Count what is left, and end the thread."""
@@ -113,19 +113,19 @@ class RequestMetrics:
             self._thread.stop(timeout_s=1.0)
             self.flush()
             for sink in self._sinks:
-                self._guard.run(sink.stop)
+                self._breaker.run(sink.stop)
 
     def _count_and_show(self) -> None:
         with self._lock:
             self._count_waiting()
             if time.monotonic() >= self._show_at_s:
-                self._guard.run(self._show)
+                self._breaker.run(self._show)
 
     def _count_waiting(self) -> None:
-        for ledgers in take_in_steps(self._ledgers, _STEP):
-            self._guard.run(self._count, ledgers)
-        for batches in take_in_steps(self._batches, _STEP):
-            self._guard.run(self._count_batches, batches)
+        for ledgers in drain_in_chunks(self._ledgers, _STEP):
+            self._breaker.run(self._count, ledgers)
+        for batches in drain_in_chunks(self._batches, _STEP):
+            self._breaker.run(self._count_batches, batches)
 
     def _count(self, ledgers: Sequence[Ledger]) -> None:
         stages_s, totals_s = stage_durations_s(ledgers)

@@ -25,7 +25,7 @@ LONGEST_S = 0.02
 _WEIGHT = 0.1
 
 
-class Returning(Generic[Done]):
+class CompletionBatching(Generic[Done]):
     """What threads have done, on its way to the loop.
 
     A thread leaves it at that only while a timer of the loop is set, so that no answer waits for longer than the timer,

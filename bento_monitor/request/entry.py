@@ -14,7 +14,7 @@ from typing import Any
 from ..asgi import LEDGER, READ_STAMPS, Application, Message, Receive, Scope, Send
 from ..fast_path.path import FastPath
 from ..fast_path.plan import PathChoice
-from ..resilience.circuit_breaker import Guard
+from ..resilience.circuit_breaker import CircuitBreaker
 from ..tracing.context.current_api import NO_API, untraced_api
 from ..tracing.ledger.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
 from .exchange import METRICS_PATH
@@ -75,7 +75,7 @@ class Entry:
         self._routes = routes
         self._template_of = template_of
         self._health_paths = frozenset(path_prefix + path for path in _HEALTH_PATHS)
-        self._guard = Guard("Tracing of requests")
+        self._breaker = CircuitBreaker("Tracing of requests")
         self._set_request_id = set_request_id
         self._shortcut = shortcut
         self._fast_path: FastPath | None = None
@@ -98,12 +98,12 @@ class Entry:
         if scope["path"] in self._health_paths:
             await self._show_health(scope, receive, send)
             return
-        if self._worker.is_tracing and not self._guard.is_open:
+        if self._worker.is_tracing and not self._breaker.is_open:
             try:
                 ledger = self._begin(scope, receive)
                 leave = self._enter(ledger)
             except Exception as error:
-                self._guard.record(error)
+                self._breaker.record(error)
             else:
                 await self._serve(ledger, leave, scope, receive, send)
                 return
@@ -115,7 +115,7 @@ class Entry:
             try:
                 self._set_request_id(getrandbits(64) or 1)
             except Exception as error:
-                self._guard.record(error)
+                self._breaker.record(error)
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].endswith(METRICS_PATH):
@@ -150,7 +150,7 @@ class Entry:
         try:
             return self._worker.telemetry.enter_untraced(scope["headers"])
         except Exception as error:
-            self._guard.record(error)
+            self._breaker.record(error)
             return None
 
     def _fast_traffic(self, scope: Scope) -> Application | None:
@@ -180,7 +180,7 @@ class Entry:
         try:
             route = self._template_of(path, scope["method"])
         except Exception as error:  # of a route of the user's own kind
-            self._guard.record(error)
+            self._breaker.record(error)
             return None, None
         return self._routes.get(route) if route is not None else None, route
 
@@ -236,7 +236,7 @@ class Entry:
         try:
             scope["headers"] = self._worker.telemetry.headers_below(ledger, scope["headers"])
         except Exception as error:  # of a propagator of the user's
-            self._guard.record(error)
+            self._breaker.record(error)
         await self._application(scope, receive, stamped_send)
 
     def _finish(self, ledger: Ledger) -> None:
@@ -250,7 +250,7 @@ class Entry:
             close_ledger(ledger, now_ns)
             self._worker.finish(ledger)
         except Exception as error:
-            self._guard.record(error)
+            self._breaker.record(error)
 
     def _lifespan_send(self, send: Send) -> Send:
         async def lifespan_send(message: Message) -> None:
@@ -293,7 +293,7 @@ async def _guarded(part: str, step: Callable[[], Awaitable[None]]) -> None:
     try:
         await step()
     except Exception as error:
-        Guard(part).record(error)
+        CircuitBreaker(part).record(error)
 
 
 def _was_left(ledger: Ledger, error: BaseException) -> bool:

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..resilience.circuit_breaker import Guard
-from ..resilience.drain import EmptyingThread, take_in_steps
+from ..resilience.circuit_breaker import CircuitBreaker
+from ..resilience.drain import DrainThread, drain_in_chunks
 from .exchange import Exchange
 
 _INTERVAL_S = 0.5
@@ -51,23 +51,23 @@ class ExchangeRecords:
     def __init__(self, series: SeriesWriter | None, access_log: LogWriter | None) -> None:
         self._series = series
         self._access_log = access_log
-        self._writers: list[tuple[ExchangeWriter, Guard]] = []
+        self._writers: list[tuple[ExchangeWriter, CircuitBreaker]] = []
         if series is not None:
-            self._writers.append((series, Guard("Writing metrics")))
+            self._writers.append((series, CircuitBreaker("Writing metrics")))
         if access_log is not None:
-            self._writers.append((access_log, Guard("Writing the access log")))
-        self._note_guard = Guard("Noting requests for the access log")
-        self._start_guard = Guard("Making the metrics")
+            self._writers.append((access_log, CircuitBreaker("Writing the access log")))
+        self._note_breaker = CircuitBreaker("Noting requests for the access log")
+        self._start_breaker = CircuitBreaker("Making the metrics")
         self._in_progress: Counter[str] = Counter()
         self._shown: dict[str, int] = {}
         self._ended: deque[Exchange] = deque()
         self._lock = threading.Lock()
-        self._thread = EmptyingThread("bento-monitor-records", self._ended, _INTERVAL_S, self._flush_if_needed)
+        self._thread = DrainThread("bento-monitor-records", self._ended, _INTERVAL_S, self._flush_if_needed)
 
     def start(self) -> None:
         """Start the thread; nothing is lost before that."""
         if self._series is not None:
-            self._start_guard.run(self._series.start)
+            self._start_breaker.run(self._series.start)
         self._thread.start()
 
     def begin(self, exchange: Exchange) -> None:
@@ -77,7 +77,7 @@ class ExchangeRecords:
     def answer(self, exchange: Exchange) -> None:
         """The last byte of its answer is about to be sent, in the request's context: it is written from now on."""
         if self._access_log is not None:
-            self._note_guard.run(self._access_log.note, exchange)
+            self._note_breaker.run(self._access_log.note, exchange)
         exchange.close()
         self._ended.append(exchange)
         self._thread.look()
@@ -91,15 +91,15 @@ class ExchangeRecords:
     def flush(self) -> None:
         """Write everything that has ended until now."""
         with self._lock:
-            for ended in take_in_steps(self._ended, _STEP):
+            for ended in drain_in_chunks(self._ended, _STEP):
                 self._write(ended)
             if self._series is not None:
                 self._shown = dict(self._in_progress)
                 self._series.show_in_progress(self._shown)
 
     def _write(self, ended: Sequence[Exchange]) -> None:
-        for writer, guard in self._writers:
-            guard.run(writer.write, ended)
+        for writer, breaker in self._writers:
+            breaker.run(writer.write, ended)
         for exchange in ended:
             # The request's context leads to its `send`, and that to the exchange: a cycle, for the collector to find.
             exchange.context = None

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from .completion_batching import Returning
+from .completion_batching import CompletionBatching
 
 
 class _Job:
@@ -52,7 +52,7 @@ class _Crew:
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self.returning: Returning[_Job] = Returning(self.jobs.qsize, _Job.settle)
+        self.returning: CompletionBatching[_Job] = CompletionBatching(self.jobs.qsize, _Job.settle)
         self.workers = 0
         self.unanswered = 0
 

@@ -1,4 +1,4 @@
-"""The limits of a request's body: how large it may be, and how long its next part may keep the application waiting."""
+"""The limits on a request: the size and the pace of its body, the size of its headers, and connections without one."""
 
 from __future__ import annotations
 

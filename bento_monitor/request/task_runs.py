@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from random import getrandbits
 
-from ..resilience.circuit_breaker import Guard
+from ..resilience.circuit_breaker import CircuitBreaker
 from ..tracing.ledger.ledger import Ledger, current_ledger
 from ..tracing.telemetry import Telemetry
 from .entry import close_ledger
@@ -20,12 +20,12 @@ class TaskRuns:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self._guard = Guard("Tracing of tasks")
+        self._breaker = CircuitBreaker("Tracing of tasks")
 
     async def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work of a task; it is traced where the request that has submitted it is."""
         submitted_by = current_ledger.get()
-        ledger = None if submitted_by is None or self._guard.is_open else _begin(name, submitted_by)
+        ledger = None if submitted_by is None or self._breaker.is_open else _begin(name, submitted_by)
         if ledger is None:
             await work()
             return
@@ -39,7 +39,7 @@ class TaskRuns:
         finally:
             leave()
             current_ledger.reset(token)
-            self._guard.run(self._finish, ledger)
+            self._breaker.run(self._finish, ledger)
 
     def _finish(self, ledger: Ledger) -> None:
         close_ledger(ledger, time.monotonic_ns())

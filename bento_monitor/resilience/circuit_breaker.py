@@ -44,7 +44,7 @@ class BreakerLevel:
     retries: int
 
 
-class Guard:
+class CircuitBreaker:
     """Switches a part of ours off when it fails `_MOST_FAILURES` times in `_WITHIN_S`, and tries it again.
 
     That is after `_FIRST_PAUSE_S`; the first failure within `_WITHIN_S` of it switches the part off for twice as long,
@@ -61,7 +61,7 @@ class Guard:
         self._until_s = 0.0  # what the state ends at, but for `CLOSED`
         self._pause_s = _FIRST_PAUSE_S
         self._said_s: float | None = None
-        _guards.add(self)
+        _breakers.add(self)
 
     @property
     def is_open(self) -> bool:
@@ -121,14 +121,14 @@ class Guard:
         return is_long_ago
 
 
-_guards: weakref.WeakSet[Guard] = weakref.WeakSet()
+_breakers: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 
 def breaker_levels() -> dict[str, BreakerLevel]:
     """The breakers of this process by their part; of several of one part the worst state, and the sums."""
     found: dict[str, BreakerLevel] = {}
-    for guard in list(_guards):
-        level, other = guard.level(), found.get(guard.part)
+    for breaker in list(_breakers):
+        level, other = breaker.level(), found.get(breaker.part)
         if other is not None:
             level = BreakerLevel(
                 max(level.state, other.state),
@@ -136,5 +136,5 @@ def breaker_levels() -> dict[str, BreakerLevel]:
                 level.opens + other.opens,
                 level.retries + other.retries,
             )
-        found[guard.part] = level
+        found[breaker.part] = level
     return found

@@ -15,7 +15,7 @@ _ENOUGH = 256
 Item = TypeVar("Item")
 
 
-def take_in_steps(queue: deque[Item], step: int) -> Iterator[list[Item]]:
+def drain_in_chunks(queue: deque[Item], step: int) -> Iterator[list[Item]]:
     """What is in the queue now, oldest first, `step` at a time; what comes meanwhile stays.
 
     Work on a step should hold the interpreter for under a millisecond.
@@ -29,7 +29,7 @@ def take_in_steps(queue: deque[Item], step: int) -> Iterator[list[Item]]:
             time.sleep(_YIELD_S)
 
 
-class EmptyingThread:
+class DrainThread:
     """A thread that calls `empty` when enough waits in a queue, and every so often when anything may."""
 
     def __init__(self, name: str, queue: Sized, interval_s: float, empty: Callable[[], None]) -> None:

@@ -16,13 +16,13 @@ from ..settings import MonitorSettings
 from ..telemetry_environment import read_telemetry_environment
 from .context.caller import CallerReader
 from .context.propagation import context_of_batch, context_of_caller, enter_request, span_context_of, start_ledger
-from .export.delivery_report import AccountWriter
+from .export.delivery_report import DeliveryReportWriter
 from .export.exporter_state import PipelineStats
 from .export.pipeline import Pipeline
 from .exporters import make_exporters, make_resource, make_sampler
 from .ledger.ledger import BatchRecord, Ledger
 from .sampling.rate_limit import TokenBucket
-from .sampling.tail_sampling import LateKeep
+from .sampling.tail_sampling import TailSampler
 from .user_provider import ProviderExporter, find_user_provider
 from .user_spans import set_provider
 
@@ -50,13 +50,13 @@ class Telemetry:
         self._limit_text = f"{limit:g}"
         self._takes_user_spans = settings.user_spans and settings.tracing
         # Who samples nothing wants nothing.
-        self._late_keep = None if self._sampler is ALWAYS_OFF else _make_late_keep(settings)
+        self._tail_sampler = None if self._sampler is ALWAYS_OFF else _make_tail_sampler(settings)
         made_in = os.getpid()
         self._pipeline = Pipeline(
             lambda: make_exporters(settings, is_forked=os.getpid() != made_in),
             lambda: make_resource(service),
             settings.trace_queue_size,
-            AccountWriter(settings.home, service),
+            DeliveryReportWriter(settings.home, service),
         )
 
     @property
@@ -93,11 +93,11 @@ class Telemetry:
         provider = None if read_telemetry_environment().disabled else find_user_provider()
         if provider is not None:
             self._sampler = provider.sampler
-            self._late_keep = None  # that sampler alone decides
+            self._tail_sampler = None  # that sampler alone decides
             self._pipeline.replace_exporters(lambda: [ProviderExporter(provider)], lambda: provider.resource)
         elif self._takes_user_spans:
-            holds = self._late_keep is not None
-            set_provider(self.resource, self._sampler, self._pipeline.submit_user_span, holds=holds)
+            keeps = self._tail_sampler is not None
+            set_provider(self.resource, self._sampler, self._pipeline.submit_user_span, keeps_unsampled=keeps)
         return provider is not None
 
     def adopt_propagators(self) -> None:
@@ -125,9 +125,9 @@ class Telemetry:
 
     def finish(self, ledger: Ledger) -> None:
         """Take a finished request; never blocks."""
-        if self._late_keep is not None:
-            ledger.kept_late = self._late_keep.reason_for(ledger)
-            if ledger.kept_late is None:
+        if self._tail_sampler is not None:
+            ledger.sampling_reason = self._tail_sampler.reason_for(ledger)
+            if ledger.sampling_reason is None:
                 ledger.held_spans = ()
         self._pipeline.submit(ledger)
         for record, _ in ledger.batches:
@@ -155,10 +155,12 @@ class Telemetry:
         self._pipeline.shutdown(timeout_s)
 
 
-def _make_late_keep(settings: MonitorSettings) -> LateKeep | None:
-    if not settings.trace_keep:
+def _make_tail_sampler(settings: MonitorSettings) -> TailSampler | None:
+    if not settings.trace_tail_sampling:
         return None
-    limit = settings.trace_keep_rate_limit
-    return LateKeep(
-        settings.trace_keep, settings.trace_slow_ms, TokenBucket(limit, max(int(10 * limit), 1)) if limit else None
+    limit = settings.trace_tail_rate_limit
+    return TailSampler(
+        settings.trace_tail_sampling,
+        settings.trace_slow_ms,
+        TokenBucket(limit, max(int(10 * limit), 1)) if limit else None,
     )

@@ -24,14 +24,16 @@ MAX_HELD = 64
 """Spans of one unsampled request, or batch, that are held until its end."""
 
 
-def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, holds: bool) -> bool:
+def set_provider(
+    resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, keeps_unsampled: bool
+) -> bool:
     """Make spans of user code ours, if nobody else has: False where a provider is set.
 
     Args:
         resource: describes this process.
         sampler: decides of spans outside of any request; inside, the request's decision holds.
         take: gets each finished span that is sampled.
-        holds: whether the spans of requests that are not sampled are held.
+        keeps_unsampled: whether the spans of unsampled requests are held until the request ends.
     """
     global _own
     if _own is not None and trace.get_tracer_provider() is _own[0]:
@@ -40,7 +42,7 @@ def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableS
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return False
     provider = TracerProvider(
-        sampler=_HoldingSampler(sampler) if holds else sampler,
+        sampler=_HoldingSampler(sampler) if keeps_unsampled else sampler,
         resource=resource,
         shutdown_on_exit=False,
         span_limits=_limits(),

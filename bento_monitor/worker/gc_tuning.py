@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import psutil
 
-from ..resilience.circuit_breaker import Guard
+from ..resilience.circuit_breaker import CircuitBreaker
 
 _IDLE_POLL_S = 0.2
 # Of the youngest generation. A cycle may be one small object that holds a large buffer, so this bounds what waits.
@@ -49,7 +49,7 @@ class Collector:
         self._resident_bytes = resident_bytes or _size_of_process()
         self._waiting: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._guard = Guard("Watching the memory")
+        self._breaker = CircuitBreaker("Watching the memory")
         self._before: tuple[int, int, int] | None = None  # the thresholds, while the heap is frozen
         self._young = 0
         self._size_bytes = 0
@@ -90,7 +90,7 @@ class Collector:
     def _watch(self, phase: str, info: dict[str, int]) -> None:
         """Python calls this around every collection, on whichever thread it happened to come."""
         if phase == "stop":
-            self._guard.run(self._look, info)
+            self._breaker.run(self._look, info)
 
     def _look(self, info: dict[str, int]) -> None:
         if info["generation"] > 0:

@@ -17,7 +17,7 @@ from ..releases.agent import ReleaseAgent
 from ..releases.worker_state import dead_workers
 from ..request.loop_lag import LoopLag
 from ..request.socket_readiness import Arrivals
-from ..resilience.circuit_breaker import Guard, breaker_levels
+from ..resilience.circuit_breaker import CircuitBreaker, breaker_levels
 from ..runner import note_structures, release_fallbacks, runners
 from ..serving_config import Batching
 from ..settings import MonitorSettings
@@ -46,7 +46,7 @@ class WorkerMonitor:
         self.in_flight = 0
         self.loop_lag = LoopLag()
         self.arrivals = Arrivals()
-        self._batch_guard = Guard("Tracing of batches")
+        self._batch_breaker = CircuitBreaker("Tracing of batches")
         self.collector = Collector(lambda: self.in_flight == 0, is_tuned=settings.tune_collector)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
@@ -64,15 +64,15 @@ class WorkerMonitor:
         """Serve the active state before the first request, then follow it."""
         self._loop = asyncio.get_running_loop()
         if runners():
-            # Here, because its import holds the interpreter for 200 ms that requests would wait for at a swap.
+            # Here, because its import is_supported the interpreter for 200 ms that requests would wait for at a swap.
             import_onnxruntime()
         self.telemetry.reopen()
         # Each apart: nothing about telemetry changes which model is served.
-        Guard("Going on in the service's own tracer provider").run(self._adopt_user_provider)
-        Guard("Reading headers by the service's own propagators").run(self.telemetry.adopt_propagators)
+        CircuitBreaker("Going on in the service's own tracer provider").run(self._adopt_user_provider)
+        CircuitBreaker("Reading headers by the service's own propagators").run(self.telemetry.adopt_propagators)
         if self.is_tracing:
-            Guard("Counting requests").run(self.metrics.start)
-            Guard("Watching the loop").run(self.loop_lag.start)
+            CircuitBreaker("Counting requests").run(self.metrics.start)
+            CircuitBreaker("Watching the loop").run(self.loop_lag.start)
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         note_structures()
         await asyncio.to_thread(self._forget_dead_workers)
@@ -92,11 +92,11 @@ class WorkerMonitor:
 
     def enter_batch(self, record: BatchRecord) -> None:
         """Put the batch span's context in place, inside the batch's own context; never raises."""
-        self._batch_guard.run(self.telemetry.enter_batch, record)
+        self._batch_breaker.run(self.telemetry.enter_batch, record)
 
     def batch_done(self, record: BatchRecord) -> None:
         """Hand a finished batch to the pipeline, and count it; never raises."""
-        self._batch_guard.run(self.telemetry.finish_batch, record)
+        self._batch_breaker.run(self.telemetry.finish_batch, record)
         self.metrics.note_batch(record)
 
     def finish(self, ledger: Ledger) -> None:
@@ -115,9 +115,13 @@ class WorkerMonitor:
     def _levels(self) -> Levels:
         stats = self.telemetry.stats()
         spans = {
-            (lane.name, state): count
-            for lane in stats.exporters
-            for state, count in (("built", lane.built), ("exported", lane.exported), ("dropped", lane.dropped))
+            (exporter.name, state): count
+            for exporter in stats.exporters
+            for state, count in (
+                ("built", exporter.built),
+                ("exported", exporter.exported),
+                ("dropped", exporter.dropped),
+            )
         }
         return Levels(
             in_flight=self.in_flight,
@@ -129,7 +133,7 @@ class WorkerMonitor:
             fallbacks=release_fallbacks(),
             swaps=self._agent.swaps.totals(),
             breakers=breaker_levels(),
-            hooks={status.name: status.holds for status in check_hooks()},
+            hooks={status.name: status.is_enabled for status in check_hooks()},
         )
 
     def _forget_dead_workers(self) -> None:

@@ -79,7 +79,7 @@ class RunnerModels:
             if model is None:
                 runner.reset()
             else:
-                runner.take_over(model)
+                runner.activate(model)
         self._configure(batching)
         if self._swapped != dict(prepared):
             self._swapped = dict(prepared)

@@ -36,7 +36,7 @@ class BatchDependence:
         return 1 - self.value if self.measure == "least cosine" else self.value
 
 
-def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers) -> BatchDependence:
+def batch_dependence(reading: OutputReading, alone: Answers, batched: Answers) -> BatchDependence:
     """Compare answers to the same samples alone and in batches.
 
     Raises:
@@ -44,7 +44,7 @@ def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers
     """
     import numpy as np
 
-    left, right = read(reading, alone), read(reading, in_company)
+    left, right = read(reading, alone), read(reading, batched)
     if reading.kind in ("classes", "text", "multilabel", "raw"):
         changed = [bool(np.any(one != other)) for one, other in zip(left, right, strict=True)]
         return BatchDependence("share of changed answers", float(np.mean(changed)))
@@ -73,14 +73,14 @@ def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
     return float(np.asarray(one != other).reshape(len(one), -1).any(axis=1).mean())
 
 
-def batch_dependence_min_cosine(alone: NDArray[Any], in_company: NDArray[Any]) -> float:
+def batch_dependence_min_cosine(alone: NDArray[Any], batched: NDArray[Any]) -> float:
     """The least cosine between a sample's answer alone and in a batch; 1 where company does not matter.
 
     A single number as an answer is compared as the vector (number, 1), since the cosine of numbers is only their sign.
     """
     import numpy as np
 
-    left, right = alone.reshape(len(alone), -1), in_company.reshape(len(in_company), -1)
+    left, right = alone.reshape(len(alone), -1), batched.reshape(len(batched), -1)
     if left.shape[1] == 1:
         ones = np.ones((len(left), 1))
         left, right = np.hstack([left, ones]), np.hstack([right, ones])

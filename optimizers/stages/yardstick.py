@@ -69,13 +69,13 @@ class Yardstick:
         `artifact` are its own answers to all samples in company, `alone` those to `rows` without. As many served
         answers may flip as did from the baseline to the artifact, or from alone to company if those are more.
         """
-        by_company = flip_share(self.reading, alone, take(artifact, rows))
-        accepted = max(flip_share(self.reading, self.baseline, artifact), by_company)
+        by_batching = flip_share(self.reading, alone, take(artifact, rows))
+        accepted = max(flip_share(self.reading, self.baseline, artifact), by_batching)
         return AnswerCheck(self.reading, artifact, accepted)
 
-    def dependence(self, alone: Answers, in_company: Answers) -> BatchDependence:
+    def dependence(self, alone: Answers, batched: Answers) -> BatchDependence:
         """How far company moves an answer."""
-        return batch_dependence(self.reading, alone, in_company)
+        return batch_dependence(self.reading, alone, batched)
 
     def describe(self, result: AccuracyResult) -> str:
         """A result in words: the value, and the most that it may be worse."""

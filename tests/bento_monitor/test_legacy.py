@@ -77,7 +77,7 @@ def test_a_call_that_nobody_traces_leaves_nothing() -> None:
 
 
 def test_the_hook_steps_aside_where_it_does_not_hold(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legacy_runner, "holds", lambda _: False)
+    monkeypatch.setattr(legacy_runner, "is_supported", lambda _: False)
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     assert runner.double.run(np.ones(1)) == 2
@@ -94,7 +94,7 @@ def test_a_legacy_service_gets_our_entry_whatever_holds(monkeypatch: pytest.Monk
     service = bentoml.legacy.Service("demo", runners=[make_runner()])
     assert monitored(service) is service
     assert isinstance(service, bentoml.legacy.Service)
-    monkeypatch.setattr("bento_monitor.integrations.holds", lambda _: False)
+    monkeypatch.setattr("bento_monitor.integrations.is_supported", lambda _: False)
     assert isinstance(service.asgi_app, Entry)
 
 

@@ -86,7 +86,7 @@ def test_a_released_backend_takes_the_same_arguments_and_gives_the_same_output(
     release: Release, onnx_file: Path
 ) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     assert runner.release == "r1"
     for answer in (runner(X), runner(x=X), runner(X, None)):
         assert isinstance(answer, torch.Tensor)
@@ -99,7 +99,7 @@ def test_a_released_backend_takes_the_same_arguments_and_gives_the_same_output(
 
 def test_a_call_that_the_release_was_not_made_for_is_run_by_the_model_itself(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     bias = torch.ones(2, 2)
     np.testing.assert_allclose(runner(X, bias).detach().numpy(), EXPECTED + 1, rtol=1e-6)
     with pytest.raises(TypeError):
@@ -111,7 +111,7 @@ def test_the_torch_backend_gives_the_models_own_element_type(release: Release, p
     execution = Execution("torch", precision, 1)
     threads = torch.get_num_threads()
     runner = MonitoredRunner(Linear())
-    runner.take_over(
+    runner.activate(
         runner.prepare(replace(release, execution=execution, artifact_file=None, artifact_sha256=None), Path())
     )
     answer = runner(X)
@@ -125,7 +125,7 @@ def test_an_onnx_file_is_called_with_numpy_or_torch_and_answers_in_kind(release:
     released = replace(release, output_form=OutputForm("array", "inputs"))
     for prepared in (None, runner.prepare(released, onnx_file.parent)):
         if prepared is not None:
-            runner.take_over(prepared)
+            runner.activate(prepared)
         np.testing.assert_allclose(runner(X.numpy()), EXPECTED, rtol=1e-6)
         np.testing.assert_allclose(runner(x=X).numpy(), EXPECTED, rtol=1e-6)
         assert type(runner(X.numpy())) is np.ndarray
@@ -181,7 +181,7 @@ def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> Non
     runner = MonitoredRunner(Linear())
     old = Slow()
     reference = weakref.ref(old)
-    runner.take_over(PreparedModel(old, None))
+    runner.activate(PreparedModel(old, None))
     del old
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(runner(X)))
@@ -198,7 +198,7 @@ def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> Non
 
 def test_a_call_is_recorded_on_the_batch_if_there_is_one_else_on_the_request(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     batch = BatchRecord("predict", (ledger,), 2, 1)
     ledger_token = current_ledger.set(ledger)
@@ -265,7 +265,7 @@ def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once
 def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, onnx_file: Path, backend: Any) -> None:
     runner = MonitoredRunner(Linear()).to("cuda")
     execution = Execution(backend, "fp32", 1)
-    runner.take_over(runner.prepare(replace(release, execution=execution), onnx_file.parent))
+    runner.activate(runner.prepare(replace(release, execution=execution), onnx_file.parent))
     answer = runner(X.cuda())
     assert runner.release == "r1"
     assert answer.device == runner.weight.device

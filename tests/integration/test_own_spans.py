@@ -40,7 +40,10 @@ def traces(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], list[SpanRecord], bytes]]:
     with OtlpReceiver() as receiver:
-        env = receiver.environment | {"BENTO_MONITOR_FAST_PATH": request.param, "BENTO_MONITOR_TRACE_KEEP": "failed"}
+        env = receiver.environment | {
+            "BENTO_MONITOR_FAST_PATH": request.param,
+            "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "failed",
+        }
         home = tmp_path_factory.mktemp("own-spans")
         spec = ServerSpec(target="own_spans:OwnSpans", working_dir=SERVICES, as_="monitored", env=env, home=home)
         with start_server(spec) as server:
@@ -87,7 +90,7 @@ def test_they_lie_in_the_trace_of_their_request_under_its_server_span(traces) ->
 def test_those_of_a_request_that_is_not_sampled_go_or_stay_with_it(traces) -> None:
     assert of(traces, "not sampled") == []
     by_name = {span.name: span for span in of(traces, "failed")}
-    assert by_name["POST /fails"].attributes[names.KEPT_LATE] == "failed"
+    assert by_name["POST /fails"].attributes[names.SAMPLING_REASON] == "failed"
     assert by_name["outer"].parent_span_id == by_name["POST /fails"].span_id
     assert by_name["outer"].is_error
     assert (pads_of(traces, "failed batch"), pads_of(traces, "batch not sampled")) == (1, 0)

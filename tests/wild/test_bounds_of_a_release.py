@@ -250,7 +250,7 @@ def test_the_class_of_an_output_is_never_imported(tmp_path: Path, monkeypatch: p
         OutputForm("mapping", "torch", "trap:Output"),
     )
     runner = MonitoredRunner(Named().eval(), name="named")
-    runner.take_over(runner.prepare(release, tmp_path))
+    runner.activate(runner.prepare(release, tmp_path))
     assert type(runner(torch.ones(1, 2))) is dict
     assert runner.fallbacks.totals() == {}
     assert "trap" not in sys.modules

@@ -92,7 +92,7 @@ def stored(runner: MonitoredRunner, folder: Path) -> tuple[Release, Path]:
 
 @pytest.fixture
 def on_release(runner: MonitoredRunner, tmp_path: Path) -> MonitoredRunner:
-    runner.take_over(runner.prepare(released(tmp_path), tmp_path))
+    runner.activate(runner.prepare(released(tmp_path), tmp_path))
     return runner
 
 
@@ -179,7 +179,7 @@ class Failing:
 def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
     runner: MonitoredRunner, tmp_path: Path, error: type[Exception]
 ) -> None:
-    runner.take_over(PreparedModel(Failing(error), released(tmp_path)))
+    runner.activate(PreparedModel(Failing(error), released(tmp_path)))
     assert torch.equal(runner(FITS), FITS * OWN)
     assert runner.fallbacks.totals() == {("svc-release:1", "error"): 1}
     assert runner.failures.total() == 1
@@ -197,17 +197,17 @@ def test_the_optimizer_takes_no_figures_of_a_contender_whose_calls_the_own_model
         _call(runner, PreparedModel(Failing(RuntimeError), released(tmp_path)))
     assert runner.release is None
     with state.measured(runner):
-        runner.take_over(runner.prepare(released(tmp_path), tmp_path))
+        runner.activate(runner.prepare(released(tmp_path), tmp_path))
         assert runner(FITS)[0, 0] == RELEASED
 
 
 def _call(runner: MonitoredRunner, prepared: PreparedModel) -> None:
-    runner.take_over(prepared)
+    runner.activate(prepared)
     runner(FITS)
 
 
 def test_an_interrupt_is_not_answered(runner: MonitoredRunner, tmp_path: Path) -> None:
-    runner.take_over(PreparedModel(Failing(KeyboardInterrupt), released(tmp_path)))
+    runner.activate(PreparedModel(Failing(KeyboardInterrupt), released(tmp_path)))
     with pytest.raises(KeyboardInterrupt):
         runner(FITS)
 
@@ -315,7 +315,7 @@ def test_what_a_torch_release_gives_can_be_written_to_as_what_the_model_gives(
     runner: MonitoredRunner, tmp_path: Path
 ) -> None:
     fields = {"execution": Execution("torch", "fp32", 1), "artifact_file": None, "artifact_sha256": None}
-    runner.take_over(runner.prepare(released(tmp_path, **fields), tmp_path))
+    runner.activate(runner.prepare(released(tmp_path, **fields), tmp_path))
     answer = runner(FITS)
     answer /= answer.norm(dim=-1, keepdim=True)
     assert runner.fallbacks.totals() == {}
@@ -363,7 +363,7 @@ def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Pa
         inputs=(TensorSpec("x", "float32", (2, 8, 4), (2, 8, 4)),),
         outputs=(TensorSpec("y", "float32", (2, 3), (2, 3)),),
     )
-    runner.take_over(runner.prepare(release, tmp_path))
+    runner.activate(runner.prepare(release, tmp_path))
     with torch.inference_mode():
         for length in (8, 12):
             x = torch.randn(2, length, 4)

@@ -120,7 +120,7 @@ def taken_over(model: Any, folder: Path, samples: pd.DataFrame) -> MonitoredRunn
     inputs = inputs_of(runner, rows)
     specs = convert_estimator(estimator, methods, inputs, path, rows=rows)
     assert graph_parity(estimator, methods, path, calls).disagreement is None
-    runner.take_over(runner.prepare(release_of(runner, path, inputs, specs), folder))
+    runner.activate(runner.prepare(release_of(runner, path, inputs, specs), folder))
     return runner
 
 

@@ -54,7 +54,7 @@ def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
     model = ESTIMATORS[kind]()
     rows = np.random.default_rng(5).normal(size=(300, 4)).astype(dtype)
     runner = MonitoredRunner(model, name=kind)
-    runner.take_over(runner.prepare(released(runner, tmp_path, rows), tmp_path))
+    runner.activate(runner.prepare(released(runner, tmp_path, rows), tmp_path))
     fresh = np.random.default_rng(4).normal(size=(50, 4)).astype(dtype)
     for method in methods_of(model):
         expected, answer = getattr(model, method)(fresh), getattr(runner, method)(fresh)
@@ -81,14 +81,14 @@ def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
 def test_what_a_release_was_not_made_for_is_answered_by_the_estimator(reason: str, rows: Any, tmp_path: Path) -> None:
     model = ESTIMATORS["pipeline"]() if not sparse.issparse(rows) else LogisticRegression().fit(ROWS, CLASSES)
     runner = MonitoredRunner(model)
-    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
     np.testing.assert_array_equal(runner.predict(rows), model.predict(rows))
     assert runner.fallbacks.totals() == {("svc-release:1", reason): 1}
 
 
 def test_what_the_estimator_refuses_is_refused_with_a_release_too(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
-    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
     with_nan = np.where(ROWS > 2, np.nan, ROWS)
     for rows, reason in ((with_nan, "value"), (ROWS[:0], "shape"), (ROWS[:, :2], "shape"), (ROWS[0], "rank")):
         before = runner.fallbacks.totals().get(("svc-release:1", reason), 0)
@@ -99,7 +99,7 @@ def test_what_the_estimator_refuses_is_refused_with_a_release_too(tmp_path: Path
 
 def test_a_method_without_an_output_is_the_estimator_s(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
-    runner.take_over(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
+    runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
     np.testing.assert_array_equal(runner.predict_log_proba(ROWS), runner.own_model.model.predict_log_proba(ROWS))
     assert runner.fallbacks.totals() == {("svc-release:1", "method"): 1}
 

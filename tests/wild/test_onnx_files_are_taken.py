@@ -97,7 +97,7 @@ def test_a_file_with_external_data_is_released_by_its_own_names_and_by_places(
     )
     x, state = np.ones((2, 4), np.float32), np.ones((2, 2, 3), np.float32)
     expected = runner(x, state, np.array(3))
-    runner.take_over(runner.prepare(release, folder))
+    runner.activate(runner.prepare(release, folder))
     for answer, own in zip(runner(x, state, np.array(3)), expected, strict=True):
         np.testing.assert_array_equal(answer, own)
     assert runner.fallbacks.totals() == {}

@@ -182,11 +182,11 @@ def test_a_call_of_the_old_release_that_fails_after_the_swap_is_counted_against_
     old, _ = make_release(tmp_path, "old", runner="late")
     new, _ = make_release(tmp_path, "new", runner="late")
     model = Blocking()
-    runner.take_over(PreparedModel(model, old))
+    runner.activate(PreparedModel(model, old))
     thread = threading.Thread(target=lambda: runner(torch.ones(1, 2)))
     thread.start()
     assert model.begun.wait(20)
-    runner.take_over(PreparedModel(Blocking(), new))
+    runner.activate(PreparedModel(Blocking(), new))
     model.go_on.set()
     thread.join()
     assert dict(runner.failures) == {"svc-release:old": 1}

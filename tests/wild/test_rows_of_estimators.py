@@ -41,7 +41,7 @@ FRAME = pd.DataFrame(ROWS, columns=["age", "height", "weight", "income"])
 
 def taken_over(model: Any, folder: Path, rows: Any = ROWS) -> MonitoredRunner:
     runner = MonitoredRunner(model)
-    runner.take_over(runner.prepare(released(runner, folder, rows), folder))
+    runner.activate(runner.prepare(released(runner, folder, rows), folder))
     return runner
 
 

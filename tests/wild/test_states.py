@@ -36,7 +36,7 @@ def test_each_row_goes_on_from_its_own_state(backend: Any, tmp_path: Path) -> No
         state.service = SimpleNamespace(name="Service")
         contender = contender_of(state, backend, tmp_path)
         _, runner = state.captured()
-        runner.take_over(state.prepare(contender))
+        runner.activate(state.prepare(contender))
         together = draw(6, 4)
         found = runner(**together)
         for row in range(6):

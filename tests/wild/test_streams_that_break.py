@@ -37,7 +37,10 @@ def seen(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], list[SpanRecord]]]:
     with OtlpReceiver() as receiver:
-        env = receiver.environment | {"BENTO_MONITOR_TRACE_KEEP": "failed", "BENTO_MONITOR_FAST_PATH": request.param}
+        env = receiver.environment | {
+            "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "failed",
+            "BENTO_MONITOR_FAST_PATH": request.param,
+        }
         home = tmp_path_factory.mktemp("streams")
         spec = ServerSpec(target="streams:Streams", working_dir=PROJECT, as_="monitored", env=env, home=home)
         with start_server(spec) as server:

@@ -48,7 +48,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, s
             target="tasks:Tasks",
             working_dir=PROJECT,
             as_="monitored",
-            env=receiver.environment | {"BENTO_MONITOR_TRACE_KEEP": "failed"},
+            env=receiver.environment | {"BENTO_MONITOR_TRACE_TAIL_SAMPLING": "failed"},
             home=tmp_path_factory.mktemp("tasks"),
         )
         with start_server(spec) as server:

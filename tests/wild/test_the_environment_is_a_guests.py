@@ -174,7 +174,7 @@ def test_what_kubernetes_sets_is_one_warning_and_a_slip_of_the_pen_names_the_nea
         ("RELEASE_POLL_INTERVAL_S", "-1", True),
         ("ENABLED", "perhaps", True),
         ("TRACING", "perhaps", False),
-        ("TRACE_KEEP", "all", False),
+        ("TRACE_TAIL_SAMPLING", "all", False),
         ("TRACE_RATE_LIMIT", "-1", False),
         ("CAPTURE_FIELDS", "everything", False),
         ("CAPTURE_REDACTION", "some", False),
@@ -194,6 +194,20 @@ def test_a_command_refuses_what_decides_of_limits_and_releases_and_a_worker_take
             require_settings()
     else:
         assert require_settings() == settings
+
+
+def test_a_former_name_of_a_setting_works_with_a_warning_and_the_new_name_wins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("BENTO_MONITOR_TRACE_KEEP", "failed")
+    monkeypatch.setenv("BENTO_MONITOR_TRACE_KEEP_RATE_LIMIT", "3")
+    monkeypatch.setenv("BENTO_MONITOR_TRACE_TAIL_RATE_LIMIT", "5")
+    settings = load_settings()
+    assert (settings.trace_tail_sampling, settings.trace_tail_rate_limit) == (("failed",), 5.0)
+    renamed, ignored = (record.getMessage() for record in caplog.records)
+    assert renamed == "BENTO_MONITOR_TRACE_KEEP has been renamed to BENTO_MONITOR_TRACE_TAIL_SAMPLING."
+    assert ignored.endswith("has been renamed to BENTO_MONITOR_TRACE_TAIL_RATE_LIMIT: it is ignored.")
+    assert require_settings() == settings
 
 
 def test_serve_ends_with_2_for_a_limit_that_cannot_be_used(tmp_path: Path) -> None:

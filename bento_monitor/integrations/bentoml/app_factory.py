@@ -22,19 +22,19 @@ from ...fast_path.plan import PathChoice
 from ...request.function_threads import FunctionThreads
 from ...request.limits import BodyLimits
 from ...request.task_runs import TaskRuns, note_task_status
-from ...resilience.circuit_breaker import Guard
+from ...resilience.circuit_breaker import CircuitBreaker
 from ...serving_config import Batching
 from ...tracing.ledger.ledger import current_batch, current_ledger
 from ...tracing.privacy.captured import InputCapture
-from ..hooks import holds
-from .batch_context import kin_of_request, rows_of, share_response, writes_files
+from ..hooks import is_supported
+from .batch_context import batch_key_of_request, rows_of, share_response, writes_files
 from .io_stamps import stamp_descriptors
 from .overload import Overloaded
 from .route_templates import RouteTemplates
 from .schema_memory import remember_schemas
 
 if TYPE_CHECKING:
-    from .middlewares import TakenOver
+    from .middlewares import ReplacedMiddlewares
 
 
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
@@ -51,22 +51,22 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         task_runs: TaskRuns | None = None,
     ) -> None:
         super().__init__(service, is_main=is_main)
-        self._task_runs = task_runs if holds("tasks") else None
+        self._task_runs = task_runs if is_supported("tasks") else None
         self.captures = captures or {}
         self._body_limits = body_limits
         self._threads = FunctionThreads(service.config.get("threads", 1))
         self.batch_dispatchers: dict[str, BatchDispatcher] = {}
-        self.taken_over: TakenOver | None = None
+        self.replaced: ReplacedMiddlewares | None = None
         self.fast_path: FastPath | None = None
         self._templates: RouteTemplates | None = None
-        self._metrics_guard = Guard("Counting batches")
+        self._metrics_breaker = CircuitBreaker("Counting batches")
         self._middlewares_built = 0
         for name, method in service.apis.items():
-            if holds("io_stamps"):
+            if is_supported("io_stamps"):
                 stamp_descriptors(method, self.captures.get(name))
-            if holds("schema"):
+            if is_supported("schema"):
                 remember_schemas(method)
-            if method.batchable and holds("dispatcher"):
+            if method.batchable and is_supported("dispatcher"):
                 self.batch_dispatchers[name] = self._make_dispatcher(name, method, batch_hooks)
 
     def _make_dispatcher(self, name: str, method: Any, hooks: BatchHooks) -> BatchDispatcher:
@@ -98,7 +98,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         method = self.service.apis[name]
         function = getattr(self._service_instance, name).local
         if self.enable_metrics:
-            self._metrics_guard.run(self._observe_batch_size, name, len(values))
+            self._metrics_breaker.run(self._observe_batch_size, name, len(values))
         batch, indices = AutoContainer.batches_to_batch(values, method.batch_dim[0])
         extra = {method.ctx_param: self.service.context} if method.ctx_param is not None else {}
         record = current_batch.get()
@@ -128,14 +128,14 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         values = [*input_args, *(value for key, value in input_kwargs.items() if key != method.ctx_param)]
         if len(values) != 1:
             raise TypeError("Batch inference function only accept one argument")
-        kin: Hashable = None
+        batch_key: Hashable = None
         if method.ctx_param is not None:
-            kin = object() if writes_files(method) else kin_of_request()
-        return await self.batch_dispatchers[name].submit(values[0], kin)
+            batch_key = object() if writes_files(method) else batch_key_of_request()
+        return await self.batch_dispatchers[name].submit(values[0], batch_key)
 
     def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         # Not async, here and below: each coroutine within another is gone through again when the thread is done.
-        if not holds("threads"):
+        if not is_supported("threads"):
             stock: Awaitable[Any] = super()._to_thread(func, *args, **kwargs)
             return stock
         ledger = current_ledger.get()
@@ -198,21 +198,21 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
         kept: list[Any] = super().middlewares
-        if holds("request_id"):
+        if is_supported("request_id"):
             kept = [middleware for middleware in kept if middleware.cls is not OpenTelemetryMiddleware]
-        if not holds("traffic"):
+        if not is_supported("traffic"):
             return kept
-        from .middlewares import TakenOver
+        from .middlewares import ReplacedMiddlewares
 
-        self.taken_over = TakenOver(kept, self._endpoint_of, self._body_limits)
+        self.replaced = ReplacedMiddlewares(kept, self._endpoint_of, self._body_limits)
         innermost = Middleware(FastPathMiddleware, find=lambda: self.fast_path)
-        return [*self.taken_over.middlewares[:-1], innermost, self.taken_over.middlewares[-1]]
+        return [*self.replaced.middlewares[:-1], innermost, self.replaced.middlewares[-1]]
 
     async def open_fast_path(self) -> list[PathChoice]:
         """Choose every API's path, check each plan against BentoML's own code, and open the fast path."""
-        missing = [name for name in _FAST_PATH_HOOKS if not holds(name)]
+        missing = [name for name in _FAST_PATH_HOOKS if not is_supported(name)]
         if missing:
-            reason = f"the hook {missing[0]} does not hold"
+            reason = f"the hook {missing[0]} is disabled"
             return [PathChoice(name, method.route, None, reason) for name, method in self.service.apis.items()]
         from .plans import choose_paths
         from .request_frame import RequestFrame
@@ -226,8 +226,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def direct_fast_path(self) -> FastPath | None:
         """The fast path where nothing of the user's must be around it."""
         are_added = len(self.application.user_middleware) != self._middlewares_built
-        is_bare = not self.service.middlewares and not self.enable_access_control and not are_added
-        return self.fast_path if is_bare else None
+        is_direct = not self.service.middlewares and not self.enable_access_control and not are_added
+        return self.fast_path if is_direct else None
 
     def template_of(self, path: str, method: str) -> str | None:
         """The template of the route that takes a path; None where none does."""

@@ -18,7 +18,7 @@ from starlette.background import BackgroundTasks
 _LEFT_OUT = frozenset({b"content-length", b"traceparent", b"tracestate"})
 
 
-def kin_of_request() -> Hashable:
+def batch_key_of_request() -> Hashable:
     """What the function could see of the request that is being served: its query, its headers and who sent it."""
     scope = _request_var.get().scope
     client = scope.get("client")

@@ -17,36 +17,36 @@ from ...request.traffic import Traffic, TrafficLimits, TrafficMiddleware
 from .log_lines import PlainAccessLog
 from .series import BentoSeries, WebSocketsOnly
 
-_TAKEN_OVER = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddleware, MaxConcurrencyMiddleware)
+_REPLACED = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddleware, MaxConcurrencyMiddleware)
 
 
-class TakenOver:
-    """What BentoML's middlewares were told, as ours take it; `middlewares` are what stays of all of them."""
+class ReplacedMiddlewares:
+    """What BentoML's middlewares were options, as ours take it; `middlewares` are what stays of all of them."""
 
     def __init__(self, middlewares: list[Any], endpoint_of: Callable[[str], str], body: BodyLimits | None) -> None:
-        told = {middleware.cls: middleware.kwargs for middleware in middlewares if middleware.cls in _TAKEN_OVER}
-        metrics, access = told.get(RunnerTrafficMetricsMiddleware), told.get(AccessLogMiddleware)
+        options = {middleware.cls: middleware.kwargs for middleware in middlewares if middleware.cls in _REPLACED}
+        metrics, access = options.get(RunnerTrafficMetricsMiddleware), options.get(AccessLogMiddleware)
         make_counter: Any = RunnerTrafficMetricsMiddleware
         counter = None if metrics is None else make_counter(app=None, **metrics)
         self.records = ExchangeRecords(
             None if counter is None else BentoSeries(counter),
             None if access is None else PlainAccessLog(_rules(access)),
         )
-        self.traffic = Traffic(_limits(told, body), self.records, endpoint_of)
+        self.traffic = Traffic(_limits(options, body), self.records, endpoint_of)
         self.middlewares: list[Any] = [_for_web_sockets(middleware, counter) for middleware in middlewares]
-        last = max((i for i, middleware in enumerate(middlewares) if middleware.cls in _TAKEN_OVER), default=-1)
+        last = max((i for i, middleware in enumerate(middlewares) if middleware.cls in _REPLACED), default=-1)
         self.middlewares.insert(last + 1, Middleware(TrafficMiddleware, traffic=self.traffic))
 
 
 def _for_web_sockets(middleware: Any, counter: Any) -> Any:
-    if middleware.cls not in _TAKEN_OVER:
+    if middleware.cls not in _REPLACED:
         return middleware
     own = counter if middleware.cls is RunnerTrafficMetricsMiddleware else middleware.cls(app=None, **middleware.kwargs)
     return Middleware(WebSocketsOnly, middleware=own)
 
 
-def _limits(told: dict[Any, Any], body: BodyLimits | None) -> TrafficLimits:
-    timeout, concurrency = told.get(TimeoutMiddleware), told.get(MaxConcurrencyMiddleware)
+def _limits(options: dict[Any, Any], body: BodyLimits | None) -> TrafficLimits:
+    timeout, concurrency = options.get(TimeoutMiddleware), options.get(MaxConcurrencyMiddleware)
     unlimited: frozenset[str] = frozenset()
     if concurrency is not None:
         unlimited = MaxConcurrencyMiddleware.BYPASS_PATHS | frozenset(concurrency.get("skip_paths") or ())
@@ -58,11 +58,11 @@ def _limits(told: dict[Any, Any], body: BodyLimits | None) -> TrafficLimits:
     )
 
 
-def _rules(told: dict[str, Any]) -> AccessLogRules:
+def _rules(options: dict[str, Any]) -> AccessLogRules:
     return AccessLogRules(
-        request_content_length=told["has_request_content_length"],
-        request_content_type=told["has_request_content_type"],
-        response_content_length=told["has_response_content_length"],
-        response_content_type=told["has_response_content_type"],
-        skip_paths=tuple(told["skip_paths"]),
+        request_content_length=options["has_request_content_length"],
+        request_content_type=options["has_request_content_type"],
+        response_content_length=options["has_response_content_length"],
+        response_content_type=options["has_response_content_type"],
+        skip_paths=tuple(options["skip_paths"]),
     )

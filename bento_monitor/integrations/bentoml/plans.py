@@ -58,7 +58,7 @@ class ApiCaller(Protocol):
         """Run a function in one of the service's threads."""
 
 
-class _StepAside(Exception):  # noqa: N818 - not an error: the API takes BentoML's own path
+class _NoPlan(Exception):  # noqa: N818 - not an error: the API takes BentoML's own path
     """An API that has no plan; the message says why."""
 
 
@@ -96,7 +96,7 @@ def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> Pat
                 "path_params": {},
             },
         )
-    except _StepAside as reason:
+    except _NoPlan as reason:
         return PathChoice(name, path, None, str(reason))
     except Exception as error:  # a spec of the user's own can fail in any way
         return PathChoice(name, path, None, f"no plan can be made of it ({type(error).__name__}: {error})")
@@ -108,22 +108,22 @@ def _route_of(application: Any, path: str, name: str) -> Any:
     from starlette.routing import Match, Route
 
     if "{" in path:
-        raise _StepAside("its route has parameters")
+        raise _NoPlan("its route has parameters")
     scope = {"type": "http", "path": path, "root_path": "", "method": "POST"}
     for route in application.router.routes:
         if route.matches(scope)[0] is Match.FULL:
             if isinstance(route, Route) and route.name == name:
                 return route
             break
-    raise _StepAside("another route of the service comes before it")
+    raise _NoPlan("another route of the service comes before it")
 
 
 def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
     original = get_original_func(method.func)
     if method.is_task:
-        raise _StepAside("it is a task")
+        raise _NoPlan("it is a task")
     if method.is_stream or inspect.isasyncgenfunction(original) or inspect.isgeneratorfunction(original):
-        raise _StepAside("it is a stream")
+        raise _NoPlan("it is a stream")
     if method.batchable:
         return functools.partial(factory.batch_infer, name)
 
@@ -139,9 +139,9 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
 def _parser(method: Any, context: Any, capture: InputCapture | None) -> Callable[[bytes], Arguments]:
     spec = method.input_spec
     if unstamped(spec, "from_http_request") is not IOMixin.from_http_request.__func__:
-        raise _StepAside("its input is read by code of its own")
+        raise _NoPlan("its input is read by code of its own")
     if spec.multipart_fields:
-        raise _StepAside("it takes files")
+        raise _NoPlan("it takes files")
     read = _reader(spec) if capture is None else capture.around(_reader(spec))
     context_argument = {} if method.ctx_param is None else {method.ctx_param: context}
     if getattr(spec, "__root_input__", False):
@@ -172,7 +172,7 @@ def _reader(spec: Any) -> Callable[[bytes], Any]:
         validate_json = spec.__pydantic_validator__.validate_json
         return lambda body: validate_json(body or b"{}")
     if spec.model_validate_json.__func__ is not IORootModel.model_validate_json.__func__:
-        raise _StepAside("its input is read by code of its own")
+        raise _NoPlan("its input is read by code of its own")
     if spec.model_json_schema().get("type") in _TEXT_SCHEMAS:
         return lambda body: spec.model_validate(body or b"{}")
     return lambda body: spec.model_validate(json.loads(body or b"{}"))
@@ -180,16 +180,16 @@ def _reader(spec: Any) -> Callable[[bytes], Any]:
 
 def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
     if unstamped(spec, "to_http_response") is not IOMixin.to_http_response.__func__:
-        raise _StepAside("its output is written by code of its own")
+        raise _NoPlan("its output is written by code of its own")
     content_type = _content_type(spec.mime_type())
     if not issubclass(spec, IORootModel):
         if spec.multipart_fields:
-            raise _StepAside("it returns files")
+            raise _NoPlan("it returns files")
         return lambda obj: None if _is_left_to_bentoml(obj) else _answer(_to_json(obj), content_type)
 
     kind = _kind_of_value(spec.model_fields["root"].annotation)
     if spec.model_dump_json is not IORootModel.model_dump_json or spec.__init__ is not IORootModel.__init__:
-        raise _StepAside("its output is written by code of its own")
+        raise _NoPlan("its output is written by code of its own")
     validate, dump = spec.__pydantic_validator__.validate_python, spec.__pydantic_serializer__.to_python
 
     def render(obj: Any) -> Answer | None:

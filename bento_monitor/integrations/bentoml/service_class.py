@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..hooks import holds
+from ..hooks import is_supported
 
 if TYPE_CHECKING:
     from ...batching import BatchHooks
@@ -53,7 +53,7 @@ def make_factory(
     from _bentoml_sdk.service import Service
 
     own: Any = type(service).__mro__[2]
-    if not holds("service_app") or own.to_asgi is not Service.to_asgi:
+    if not is_supported("service_app") or own.to_asgi is not Service.to_asgi:
         return None
     # Here, because BentoML's server must not be imported in the supervisor: it would set up metrics there.
     from .app_factory import MonitoredAppFactory

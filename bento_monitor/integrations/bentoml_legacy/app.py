@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.trace import NoOpTracerProvider
 
 from ...tracing.ledger.ledger import current_ledger
-from ..hooks import holds
+from ..hooks import is_supported
 
 
 class LegacyAppFactory(HTTPAppFactory):
@@ -32,7 +32,7 @@ class LegacyAppFactory(HTTPAppFactory):
 
 def without_tracing(middlewares: list[Any]) -> list[Any]:
     """Leave out what makes spans that nobody gets; ours takes the place of its ids."""
-    if not holds("request_id"):
+    if not is_supported("request_id"):
         return middlewares
     return [middleware for middleware in middlewares if middleware.cls is not OpenTelemetryMiddleware]
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ..hooks import holds
+from ..hooks import is_supported
 from .runner_calls import RunnerCall
 
 
@@ -38,7 +38,7 @@ def watch_runner(runner: Any) -> None:
 
 
 def _watch_handle(runner: Any) -> None:
-    if not holds("legacy_runner"):
+    if not is_supported("legacy_runner"):
         return
     from bentoml._internal.runner.runner_handle.local import LocalRunnerRef
     from bentoml._internal.runner.runner_handle.remote import RemoteRunnerClient

@@ -15,7 +15,7 @@ from ...batching.job import RowCodec
 from ...serving_config import Batching
 from ...tracing.ledger.ledger import current_batch, current_ledger
 from ..bentoml.overload import Overloaded
-from ..hooks import holds
+from ..hooks import is_supported
 from .app import without_tracing
 from .runner import MonitoredRunnerMixin
 
@@ -31,7 +31,7 @@ class RunnerProcess(Protocol):
         """Its application inside our entry; `routes` has the path of each method -> its name."""
 
 
-def take_over_runner_app(open_process: Callable[[str], RunnerProcess | None]) -> None:
+def wrap_runner_app(open_process: Callable[[str], RunnerProcess | None]) -> None:
     """Make BentoML's factory of a monitored runner's application one of ours; once is enough.
 
     The process has imported the factory by its name before it imports the user's module, so its class stays.
@@ -39,7 +39,9 @@ def take_over_runner_app(open_process: Callable[[str], RunnerProcess | None]) ->
     """
 
     def make(cls: Any, runner: Any, *_: Any, **__: Any) -> Any:
-        is_ours = cls is RunnerAppFactory and isinstance(runner, MonitoredRunnerMixin) and holds("legacy_runner_app")
+        is_ours = (
+            cls is RunnerAppFactory and isinstance(runner, MonitoredRunnerMixin) and is_supported("legacy_runner_app")
+        )
         process = open_process(runner.name) if is_ours else None
         if process is None:
             return object.__new__(cls)

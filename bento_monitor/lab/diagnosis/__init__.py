@@ -8,7 +8,7 @@ from ..profiling.profile_record import Finding, Profile
 from .batch_window import find_long_window
 from .busy_threads import find_too_many_threads
 from .gc_pauses import find_collector_pauses
-from .noisy_neighbor import find_neighbour
+from .noisy_neighbor import find_noisy_neighbor
 from .uneven_workers import find_uneven_workers
 
 RULES: tuple[Callable[[Profile], Finding | None], ...] = (
@@ -16,7 +16,7 @@ RULES: tuple[Callable[[Profile], Finding | None], ...] = (
     find_uneven_workers,
     find_long_window,
     find_too_many_threads,
-    find_neighbour,
+    find_noisy_neighbor,
 )
 
 

@@ -9,7 +9,7 @@ _MOST_IDLE_SHARE = 0.15
 _LEAST_STEAL = 0.05
 
 
-def find_neighbour(profile: Profile) -> Finding | None:
+def find_noisy_neighbor(profile: Profile) -> Finding | None:
     """At the load where it takes the most; None where the server had room beside it."""
     found = [(taken, point) for point in profile.points if (taken := _taken_cores(point)) > 0]
     if not found:

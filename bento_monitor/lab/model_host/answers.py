@@ -43,7 +43,7 @@ def answers(
     _, runner = state.captured()
     found: list[Any] = [None] * len(wanted)
     with state.measured(runner):
-        runner.take_over(prepared)
+        runner.activate(prepared)
         for start in range(0, len(order), size):
             places = order[start : start + size]
             given = state.answer(api, [bodies[wanted[place]] for place in places], source.content_type)

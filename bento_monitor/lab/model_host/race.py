@@ -79,7 +79,7 @@ def _api_call(
 ) -> Call:
     def call(index: int) -> int:
         arguments, count = batches[index % len(batches)]
-        runner.take_over(prepared)
+        runner.activate(prepared)
         state.call(api, fresh(arguments))
         return count
 

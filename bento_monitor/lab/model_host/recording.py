@@ -43,7 +43,7 @@ class RecordingModel:
 def recording(runner: MonitoredRunner) -> Iterator[RecordingModel]:
     """Record the calls of a runner for as long as the block runs."""
     recorder = RecordingModel(runner.own_model)
-    runner.take_over(PreparedModel(recorder, None))
+    runner.activate(PreparedModel(recorder, None))
     try:
         yield recorder
     finally:

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import ServiceError
 from .machine_peak import Place, measure_copy_gib_per_s, measure_gemm_gflops
 from .operators import Operators
-from .profile_record import BareProfile, BatchTime, Intensity, LengthTime
+from .profile_record import BatchTime, Intensity, LengthTime, StandaloneProfile
 from .session_operators import read_session_operators
 from .torch_operators import find_place, read_torch_operators
 
@@ -34,7 +34,7 @@ class FunctionInputs:
     length_unit: str | None = None
 
 
-def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: float) -> BareProfile:
+def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: float) -> StandaloneProfile:
     """Time a function, the peaks of where it computes beside it, and what it does inside torch and ONNX Runtime.
 
     Args:
@@ -62,7 +62,7 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
     to_read = {size: inputs.by_size[size][0] for size in _sizes_to_read(times, seconds)}
     operators = _read_operators(to_read, call, make, place)
     largest = operators[times[-1].batch_size]
-    return BareProfile(
+    return StandaloneProfile(
         times=times,
         alpha_ms=alpha_ms,
         beta_ms=beta_ms,

@@ -12,7 +12,6 @@ from ...machine.gpu_use import GpuUse
 from ..loadgen.slo import Slo
 from ..loadgen.slo_search import RateTrial, SloSearch
 from .profile_record import (
-    BareProfile,
     BatchTime,
     Finding,
     Intensity,
@@ -24,6 +23,7 @@ from .profile_record import (
     Profile,
     ServerUse,
     StageTime,
+    StandaloneProfile,
 )
 
 
@@ -42,12 +42,12 @@ def read_profile(path: Path) -> Profile:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         points = tuple(_point(each) for each in fields.pop("points"))
         findings = tuple(Finding(**each | {"evidence": tuple(each["evidence"])}) for each in fields.pop("findings"))
-        bare, slo = fields.pop("bare"), fields.pop("slo")
+        standalone, slo = fields.pop("standalone"), fields.pop("slo")
         return Profile(
             **fields,
             points=points,
             findings=findings,
-            bare=None if bare is None else read_bare(bare),
+            standalone=None if standalone is None else read_standalone(standalone),
             slo=None if slo is None else _slo(slo),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -55,9 +55,9 @@ def read_profile(path: Path) -> Profile:
         raise InputError(f"{problem}: write one with bento-monitor profile --output FILE.") from error
 
 
-def read_bare(fields: dict[str, Any]) -> BareProfile:
-    """A bare profile from JSON."""
-    return BareProfile(
+def read_standalone(fields: dict[str, Any]) -> StandaloneProfile:
+    """A standalone profile from JSON."""
+    return StandaloneProfile(
         **fields
         | {
             "times": tuple(BatchTime(**each) for each in fields["times"]),

@@ -158,7 +158,7 @@ class Intensity:
 
 
 @dataclass(frozen=True, slots=True)
-class BareProfile:
+class StandaloneProfile:
     """The service's function by itself, in a process without a server.
 
     `alpha_ms + beta_ms * batch size` is the line through its times; both are None where it takes no batches.
@@ -219,9 +219,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A service from idle to past the knee; `slo` is None where no promise was asked for, `bare` where its function
-    could not be called by itself. `watching_us` is what watching it cost each request, where nothing was cold; None
-    where it was not watched.
+    """A service from idle to past the knee; `slo` is None where no promise was asked for, `standalone` where its
+    function could not be called by itself. `watching_us` is what watching cost each request, with warm caches;
+    None where it was not watched.
     """
 
     target: str
@@ -230,7 +230,7 @@ class Profile:
     workers: int
     points: tuple[LoadPoint, ...]
     slo: SloSearch | None
-    bare: BareProfile | None
+    standalone: StandaloneProfile | None
     census: Mapping[str, int]
     watching_us: float | None
     findings: tuple[Finding, ...]

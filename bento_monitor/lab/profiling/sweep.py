@@ -15,11 +15,11 @@ from ..loadgen import LoadResult, LoadSpec, run_load
 from ..loadgen.slo import Slo
 from ..loadgen.slo_search import SloSearch, find_highest_rate
 from ..server.server_spec import ServedAs
-from .bare import measure_bare
 from .load_point import measure_point
 from .probe_notes import read_notes
 from .profile_record import LoadPoint, Profile
 from .sample_body import find_api, read_bodies, sample_body
+from .standalone import measure_standalone
 from .subject import Subject, serve_subject
 
 # Of the capacity; past 1 the queue grows for as long as the load lasts.
@@ -97,7 +97,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         workers = len(subject.workers()) or 1
         target = subject.target
     on_step("the function alone")
-    bare = None if target is None else measure_bare(target, api.route, bodies, spec.seconds)
+    standalone = None if target is None else measure_standalone(target, api.route, bodies, spec.seconds)
     return Profile(
         target=spec.target,
         served_as=spec.served_as if subject.server is not None else "as it runs",
@@ -105,7 +105,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         workers=workers,
         points=tuple(points),
         slo=slo,
-        bare=bare,
+        standalone=standalone,
         census=census,
         watching_us=watching_us,
         findings=(),

@@ -24,6 +24,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 _TRACEPARENT = re.compile(rb"[ \t]*(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
 # Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
 _MAX_TRACE_STATES = 32
+_MAX_CHARS = 512
+_MAX_ENTRIES = 32
+# Of more, no entry would fit: it is a flood.
+_READ_CHARS = 2048
+_KEY = r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
+_VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+_ENTRY = re.compile(f"({_KEY})={_VALUE}")
 _TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
 _FIELDS = _TRACE_FIELDS | {b"baggage"}
 _BAGGAGE = W3CBaggagePropagator()
@@ -177,15 +184,6 @@ def _kinds_of(propagator: Any) -> frozenset[type]:
     inner = getattr(propagator, "_propagators", ()) if type(propagator) is CompositePropagator else (propagator,)
     kinds = frozenset(map(type, inner))
     return kinds if kinds <= _W3C else frozenset()
-
-
-_MAX_CHARS = 512
-_MAX_ENTRIES = 32
-# Of more, no entry would fit: it is a flood.
-_READ_CHARS = 2048
-_KEY = r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
-_VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-_ENTRY = re.compile(f"({_KEY})={_VALUE}")
 
 
 def clean_trace_state(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The account of each process that traces, as a small file: what became of its spans, also once it is gone."""
+"""The report of each process that traces, as a small file: what became of its spans, also once it is gone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from ...resilience.liveness import is_alive, process_identity
 from ...resilience.rate_limited_log import OutageLog
 from .exporter_state import ExporterStats, PipelineStats
 
-AccountState = Literal["running", "stopped", "lost"]
+_LOGGER = logging.getLogger("bento_monitor")
+_INTERVAL_S = 0.5
+ProcessState = Literal["running", "stopped", "lost"]
 
 # Of processes that have ended: so many are kept, and for so long.
 _ENDED_KEPT = 32
@@ -27,8 +29,8 @@ _TEMPORARY_KEPT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One process's account, all of one moment; `identity` is the process's, by `liveness`."""
+class DeliveryReport:
+    """One process's report, all of one moment; `identity` is the process's, by `liveness`."""
 
     service: str
     pid: int
@@ -47,37 +49,37 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessAccount:
-    """An account, and what became of its process.
+class ProcessDelivery:
+    """A report, and what became of its process.
 
     One that is "lost" has died without a word, as of `kill -9`. It took with it what was waiting and queued when it
     last wrote, less an export that came all the same, and what it accepted since: it writes twice a second.
     """
 
-    account: Account
-    state: AccountState
+    report: DeliveryReport
+    state: ProcessState
 
 
-def write_account(home: Path, account: Account) -> None:
-    """Write an account whole; it is not synced to disk, for it must outlive its process alone.
+def write_delivery_report(home: Path, report: DeliveryReport) -> None:
+    """Write a report whole; it is not synced to disk, for it must outlive its process alone.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    name = f"{account.service}-{account.pid}-{account.identity}.json"
-    write_atomic(_folder(home) / name, json.dumps(asdict(account)) + "\n", is_durable=False)
+    name = f"{report.service}-{report.pid}-{report.identity}.json"
+    write_atomic(_folder(home) / name, json.dumps(asdict(report)) + "\n", is_durable=False)
 
 
-def read_accounts(home: Path, service: str | None = None) -> list[ProcessAccount]:
-    """The accounts of all processes, or of those of one service: the latest to start comes first."""
-    wanted = [found for _, found in _read_all(home) if service in (None, found.account.service)]
-    return sorted(wanted, key=lambda found: found.account.started_at_s, reverse=True)
+def read_delivery_reports(home: Path, service: str | None = None) -> list[ProcessDelivery]:
+    """The reports of all processes, or of those of one service: the latest to start comes first."""
+    wanted = [found for _, found in _read_all(home) if service in (None, found.report.service)]
+    return sorted(wanted, key=lambda found: found.report.started_at_s, reverse=True)
 
 
-def remove_old_accounts(home: Path) -> None:
+def remove_old_delivery_reports(home: Path) -> None:
     """Remove what processes that have ended have left, but for the latest of them."""
     now_s = time.time()
-    ended = [(path, found.account.written_at_s) for path, found in _read_all(home) if found.state != "running"]
+    ended = [(path, found.report.written_at_s) for path, found in _read_all(home) if found.state != "running"]
     ended.sort(key=lambda item: item[1], reverse=True)
     for position, (path, written_at_s) in enumerate(ended):
         if position >= _ENDED_KEPT or written_at_s < now_s - _ENDED_KEPT_S:
@@ -90,46 +92,42 @@ def remove_old_accounts(home: Path) -> None:
 
 
 def _folder(home: Path) -> Path:
-    return home / "accounts"
+    return home / "delivery_reports"
 
 
-def _read_all(home: Path) -> Iterator[tuple[Path, ProcessAccount]]:
+def _read_all(home: Path) -> Iterator[tuple[Path, ProcessDelivery]]:
     for path in _folder(home).glob("*.json"):
-        account = _read(path)
-        if account is not None:
-            yield path, _judge(path, account)
+        report = _read(path)
+        if report is not None:
+            yield path, _judge(path, report)
 
 
-def _judge(path: Path, account: Account) -> ProcessAccount:
-    if not account.is_stopped and is_alive(account.pid, account.identity):
-        return ProcessAccount(account, "running")
+def _judge(path: Path, report: DeliveryReport) -> ProcessDelivery:
+    if not report.is_stopped and is_alive(report.pid, report.identity):
+        return ProcessDelivery(report, "running")
     # It may have stopped in order since the file was read.
-    account = _read(path) or account
-    return ProcessAccount(account, "stopped" if account.is_stopped else "lost")
+    report = _read(path) or report
+    return ProcessDelivery(report, "stopped" if report.is_stopped else "lost")
 
 
-def _read(path: Path) -> Account | None:
+def _read(path: Path) -> DeliveryReport | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         stats = fields.pop("stats")
         exporters = tuple(ExporterStats(**each) for each in stats.pop("exporters"))
-        return Account(**fields, stats=PipelineStats(**stats, exporters=exporters))
+        return DeliveryReport(**fields, stats=PipelineStats(**stats, exporters=exporters))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-_INTERVAL_S = 0.5
-_LOGGER = logging.getLogger("bento_monitor")
-
-
-class AccountWriter:
-    """Writes the account at most twice a second while it changes, and at the end."""
+class DeliveryReportWriter:
+    """Writes the report at most twice a second while it changes, and at the end."""
 
     def __init__(self, home: Path, service: str) -> None:
         self._home = home
         self._service = service
         self._outages = OutageLog(
-            _LOGGER, "The account of spans cannot be written to %s (%s); nothing else is affected."
+            _LOGGER, "The delivery report cannot be written to %s (%s); nothing else is affected."
         )
         self.reset()
 
@@ -140,10 +138,10 @@ class AccountWriter:
 
     def start(self, read: Callable[[], PipelineStats]) -> None:
         """Write what `read` gives, from now on."""
-        thread = threading.Thread(target=self._run, args=(read,), name="bento-monitor-account", daemon=True)
+        thread = threading.Thread(target=self._run, args=(read,), name="bento-monitor-delivery-report", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # there is no room for a thread, and so no account
+        except RuntimeError:  # there is no room for a thread, and so no report
             return
         self._thread = thread
 
@@ -162,15 +160,15 @@ class AccountWriter:
             is_stopped = self._stop.wait(0.0 if written is None else _INTERVAL_S)
             latest = read(), is_stopped
             if latest != written:
-                account = Account(self._service, pid, identity, started_at_s, time.time(), is_stopped, latest[0])
-                self._write(account, is_first=written is None)
+                report = DeliveryReport(self._service, pid, identity, started_at_s, time.time(), is_stopped, latest[0])
+                self._write(report, is_first=written is None)
                 written = latest
 
-    def _write(self, account: Account, *, is_first: bool) -> None:
+    def _write(self, report: DeliveryReport, *, is_first: bool) -> None:
         try:
-            write_account(self._home, account)
+            write_delivery_report(self._home, report)
             if is_first:
-                remove_old_accounts(self._home)
+                remove_old_delivery_reports(self._home)
             self._outages.worked()
         except OSError as error:
             self._outages.failed(self._home, error)

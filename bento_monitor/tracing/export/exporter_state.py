@@ -11,6 +11,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from ...resilience.rate_limited_log import OutageLog
 from .finished_span import FinishedSpan, FinishedSpanExporter
 
+_LOGGER = logging.getLogger("bento_monitor")
+
 
 @dataclass(frozen=True, slots=True)
 class ExporterStats:
@@ -34,10 +36,7 @@ class PipelineStats:
     exporters: tuple[ExporterStats, ...]
 
 
-_LOGGER = logging.getLogger("bento_monitor")
-
-
-class Lane:
+class ExporterState:
     """Counts one exporter's spans. Its owner's lock guards every method but `export` and `close`."""
 
     def __init__(self, exporter: FinishedSpanExporter) -> None:
@@ -72,7 +71,7 @@ class Lane:
             _LOGGER.warning("%s could not be closed.", self.name, exc_info=True)
 
     def stats(self) -> ExporterStats:
-        """The account."""
+        """The report."""
         return ExporterStats(self.name, self._built, self._exported, self._dropped, self._queued)
 
     def export(self, spans: Sequence[FinishedSpan]) -> bool:

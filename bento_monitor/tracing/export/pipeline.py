@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ...resilience.rate_limited_log import SparseLog
 from ..ledger.clock import StepNote
 from ..ledger.ledger import BatchRecord, Ledger
-from .delivery_report import AccountWriter
-from .exporter_state import Lane, PipelineStats
+from .delivery_report import DeliveryReportWriter
+from .exporter_state import ExporterState, PipelineStats
 from .finished_span import FinishedSpan, FinishedSpanExporter
 from .incomplete_span import incomplete_spans
 from .span_builder import SpanBuilder
@@ -49,7 +49,7 @@ class Pipeline:
         make_exporters: Callable[[], Sequence[FinishedSpanExporter]],
         make_resource: Callable[[], Resource],
         queue_size: int,
-        account: AccountWriter | None = None,
+        report: DeliveryReportWriter | None = None,
     ) -> None:
         """Make a pipeline.
 
@@ -57,13 +57,13 @@ class Pipeline:
             make_exporters: makes those of one process; each gets every span, and with none of them nothing is built.
             make_resource: describes the process that calls it.
             queue_size: records that may wait; one more is dropped and counted.
-            account: keeps the counts where other processes can read them.
+            report: keeps the counts where other processes can read them.
         """
         self._make_exporters = make_exporters
         self._make_resource = make_resource
-        self._account = account
+        self._report = report
         self._step_note = StepNote()
-        self._inherited: list[Lane] = []
+        self._inherited: list[ExporterState] = []
         self._open()
         self._queue_size = queue_size
         self._incomplete = SparseLog(_LOGGER, "The spans of %d records could not be built (%s).", _INCOMPLETE_LOG_S)
@@ -72,7 +72,7 @@ class Pipeline:
 
     def _open(self) -> None:
         self._pid = os.getpid()
-        self._lanes = [Lane(exporter) for exporter in self._make_exporters()]
+        self._exporter_states = [ExporterState(exporter) for exporter in self._make_exporters()]
         self._builder = SpanBuilder(self._make_resource())
 
     def _reset(self) -> None:
@@ -89,27 +89,27 @@ class Pipeline:
         if self._is_stopping:
             self._open()
             self._reset()
-            if self._account is not None:
-                self._account.reset()
+            if self._report is not None:
+                self._report.reset()
 
     def _reset_in_child(self) -> None:
         # Nothing else is safe yet: other threads of the parent may have held any lock at the fork.
         self._reset()
         # Kept, since closing them here could speak on the parent's connections.
-        self._inherited += self._lanes
-        self._lanes = [Lane(lane.exporter) for lane in self._lanes]
-        if self._account is not None:
-            self._account.reset()
+        self._inherited += self._exporter_states
+        self._exporter_states = [ExporterState(exporter.exporter) for exporter in self._exporter_states]
+        if self._report is not None:
+            self._report.reset()
 
     def replace_exporters(
         self, make_exporters: Callable[[], Sequence[FinishedSpanExporter]], make_resource: Callable[[], Resource]
     ) -> None:
         """Send spans elsewhere from now on; the exporters until now are closed."""
-        replaced = self._lanes
+        replaced = self._exporter_states
         self._make_exporters, self._make_resource = make_exporters, make_resource
         self._open()
-        for lane in replaced:
-            lane.close()
+        for exporter in replaced:
+            exporter.close()
 
     @property
     def resource(self) -> Resource:
@@ -118,17 +118,17 @@ class Pipeline:
 
     def submit(self, ledger: Ledger) -> None:
         """Take a finished request. It never blocks or raises; what is not kept is left out."""
-        if ledger.is_kept and self._lanes:
+        if ledger.is_kept and self._exporter_states:
             self._put(ledger)
 
     def submit_batch(self, record: BatchRecord) -> None:
         """Take a finished batch. It never blocks or raises; one without a request that is kept is left out."""
-        if record.linked and self._lanes:
+        if record.linked and self._exporter_states:
             self._put(record)
 
     def submit_user_span(self, span: ReadableSpan) -> None:
         """Take a finished span of user code. It never blocks or raises."""
-        if self._lanes:
+        if self._exporter_states:
             self._put(span)
 
     def _put(self, record: Ledger | BatchRecord | ReadableSpan) -> None:
@@ -151,11 +151,11 @@ class Pipeline:
         return True
 
     def stats(self) -> PipelineStats:
-        """The account of everything submitted, all of it at one moment."""
+        """The report of everything submitted, all of it at one moment."""
         with self._lock:
             waiting = len(self._queue) + self._taken
-            lanes = tuple(lane.stats() for lane in self._lanes)
-            return PipelineStats(self._submitted, self._built, self._dropped, waiting, lanes)
+            exporter_states = tuple(exporter.stats() for exporter in self._exporter_states)
+            return PipelineStats(self._submitted, self._built, self._dropped, waiting, exporter_states)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
@@ -187,26 +187,26 @@ class Pipeline:
         if thread is not None:
             thread.join(left_s(1.0))
         self._give_up()
-        if self._account is not None:
-            self._account.stop(max(_LAST_WRITE_S, left_s(1.0)))
+        if self._report is not None:
+            self._report.stop(max(_LAST_WRITE_S, left_s(1.0)))
 
     def _give_up(self) -> None:
         with self._lock:
             self._is_given_up = True
             lost = len(self._queue) + self._taken
-            stuck = sum(lane.stats().queued for lane in self._lanes)
+            stuck = sum(exporter.stats().queued for exporter in self._exporter_states)
             self._dropped += lost
             self._queue.clear()
             self._taken = 0
-            for lane in self._lanes:
-                lane.give_up()
+            for exporter in self._exporter_states:
+                exporter.give_up()
         if lost or stuck:
             _LOGGER.warning("Stopped with %d requests and batches and %d spans not exported.", lost, stuck)
 
     def _close_exporters(self) -> None:
         if self._pid == os.getpid():  # a forked child that has traced nothing still has its parent's
-            for lane in self._lanes:
-                lane.close()
+            for exporter in self._exporter_states:
+                exporter.close()
 
     def _run(self) -> None:
         # What exporters call must not be traced: each export would make spans, and these another export.
@@ -214,8 +214,8 @@ class Pipeline:
 
         if self._pid != os.getpid():
             self._open()
-        if self._account is not None:
-            self._account.start(self.stats)
+        if self._report is not None:
+            self._report.start(self.stats)
         with suppress_instrumentation():
             is_last_round = False
             while not is_last_round:
@@ -226,7 +226,7 @@ class Pipeline:
                 while not self._is_closing and (records := self._take()):
                     begun_s = time.monotonic()
                     if not self._hand_over(records):
-                        # What asks for patience, or is gone, is not asked again at once; what comes meanwhile waits.
+                        # An exporter that is gone, or asks for a pause, is not asked again at once.
                         self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
 
     def _take(self) -> list[Ledger | BatchRecord | ReadableSpan]:
@@ -247,13 +247,13 @@ class Pipeline:
             start = end
             time.sleep(_YIELD_S)
         is_whole = True
-        for lane in self._lanes:
+        for exporter in self._exporter_states:
             if self._is_given_up:
                 return True
-            is_exported = lane.export(spans) if spans else True
+            is_exported = exporter.export(spans) if spans else True
             is_whole = is_whole and is_exported
             with self._lock:
-                lane.settle(len(spans), is_exported=is_exported)
+                exporter.settle(len(spans), is_exported=is_exported)
         with self._lock:
             self._handed_over += len(records)
             self._lock.notify_all()
@@ -276,8 +276,8 @@ class Pipeline:
                 self._built += is_built
                 self._dropped += not is_built
                 # In the same moment, so that a request is never neither waiting nor queued.
-                for lane in self._lanes:
-                    lane.enqueue(len(spans))
+                for exporter in self._exporter_states:
+                    exporter.enqueue(len(spans))
         return spans
 
 

@@ -146,7 +146,7 @@ class SpanBuilder:
         attributes: dict[str, AttributeValue | None] = {
             **(of_http if ledger.task is None else {}),
             names.API_NAME: ledger.api or ledger.task,
-            names.KEPT_LATE: ledger.kept_late,
+            names.SAMPLING_REASON: ledger.sampling_reason,
             names.LOOP_LAG_NS: ledger.loop_lag_ns,
             names.UNACCOUNTED_NS: unaccounted_ns(ledger, stages),
             names.ERROR_TYPE: ledger.error_type or (str(ledger.status) if ledger.status >= 500 else None),

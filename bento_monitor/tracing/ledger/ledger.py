@@ -207,7 +207,7 @@ class Ledger(Noted):
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
     `taken_ns` and `handed_ns` are those of its first batch.
     `held_spans` are those of the user's code in a request that is not sampled.
-    `kept_late` says why the spans of a request that was not sampled are exported all the same.
+    `sampling_reason` says why the spans of a request that was not sampled are exported all the same.
     `context` is what the caller's propagated beside its span, as baggage; `is_trace_id_random` is what that
     says of the trace's id.
     `task` names the API where a task computes, after the request that has submitted it: `submitted_by` is its span.
@@ -231,7 +231,6 @@ class Ledger(Noted):
         "handed_ns",
         "infer_span_id",
         "is_trace_id_random",
-        "kept_late",
         "loop_lag_ns",
         "method",
         "parent_span_id",
@@ -242,6 +241,7 @@ class Ledger(Noted):
         "route",
         "rows",
         "sampled",
+        "sampling_reason",
         "scheme",
         "sent_ns",
         "serialize_started_ns",
@@ -279,7 +279,7 @@ class Ledger(Noted):
         self.batch_position = 0
         self.batch_rows = 0
         self.earlier_batches: tuple[tuple[BatchRecord, int], ...] = ()
-        self.kept_late: str | None = None
+        self.sampling_reason: str | None = None
         self.captured: Captured | None = None
         self.loop_lag_ns = 0
         self.connection: Connection | None = None
@@ -319,7 +319,7 @@ class Ledger(Noted):
     @property
     def is_kept(self) -> bool:
         """Whether its spans are exported: it was sampled when it began, or kept when it had ended."""
-        return self.sampled or self.kept_late is not None
+        return self.sampled or self.sampling_reason is not None
 
     @property
     def is_client_gone(self) -> bool:

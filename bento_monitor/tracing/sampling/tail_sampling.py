@@ -18,7 +18,7 @@ _SHARE_ABOVE = 0.01
 _LEARNING_REQUESTS = 200
 
 
-class LateKeep:
+class TailSampler:
     """Decides at a request's end. What it keeps is bounded, so that a flood of failures forces no exports."""
 
     def __init__(self, reasons: Collection[str], slow_ms: float | None, bucket: TokenBucket | None) -> None:

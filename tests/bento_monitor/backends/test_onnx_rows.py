@@ -87,7 +87,7 @@ def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
         export(state, path, "copy", 17)
         assert parity(state, path).disagreement is None
         _, runner = state.captured()
-        runner.take_over(state.prepare(Contender(Execution("onnxruntime", "fp32", 1), path, sha256_of(path))))
+        runner.activate(state.prepare(Contender(Execution("onnxruntime", "fp32", 1), path, sha256_of(path))))
         for call in state.calls:
             for found, expected in zip(runner(**call.inputs), call.outputs.values(), strict=True):
                 np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What each request of a batch keeps as its own: its context, its ledger, its kin."""
+"""What each request of a batch keeps as its own: its context, its ledger, its batch_key."""
 
 import asyncio
 import gc
@@ -71,7 +71,7 @@ def test_requests_that_are_not_alike_share_no_batch_and_keep_their_order() -> No
         double = Doubler()
         dispatcher = make(double, size=2)
         asked = [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "a")]
-        answers = await asyncio.gather(*(dispatcher.submit([n], kin) for n, kin in asked))
+        answers = await asyncio.gather(*(dispatcher.submit([n], batch_key) for n, batch_key in asked))
         assert answers == [[2 * n] for n, _ in asked]
         assert double.batches == [[[1], [3]], [[2], [4]], [[5]]]
 

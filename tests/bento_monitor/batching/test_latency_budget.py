@@ -2,7 +2,7 @@
 
 import pytest
 
-from bento_monitor.batching.latency_budget import Patience
+from bento_monitor.batching.latency_budget import LatencyBudget
 
 MS = 1_000_000
 
@@ -21,7 +21,7 @@ MS = 1_000_000
 def test_a_request_waits_as_long_as_even_a_fast_batch_answers_it_in_time(
     durations_ms: list[int], longest_wait_ms: int
 ) -> None:
-    patience = Patience(max_latency_ms=100)
+    latency_budget = LatencyBudget(max_latency_ms=100)
     for duration_ms in durations_ms:
-        patience.note(duration_ms * MS)
-    assert patience.longest_wait_ns == longest_wait_ms * MS
+        latency_budget.note(duration_ms * MS)
+    assert latency_budget.longest_wait_ns == longest_wait_ms * MS

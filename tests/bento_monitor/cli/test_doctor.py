@@ -30,7 +30,7 @@ def test_json_names_the_machine_the_packages_and_the_hooks(home: Path) -> None:
     assert "CPUExecutionProvider" in shown["onnxruntime_providers"]
     assert shown["home"]["path"] == str(home)
     assert shown["problems"] == []
-    assert {"name", "holds", "reason"} == set(shown["hooks"][0])
+    assert {"name", "is_enabled", "reason"} == set(shown["hooks"][0])
 
 
 def test_the_tables_name_every_package_and_every_hook() -> None:
@@ -59,10 +59,10 @@ def test_what_is_ignored_is_a_warning_and_no_problem(monkeypatch: pytest.MonkeyP
 
 
 def test_a_hook_that_does_not_hold_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = (HookStatus("dispatcher", holds=False, reason="AttributeError: gone"),)
+    broken = (HookStatus("dispatcher", is_enabled=False, reason="AttributeError: gone"),)
     monkeypatch.setattr("bento_monitor.integrations.check_hooks", lambda: broken)
     result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
-    assert "does not hold, so it is not used: AttributeError: gone" in result.stdout
+    assert "disabled: AttributeError: gone" in result.stdout
 
 
 def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_every_hook_holds_on_the_bentoml_that_is_installed() -> None:
     command = [str(Path(sys.executable).with_name("bento-monitor")), "doctor", "--json"]
     hooks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["hooks"]
     assert {"answers", "traffic"} <= {hook["name"] for hook in hooks}
-    assert {hook["name"] for hook in hooks if not hook["holds"]} == OFF
+    assert {hook["name"] for hook in hooks if not hook["is_enabled"]} == OFF
 
 
 SOURCE = """

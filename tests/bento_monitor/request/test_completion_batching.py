@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from bento_monitor.request import completion_batching as module
-from bento_monitor.request.completion_batching import LONGEST_S, MANY, WAITING_FOR_EACH, Returning
+from bento_monitor.request.completion_batching import LONGEST_S, MANY, WAITING_FOR_EACH, CompletionBatching
 from bento_monitor.request.function_threads import FunctionThreads
 
 
@@ -57,7 +57,7 @@ def run_calls(loop: Loop, waiting: int, step_s: float, items: int = 120) -> tupl
     The first two are of the second half: the first teaches it how long a call takes.
     """
     settled: list[int] = []
-    returning = Returning[int](lambda: waiting, settled.append)
+    returning = CompletionBatching[int](lambda: waiting, settled.append)
     wakes, most = 0, 0
     for item in range(items):
         returning.look_soon(loop)  # type: ignore[arg-type]
@@ -93,9 +93,9 @@ def test_functions_that_take_long_are_returned_at_once_however_many_wait(loop: L
     assert (wakes, most, settled) == (60, 1, list(range(120)))
 
 
-def returning_with_timer(loop: Loop, left: list[int], settled: list[int]) -> Returning[int]:
+def returning_with_timer(loop: Loop, left: list[int], settled: list[int]) -> CompletionBatching[int]:
     """One that has learnt that calls take 1 ms, and has just set its timer; `left` holds what still waits."""
-    returning = Returning[int](lambda: len(left), settled.append)
+    returning = CompletionBatching[int](lambda: len(left), settled.append)
     left.extend(range(10))
     for item in range(80):
         returning.put(loop, item)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ def test_a_failing_step_of_ours_never_reaches_a_request(step: str) -> None:
     entry = Entry(application, worker, {"/x": "x"})
     for _ in range(10):
         assert ask(entry) == ["http.response.start", "http.response.body"]
-    assert entry._guard.is_open
+    assert entry._breaker.is_open
 
 
 def test_nothing_is_recorded_of_a_request_where_tracing_is_off() -> None:
@@ -54,5 +54,5 @@ def test_nothing_is_recorded_of_a_request_where_tracing_is_off() -> None:
     assert [ask(entry), ask(entry)] == [["http.response.start", "http.response.body"]] * 2
     assert len(set(ids)) == 2
     assert all(ids)
-    assert entry._guard.failures == 0
+    assert entry._breaker.failures == 0
     assert worker.in_flight == 0

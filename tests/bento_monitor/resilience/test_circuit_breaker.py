@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from bento_monitor.resilience.circuit_breaker import BreakerState, Guard, breaker_levels
+from bento_monitor.resilience.circuit_breaker import BreakerState, CircuitBreaker, breaker_levels
 
 
 class Clock:
@@ -22,9 +22,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def fail(guard: Guard, count: int = 1) -> None:
+def fail(breaker: CircuitBreaker, count: int = 1) -> None:
     for _ in range(count):
-        guard.run(_raise)
+        breaker.run(_raise)
 
 
 def _raise() -> None:
@@ -32,73 +32,73 @@ def _raise() -> None:
 
 
 def test_failures_far_apart_open_nothing_however_many(clock: Clock) -> None:
-    guard = Guard("Testing", clock)
+    breaker = CircuitBreaker("Testing", clock)
     for _ in range(1_000):
-        fail(guard)
+        fail(breaker)
         clock.now_s += 2.6  # four in 10 s
-    assert (guard.is_open, guard.failures, guard.opens) == (False, 1_000, 0)
+    assert (breaker.is_open, breaker.failures, breaker.opens) == (False, 1_000, 0)
 
 
 def test_five_within_ten_seconds_switch_a_part_off_and_it_is_tried_after_thirty(clock: Clock) -> None:
-    guard = Guard("Testing", clock)
+    breaker = CircuitBreaker("Testing", clock)
     steps: list[int] = []
     for _ in range(5):
-        assert not guard.is_open
-        fail(guard)
+        assert not breaker.is_open
+        fail(breaker)
         clock.now_s += 2
-    assert guard.is_open
-    guard.run(steps.append, 1)
+    assert breaker.is_open
+    breaker.run(steps.append, 1)
     clock.now_s += 27.9
-    guard.run(steps.append, 2)
+    breaker.run(steps.append, 2)
     clock.now_s += 0.2
-    guard.run(steps.append, 3)
+    breaker.run(steps.append, 3)
     assert steps == [3]
-    assert guard.level().state is BreakerState.HALF_OPEN
+    assert breaker.level().state is BreakerState.HALF_OPEN
     clock.now_s += 10
-    assert (guard.level().state, guard.opens, guard.retries) == (BreakerState.CLOSED, 1, 1)
+    assert (breaker.level().state, breaker.opens, breaker.retries) == (BreakerState.CLOSED, 1, 1)
 
 
 def test_a_retry_that_fails_doubles_the_pause_up_to_ten_minutes(clock: Clock) -> None:
-    guard = Guard("Testing", clock)
-    fail(guard, 5)
+    breaker = CircuitBreaker("Testing", clock)
+    fail(breaker, 5)
     pauses_s = []
     for _ in range(7):
         begun_s = clock.now_s
-        while guard.is_open:
+        while breaker.is_open:
             clock.now_s += 1
         pauses_s.append(clock.now_s - begun_s)
-        fail(guard)
+        fail(breaker)
     assert pauses_s == [30, 60, 120, 240, 480, 600, 600]
-    assert (guard.opens, guard.retries) == (8, 7)
+    assert (breaker.opens, breaker.retries) == (8, 7)
 
 
 def test_what_has_worked_again_begins_with_the_short_pause(clock: Clock) -> None:
-    guard = Guard("Testing", clock)
-    fail(guard, 5)
+    breaker = CircuitBreaker("Testing", clock)
+    fail(breaker, 5)
     clock.now_s += 30
-    fail(guard)
+    fail(breaker)
     clock.now_s += 60
-    assert not guard.is_open
+    assert not breaker.is_open
     clock.now_s += 10
-    fail(guard, 4)
-    assert not guard.is_open
-    fail(guard)
-    assert guard.is_open
+    fail(breaker, 4)
+    assert not breaker.is_open
+    fail(breaker)
+    assert breaker.is_open
     clock.now_s += 30
-    assert not guard.is_open
+    assert not breaker.is_open
 
 
 def test_it_says_when_it_is_switched_off_and_when_it_works_again(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = Guard("Testing", clock)
-    fail(guard, 5)
+    breaker = CircuitBreaker("Testing", clock)
+    fail(breaker, 5)
     clock.now_s += 30
-    fail(guard)
+    fail(breaker)
     clock.now_s += 60
-    guard.run(int)
+    breaker.run(int)
     clock.now_s += 10
-    guard.run(int)
+    breaker.run(int)
     assert [record.getMessage() for record in caplog.records] == [
         "Testing failed; the request is not affected.",
         "Testing failed 5 times within 10 s and is switched off for 30 s.",
@@ -108,15 +108,15 @@ def test_it_says_when_it_is_switched_off_and_when_it_works_again(
 
 
 def test_the_same_fault_over_and_over_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard("Testing", clock)
+    breaker = CircuitBreaker("Testing", clock)
     for _ in range(60):
-        fail(guard)
+        fail(breaker)
         clock.now_s += 3
     assert len(caplog.records) == 3
 
 
 def test_the_breakers_of_a_process_are_known_by_their_part(clock: Clock) -> None:
-    guards = [Guard("Testing the levels", clock) for _ in range(2)]
+    guards = [CircuitBreaker("Testing the levels", clock) for _ in range(2)]
     fail(guards[0], 5)
     fail(guards[1], 2)
     level = breaker_levels()["Testing the levels"]
@@ -124,8 +124,8 @@ def test_the_breakers_of_a_process_are_known_by_their_part(clock: Clock) -> None
 
 
 def test_a_part_that_is_gone_has_no_breaker_any_more(clock: Clock) -> None:
-    guard = Guard("Testing the end", clock)
+    breaker = CircuitBreaker("Testing the end", clock)
     assert breaker_levels()["Testing the end"].state is BreakerState.CLOSED
-    del guard
+    del breaker
     gc.collect()
     assert "Testing the end" not in breaker_levels()

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from bento_monitor.resilience.drain import _ENOUGH, EmptyingThread, take_in_steps
+from bento_monitor.resilience.drain import _ENOUGH, DrainThread, drain_in_chunks
 
 _LONG_S = 60.0
 
@@ -15,7 +15,7 @@ _LONG_S = 60.0
 def test_steps_take_what_was_there_and_leave_what_comes_meanwhile() -> None:
     queue = deque(range(5))
     steps = []
-    for step in take_in_steps(queue, 2):
+    for step in drain_in_chunks(queue, 2):
         queue.append(9)
         steps.append(step)
 
@@ -31,7 +31,7 @@ def test_a_thread_wakes_long_before_its_time_when_enough_waits() -> None:
         emptied_at_s.append(time.monotonic())
         queue.clear()
 
-    thread = EmptyingThread("emptying", queue, _LONG_S, empty)
+    thread = DrainThread("emptying", queue, _LONG_S, empty)
     thread.start()
 
     for _ in range(_ENOUGH - 1):
@@ -58,7 +58,7 @@ def test_what_came_while_it_emptied_wakes_it_again() -> None:
         if rounds == 1:
             queue.extend(range(_ENOUGH + 1))  # past the number at which somebody would have told it
 
-    thread = EmptyingThread("emptying", queue, _LONG_S, empty)
+    thread = DrainThread("emptying", queue, _LONG_S, empty)
     thread.start()
     _wait_until_empty(queue)
     thread.stop(1.0)
@@ -67,7 +67,7 @@ def test_what_came_while_it_emptied_wakes_it_again() -> None:
 
 def test_little_that_waits_is_emptied_in_its_time() -> None:
     queue = deque([1])
-    thread = EmptyingThread("emptying", queue, 0.02, queue.clear)
+    thread = DrainThread("emptying", queue, 0.02, queue.clear)
     thread.start()
     _wait_until_empty(queue)
     thread.stop(1.0)
@@ -75,7 +75,7 @@ def test_little_that_waits_is_emptied_in_its_time() -> None:
 
 def test_a_stopped_thread_leaves_what_waits() -> None:
     queue = deque([1])
-    thread = EmptyingThread("emptying", queue, _LONG_S, queue.clear)
+    thread = DrainThread("emptying", queue, _LONG_S, queue.clear)
     thread.start()
     thread.stop(1.0)
     assert list(queue) == [1]

@@ -85,8 +85,8 @@ def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
     assert telemetry.flush(WAIT_S)
     telemetry.shutdown(WAIT_S)
 
-    lane = telemetry.stats().exporters[0]
-    assert lane.exported == len(receiver.spans) == 2 + 200 * 5
+    exporter = telemetry.stats().exporters[0]
+    assert exporter.exported == len(receiver.spans) == 2 + 200 * 5
     assert receiver.headers[0]["x-key"] == "secret"
     (batch,) = [span for span in receiver.spans if span.name == "batch"]
     infers = [span for span in receiver.spans if span.name == "infer"]
@@ -115,8 +115,8 @@ def test_a_collector_that_refuses_costs_spans_that_are_counted(
     assert telemetry.flush(WAIT_S)
     telemetry.shutdown(WAIT_S)
     refusing.close()
-    lane = telemetry.stats().exporters[0]
-    assert (lane.built, lane.exported, lane.dropped, lane.queued) == (5, 0, 5, 0)
+    exporter = telemetry.stats().exporters[0]
+    assert (exporter.built, exporter.exported, exporter.dropped, exporter.queued) == (5, 0, 5, 0)
 
 
 def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
@@ -196,8 +196,8 @@ def test_console_prints_spans(
     telemetry = Telemetry("demo", settings)
     telemetry.finish(finished_ledger())
     telemetry.shutdown(WAIT_S)
-    lane = telemetry.stats().exporters[0]
-    assert (lane.name, lane.exported) == ("ConsoleExporter", 5)
+    exporter = telemetry.stats().exporters[0]
+    assert (exporter.name, exporter.exported) == ("ConsoleExporter", 5)
     assert not store_path(settings.home).exists()
 
 

@@ -23,7 +23,7 @@ def test_no_answer_fails_or_changes(outcome: Outcome) -> None:
 
 @EVERY_ROW
 def test_the_account_adds_up_at_every_reading_and_stays_fresh(outcome: Outcome) -> None:
-    assert outcome.watch.accounts_read >= 20
+    assert outcome.watch.reports_read >= 20
     assert outcome.watch.inexact == []
     during = outcome.watch.between(outcome.fault_begin_s, outcome.fault_end_s)
     # Also while an export hangs: what is waiting, queued and dropped goes on changing.
@@ -33,27 +33,27 @@ def test_the_account_adds_up_at_every_reading_and_stays_fresh(outcome: Outcome) 
 
 @EVERY_ROW
 def test_in_the_end_every_request_is_accounted_for(outcome: Outcome) -> None:
-    (account,) = outcome.accounts
-    (lane,) = account.stats.exporters
-    assert account.is_stopped
-    assert account.is_exact
-    assert (account.stats.waiting, lane.queued) == (0, 0)
-    assert account.stats.submitted >= outcome.answers.requests
+    (report,) = outcome.reports
+    (exporter,) = report.stats.exporters
+    assert report.is_stopped
+    assert report.is_exact
+    assert (report.stats.waiting, exporter.queued) == (0, 0)
+    assert report.stats.submitted >= outcome.answers.requests
     # What was answered too late, or cut off, may have been taken all the same.
-    assert lane.exported <= outcome.received <= lane.exported + lane.dropped
+    assert exporter.exported <= outcome.received <= exporter.exported + exporter.dropped
     assert outcome.duplicates == 0
 
 
 @pytest.mark.parametrize("outcome", ["status 400", "status 429", "status 503", "status 503, grpc"], indirect=True)
 def test_what_was_refused_is_counted_as_dropped_to_the_span(outcome: Outcome) -> None:
-    (lane,) = outcome.accounts[0].stats.exporters
-    assert outcome.received == lane.exported
-    assert lane.dropped > 0
+    (exporter,) = outcome.reports[0].stats.exporters
+    assert outcome.received == exporter.exported
+    assert exporter.dropped > 0
 
 
 @rows_but("flapping", "flapping, grpc")
 def test_the_fault_cost_spans(outcome: Outcome) -> None:
-    stats = outcome.accounts[0].stats
+    stats = outcome.reports[0].stats
     assert stats.dropped + stats.exporters[0].dropped > 0
 
 

@@ -31,10 +31,10 @@ def test_a_child_s_spans_come_under_its_own_process(outcome: ForkOutcome) -> Non
 
 
 def test_each_process_has_an_account_of_its_own(outcome: ForkOutcome) -> None:
-    assert len(outcome.accounts) == 1 + FORKS
-    for found in outcome.accounts:
-        (lane,) = found.account.stats.exporters
-        assert (found.state, found.account.is_exact, lane.queued) == ("stopped", True, 0)
-        assert lane.exported == sum(span.pid == found.account.pid for span in outcome.spans)
-        if found.account.pid != outcome.worker_pid:
-            assert lane.built == TRACED_BY_CHILD
+    assert len(outcome.reports) == 1 + FORKS
+    for found in outcome.reports:
+        (exporter,) = found.report.stats.exporters
+        assert (found.state, found.report.is_exact, exporter.queued) == ("stopped", True, 0)
+        assert exporter.exported == sum(span.pid == found.report.pid for span in outcome.spans)
+        if found.report.pid != outcome.worker_pid:
+            assert exporter.built == TRACED_BY_CHILD

@@ -56,5 +56,5 @@ def test_records_whose_spans_cannot_be_built_are_said_and_counted(outcome: HookO
 @pytest.mark.parametrize("outcome", ["no disk"], indirect=True)
 def test_a_home_that_cannot_be_written_is_said_once_and_harms_no_request(outcome: DiskOutcome) -> None:
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
-    assert outcome.log.count("The account of spans cannot be written") == 1
+    assert outcome.log.count("The delivery report cannot be written") == 1
     assert outcome.log.count("StoreSpanExporter lost spans") == 1

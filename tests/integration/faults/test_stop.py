@@ -25,8 +25,8 @@ def test_a_worker_has_ended_within_two_seconds_of_its_last_answer(stops: dict[st
 def test_what_could_not_go_is_counted_and_no_answer_failed(stops: dict[str, StopOutcome], name: str) -> None:
     outcome = stops[name]
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
-    (found,) = outcome.accounts
-    (lane,) = found.account.stats.exporters
-    assert (found.state, found.account.is_exact) == ("stopped", True)
-    assert (found.account.stats.waiting, lane.queued, lane.exported) == (0, 0, 0)
-    assert found.account.stats.submitted >= outcome.answers.requests
+    (found,) = outcome.reports
+    (exporter,) = found.report.stats.exporters
+    assert (found.state, found.report.is_exact) == ("stopped", True)
+    assert (found.report.stats.waiting, exporter.queued, exporter.exported) == (0, 0, 0)
+    assert found.report.stats.submitted >= outcome.answers.requests

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..profile_record import Finding, LoadPoint, Profile
-from .page_bare import section_of
+from .page_standalone import section_of
 from .sentences import error_texts, gpu_texts, latency_text, limit_of, share_text, slo_text, watching_text
 from .svg import WIDTH, dot, legend, line, paragraphs, svg, table, text
 
@@ -64,7 +64,7 @@ def page_of(profile: Profile) -> str:
         "<h2>Latency against load</h2>",
         _latency_plot([point for point in profile.points if point.offered_rps is not None]),
         _stages(profile.points),
-        "" if profile.bare is None else section_of(profile.bare),
+        "" if profile.standalone is None else section_of(profile.standalone),
         paragraphs(gpu_texts(profile.capacity)),
         "<h2>Every load</h2>",
         _table(profile.points),
@@ -98,10 +98,10 @@ def _answers(profile: Profile) -> str:
 
 
 def _limit(profile: Profile) -> tuple[str, str, str]:
-    label, bare = "how fast it could be", profile.bare
-    if bare is None:
+    label, standalone = "how fast it could be", profile.standalone
+    if standalone is None:
         return label, "not known", "its function could not be called alone"
-    return label, f"{bare.items_per_s:.0f} requests/s", f"its function alone, {share_text(profile, bare)}"
+    return label, f"{standalone.items_per_s:.0f} requests/s", f"its function alone, {share_text(profile, standalone)}"
 
 
 def _finding(finding: Finding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...loadgen.slo_search import SloSearch
-from ..profile_record import BareProfile, LoadPoint, Percentile, Profile
+from ..profile_record import LoadPoint, Percentile, Profile, StandaloneProfile
 
 # Of the best batch's rate: what smaller batches cost is not worth a word from there on.
 _AS_GOOD = 0.9
@@ -38,22 +38,24 @@ def gpu_texts(point: LoadPoint) -> list[str]:
     return lines
 
 
-def product_text(bare: BareProfile) -> str:
+def product_text(standalone: StandaloneProfile) -> str:
     """The product of matrices that the function is held against."""
-    return "a matrix product" if bare.computes_in is None else f"a matrix product in {bare.computes_in}"
+    return "a matrix product" if standalone.computes_in is None else f"a matrix product in {standalone.computes_in}"
 
 
-def operators_text(bare: BareProfile) -> str:
+def operators_text(standalone: StandaloneProfile) -> str:
     """Of what the shares of its operators are shares."""
-    return "Its time inside torch and ONNX Runtime" if bare.computes_in is None else "Its time on the GPU"
+    return "Its time inside torch and ONNX Runtime" if standalone.computes_in is None else "Its time on the GPU"
 
 
-def share_text(profile: Profile, bare: BareProfile) -> str:
+def share_text(profile: Profile, standalone: StandaloneProfile) -> str:
     """What a service makes of its function alone, in that one's best batches and, where that is less, in its own."""
     rate_rps, size = profile.capacity.throughput_rps, profile.capacity.batch_size
-    text = f"in batches of {bare.best.batch_size}: it is served at {rate_rps / bare.items_per_s:.0%} of that"
-    items_per_s = bare.items_per_s if size is None else bare.items_per_s_in(size)
-    if items_per_s > _AS_GOOD * bare.items_per_s:
+    text = (
+        f"in batches of {standalone.best.batch_size}: it is served at {rate_rps / standalone.items_per_s:.0%} of that"
+    )
+    items_per_s = standalone.items_per_s if size is None else standalone.items_per_s_in(size)
+    if items_per_s > _AS_GOOD * standalone.items_per_s:
         return text
     own = f"{rate_rps / items_per_s:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}"
     return f"{text}, and at {own}, as they are served"
@@ -79,9 +81,9 @@ def slo_text(found: SloSearch) -> str:
 
 def limit_of(profile: Profile) -> tuple[str, str]:
     """What a service without a finding runs into at its capacity, and what shows it."""
-    most, bare = profile.capacity, profile.bare
-    if bare is not None:
-        share = most.throughput_rps / bare.items_per_s_in(most.batch_size or 1.0)
+    most, standalone = profile.capacity, profile.standalone
+    if standalone is not None:
+        share = most.throughput_rps / standalone.items_per_s_in(most.batch_size or 1.0)
         if share >= _NEARLY_ALL:
             return "its own function", f"it is served at {share:.0%} of what that makes alone, in the same batches"
     if most.server is not None and most.machine.idle_cores <= (1 - _NEARLY_ALL) * most.machine.cores:

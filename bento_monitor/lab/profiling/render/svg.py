@@ -1,9 +1,11 @@
-"""The parts of a page as HTML."""
+"""The building blocks of a page: HTML tables and paragraphs, and the marks of an SVG plot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+WIDTH = 760
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -16,9 +18,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def paragraphs(texts: Iterable[str]) -> str:
     """Each text by itself."""
     return "".join(f"<p>{escape(each)}</p>" for each in texts)
-
-
-WIDTH = 760
 
 
 def svg(height: int, marks: Sequence[str]) -> str:

@@ -92,7 +92,7 @@ def test_a_release_of_it_leaves_other_lengths_to_the_own_model(tmp_path: Path) -
         state.service = SimpleNamespace(name="Service")
         _, runner = state.captured()
         execution = Execution("onnxruntime", "fp32", 1)
-        runner.take_over(state.prepare(Contender(execution, path, sha256_of(path), found.export.fixed_axes)))
+        runner.activate(state.prepare(Contender(execution, path, sha256_of(path), found.export.fixed_axes)))
         for call in state.calls:
             with torch.no_grad():
                 torch.testing.assert_close(runner(call.inputs["x"]), call.outputs["output"], rtol=1e-4, atol=1e-5)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.lab.loadgen.slo_search import RateTrial, SloSearch
 from bento_monitor.lab.profiling.profile_record import (
-    BareProfile,
     BatchTime,
     Intensity,
     LengthTime,
@@ -18,6 +17,7 @@ from bento_monitor.lab.profiling.profile_record import (
     Profile,
     ServerUse,
     StageTime,
+    StandaloneProfile,
 )
 from bento_monitor.machine.gpu_use import GpuUse
 
@@ -34,7 +34,7 @@ HEALTHY = ServerUse(
     longest_lag_ms=3,
     pauses=Pauses(count=40, total_ms=20, longest_ms=1, slow_share=0.1, every_share=0.05),
 )
-BARE = BareProfile(
+STANDALONE = StandaloneProfile(
     times=(BatchTime(1, 2.0, 10), BatchTime(8, 4.0, 10)),
     alpha_ms=1.7,
     beta_ms=0.29,
@@ -88,7 +88,7 @@ def profile(server: ServerUse = HEALTHY, machine: MachineUse = QUIET, workers: i
         workers=workers,
         points=(replace(point, **changes),),
         slo=SloSearch(Slo(99.0, 50.0), 800.0, (RateTrial(800.0, 30.0, 40.0, 0, True),)),
-        bare=BARE,
+        standalone=STANDALONE,
         census=census or {},
         watching_us=2.5,
         findings=(),

@@ -27,10 +27,10 @@ def held_back() -> Profile:
         profile(),
         held_back(),
         profile(server=None),
-        replace(profile(), bare=None, slo=None),
+        replace(profile(), standalone=None, slo=None),
         replace(profile(), slo=SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, None, None, 9, False),))),
     ],
-    ids=["plain", "findings", "remote", "no bare", "failures"],
+    ids=["plain", "findings", "remote", "no standalone", "failures"],
 )
 def test_a_profile_is_read_as_it_was_written(found, tmp_path):
     file = tmp_path / "profile.json"
@@ -74,7 +74,7 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
 
 def test_a_page_draws_every_percentile_of_every_rate():
     latencies = tuple(Percentile(each, 10 * each, 9 * each, 11 * each, 11) for each in (50.0, 95.0, 99.0))
-    found = replace(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies), bare=None)
+    found = replace(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies), standalone=None)
     page = page_of(found)
     assert page.count("<circle") == 3
     assert "p99: 990.00 ms, at most 1089.00 ms" in page

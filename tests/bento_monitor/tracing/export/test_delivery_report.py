@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from bento_monitor.resilience.liveness import process_identity
 from bento_monitor.tracing.export.delivery_report import (
-    Account,
-    AccountWriter,
-    read_accounts,
-    remove_old_accounts,
-    write_account,
+    DeliveryReport,
+    DeliveryReportWriter,
+    read_delivery_reports,
+    remove_old_delivery_reports,
+    write_delivery_report,
 )
 from bento_monitor.tracing.export.exporter_state import ExporterStats, PipelineStats
 from bento_monitor.tracing.export.pipeline import Pipeline
@@ -29,8 +29,10 @@ WAIT_S = 20.0
 STATS = PipelineStats(12, 9, 1, 2, (ExporterStats("OTLPSpanExporter", 45, 30, 5, 10),))
 
 
-def account(pid: int = 1, *, identity: str = "gone", started_at_s: float = 1000.0, is_stopped: bool = False) -> Account:
-    return Account("demo", pid, identity, started_at_s, time.time(), is_stopped, stats=STATS)
+def report(
+    pid: int = 1, *, identity: str = "gone", started_at_s: float = 1000.0, is_stopped: bool = False
+) -> DeliveryReport:
+    return DeliveryReport("demo", pid, identity, started_at_s, time.time(), is_stopped, stats=STATS)
 
 
 @pytest.fixture
@@ -40,64 +42,68 @@ def ended_pid() -> int:
     return process.pid
 
 
-def wait_for(home: Path, submitted: int) -> Account:
+def wait_for(home: Path, submitted: int) -> DeliveryReport:
     deadline_s = time.monotonic() + WAIT_S
     while time.monotonic() < deadline_s:
-        for found in read_accounts(home):
-            if found.account.stats.submitted == submitted:
-                return found.account
+        for found in read_delivery_reports(home):
+            if found.report.stats.submitted == submitted:
+                return found.report
         time.sleep(0.01)
-    raise TimeoutError(f"{read_accounts(home)} has not come to {submitted}.")
+    raise TimeoutError(f"{read_delivery_reports(home)} has not come to {submitted}.")
 
 
 def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> None:
-    mine = account(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
-    write_account(tmp_path, mine)
-    (found,) = read_accounts(tmp_path)
-    assert (found.account, found.state) == (mine, "running")
-    assert found.account.is_exact
+    mine = report(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
+    write_delivery_report(tmp_path, mine)
+    (found,) = read_delivery_reports(tmp_path)
+    assert (found.report, found.state) == (mine, "running")
+    assert found.report.is_exact
     assert not replace(mine, stats=replace(STATS, waiting=3)).is_exact
     assert not replace(mine, stats=replace(STATS, exporters=(ExporterStats("x", 4, 1, 1, 1),))).is_exact
-    assert read_accounts(tmp_path, "another") == []
-    assert read_accounts(tmp_path / "nowhere") == []
+    assert read_delivery_reports(tmp_path, "another") == []
+    assert read_delivery_reports(tmp_path / "nowhere") == []
 
 
 def test_a_process_that_died_without_a_word_is_lost(tmp_path: Path, ended_pid: int) -> None:
-    write_account(tmp_path, account(ended_pid))
-    (found,) = read_accounts(tmp_path)
+    write_delivery_report(tmp_path, report(ended_pid))
+    (found,) = read_delivery_reports(tmp_path)
     assert found.state == "lost"
-    write_account(tmp_path, account(ended_pid, is_stopped=True))
-    (found,) = read_accounts(tmp_path)
+    write_delivery_report(tmp_path, report(ended_pid, is_stopped=True))
+    (found,) = read_delivery_reports(tmp_path)
     assert found.state == "stopped"
 
 
 def test_another_process_with_the_id_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
-    write_account(tmp_path, account(os.getpid()))
-    assert read_accounts(tmp_path)[0].state == "lost"
+    write_delivery_report(tmp_path, report(os.getpid()))
+    assert read_delivery_reports(tmp_path)[0].state == "lost"
 
 
 def test_a_torn_or_foreign_file_is_passed_over(tmp_path: Path, ended_pid: int) -> None:
-    write_account(tmp_path, account(ended_pid))
-    (whole,) = (tmp_path / "accounts").iterdir()
+    write_delivery_report(tmp_path, report(ended_pid))
+    (whole,) = (tmp_path / "delivery_reports").iterdir()
     for name, text in (("torn", whole.read_text()[:-20]), ("list", "[]"), ("other", json.dumps({"pid": 3}))):
-        (tmp_path / "accounts" / f"{name}.json").write_text(text)
-    assert [found.account.pid for found in read_accounts(tmp_path)] == [ended_pid]
+        (tmp_path / "delivery_reports" / f"{name}.json").write_text(text)
+    assert [found.report.pid for found in read_delivery_reports(tmp_path)] == [ended_pid]
 
 
 def test_of_processes_that_have_ended_the_latest_are_kept(tmp_path: Path) -> None:
     now_s = time.time()
     for age in range(40):
-        write_account(tmp_path, replace(account(identity=str(age), started_at_s=age + 1.0), written_at_s=now_s - age))
-    write_account(tmp_path, replace(account(identity="old", started_at_s=100.0), written_at_s=now_s - 30 * 86400))
-    mine = account(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
-    write_account(tmp_path, replace(mine, written_at_s=1.0))
-    left_over = tmp_path / "accounts" / ".demo-1-1.json.aa.tmp"
+        write_delivery_report(
+            tmp_path, replace(report(identity=str(age), started_at_s=age + 1.0), written_at_s=now_s - age)
+        )
+    write_delivery_report(
+        tmp_path, replace(report(identity="old", started_at_s=100.0), written_at_s=now_s - 30 * 86400)
+    )
+    mine = report(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
+    write_delivery_report(tmp_path, replace(mine, written_at_s=1.0))
+    left_over = tmp_path / "delivery_reports" / ".demo-1-1.json.aa.tmp"
     left_over.touch()
     os.utime(left_over, (1.0, 1.0))
-    remove_old_accounts(tmp_path)
-    kept = read_accounts(tmp_path)
-    assert sorted(found.account.started_at_s for found in kept[1:]) == [age + 1.0 for age in range(32)]
-    assert kept[0].account.pid == os.getpid()
+    remove_old_delivery_reports(tmp_path)
+    kept = read_delivery_reports(tmp_path)
+    assert sorted(found.report.started_at_s for found in kept[1:]) == [age + 1.0 for age in range(32)]
+    assert kept[0].report.pid == os.getpid()
     assert not left_over.exists()
 
 
@@ -106,7 +112,9 @@ def written(tmp_path: Path):
     pipelines: list[Pipeline] = []
 
     def make(home: Path = tmp_path) -> Pipeline:
-        made = Pipeline(lambda: [InMemorySpanExporter()], lambda: Resource({}), 1000, AccountWriter(home, "demo"))
+        made = Pipeline(
+            lambda: [InMemorySpanExporter()], lambda: Resource({}), 1000, DeliveryReportWriter(home, "demo")
+        )
         pipelines.append(made)
         return made
 
@@ -119,7 +127,7 @@ def test_a_pipeline_s_account_can_be_read_while_it_runs_and_once_it_has_stopped(
     written, finished_ledger, tmp_path: Path
 ) -> None:
     pipeline = written()
-    assert read_accounts(tmp_path) == []
+    assert read_delivery_reports(tmp_path) == []
     for _ in range(3):
         pipeline.submit(finished_ledger())
     assert pipeline.flush(WAIT_S)
@@ -127,10 +135,10 @@ def test_a_pipeline_s_account_can_be_read_while_it_runs_and_once_it_has_stopped(
     assert (running.pid, running.is_stopped, running.is_exact) == (os.getpid(), False, True)
     pipeline.submit(finished_ledger())
     pipeline.shutdown(WAIT_S)
-    (found,) = read_accounts(tmp_path)
+    (found,) = read_delivery_reports(tmp_path)
     assert found.state == "stopped"
-    assert found.account.stats == pipeline.stats()
-    assert found.account.stats.exporters[0].exported == 20
+    assert found.report.stats == pipeline.stats()
+    assert found.report.stats.exporters[0].exported == 20
 
 
 def test_nothing_is_written_while_nothing_changes(written, finished_ledger, tmp_path: Path) -> None:
@@ -162,10 +170,10 @@ def test_a_disk_that_takes_nothing_is_said_once_and_harms_nothing(
             for _ in range(3):
                 pipeline.submit(finished_ledger())
                 assert pipeline.flush(WAIT_S)
-                time.sleep(0.6)  # the account is written again
+                time.sleep(0.6)  # the report is written again
             pipeline.shutdown(WAIT_S)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert pipeline.stats().exporters[0].exported == 15
-    assert [message.startswith("The account of spans cannot be written") for message in caplog.messages] == [True]
-    assert read_accounts(home) == []
+    assert [message.startswith("The delivery report cannot be written") for message in caplog.messages] == [True]
+    assert read_delivery_reports(home) == []

@@ -8,7 +8,7 @@ import pytest
 
 from bento_monitor.tracing.ledger.ledger import Ledger
 from bento_monitor.tracing.sampling.rate_limit import TokenBucket
-from bento_monitor.tracing.sampling.tail_sampling import FAILED, FIRST, REASONS, SLOW, LateKeep
+from bento_monitor.tracing.sampling.tail_sampling import FAILED, FIRST, REASONS, SLOW, TailSampler
 
 MS = 1_000_000
 
@@ -33,25 +33,25 @@ def ended(took_ms: float = 5, status: int = 200, *, route: str | None = "/a", er
     ],
 )
 def test_what_failed_is_kept(status: int, error: str | None, is_failed: bool) -> None:
-    keep = LateKeep([FAILED], None, None)
+    keep = TailSampler([FAILED], None, None)
     assert keep.reason_for(ended(status=status, error=error)) == (FAILED if is_failed else None)
 
 
 def test_the_first_of_a_kind_is_kept_once() -> None:
-    keep = LateKeep([FIRST], None, None)
+    keep = TailSampler([FIRST], None, None)
     kinds = [ended(), ended(status=404), ended(route="/b"), ended(), ended(status=404), ended(route="/b")]
     assert [keep.reason_for(ledger) for ledger in kinds] == [FIRST] * 3 + [None] * 3
 
 
 def test_what_is_slow_is_what_a_person_says() -> None:
-    keep = LateKeep([SLOW], 20, None)
+    keep = TailSampler([SLOW], 20, None)
     assert [keep.reason_for(ended(took)) for took in (19.9, 20, 300)] == [None, SLOW, SLOW]
 
 
 @pytest.mark.parametrize("spread", [0.05, 1.0])
 def test_or_the_slowest_hundredth_of_a_route(spread: float) -> None:
     chance = random.Random(1)
-    keep = LateKeep([SLOW], None, None)
+    keep = TailSampler([SLOW], None, None)
     took_ms = {"/fast": [], "/long": []}
     kept_ms = {"/fast": [], "/long": []}
     for _ in range(20_000):
@@ -66,7 +66,7 @@ def test_or_the_slowest_hundredth_of_a_route(spread: float) -> None:
 
 
 def test_a_sampled_request_is_learned_from_and_needs_no_reason() -> None:
-    keep = LateKeep(REASONS, None, None)
+    keep = TailSampler(REASONS, None, None)
     first = ended()
     first.sampled = True
     assert keep.reason_for(first) is None
@@ -75,7 +75,7 @@ def test_a_sampled_request_is_learned_from_and_needs_no_reason() -> None:
 
 def test_a_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
     now_s = 0.0
-    keep = LateKeep([FAILED], None, TokenBucket(10, 100, lambda: now_s))
+    keep = TailSampler([FAILED], None, TokenBucket(10, 100, lambda: now_s))
     kept = sum(keep.reason_for(ended(status=500)) is not None for _ in range(1000))
     now_s = 1.0
     kept += sum(keep.reason_for(ended(status=500)) is not None for _ in range(1000))
@@ -84,7 +84,7 @@ def test_a_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
 
 def test_a_first_of_its_kind_that_the_limit_lets_go_is_still_to_come() -> None:
     now_s = 0.0
-    keep = LateKeep([FIRST], None, TokenBucket(1, 1, lambda: now_s))
+    keep = TailSampler([FIRST], None, TokenBucket(1, 1, lambda: now_s))
     assert keep.reason_for(ended(route="/a")) == FIRST
     assert keep.reason_for(ended(route="/b")) is None  # of the limit
     now_s = 1.0
@@ -92,7 +92,7 @@ def test_a_first_of_its_kind_that_the_limit_lets_go_is_still_to_come() -> None:
 
 
 def test_a_first_of_its_kind_that_is_sampled_is_seen_and_needs_no_token() -> None:
-    keep = LateKeep([FIRST], None, TokenBucket(1, 1, lambda: 0.0))
+    keep = TailSampler([FIRST], None, TokenBucket(1, 1, lambda: 0.0))
     sampled = ended(route="/a")
     sampled.sampled = True
     assert [keep.reason_for(ledger) for ledger in (sampled, ended(route="/a"), ended(route="/b"))] == [

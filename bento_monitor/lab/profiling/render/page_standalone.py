@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from html import escape
 
-from ..profile_record import BareProfile
+from ..profile_record import StandaloneProfile
 from .sentences import operators_text, product_text
 from .svg import WIDTH, dot, line, paragraphs, svg, table, text
 
@@ -14,48 +14,49 @@ _HEIGHT, _LEFT, _BOTTOM, _TOP = 290, 76, 40, 26
 _ROOF, _POINT, _GRID = "#66737f", "#c0392b", "#8884"
 
 
-def section_of(bare: BareProfile) -> str:
+def section_of(standalone: StandaloneProfile) -> str:
     """The section as HTML."""
-    peak = f"{bare.gemm_gflops:.0f} GFLOP/s, a copy {bare.copy_gib_per_s:.1f} GiB/s"
-    notes = [f"Beside it, {product_text(bare)} makes {peak}."]
-    if bare.alpha_ms is not None and bare.beta_ms is not None:
-        notes.insert(0, f"A batch takes {bare.alpha_ms:.2f} ms and {bare.beta_ms:.2f} ms for each item.")
-    if bare.peak_share is not None and bare.gflop_per_item is not None:
+    peak = f"{standalone.gemm_gflops:.0f} GFLOP/s, a copy {standalone.copy_gib_per_s:.1f} GiB/s"
+    notes = [f"Beside it, {product_text(standalone)} makes {peak}."]
+    if standalone.alpha_ms is not None and standalone.beta_ms is not None:
+        notes.insert(0, f"A batch takes {standalone.alpha_ms:.2f} ms and {standalone.beta_ms:.2f} ms for each item.")
+    if standalone.peak_share is not None and standalone.gflop_per_item is not None:
         notes.append(
-            f"An item is {bare.gflop_per_item:.2f} GFLOP: the largest batch makes {bare.peak_share:.0%} of that peak."
+            f"An item is {standalone.gflop_per_item:.2f} GFLOP: the largest batch reaches "
+            f"{standalone.peak_share:.0%} of that peak."
         )
     batches = [
         (str(each.batch_size), f"{each.median_ms:.2f} ms", f"{each.batch_size / each.median_ms * 1e3:.0f}")
-        for each in bare.times
+        for each in standalone.times
     ]
     parts = [
         "<h2>The function alone</h2>",
         table(("batch", "median", "items/s"), batches),
         paragraphs(notes),
-        _lengths(bare),
-        _roofline(bare),
+        _lengths(standalone),
+        _roofline(standalone),
     ]
-    if bare.operators:
-        shares = [(name, f"{share:.0%}") for name, share in bare.operators]
-        parts.append("<h2>Its operators</h2>" + table(("operator", operators_text(bare)), shares))
+    if standalone.operators:
+        shares = [(name, f"{share:.0%}") for name, share in standalone.operators]
+        parts.append("<h2>Its operators</h2>" + table(("operator", operators_text(standalone)), shares))
     return "".join(parts)
 
 
-def _lengths(bare: BareProfile) -> str:
-    if not bare.length_times:
+def _lengths(standalone: StandaloneProfile) -> str:
+    if not standalone.length_times:
         return ""
-    rows = [(str(each.length), f"{each.median_ms:.2f} ms") for each in bare.length_times]
-    return f"<h2>By length</h2>{table((f'{bare.length_unit} of one item', 'median'), rows)}"
+    rows = [(str(each.length), f"{each.median_ms:.2f} ms") for each in standalone.length_times]
+    return f"<h2>By length</h2>{table((f'{standalone.length_unit} of one item', 'median'), rows)}"
 
 
-def _roofline(bare: BareProfile) -> str:
+def _roofline(standalone: StandaloneProfile) -> str:
     """Arithmetic a second against arithmetic a byte, both by powers of two, under the machine's two peaks."""
-    if not bare.intensities:
+    if not standalone.intensities:
         return ""
-    ridge = bare.gemm_gflops * 1e9 / (bare.copy_gib_per_s * 2**30)
-    across = _powers([ridge, *(each.flop_per_byte for each in bare.intensities)])
-    low_roof = bare.roof_gflops(2.0 ** across[0])
-    up = _powers([bare.gemm_gflops, low_roof, *(each.gflops for each in bare.intensities)])
+    ridge = standalone.gemm_gflops * 1e9 / (standalone.copy_gib_per_s * 2**30)
+    across = _powers([ridge, *(each.flop_per_byte for each in standalone.intensities)])
+    low_roof = standalone.roof_gflops(2.0 ** across[0])
+    up = _powers([standalone.gemm_gflops, low_roof, *(each.gflops for each in standalone.intensities)])
 
     def x(flop_per_byte: float) -> float:
         return _LEFT + (WIDTH - _LEFT - 24) * (math.log2(flop_per_byte) - across[0]) / (across[-1] - across[0])
@@ -69,14 +70,14 @@ def _roofline(bare: BareProfile) -> str:
     marks.append(text((_LEFT + WIDTH) / 2, _HEIGHT - 4, "FLOP for each byte that its operators move", "middle"))
     marks.append(text(_LEFT, _TOP - 12, "GFLOP/s", "middle"))
     marks += [
-        line(x(2.0 ** across[0]), y(low_roof), x(ridge), y(bare.gemm_gflops), _ROOF),
-        line(x(ridge), y(bare.gemm_gflops), x(2.0 ** across[-1]), y(bare.gemm_gflops), _ROOF),
+        line(x(2.0 ** across[0]), y(low_roof), x(ridge), y(standalone.gemm_gflops), _ROOF),
+        line(x(ridge), y(standalone.gemm_gflops), x(2.0 ** across[-1]), y(standalone.gemm_gflops), _ROOF),
     ]
-    for each in bare.intensities:
-        share = each.gflops / bare.roof_gflops(each.flop_per_byte)
+    for each in standalone.intensities:
+        share = each.gflops / standalone.roof_gflops(each.flop_per_byte)
         tip = f"batch of {each.batch_size}: {each.gflops:.1f} GFLOP/s, {share:.0%} of the roof above it"
         marks.append(dot(x(each.flop_per_byte), y(each.gflops), _POINT, tip))
-    first, last = bare.intensities[0], bare.intensities[-1]
+    first, last = standalone.intensities[0], standalone.intensities[-1]
     for each in {first.batch_size: first, last.batch_size: last}.values():
         is_left = x(each.flop_per_byte) < WIDTH / 2
         beside = x(each.flop_per_byte) + (8 if is_left else -8)

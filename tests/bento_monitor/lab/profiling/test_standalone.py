@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from bento_monitor.errors import MeasurementError, ServiceError
-from bento_monitor.lab.profiling.bare import measure_bare, rows_of
 from bento_monitor.lab.profiling.function_times import FunctionInputs, fit_line, profile_function
 from bento_monitor.lab.profiling.lengths import rows_by_length, unit_of
 from bento_monitor.lab.profiling.machine_peak import Place
 from bento_monitor.lab.profiling.operators import Operators
 from bento_monitor.lab.profiling.profile_record import BatchTime
 from bento_monitor.lab.profiling.session_operators import read_session_operators
+from bento_monitor.lab.profiling.standalone import measure_standalone, rows_of
 from bento_monitor.lab.profiling.subject import Target
 from bento_monitor.lab.profiling.torch_operators import find_place, read_torch_operators
 
@@ -68,7 +68,7 @@ def target(tmp_path):
 
 
 def test_a_function_with_batches_is_called_with_each_size_up_to_its_own(target):
-    found = measure_bare(target, "/batched", (b'{"xs": [1, 2, 3]}', b'{"xs": [4]}'), seconds=0.1)
+    found = measure_standalone(target, "/batched", (b'{"xs": [1, 2, 3]}', b'{"xs": [4]}'), seconds=0.1)
     assert found is not None
     assert [each.batch_size for each in found.times] == [1, 2, 4]
     assert all(each.median_ms >= 2 + each.batch_size for each in found.times)
@@ -79,19 +79,19 @@ def test_a_function_with_batches_is_called_with_each_size_up_to_its_own(target):
 
 
 def test_a_function_without_batches_is_called_with_one(target):
-    found = measure_bare(target, "/alone", (b'{"x": 1}',), seconds=0.1)
+    found = measure_standalone(target, "/alone", (b'{"x": 1}',), seconds=0.1)
     assert found is not None
     assert [each.batch_size for each in found.times] == [1]
     assert (found.alpha_ms, found.beta_ms) == (None, None)
 
 
 def test_a_function_of_the_loop_is_not_called_alone(target):
-    assert measure_bare(target, "/on_the_loop", (b'{"x": 1}',)) is None
+    assert measure_standalone(target, "/on_the_loop", (b'{"x": 1}',)) is None
 
 
 def test_a_function_that_fails_is_an_error_that_says_how(target):
     with pytest.raises(MeasurementError, match="ValueError: no"):
-        measure_bare(target, "/broken", (b'{"x": 1}',))
+        measure_standalone(target, "/broken", (b'{"x": 1}',))
 
 
 def test_the_line_through_the_times_is_what_they_are_made_of():
@@ -186,7 +186,7 @@ def test_a_function_of_a_session_has_its_operators_and_its_times_by_length(tmp_p
     graph_file(tmp_path)
     (tmp_path / "session_service.py").write_text(SESSIONS)
     target = Target("session_service:Scorer", tmp_path)
-    found = measure_bare(target, "/score", (b'{"texts": ["one two six"]}',), seconds=0.1)
+    found = measure_standalone(target, "/score", (b'{"texts": ["one two six"]}',), seconds=0.1)
     assert found is not None
     assert {"Conv", "MatMul"} & {name for name, _ in found.operators}
     assert [each.batch_size for each in found.intensities] == [1, 2]

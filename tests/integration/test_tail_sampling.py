@@ -32,10 +32,10 @@ def serve_load(tmp_path: Path, fast_path: str = "true", **env: str) -> list[Span
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])
 def test_failures_and_the_first_of_each_kind_are_kept_whole(tmp_path: Path, fast_path: str) -> None:
-    spans = serve_load(tmp_path, fast_path, BENTO_MONITOR_TRACE_KEEP="failed,first")
+    spans = serve_load(tmp_path, fast_path, BENTO_MONITOR_TRACE_TAIL_SAMPLING="failed,first")
     assert find_violations(spans) == []
     servers = [span for span in spans if span.kind == "SERVER"]
-    reasons = Counter((span.name, span.attributes[names.KEPT_LATE]) for span in servers)
+    reasons = Counter((span.name, span.attributes[names.SAMPLING_REASON]) for span in servers)
     failures = reasons.pop(("POST /fails", "failed"))
     assert failures == EACH
     kinds = {(path, status) for path, _, status in CASES if path != "/fails"}
@@ -46,7 +46,7 @@ def test_failures_and_the_first_of_each_kind_are_kept_whole(tmp_path: Path, fast
 
 
 def test_nothing_is_kept_where_nothing_is_to_be(tmp_path: Path) -> None:
-    assert serve_load(tmp_path, BENTO_MONITOR_TRACE_KEEP="") == []
+    assert serve_load(tmp_path, BENTO_MONITOR_TRACE_TAIL_SAMPLING="") == []
 
 
 def test_a_request_in_several_batches_is_linked_with_each(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The service's function by itself, without a server: how fast it could be served at the most.
 
-`python -P -m bento_monitor.lab.profiling.bare TARGET ROUTE BODIES` measures in a process of its own, which imports the
-user's module, and prints a `BareProfile` as JSON, or null where the function cannot be called alone.
+`python -P -m bento_monitor.lab.profiling.standalone TARGET ROUTE BODIES` measures in a process of its own, which
+imports the user's module, and prints a `StandaloneProfile` as JSON, or null where the function cannot be called alone.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ...errors import BentoMonitorError, MeasurementError
 from ..loadgen.packing import read_bodies, write_bodies
 from .function_times import FunctionInputs, profile_function
 from .lengths import rows_by_length, unit_of
-from .profile_file import read_bare
-from .profile_record import BareProfile
+from .profile_file import read_standalone
+from .profile_record import StandaloneProfile
 from .subject import Target
 
 _TIMEOUT_S = 300.0
@@ -30,16 +30,18 @@ BUDGET_S = 8.0
 _SIZES = (1, 2, 4, 8, 16, 32)
 
 
-def measure_bare(target: Target, route: str, bodies: Sequence[bytes], seconds: float = BUDGET_S) -> BareProfile | None:
+def measure_standalone(
+    target: Target, route: str, bodies: Sequence[bytes], seconds: float = BUDGET_S
+) -> StandaloneProfile | None:
     """Measure in a child process; None where the function is async, or takes more than one input.
 
     Raises:
         MeasurementError: the function fails on the bodies, or did not come to an end.
     """
-    with tempfile.TemporaryDirectory(prefix="bento-monitor-bare-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bento-monitor-standalone-") as folder:
         file = Path(folder) / "bodies.npz"
         write_bodies(file, bodies)
-        command = [sys.executable, "-P", "-m", "bento_monitor.lab.profiling.bare", target.name, route]
+        command = [sys.executable, "-P", "-m", "bento_monitor.lab.profiling.standalone", target.name, route]
         command += [str(file), str(seconds)]
         try:
             done = subprocess.run(
@@ -51,7 +53,7 @@ def measure_bare(target: Target, route: str, bodies: Sequence[bytes], seconds: f
         last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
         raise MeasurementError(f"The function of {route} could not be measured alone: {last.removeprefix('Error: ')}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return None if found is None else read_bare(found)
+    return None if found is None else read_standalone(found)
 
 
 def main(target: str, route: str, bodies: str, seconds: str) -> int:
@@ -66,7 +68,7 @@ def main(target: str, route: str, bodies: str, seconds: str) -> int:
     return 0
 
 
-def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> BareProfile | None:
+def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> StandaloneProfile | None:
     from ...integrations.bentoml.services import ApiArguments, apis_of, call_api, instantiate, load_service, validated
 
     service = load_service(target, Path.cwd())

@@ -1,4 +1,4 @@
-"""The accounts of processes as a table."""
+"""The reports of processes as a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..resilience.printable import printable
-from ..tracing.export.delivery_report import ProcessAccount
+from ..tracing.export.delivery_report import ProcessDelivery
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ _STYLES = {"running": "", "stopped": "dim", "lost": "red"}
 _COUNTS = ("built", "exported", "dropped", "queued")
 
 
-def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None:
+def print_delivery_reports(console: Console, reports: Sequence[ProcessDelivery]) -> None:
     """A line for each exporter of each process: requests and batches, then spans."""
     from rich.table import Table
     from rich.text import Text
@@ -30,37 +30,37 @@ def print_accounts(console: Console, accounts: Sequence[ProcessAccount]) -> None
     for name in _COUNTS:
         table.add_column(name, justify="right")
     table.add_column("last written", no_wrap=True)
-    for found in accounts:
-        account, stats = found.account, found.account.stats
-        for lane in stats.exporters:
+    for found in reports:
+        report, stats = found.report, found.report.stats
+        for exporter in stats.exporters:
             table.add_row(
-                str(account.pid),
-                Text(printable(account.service)),
+                str(report.pid),
+                Text(printable(report.service)),
                 Text(found.state, style=_STYLES[found.state]),
                 *_counts(stats.waiting, stats.dropped),
-                Text(printable(lane.name)),
-                *_counts(lane.built, lane.exported, lane.dropped, lane.queued),
-                f"{datetime.fromtimestamp(account.written_at_s).astimezone():%Y-%m-%d %H:%M:%S}",
+                Text(printable(exporter.name)),
+                *_counts(exporter.built, exporter.exported, exporter.dropped, exporter.queued),
+                f"{datetime.fromtimestamp(report.written_at_s).astimezone():%Y-%m-%d %H:%M:%S}",
             )
     console.print(table)
     console.print(
         "Waiting and refused are requests and batches, the rest spans: built = exported + dropped + queued.",
         style="dim",
     )
-    if any(found.state == "lost" for found in accounts):
+    if any(found.state == "lost" for found in reports):
         console.print(
             "One that is lost took with it what was waiting and queued, and what came within half a second of that.",
             style="dim",
         )
 
 
-def is_anything_missing(accounts: Sequence[ProcessAccount]) -> bool:
+def is_anything_missing(reports: Sequence[ProcessDelivery]) -> bool:
     """Whether a process has dropped spans or requests, or died with some."""
     return any(
         found.state == "lost"
-        or found.account.stats.dropped
-        or any(lane.dropped for lane in found.account.stats.exporters)
-        for found in accounts
+        or found.report.stats.dropped
+        or any(exporter.dropped for exporter in found.report.stats.exporters)
+        for found in reports
     )
 
 

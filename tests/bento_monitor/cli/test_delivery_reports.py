@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bento_monitor.cli import main
 from bento_monitor.resilience.liveness import process_identity
-from bento_monitor.tracing.export.delivery_report import Account, write_account
+from bento_monitor.tracing.export.delivery_report import DeliveryReport, write_delivery_report
 from bento_monitor.tracing.export.exporter_state import ExporterStats, PipelineStats
 
 NOTHING_MISSING = PipelineStats(12, 9, 0, 3, (ExporterStats("OTLPSpanExporter", 45, 35, 0, 10),))
@@ -26,15 +26,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(home: Path, stats: PipelineStats, *, is_alive: bool = True, service: str = "demo") -> None:
     identity = process_identity(os.getpid()) if is_alive else "gone"
-    write_account(home, Account(service, os.getpid(), identity, 1.0, 5.0, False, stats))
+    write_delivery_report(home, DeliveryReport(service, os.getpid(), identity, 1.0, 5.0, False, stats))
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(main, ["traces", "--account", *arguments])
+    result = CliRunner().invoke(main, ["traces", "--delivery-report", *arguments])
     return result.exit_code, result.output
 
 
-def test_each_process_s_account_is_a_line_and_all_is_well_where_nothing_is_missing(home: Path) -> None:
+def test_each_process_is_a_line_and_the_exit_code_is_0_if_no_span_is_missing(home: Path) -> None:
     write(home, NOTHING_MISSING)
     code, output = run()
     assert code == 0
@@ -61,10 +61,10 @@ def test_a_process_that_was_killed_is_shown_as_lost(home: Path) -> None:
     code, output = run("--json")
     (found,) = json.loads(output)
     assert (code, found["state"]) == (1, "lost")
-    assert found["account"]["stats"]["exporters"][0]["exported"] == 35
+    assert found["report"]["stats"]["exporters"][0]["exported"] == 35
 
 
-def test_without_an_account_it_says_so(home: Path) -> None:
+def test_without_a_report_it_says_so(home: Path) -> None:
     code, output = run()
     assert code == 0
     assert str(home) in output
