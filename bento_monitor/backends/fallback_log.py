@@ -1,4 +1,4 @@
-"""Calls that the user's own model ran where a release was active: counted by reason, and said once a minute."""
+"""Calls that the user's own model ran while a release was active: counted by reason, and logged once a minute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INTERVAL_S = 60.0
 
 
 class FallbackLog:
-    """Of one runner; several threads may note at once."""
+    """The fallback calls of one runner; several threads may record them at once."""
 
     def __init__(self, runner: str) -> None:
         self._counts: Counter[tuple[str, FallbackReason]] = Counter()
@@ -26,28 +26,28 @@ class FallbackLog:
         self._lock = threading.Lock()
 
     def note(self, release: str, reason: FallbackReason, why: str) -> None:
-        """One more call that `release` did not answer."""
+        """Record a call that `release` did not answer."""
         with self._lock:
             self._counts[release, reason] += 1
             self._latest[release, reason] = why
-            self._log.note(f"{release} did not take it ({reason}: {why})")
+            self._log.note(f"{release} did not take the call ({reason}: {why})")
 
     def note_answered(self, release: str) -> None:
-        """The model has answered a call that `release` failed."""
+        """Record that the own model answered a call that failed in `release`."""
         with self._lock:
             self._answered[release] += 1
 
     def answered(self) -> Counter[str]:
-        """How many calls each release failed that the model then answered."""
+        """Return how many calls failed in each release and were then answered by the own model."""
         with self._lock:
             return self._answered.copy()
 
     def latest(self) -> list[tuple[str, FallbackReason, str]]:
-        """The release, the reason and the details of the last call of each kind."""
+        """Return the release, the reason and the details of the last call for each release and reason."""
         with self._lock:
             return [(release, reason, why) for (release, reason), why in self._latest.items()]
 
     def totals(self) -> dict[tuple[str, FallbackReason], int]:
-        """How many there were, by release and reason."""
+        """Return the number of calls by release and reason."""
         with self._lock:
             return dict(self._counts)

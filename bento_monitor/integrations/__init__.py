@@ -1,4 +1,4 @@
-"""The only code that touches BentoML's private parts; each touch is checked first, and can step aside."""
+"""The only code that uses private parts of BentoML and uvicorn; an unsupported hook is disabled."""
 
 from .hooks import HookStatus, check_hooks, is_supported
 

@@ -23,9 +23,9 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def _expect(what: str, seen: object, expected: object) -> None:
+def _expect(name: str, seen: object, expected: object) -> None:
     if seen != expected:
-        raise LookupError(f"{what} is {seen!r}, expected {expected!r}")
+        raise LookupError(f"{name} is {seen!r}, expected {expected!r}")
 
 
 def _check_service_app() -> None:
@@ -83,11 +83,11 @@ def _check_head_limits() -> None:
     _expect("connection_made", _parameters(protocol.connection_made), ["self", "transport"])
     _expect("connection_lost", _parameters(protocol.connection_lost), ["self", "exc"])
     _expect("data_received", _parameters(protocol.data_received), ["self", "data"])
-    kept = {"transport", "connections", "cycle", "headers", "app", "ws_protocol_class"}
-    _expect("the protocol's parts", kept & set(protocol.__init__.__code__.co_names), kept)
+    needed = {"transport", "connections", "cycle", "headers", "app", "ws_protocol_class"}
+    _expect("the protocol's attributes", needed & set(protocol.__init__.__code__.co_names), needed)
     cycle = import_module(protocol.__module__).RequestResponseCycle
-    kept = {"more_body", "response_complete"}
-    _expect("the cycle's parts", kept & set(cycle.__init__.__code__.co_names), kept)
+    needed = {"more_body", "response_complete"}
+    _expect("the cycle's attributes", needed & set(cycle.__init__.__code__.co_names), needed)
     if hasattr(protocol, "on_headers_complete"):
         _expect("on_headers_complete", _parameters(protocol.on_headers_complete), ["self"])
         _expect("on_body", _parameters(protocol.on_body), ["self", "body"])
@@ -100,18 +100,18 @@ def _check_joined_writes() -> None:
 
     protocol: Any = AutoHTTPProtocol
     _expect("connection_made", _parameters(protocol.connection_made), ["self", "transport"])
-    kept = {"access_log", "access_logger"}
-    _expect("the protocol's parts", kept & set(protocol.__init__.__code__.co_names), kept)
+    needed = {"access_log", "access_logger"}
+    _expect("the protocol's attributes", needed & set(protocol.__init__.__code__.co_names), needed)
 
 
 def _unchanged(table: str) -> Callable[[], None]:
-    """The check that the source of all that a table of `sources` names is the one that is known."""
+    """Return a check that every function in a table of `source_hashes` has a known source."""
 
     def check() -> None:
         from . import source_hashes as sources
 
         if names := sources.changed(getattr(sources, table)):
-            raise LookupError(f"the source has changed, or is gone, of {', '.join(names)}")
+            raise LookupError(f"the source is changed or missing: {', '.join(names)}")
 
     return check
 
@@ -140,21 +140,21 @@ _CHECKS: dict[str, Callable[[], None]] = {
 
 def _status(name: str, check: Callable[[], None], hooks_off: Collection[str]) -> HookStatus:
     if name in hooks_off:
-        return HookStatus(name, is_enabled=False, reason="BENTO_MONITOR_HOOKS_OFF names it")
+        return HookStatus(name, is_enabled=False, reason="disabled by BENTO_MONITOR_HOOKS_OFF")
     try:
         check()
-    except Exception as error:  # a BentoML that has changed can fail here in any way
+    except Exception as error:  # a changed BentoML can fail in any way
         return HookStatus(name, is_enabled=False, reason=f"unsupported version: {error}")
     return HookStatus(name, is_enabled=True, reason="")
 
 
 @cache
 def check_hooks() -> tuple[HookStatus, ...]:
-    """Try every hook on the installed BentoML, but for those that are switched off; nothing is patched by it.
+    """Check every hook against the installed versions, once per process, without patching anything.
 
-    Once a process.
+    Hooks that a setting disables are not checked.
     """
-    # Here: a worker imports this module before BentoML configures the log, and what has a logger by then is silent.
+    # Imported here: a worker imports this module before BentoML configures logging, which silences existing loggers.
     from ..settings import ALL_HOOKS, read_settings
 
     named = read_settings()[0].hooks_off

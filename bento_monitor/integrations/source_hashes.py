@@ -1,8 +1,8 @@
-"""Whether BentoML's functions are still the ones that ours stand for: the hash of their source.
+"""Hashes of the BentoML functions that our code replaces, to notice that a function has changed.
 
-A signature says how a function is called; only its source says what it does. Comments and docstrings are no part of
-that. Where it differs between versions and ours stands for each of them, there is a hash of each.
-`python -m bento_monitor.integrations.source_hashes` prints the hashes of the BentoML that is installed.
+A signature says how a function is called; only its source says what it does. The hash leaves out comments and
+docstrings. A function that differs between the supported versions has one hash for each version.
+`python -m bento_monitor.integrations.source_hashes` prints the hashes of the installed BentoML.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-# What the fast path does in place of: from the body to the answer, and what is around it in a request.
+# Replaced by the fast path: the way from the body to the answer, and what surrounds it in a request.
 ANSWERS = {
     "_bentoml_impl.server.app:ContextMiddleware.__call__": "9fd7bfbb112a357e",
     "_bentoml_impl.server.app:ServiceAppFactory._add_response_headers": "2daa125f1e36915e",
@@ -39,11 +39,11 @@ ANSWERS = {
     "bentoml._internal.server.http_app:log_exception": "2a5e73797518fdb3",
     "bentoml._internal.utils.http:set_cookies": "8dd7829e4b17b586",
 }
-# What asks for a JSON schema, and of it no more than its type and format.
+# Reads a JSON schema, but only its type and format.
 SCHEMA = {
     name: ANSWERS[name] for name in ("_bentoml_sdk.io_models:IOMixin.mime_type", "_bentoml_sdk.io_models:IORootModel")
 }
-# What our entry does in place of, for every request on either path.
+# Replaced by our entry, for every request on either path.
 TRAFFIC = {
     "_bentoml_impl.server.app:ServiceAppFactory.middlewares": "b644d158136940d8",
     "bentoml._internal.log:TraceRecordFilter": "4f0314aae48ab68b",
@@ -54,29 +54,29 @@ TRAFFIC = {
     "bentoml._internal.server.http.traffic:MaxConcurrencyMiddleware": "10cd1af30a3002b9",
     "bentoml._internal.server.http.traffic:TimeoutMiddleware": "aabb801400db45cf",
 }
-# Where the sessions between services are renewed.
+# Renews the sessions between services.
 SESSIONS = {
     "_bentoml_impl.client.proxy2:SessionManager": "cb54b4dac0ae82e6",
 }
-# What a call of a dependency goes through, and what gives a service the client of itself; the second as of 1.4.30,
-# which renews no sessions.
+# The path of a call to a dependency, and the code that gives a service a client of itself. The second hash is that of
+# BentoML 1.4.30, which renews no sessions.
 CLIENT_CALLS = {
     "_bentoml_impl.client.proxy2:AsyncClient.__init__": "696c62c309de6722 74aba1a1adee5fea",
     "_bentoml_impl.client.proxy2:AsyncClient._call": "d1c4b5fc2284987e 085f63cd0b0d4640",
     "_bentoml_impl.server.app:ServiceAppFactory.create_instance": "d4ea10e44c2f57fe",
 }
-# What computes a task.
+# Runs a task.
 TASKS = {
     "_bentoml_impl.server.app:ServiceAppFactory._run_task": "0af58323d37750fb",
     "_bentoml_impl.server.app:ServiceAppFactory.api_endpoint_wrapper": "904ebc5c65afaa61",
 }
-# What starts and stops the listening of a worker.
+# Starts and stops a worker's listening socket.
 CONNECTIONS = {
     "uvicorn.server:Server.startup": "0f55b45d6db92ef4",
     "uvicorn.server:Server.shutdown": "900594700f5befe1",
     "uvicorn.server:ServerState": "eec99d254af93efc",
 }
-# What our application of a legacy service, and of a runner's process, is built with.
+# Builds the application of a legacy service and of a runner process.
 LEGACY_SERVICE = {
     "bentoml._internal.server.http_app:HTTPAppFactory._create_api_endpoint": "412094f04bace78c",
     "bentoml._internal.server.http_app:HTTPAppFactory.middlewares": "03b416ad72f1c9cd",
@@ -94,13 +94,13 @@ LEGACY_RUNNER_APP = {
 
 
 def changed(expected: dict[str, str]) -> list[str]:
-    """The names of those whose source is not the expected one, or gone; empty where all of them are."""
+    """Return the names whose source is missing or has none of the expected hashes; empty if all match."""
     return [name for name, known in expected.items() if source_hash(name) not in known.split()]
 
 
 @cache
 def source_hash(name: str) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of what the source of `module:qualified.name` does; or `gone`."""
+    """Return 16 hexadecimal digits of the SHA-256 of the source of `module:qualified.name`; `gone` if it is missing."""
     module, _, path = name.partition(":")
     try:
         found: Any = import_module(module)
@@ -116,9 +116,9 @@ def source_hash(name: str) -> str:
 
 
 def without_comments(source: str) -> str:
-    """The source without comments, docstrings, empty lines and its common indent; the same in every version of Python.
+    """Return the source without comments, docstrings, empty lines and its common indent.
 
-    (What `ast.dump` and `ast.unparse` give is not.)
+    The result is the same in every version of Python, unlike that of `ast.dump` and `ast.unparse`.
     """
     source = textwrap.dedent(source)
     lines = source.splitlines()

@@ -1,4 +1,4 @@
-"""Readying the server of a worker, whatever kind of service it serves."""
+"""Preparing the server of a worker, for every kind of service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log_disabled_hooks() -> None:
 
 
 def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
-    """Ready the server and the clients of this worker, before the server starts."""
+    """Install the supported hooks into the server and clients of this worker, before the server starts."""
     from . import is_supported
 
     if settings.tracing and is_supported("read_stamp"):
@@ -57,7 +57,7 @@ def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrival
 
 
 def request_id_hook() -> Callable[[int], None] | None:
-    """What makes BentoML's id of a request that of our server span, if it can be done."""
+    """Return the function that sets BentoML's request id to the id of our server span; None if it is unsupported."""
     from . import is_supported
 
     if not is_supported("request_id"):

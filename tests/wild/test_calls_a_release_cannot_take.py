@@ -219,7 +219,7 @@ def test_fallbacks_are_logged_once_a_minute_not_once_a_call(
         for _ in range(100):
             on_release(torch.ones(3, 5))
     (line,) = caplog.records
-    assert "svc-release:1 did not take it (shape" in line.getMessage()
+    assert "svc-release:1 did not take the call (shape" in line.getMessage()
     assert on_release.fallbacks.totals() == {("svc-release:1", "shape"): 100}
 
 

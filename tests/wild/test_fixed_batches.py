@@ -177,7 +177,7 @@ def test_a_module_that_flattens_its_batch_is_released_for_single_requests(
 @pytest.mark.parametrize(
     ("api", "words"),
     [
-        ("not_padded", r"takes 8 row\(s\) in a call"),
+        ("not_padded", r"takes 8 row\(s\) per call"),
         ("session", "another state for the same request each time"),
         ("flat_together", r"cannot be multiplied.*\. It answers a sample alone, and fails on 2 together"),
         ("buffered_together", r"Expected hidden size.*fails on 2 together"),

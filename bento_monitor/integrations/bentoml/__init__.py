@@ -1,1 +1,1 @@
-"""What touches BentoML's private parts, for the services of today."""
+"""The hooks into BentoML's private parts, for current services (`@bentoml.service`)."""

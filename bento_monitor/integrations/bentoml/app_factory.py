@@ -1,4 +1,4 @@
-"""BentoML's application factory with our dispatcher in place of its own, and stamps around threads."""
+"""BentoML's application factory with our dispatcher instead of its own, and timestamps around threads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
-    """Builds the same application, with each hook that holds."""
+    """Builds BentoML's application with every supported hook."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             Batching(max_batch_size=method.max_batch_size, window_ms=0.0),
             max_latency_ms=method.max_latency_ms,
             overloaded=Overloaded,
-            # One that is async runs on the loop, one at a time as in BentoML.
+            # An async function runs on the event loop, one batch at a time, as in BentoML.
             max_in_flight=1 if is_async else self.service.config.get("threads", 1),
             hands_over_early=not is_async,
             isolate_failures=isolates_failures(get_original_func(method.func)),
@@ -121,7 +121,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         ).observe(size)
 
     async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
-        """Hand one request to our dispatcher; BentoML's own checks of its arguments are kept."""
+        """Submit one request to our dispatcher, after BentoML's own checks of its arguments."""
         if name not in self.batch_dispatchers:
             return await super().batch_infer(name, input_args, input_kwargs)
         method = self.service.apis[name]
@@ -134,12 +134,12 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         return await self.batch_dispatchers[name].submit(values[0], batch_key)
 
     def _to_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        # Not async, here and below: each coroutine within another is gone through again when the thread is done.
+        # Not async, here and below: each nested coroutine would be resumed in turn when the thread is done.
         if not is_supported("threads"):
             stock: Awaitable[Any] = super()._to_thread(func, *args, **kwargs)
             return stock
         ledger = current_ledger.get()
-        # `next` is a step of a stream, whose time lies between its first and its last byte.
+        # `next` is one step of a stream; the time of a stream counts from its first byte to its last.
         if ledger is None or func is next:
             return self._threads.run(func, *args, **kwargs)
         ledger.queued_ns = time.monotonic_ns()
@@ -154,12 +154,12 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         return self._threads.run(call)
 
     async def destroy_instance(self, _: Any) -> None:
-        """Do what the service asks for at its end, then let the threads go."""
+        """Run the service's shutdown hooks, then stop the threads."""
         await super().destroy_instance(_)
         self._threads.stop()
 
     async def _run_task(self, task_id: str, name: str, request: Any) -> None:
-        """What a task computes, after its submission was answered."""
+        """Run a task, after its submission was answered."""
         run = super()._run_task
         if self._task_runs is None:
             await run(task_id, name, request)
@@ -167,7 +167,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             await self._task_runs.run(name, functools.partial(run, task_id, name, request))
 
     async def api_endpoint_wrapper(self, name: str, request: Any) -> Any:
-        """BentoML's own; where a task runs it, nobody else gets its answer."""
+        """Call BentoML's own wrapper, and note the status of a task, whose answer no client receives directly."""
         response = await super().api_endpoint_wrapper(name, request)
         if self._task_runs is not None and self.service.apis[name].is_task:
             note_task_status(response.status_code)
@@ -181,19 +181,19 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
     @property
     def service_instance(self) -> Any:
-        """The instance of the user's class; there once the application has started."""
+        """The instance of the user's class; available once the application has started."""
         return self._service_instance
 
     def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        """Run a function of the user's in one of the service's threads."""
+        """Run one of the user's functions in a thread of the service."""
         return self._to_thread(func, *args, **kwargs)
 
     @property
     def middlewares(self) -> list[Any]:
-        """BentoML's middlewares less its tracing, whose spans nobody gets and under which a user's would be orphans.
+        """BentoML's middlewares without its tracing, whose spans nobody receives and would orphan the user's spans.
 
-        Where the hook `traffic` holds, ours takes the place of four more for HTTP, and the fast path lies inside the
-        user's own middlewares.
+        With the hook `traffic`, our middleware replaces four more for HTTP, and the fast path lies inside the user's
+        own middlewares.
         """
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
@@ -209,7 +209,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
         return [*self.replaced.middlewares[:-1], innermost, self.replaced.middlewares[-1]]
 
     async def open_fast_path(self) -> list[PathChoice]:
-        """Choose every API's path, check each plan against BentoML's own code, and open the fast path."""
+        """Choose the path of every API, check each plan against BentoML's own code, and open the fast path."""
         missing = [name for name in _FAST_PATH_HOOKS if not is_supported(name)]
         if missing:
             reason = f"the hook {missing[0]} is disabled"
@@ -224,13 +224,13 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
     @property
     def direct_fast_path(self) -> FastPath | None:
-        """The fast path where nothing of the user's must be around it."""
+        """The fast path, if no middleware of the user's and no access control must run around it; else None."""
         are_added = len(self.application.user_middleware) != self._middlewares_built
         is_direct = not self.service.middlewares and not self.enable_access_control and not are_added
         return self.fast_path if is_direct else None
 
     def template_of(self, path: str, method: str) -> str | None:
-        """The template of the route that takes a path; None where none does."""
+        """Return the template of the route that matches a path; None if no route does."""
         if self._templates is None:
             self._templates = RouteTemplates(self.application)
         return self._templates.of(path, method)
@@ -240,7 +240,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
 
 def _stamp_start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call the function of a batch; its thread may have been busy with another until now."""
+    """Call the function of a batch and note its start: the thread may have been busy with another batch until now."""
     record = current_batch.get()
     if record is not None:
         record.started_ns = time.monotonic_ns()
@@ -251,5 +251,5 @@ _FAST_PATH_HOOKS = ("service_app", "traffic", "answers", "request_id", "dispatch
 
 
 def set_request_id(span_id: int) -> None:
-    """Make BentoML's `X-BentoML-Request-ID` the id of our server span."""
+    """Set BentoML's `X-BentoML-Request-ID` to the id of our server span."""
     trace_context.request_id = span_id

@@ -1,8 +1,8 @@
-"""Calls of a dependency, noted as client spans of the request that makes them, and calls of the service itself.
+"""Calls of a dependency, recorded as client spans of the calling request, and calls of the service itself.
 
 A service calls its own APIs by `self.to_async` and `self.to_sync`, which pass the request to its application in this
-process. That lies below our entry, where what is stamped would be the caller's: so it goes through the entry again, and
-is a request of its own.
+process. The application lies below our entry, so the call would be stamped on the caller's request. The call is
+therefore sent through the entry again, as a request of its own.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ...tracing.ledger.ledger import current_batch, traced_work
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-# By the name of the service.
+# The entry of each service, by the name of the service.
 _entries: dict[str, Application] = {}
 
 
 def take_own_calls(service: str, entry: Application) -> None:
-    """Let calls of a service by itself come through its entry."""
+    """Send a service's calls of itself through its entry."""
     _entries[service] = entry
 
 
 def route_calls(*, notes: bool) -> None:
-    """Make the clients of this process route calls of the service itself, and note all; once is enough."""
+    """Make this process's clients route a service's calls of itself, and record all calls if `notes`; idempotent."""
     from _bentoml_impl.client import proxy2
 
     if not hasattr(proxy2.AsyncClient, "routes_calls"):
@@ -49,14 +49,14 @@ def _routing(client: Any) -> Any:
 
 def _through_entry(application: Application, service: str) -> Application:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        """In a task of its own, and so in a context that is the request's."""
+        """Serve one call; it runs in its own task, so the context variables set here are those of this request."""
         entry = _entries.get(service)
         if entry is None:
             await application(scope, receive, send)
         else:
             api = current_api(traced_work())
             calling_api.set(NO_API if api is None else api)
-            current_batch.set(None)  # of the caller
+            current_batch.set(None)  # it was the caller's batch
             await entry(scope, receive, send)
 
     return serve
@@ -67,7 +67,7 @@ def _noting(client: Any) -> Any:
         notes_calls = True
 
         async def _call(self, endpoint: Any, args: Any, kwargs: Any, *, headers: Any = None) -> Any:
-            # A client of a plain URL knows no name; the URL may hold a user's.
+            # A client of a plain URL knows no service name, and the URL may contain a user's name.
             with noted_call(self.service.name if self.service is not None else "service", endpoint.name):
                 return await client._call(self, endpoint, args, kwargs, headers=headers)
 

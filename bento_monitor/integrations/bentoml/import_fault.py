@@ -1,4 +1,4 @@
-"""Why a service cannot be imported, in one sentence of its own cause: BentoML also tells of bentos and of its store."""
+"""Why a service cannot be imported, in one sentence: BentoML's own error also mentions bentos and its store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_LONGEST = 300
-_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
+_MAX_CHARS = 300
+_OBJECT_REPR = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 
 
 def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
-    """What stopped the import of `module:Service`, found from `working_dir`, once `bentoml.load` has raised `error`."""
+    """Return why `module:Service` cannot be imported from `working_dir`, after `bentoml.load` raised `error`."""
     from bentoml.exceptions import ImportServiceError
 
     module_name, separator, name = target.partition(":")
@@ -21,7 +21,7 @@ def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
         return "write it as module:Service, such as service:Summarizer"
     if not isinstance(error, ImportServiceError | TypeError):
         return in_words(error)
-    path = str(working_dir)  # where BentoML looks, and has ceased to
+    path = str(working_dir)  # BentoML looked here during the load only
     sys.path.insert(0, path)
     try:
         module = importlib.import_module(module_name)
@@ -32,21 +32,21 @@ def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
     if not hasattr(module, name):
         return f"the module {module_name} has no {name!r}{_services_of(module)}"
     if not is_service(getattr(module, name)):
-        return f"{name} is no class with @bentoml.service: only those can be monitored{_services_of(module)}"
+        return f"{name} is not decorated with @bentoml.service, so it cannot be monitored{_services_of(module)}"
     return in_words(error)
 
 
 def is_service(found: Any) -> bool:
-    """Whether it is a service of BentoML's current kind."""
+    """Whether `found` is a service of BentoML's current kind (`@bentoml.service`)."""
     return hasattr(found, "apis") and hasattr(found, "inner")
 
 
 def in_words(error: BaseException) -> str:
-    """An error on one line, cut where it says more than a person reads."""
+    """Return an error as one line of at most 300 characters."""
     if isinstance(error, SystemExit):
         return f"it ends the process, with the exit code {error.code}"
-    text = " ".join(_OBJECT.sub("(an object)", f"{type(error).__name__}: {error}").split()).rstrip(":.")
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 2].rstrip() + ".."  # the sentence ends with a third
+    text = " ".join(_OBJECT_REPR.sub("(an object)", f"{type(error).__name__}: {error}").split()).rstrip(":.")
+    return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 2].rstrip() + ".."  # the caller adds the third dot
 
 
 def _services_of(module: Any) -> str:

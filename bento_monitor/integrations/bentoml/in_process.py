@@ -1,4 +1,4 @@
-"""Requests answered in this process, parsed and written as a worker does it, but with no server around the API."""
+"""Requests answered in this process: parsed and serialized as in a worker, but without a server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RawAnswer:
 
 
 def request_without_client(content_type: str = "application/json", body: bytes = b"") -> Request:
-    """A request that no socket has brought."""
+    """Return a request that did not arrive over a socket."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -49,7 +49,7 @@ def request_without_client(content_type: str = "application/json", body: bytes =
 
 
 def parse_requests(api: ServiceApi, bodies: Iterable[bytes], content_type: str) -> list[ApiArguments]:
-    """What each body gives the API's function as its arguments.
+    """Parse each body into the arguments of the API's function.
 
     Raises:
         ServiceError: BentoML refuses a body.
@@ -62,10 +62,10 @@ def parse_requests(api: ServiceApi, bodies: Iterable[bytes], content_type: str) 
 
 
 def joined(api: ServiceApi, calls: Sequence[ApiArguments]) -> tuple[ApiArguments, list[int]]:
-    """One call for all, as a batch is made of them, and where each one's rows end in it.
+    """Join calls into one call, as in a batch, and return it with the row offsets of its parts, the first being 0.
 
     Raises:
-        ServiceError: their values cannot be put together, such as arrays of several lengths.
+        ServiceError: the values cannot be joined, such as arrays of different lengths.
     """
     values = [_only_value(call) for call in calls]
     try:
@@ -82,10 +82,10 @@ def joined(api: ServiceApi, calls: Sequence[ApiArguments]) -> tuple[ApiArguments
 
 
 def answers_of(api: ServiceApi, output: Any, ends: Sequence[int] | None) -> list[RawAnswer]:
-    """What clients get for an output of the API's function: one answer for each part of a batch, else one.
+    """Return what clients get for an output of the API's function: one answer for each part of a batch, else one.
 
     Raises:
-        ServiceError: the output is not what the API declares, or is a stream.
+        ServiceError: the output does not match the API's declaration, or is a stream.
     """
 
     async def write_all() -> list[RawAnswer]:
@@ -102,11 +102,11 @@ async def _parse(api: ServiceApi, body: bytes, content_type: str) -> ApiArgument
         parsed = await spec.from_http_request(request_without_client(content_type, body), serde)
     except pydantic.ValidationError as error:
         raise ServiceError(
-            f"The API {api.name} refuses the request {_shown(body, content_type)}: {_first_problem(error)}."
+            f"The API {api.name} refuses the request {_excerpt(body, content_type)}: {_first_problem(error)}."
         ) from error
     except Exception as error:
         raise ServiceError(
-            f"The API {api.name} refuses the request {_shown(body, content_type)}: {in_words(error)}."
+            f"The API {api.name} refuses the request {_excerpt(body, content_type)}: {in_words(error)}."
         ) from error
     if getattr(spec, "__root_input__", False):
         return ApiArguments((parsed.root if isinstance(parsed, IORootModel) else parsed,), {})
@@ -131,7 +131,7 @@ def _split(api: ServiceApi, output: Any, ends: Sequence[int]) -> Sequence[Any]:
             f"{error}."
         ) from error
     if len(parts) != len(ends) - 1 or rows != ends[-1]:
-        raise ServiceError(f"The API {api.name} gave {rows} answers for {ends[-1]} samples.")
+        raise ServiceError(f"The API {api.name} returned {rows} answers for {ends[-1]} samples: return one for each.")
     return parts
 
 
@@ -144,7 +144,7 @@ async def _write(api: ServiceApi, output: Any) -> RawAnswer:
         )
     except Exception as error:
         raise ServiceError(
-            f"The API {api.name} gives a {type(output).__name__}, which it cannot answer with: {error}."
+            f"The API {api.name} returned a {type(output).__name__}, which cannot be serialized: {error}."
         ) from error
     if isinstance(response, StreamingResponse):
         raise ServiceError(f"The API {api.name} answers with a stream: only whole answers can be measured.")
@@ -157,17 +157,17 @@ async def _write(api: ServiceApi, output: Any) -> RawAnswer:
 
 
 def _first_problem(error: pydantic.ValidationError) -> str:
-    """The first of a validation's errors in a few words, without the value, which may be long."""
+    """Return the first validation error in a few words, without the value, which may be long."""
     first = error.errors(include_context=False, include_input=False, include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     more = error.error_count() - 1
     return f"{where or 'the body'}: {first['msg']}" + (f" (and {more} more)" if more else "")
 
 
-def _shown(body: bytes, content_type: str) -> str:
-    """The beginning of a body; of a form the names of its files."""
+def _excerpt(body: bytes, content_type: str) -> str:
+    """Return the beginning of a body; for a form, the names of its files."""
     if content_type.startswith("multipart/"):
         names = ", ".join(name.decode(errors="replace") for name in _FILE_NAME.findall(body))
-        return f"with the file {names}"[:_SHOWN_BYTES] if names else "of a form"
+        return f"with the file {names}"[:_SHOWN_BYTES] if names else "with form data"
     text = body[:_SHOWN_BYTES].decode(errors="replace")
     return text if len(body) <= _SHOWN_BYTES else f"{text}..."

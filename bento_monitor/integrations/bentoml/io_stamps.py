@@ -1,4 +1,4 @@
-"""Stamps of parsing and serialising, put around the input and output descriptors of an API."""
+"""Timestamps of parsing and serializing, added around the input and output descriptors of an API."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _STAMPED = "__bento_monitor_unstamped__"
 
 
 def stamp_descriptors(method: Any, capture: InputCapture | None = None) -> None:
-    """Make an `APIMethod` stamp the current ledger before and after its input is read and its output is written.
+    """Make an `APIMethod` stamp the current ledger before and after its input is parsed and its output is serialized.
 
-    A body is read here by what parses it, so its `read_ns` is when that began. `capture` is shown each
-    input.
+    The parser itself reads the body, so `read_ns` is when parsing began. `capture` gets each input.
     """
     if _STAMPED not in vars(method.input_spec.from_http_request.__func__):
         _stamp_input(method.input_spec, capture)
@@ -26,7 +25,7 @@ def stamp_descriptors(method: Any, capture: InputCapture | None = None) -> None:
 
 
 def unstamped(spec: Any, name: str) -> Any:
-    """The function of a descriptor's class method, without our stamps around it."""
+    """Return the function of a descriptor's class method, without our stamps around it."""
     function = getattr(spec, name).__func__
     return getattr(function, _STAMPED, function)
 
@@ -56,11 +55,11 @@ def _stamp_output(spec: Any) -> None:
         ledger = current_ledger.get()
         if ledger is None:
             return await serialize(obj, serde)
-        # A stream's items are still to be computed: nothing of it is serialised here.
+        # The items of a stream are not computed yet, so nothing is serialized here.
         if inspect.isasyncgen(obj):
-            return await serialize(_noted(obj, ledger), serde)
+            return await serialize(_noting_error(obj, ledger), serde)
         if inspect.isgenerator(obj):
-            return await serialize(_noted_in_thread(obj, ledger), serde)
+            return await serialize(_noting_error_in_thread(obj, ledger), serde)
         ledger.serialize_started_ns = time.monotonic_ns()
         response = await serialize(obj, serde)
         ledger.serialized_ns = time.monotonic_ns()
@@ -70,8 +69,8 @@ def _stamp_output(spec: Any) -> None:
     spec.to_http_response = classmethod(to_http_response)
 
 
-async def _noted(stream: Any, ledger: Ledger) -> AsyncGenerator[Any, None]:
-    """The same stream. One that breaks after its first item ends for BentoML, with a line in the log."""
+async def _noting_error(stream: Any, ledger: Ledger) -> AsyncGenerator[Any, None]:
+    """Yield the items of a stream and note its error: BentoML only logs an error after the first item."""
     try:
         async for item in stream:
             yield item
@@ -80,7 +79,7 @@ async def _noted(stream: Any, ledger: Ledger) -> AsyncGenerator[Any, None]:
         raise
 
 
-def _noted_in_thread(stream: Any, ledger: Ledger) -> Generator[Any, None, None]:
+def _noting_error_in_thread(stream: Any, ledger: Ledger) -> Generator[Any, None, None]:
     try:
         yield from stream
     except Exception as error:

@@ -1,4 +1,4 @@
-"""BentoML's own log format, written without a log record a line, where nobody has changed how its log is written."""
+"""BentoML's access log format, written without a log record per line unless the log configuration was changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...request.exchange import Exchange
 
 
 class PlainAccessLog:
-    """Writes lines as BentoML's handler would, byte for byte; through records where the handler is another."""
+    """Writes lines byte for byte as BentoML's handler would, or through log records if the handler was changed."""
 
     def __init__(self, rules: AccessLogRules) -> None:
         self._rules = rules
@@ -29,13 +29,13 @@ class PlainAccessLog:
         self._asctime = ""
 
     def note(self, exchange: Exchange) -> None:
-        """Keep what the current context has of the request; the whole of it where filters may ask for more."""
+        """Keep the service name of the current context, and the whole context if log filters may need it."""
         exchange.service_name = _ServiceTraceContext._service_name_var.get()
         if not self._is_plain:
             self._records.note(exchange)
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
-        """Write the lines of exchanges."""
+        """Write the log lines of exchanges."""
         handler = _plain_handler(self._logger)
         self._is_plain = handler is not None
         if handler is None or not all(exchange.trace_id for exchange in exchanges):
@@ -59,15 +59,15 @@ class PlainAccessLog:
 
 
 def _write(stream: Any, lines: str) -> None:
-    """Write lines; escaped where the stream's encoding has no form for what is in them."""
+    """Write lines; characters that the stream's encoding lacks are escaped."""
     try:
         stream.write(lines)
-    except UnicodeEncodeError as error:  # before anything of them was written
+    except UnicodeEncodeError as error:  # raised before any line was written
         stream.write(lines.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
 
 def _plain_handler(logger: logging.Logger) -> Any | None:
-    """The one handler of the access log if it is as BentoML configures it; None where a person has changed anything."""
+    """Return the only handler of the access log if BentoML configured it; None if anything was changed."""
     has_own_records = logging.getLogRecordFactory() is not logging.LogRecord
     if has_own_records or logger.filters or not logger.isEnabledFor(logging.INFO):
         return None

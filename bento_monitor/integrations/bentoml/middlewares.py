@@ -1,4 +1,4 @@
-"""Our traffic in place of BentoML's middlewares for metrics, access log, time limit and concurrency."""
+"""Our traffic middleware instead of BentoML's middlewares for metrics, access log, time limit and concurrency."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REPLACED = (RunnerTrafficMetricsMiddleware, AccessLogMiddleware, TimeoutMiddlew
 
 
 class ReplacedMiddlewares:
-    """What BentoML's middlewares were options, as ours take it; `middlewares` are what stays of all of them."""
+    """Replaces four of BentoML's middlewares by ours, with the same options; `middlewares` is the resulting list."""
 
     def __init__(self, middlewares: list[Any], endpoint_of: Callable[[str], str], body: BodyLimits | None) -> None:
         options = {middleware.cls: middleware.kwargs for middleware in middlewares if middleware.cls in _REPLACED}

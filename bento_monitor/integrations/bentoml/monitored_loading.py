@@ -1,7 +1,7 @@
-"""A server that BentoML starts as ever, in whose processes the service is monitored as soon as it is loaded.
+"""A server that BentoML starts as usual, and whose processes monitor the service as soon as it is loaded.
 
-What a person has written is what BentoML is given: a target in whatever form, arguments, folders and environment mean
-what they mean to `bentoml serve`.
+BentoML gets everything as the user wrote it: the target in any form, the arguments, folders and environment mean what
+they mean to `bentoml serve`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Load = Callable[..., Any]
 
 
 def run_worker(script: str, monitor: Callable[[Any], Any]) -> None:
-    """Be a worker of BentoML's, in the process that it has started for it; `monitor` is given what it loads."""
+    """Run as a BentoML worker, in the process that BentoML started for it; `monitor` gets the loaded service."""
 
     def load_monitored(load: Load, *args: Any, **options: Any) -> Any:
         return monitor(load(*args, **options))
@@ -29,10 +29,10 @@ def run_worker(script: str, monitor: Callable[[Any], Any]) -> None:
 
 
 def start_monitored_workers(check_address: Callable[[str, int], None], workers: int | None = None) -> None:
-    """Make the server that this process starts have monitored workers, `workers` of them where it is given.
+    """Make the server that this process starts use monitored workers, `workers` of them if given.
 
-    Within it, what keeps the service from being served is one error, with its cause; `check_address` raises it for a
-    host and a port.
+    In that server, any problem that prevents serving is reported as one error with its cause. `check_address` raises
+    this error for a host and port that cannot be used.
     """
     import _bentoml_impl.server as server
     import _bentoml_impl.server.serving as serving
@@ -61,7 +61,7 @@ def start_monitored_workers(check_address: Callable[[str, int], None], workers: 
 
 
 def _load_by(load_by: Callable[..., Any]) -> None:
-    """Let what BentoML loads be loaded by a function of ours, which gets BentoML's first."""
+    """Make BentoML load services by `load_by`, whose first argument is BentoML's own loader."""
     import bentoml
     import bentoml._internal.service.loader as loader
 
@@ -81,7 +81,7 @@ def _at_a_free_address(serve: Callable[..., Any], check_address: Callable[[str, 
         chosen = host or BentoMLContainer.http.host.get(), port or BentoMLContainer.http.port.get()
         try:
             check_address(*chosen)
-        except (TypeError, OverflowError, UnicodeError) as error:  # no address at all
+        except (TypeError, OverflowError, UnicodeError) as error:  # not a valid address
             raise InputError(f"{chosen[0]}:{chosen[1]} cannot be listened on ({error}).") from error
         return serve(*args, host=host, port=port, **options)
 

@@ -1,4 +1,4 @@
-"""What a request gets that a batch came too late for."""
+"""The refusal of a request that would be batched too late."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ...resilience.rate_limited_log import SparseLog
 
 
 class Overloaded(ServiceUnavailable):
-    """BentoML's own refusal; known as ours, so that it is not logged with a traceback each time.
+    """BentoML's own refusal, in a class of ours so that it is not logged with a traceback each time.
 
-    To write one takes a millisecond, in which a service that is overloaded could answer a request.
+    Writing a traceback takes a millisecond, in which an overloaded service could answer a request.
     """
 
     def __init__(self) -> None:

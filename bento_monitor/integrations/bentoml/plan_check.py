@@ -1,4 +1,4 @@
-"""Whether a plan reads and writes as BentoML does, on values made from the API's schemas; no API is called for it."""
+"""Checking that a plan reads and writes as BentoML does, on values made from the API's schemas; no API is called."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from starlette.requests import Request
 from ...fast_path.plan import Plan
 
 _WRONG_BODIES = (b"", b"{}", b"null", b"[]", b"1", b'"x"', b"{", b'{"x": NaN}', b"[1, 2.5, true]")
-_DEEPEST = 6
+_MAX_DEPTH = 6
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 async def find_difference(plan: Plan, method: Any, context: Any) -> str | None:
-    """What a plan does otherwise than BentoML; None where nothing was found."""
+    """Return what a plan does differently from BentoML; None if no difference was found."""
     for body in (*_bodies(method.input_spec), *_WRONG_BODIES):
         expected = [await _outcome(_parse_stock(method, body, context)) for _ in range(2)]
-        # What stock itself reads otherwise each time, such as a default that is drawn, tells nothing.
+        # A body that BentoML itself reads differently each time, such as one with a random default, proves nothing.
         if expected[0] == expected[1] != await _outcome(_parse_ours(plan, body)):
-            return f"it reads {body[:60]!r} otherwise than BentoML"
+            return f"it reads {body[:60]!r} differently from BentoML"
     for value in _outputs(method.output_spec):
         if await _outcome(_render_stock(method, value)) != await _outcome(_render_ours(plan, value)):
-            return f"it writes {value!r:.60} otherwise than BentoML"
+            return f"it writes {value!r:.60} differently from BentoML"
     return None
 
 
@@ -43,7 +43,7 @@ async def _parse_ours(plan: Plan, body: bytes) -> Any:
 
 
 async def _parse_stock(method: Any, body: bytes, context: Any) -> Any:
-    """What `api_endpoint` gives the function of a request with this body."""
+    """Return the arguments that `api_endpoint` passes to the function for a request with this body."""
 
     async def receive() -> Mapping[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -86,18 +86,18 @@ def _bodies(spec: Any) -> Iterator[bytes]:
 
 
 def _outputs(spec: Any) -> Iterator[Any]:
-    """Values that a function of this output might return, as far as they can be made from its schema."""
+    """Yield values that a function with this output might return, as far as its schema allows making them."""
     for body in _bodies(spec):
         try:
             model = spec.model_validate_json(body)
-        except Exception:  # noqa: S112 - the schema does not say all that a validator asks for
+        except Exception:  # noqa: S112 - a validator may require more than the schema says
             continue
         yield model.root if isinstance(model, IORootModel) else model
 
 
 def _example(schema: Mapping[str, Any], definitions: Mapping[str, Any], variant: int, depth: int) -> Any:
-    """A value of a JSON schema: of variant 0 all that it names, of 1 only what it requires and other numbers."""
-    if depth > _DEEPEST:
+    """Return an example of a JSON schema: variant 0 with all properties, 1 with the required ones and other numbers."""
+    if depth > _MAX_DEPTH:
         return None
     if "$ref" in schema:
         return _example(definitions.get(schema["$ref"].rpartition("/")[2], {}), definitions, variant, depth + 1)

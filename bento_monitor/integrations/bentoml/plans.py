@@ -1,4 +1,4 @@
-"""From BentoML's description of an API to the plan by which the fast path serves it."""
+"""Making the plan by which the fast path serves an API, from BentoML's description of the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .io_stamps import unstamped
 from .plan_check import find_difference
 
 _TEXT_SCHEMAS = ("string", "file")
-# Values that were validated against these are never dumped as text or bytes. BentoML dumps every value twice, to see.
+# A value validated against one of these types is never dumped as text or bytes. BentoML dumps every value to find out.
 _NEVER_TEXT = {
     "builtins.bool",
     "builtins.dict",
@@ -37,12 +37,12 @@ _NEVER_TEXT = {
 }
 
 
-# BentoML asks for each value, and imports Pillow's place-holder to know.
+# Cached: BentoML calls this for each value, and imports a placeholder for Pillow each time.
 _is_file_type: Callable[[Any], bool] = functools.lru_cache(maxsize=256)(is_file_type)
 
 
 class ApiCaller(Protocol):
-    """What calls the functions of a service: BentoML's application factory with our dispatcher in it."""
+    """The caller of a service's functions: BentoML's application factory with our dispatcher."""
 
     service: Any
     captures: Mapping[str, InputCapture]
@@ -52,18 +52,18 @@ class ApiCaller(Protocol):
         """The instance of the user's class."""
 
     async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
-        """Wait for the answer to one request in a batch."""
+        """Return the answer to one request, computed in a batch."""
 
     def run_in_thread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Run a function in one of the service's threads."""
 
 
 class _NoPlan(Exception):  # noqa: N818 - not an error: the API takes BentoML's own path
-    """An API that has no plan; the message says why."""
+    """The API has no plan; the message gives the reason."""
 
 
 async def choose_paths(factory: ApiCaller, application: Any) -> list[PathChoice]:
-    """A plan for every API of the service that can have one, and that reads and writes as BentoML does."""
+    """Choose the path of every API: the fast path if its plan reads and writes exactly as BentoML does."""
     return [await _choose_checked(factory, application, *api) for api in factory.service.apis.items()]
 
 
@@ -98,13 +98,13 @@ def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> Pat
         )
     except _NoPlan as reason:
         return PathChoice(name, path, None, str(reason))
-    except Exception as error:  # a spec of the user's own can fail in any way
-        return PathChoice(name, path, None, f"no plan can be made of it ({type(error).__name__}: {error})")
+    except Exception as error:  # a spec defined by the user can fail in any way
+        return PathChoice(name, path, None, f"its plan cannot be made ({type(error).__name__}: {error})")
     return PathChoice(name, path, plan, "")
 
 
 def _route_of(application: Any, path: str, name: str) -> Any:
-    """The route that BentoML's router finds for a request to this path."""
+    """Return the route that BentoML's router chooses for a request to this path."""
     from starlette.routing import Match, Route
 
     if "{" in path:
@@ -115,7 +115,7 @@ def _route_of(application: Any, path: str, name: str) -> Any:
             if isinstance(route, Route) and route.name == name:
                 return route
             break
-    raise _NoPlan("another route of the service comes before it")
+    raise _NoPlan("another route of the service matches first")
 
 
 def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
@@ -128,7 +128,7 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
         return functools.partial(factory.batch_infer, name)
 
     @functools.cache
-    def function() -> Any:  # found once the service has its instance
+    def function() -> Any:  # looked up once the service instance exists
         return getattr(factory.service_instance, name).local
 
     if inspect.iscoroutinefunction(original):
@@ -139,7 +139,7 @@ def _caller(factory: ApiCaller, name: str, method: Any) -> Callable[[tuple[Any, 
 def _parser(method: Any, context: Any, capture: InputCapture | None) -> Callable[[bytes], Arguments]:
     spec = method.input_spec
     if unstamped(spec, "from_http_request") is not IOMixin.from_http_request.__func__:
-        raise _NoPlan("its input is read by code of its own")
+        raise _NoPlan("its input is parsed by custom code")
     if spec.multipart_fields:
         raise _NoPlan("it takes files")
     read = _reader(spec) if capture is None else capture.around(_reader(spec))
@@ -164,7 +164,7 @@ def _parser(method: Any, context: Any, capture: InputCapture | None) -> Callable
 
 
 def _reader(spec: Any) -> Callable[[bytes], Any]:
-    """`spec.model_validate_json`; for a root model without building its JSON schema each time."""
+    """Return `spec.model_validate_json`; for a root model, without building its JSON schema on each call."""
     if not issubclass(spec, IORootModel):
         stock: Any = BaseModel.model_validate_json
         if spec.model_validate_json.__func__ is not stock.__func__:
@@ -172,7 +172,7 @@ def _reader(spec: Any) -> Callable[[bytes], Any]:
         validate_json = spec.__pydantic_validator__.validate_json
         return lambda body: validate_json(body or b"{}")
     if spec.model_validate_json.__func__ is not IORootModel.model_validate_json.__func__:
-        raise _NoPlan("its input is read by code of its own")
+        raise _NoPlan("its input is parsed by custom code")
     if spec.model_json_schema().get("type") in _TEXT_SCHEMAS:
         return lambda body: spec.model_validate(body or b"{}")
     return lambda body: spec.model_validate(json.loads(body or b"{}"))
@@ -180,7 +180,7 @@ def _reader(spec: Any) -> Callable[[bytes], Any]:
 
 def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
     if unstamped(spec, "to_http_response") is not IOMixin.to_http_response.__func__:
-        raise _NoPlan("its output is written by code of its own")
+        raise _NoPlan("its output is serialized by custom code")
     content_type = _content_type(spec.mime_type())
     if not issubclass(spec, IORootModel):
         if spec.multipart_fields:
@@ -189,7 +189,7 @@ def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
 
     kind = _kind_of_value(spec.model_fields["root"].annotation)
     if spec.model_dump_json is not IORootModel.model_dump_json or spec.__init__ is not IORootModel.__init__:
-        raise _NoPlan("its output is written by code of its own")
+        raise _NoPlan("its output is serialized by custom code")
     validate, dump = spec.__pydantic_validator__.validate_python, spec.__pydantic_serializer__.to_python
 
     def render(obj: Any) -> Answer | None:
@@ -197,7 +197,7 @@ def _renderer(spec: Any) -> Callable[[Any], Answer | None]:
             return None
         is_model = isinstance(obj, IORootModel)
         model = obj
-        if not is_model:  # as `spec(obj)`, in one step
+        if not is_model:  # same as `spec(obj)`, in one step
             model = spec.__new__(spec)
             validate({"root": obj}, self_instance=model)
         if is_model or kind not in _NEVER_TEXT:

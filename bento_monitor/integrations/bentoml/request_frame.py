@@ -1,4 +1,4 @@
-"""What BentoML puts around every request of an API: its context variables, headers, cookies and background tasks."""
+"""What BentoML adds around every API request: context variables, headers, cookies and background tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .overload import Overloaded, refusals
 
 
 class _MetadataRequest(Request):
-    """Starlette's request, with its headers under the other name that BentoML gives them."""
+    """Starlette's request, whose headers are also available as `metadata`, as in BentoML."""
 
     @property
     def metadata(self) -> Any:
@@ -32,7 +32,7 @@ class _MetadataRequest(Request):
 
 
 class _UntouchedResponse(ServiceContext.ResponseContext):
-    """`ctx.response`, whose parts are made when the user's code first asks for one: most never does."""
+    """`ctx.response`, whose parts are made when the user's code first uses one: most code never does."""
 
     __slots__ = ("is_touched",)
 
@@ -40,7 +40,7 @@ class _UntouchedResponse(ServiceContext.ResponseContext):
         self.is_touched = False
 
     def __getattr__(self, name: str) -> Any:
-        if self.is_touched:  # a part that was deleted
+        if self.is_touched:  # the part was deleted
             raise AttributeError(name)
         self.is_touched = True
         ServiceContext.ResponseContext.__init__(self)
@@ -54,7 +54,7 @@ class _UntouchedResponse(ServiceContext.ResponseContext):
 
 
 class OpenRequest:
-    """A request that is being served: the objects that `ctx.request` and `ctx.response` are for the user's code."""
+    """A request that is being served, with the objects behind the user's `ctx.request` and `ctx.response`."""
 
     __slots__ = ("_receive", "_tokens", "request", "response")
 
@@ -66,14 +66,14 @@ class OpenRequest:
 
     @property
     def has_background(self) -> bool:
-        """Whether something is to be done after the answer."""
+        """Whether background tasks must run after the answer."""
         return self.response.is_touched and bool(self.response.background.tasks)
 
     async def body(self) -> bytes:
-        """The whole body, which the user's code then finds in the request, too.
+        """Read the whole body, and keep it in the request for the user's code.
 
         Raises:
-            ClientDisconnect: the client has gone before it was whole.
+            ClientDisconnect: the client disconnected before the whole body arrived.
         """
         chunks = []
         has_more = True
@@ -89,7 +89,7 @@ class OpenRequest:
         return body
 
     def close(self) -> None:
-        """Give back what the request took."""
+        """Release the request's temporary folder and reset its context variables."""
         state = self.request.scope.get("state") or {}
         if "temp_dir" in state:
             request_tempdir_pool.release(state["temp_dir"])
@@ -116,7 +116,7 @@ class RequestFrame:
         return OpenRequest(scope, receive, send)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that BentoML adds to every answer of an API."""
+        """Return the headers that BentoML adds to every answer of an API."""
         headers = [self._server]
         request_id = trace_context.request_id
         if request_id is not None:
@@ -126,14 +126,14 @@ class RequestFrame:
         return headers
 
     def log_exception(self, request: Any) -> None:
-        """Log the exception that is being handled, as BentoML does."""
+        """Log the exception being handled, as BentoML does."""
         if isinstance(sys.exception(), Overloaded):
             refusals.note(request.url.path)
         else:
             log_exception(request)
 
     async def respond(self, plan: Plan, output: Any, opened: OpenRequest) -> Response:
-        """The response to what a function returned, with what it has set on `ctx.response`."""
+        """Return the response for a function's output, with what the function set on `ctx.response`."""
         response = output if isinstance(output, Response) else await _response_to(plan, output)
         if plan.context_parameter is not None:
             context = opened.response
@@ -161,7 +161,7 @@ async def _response_to(plan: Plan, output: Any) -> Response:
 
 
 def response_of(answer: Answer) -> Response:
-    """An answer as Starlette's response, to which headers can be added."""
+    """Return an answer as a Starlette response, to which headers can be added."""
     response = Response(answer.body)
     response.raw_headers = [answer.content_length, answer.content_type]
     return response

@@ -1,5 +1,6 @@
-"""The template of the route that a path takes, as `/v1/items/{item_id}`, through mounted applications: few, whatever
-clients ask for.
+"""The route template of a path, such as `/v1/items/{item_id}`, also in mounted applications.
+
+There are few templates, whatever paths clients request.
 """
 
 from __future__ import annotations
@@ -7,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# A client's path is kept no longer, nor more of them, than this.
-_LONGEST_KEPT, _MOST_KEPT = 128, 1024
-_DEEPEST = 8
+# The limits of the cache of clients' paths: characters of a path, and paths.
+_MAX_CACHED_CHARACTERS, _MAX_CACHED_PATHS = 128, 1024
+_MAX_DEPTH = 8
 
 
 class RouteTemplates:
-    """Finds templates in the routes of an application, which may be given after it was asked for none."""
+    """Finds the template of a path among the routes that an application has when this is created."""
 
     def __init__(self, application: Any) -> None:
-        """`application` is Starlette's, or ASGI middlewares around it."""
+        """`application` is a Starlette application, or ASGI middlewares around one."""
         self._routes = list(_routes_of(application))
         self._exact = frozenset(route.path for route in self._routes if _is_plain(route))
         self._others = [route for route in self._routes if not _is_plain(route)]
         self._found: dict[tuple[str, str], str | None] = {}
 
     def of(self, path: str, method: str = "POST") -> str | None:
-        """The template; None where no route takes the path."""
+        """Return the template of a path; None if no route matches the path."""
         if path in self._exact:
             return path
         key = (path, method)
@@ -31,15 +32,15 @@ class RouteTemplates:
             return self._found[key]
         scope = {"type": "http", "path": path, "root_path": "", "method": method, "headers": []}
         found = _template_in(self._others, scope, 0)
-        if len(path) <= _LONGEST_KEPT:
-            if len(self._found) >= _MOST_KEPT:
+        if len(path) <= _MAX_CACHED_CHARACTERS:
+            if len(self._found) >= _MAX_CACHED_PATHS:
                 self._found.clear()
             self._found[key] = found
         return found
 
 
 def _template_in(routes: Iterable[Any], scope: dict[str, Any], depth: int) -> str | None:
-    """Of the first route that takes the path and method, else of the first that takes the path with another method."""
+    """Return the template of the first route that matches path and method, else of the first that matches the path."""
     from starlette.routing import Match
 
     partial: str | None = None
@@ -48,7 +49,7 @@ def _template_in(routes: Iterable[Any], scope: dict[str, Any], depth: int) -> st
         if match is Match.NONE:
             continue
         own = _own_template(route)
-        inner = list(_routes_of(getattr(route, "app", None))) if _is_mount(route) and depth < _DEEPEST else []
+        inner = list(_routes_of(getattr(route, "app", None))) if _is_mount(route) and depth < _MAX_DEPTH else []
         found = _template_in(inner, {**scope, **child}, depth + 1) if inner else ""
         if found is None:  # the mounted application has no such route
             continue
@@ -60,7 +61,7 @@ def _template_in(routes: Iterable[Any], scope: dict[str, Any], depth: int) -> st
 
 def _own_template(route: Any) -> str:
     text = getattr(route, "path_format", None) or getattr(route, "path", "")
-    # A mount's ends with what is left for the application in it.
+    # The path of a mount ends with `/{path}`, the part for the mounted application.
     return str(text).removesuffix("/{path}") if _is_mount(route) else str(text)
 
 
@@ -77,8 +78,8 @@ def _is_plain(route: Any) -> bool:
 
 
 def _routes_of(application: Any) -> Iterable[Any]:
-    """The routes of an application, inside whatever middlewares are around it."""
-    for _ in range(_DEEPEST):
+    """Return the routes of an application, looking inside the middlewares around it."""
+    for _ in range(_MAX_DEPTH):
         routes = getattr(application, "routes", None)
         if routes is not None:
             return list(routes)

@@ -1,4 +1,4 @@
-"""The JSON schema of an API's input and output, built once; BentoML builds it for each request, to see a word of it."""
+"""A cache of the JSON schemas of an API, which BentoML builds anew for each request to read one word of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _REMEMBERS = "__bento_monitor_remembers__"
 
 
 def remember_schemas(method: Any) -> None:
-    """Make the descriptors of an `APIMethod` remember what BentoML asks of their schema; once is enough."""
+    """Make the descriptors of an `APIMethod` cache what BentoML reads from their schema; idempotent."""
     for spec, remember in ((method.output_spec, _remember_mime_type), (method.input_spec, _remember_schema)):
         # Not inherited: a subclass has a schema of its own.
         if _REMEMBERS not in vars(spec):
             try:
                 remember(spec)
-            except Exception:  # noqa: S112 - a type without a schema: BentoML meets it when it is asked
+            except Exception:  # noqa: S112 - a type without a schema: the error is left to BentoML
                 continue
             setattr(spec, _REMEMBERS, True)
 

@@ -1,4 +1,4 @@
-"""BentoML's own Prometheus series, filled from exchanges that have ended; names, labels and buckets are BentoML's."""
+"""BentoML's own Prometheus series, filled from finished exchanges; names, labels and buckets are BentoML's."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ...request.exchange import METRICS_PATH, Exchange
 
 
 class BentoSeries:
-    """Counts what BentoML's metrics middleware would, with the route's template as endpoint, never the raw path."""
+    """Counts what BentoML's metrics middleware would count, with the route template as endpoint, never the raw path."""
 
     def __init__(self, middleware: RunnerTrafficMetricsMiddleware) -> None:
-        """`middleware` is BentoML's own: it makes the series, and goes on counting WebSockets."""
+        """`middleware` is BentoML's own: it creates the series, and continues to count WebSockets."""
         self._middleware = middleware
         self._children: dict[tuple[str, ...], Any] = {}
 
     def start(self) -> None:
-        """Make the series, before the first request: two threads that both found them missing would make them twice."""
+        """Create the series before the first request: two threads that find them missing would create them twice."""
         if not self._middleware._is_setup:
             self._middleware._setup()
 
@@ -71,10 +71,10 @@ def _common_labels() -> dict[str, Any]:
 
 
 class WebSocketsOnly:
-    """A middleware of BentoML's that sees WebSockets alone, since our entry does its work for HTTP."""
+    """Passes only WebSockets to one of BentoML's middlewares, since our entry does its work for HTTP."""
 
     def __init__(self, app: Any, middleware: Any) -> None:
-        """`middleware` is an instance, around which application it may lie is set here."""
+        """`middleware` is an instance; the application inside it is set here."""
         self._app = app
         self._middleware = middleware
         middleware.app = app

@@ -1,4 +1,4 @@
-"""The class that a monitored service gets: another one than its own only in how it builds its application."""
+"""The class of a monitored service, which differs from its own class only in how it builds its application."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class MonitoredMixin:
 
 
 def give_application(service: Any, build: Build) -> None:
-    """Make a service, and every service that it depends on, build its application by `build`; once is enough.
+    """Make a service and every service that it depends on build its application by `build`; idempotent.
 
     `build` gets the service, a function that builds BentoML's own application, and whether it is the entry service.
 
     Raises:
-        TypeError: `service` is no BentoML service.
+        TypeError: `service` is not a BentoML service.
     """
     from _bentoml_sdk.service import Service
 
@@ -49,13 +49,16 @@ def make_factory(
     captures: Mapping[str, InputCapture] | None = None,
     task_runs: TaskRuns | None = None,
 ) -> Any | None:
-    """BentoML's application factory with our hooks; None where the service builds its application in its own way."""
+    """Return BentoML's application factory with our hooks.
+
+    None if the hook `service_app` is disabled, or if the service overrides `to_asgi`.
+    """
     from _bentoml_sdk.service import Service
 
     own: Any = type(service).__mro__[2]
     if not is_supported("service_app") or own.to_asgi is not Service.to_asgi:
         return None
-    # Here, because BentoML's server must not be imported in the supervisor: it would set up metrics there.
+    # Imported here: BentoML's server must not be imported in the supervisor, where it would set up metrics.
     from .app_factory import MonitoredAppFactory
 
     service.inject_config()

@@ -1,4 +1,4 @@
-"""Loading a BentoML service in a process of ours, and calling its APIs without a server."""
+"""Loading a BentoML service in this process, and calling its APIs without a server."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class ServiceApi:
 
     @property
     def input_name(self) -> str | None:
-        """The name of its one parameter; None where it takes more than one argument, or none."""
+        """The name of the only parameter; None if there are several parameters, or none."""
         return self.parameter_names[0] if len(self.parameter_names) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class ApiArguments:
-    """What a request gives an API's function; a context comes on top."""
+    """The arguments that a request passes to an API's function, without the context."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
 
 def load_service(target: str, working_dir: Path) -> Any:
-    """Import the service `module:Service`; its working directory becomes this process's own, as in a BentoML worker.
+    """Import the service `module:Service`; its working directory becomes this process's, as in a BentoML worker.
 
     Raises:
-        ServiceError: it cannot be imported, or is no service of BentoML's current kind.
+        ServiceError: the service cannot be imported, or is not of BentoML's current kind.
     """
     import bentoml
 
@@ -54,24 +54,24 @@ def load_service(target: str, working_dir: Path) -> Any:
             f"The service {target} cannot be imported: {import_fault(target, error, working_dir)}."
         ) from error
     if not is_service(service):
-        raise ServiceError(f"{target} is no class with @bentoml.service: only those can be monitored.")
+        raise ServiceError(f"{target} is not decorated with @bentoml.service, so it cannot be monitored.")
     return service
 
 
 def apis_of(service: Any) -> tuple[ServiceApi, ...]:
-    """The APIs of a service, in the order of their names."""
+    """Return the APIs of a service, sorted by name."""
     return tuple(_describe_api(service, name, method) for name, method in sorted(service.apis.items()))
 
 
 def inputs_of(service: Any) -> dict[str, frozenset[str]]:
-    """The fields of the input of each API; an API that takes the whole body as one value has the field `root`."""
+    """Return the input fields of each API; an API that takes the whole body as one value has the field `root`."""
     return {name: frozenset(method.input_spec.model_fields) for name, method in service.apis.items()}
 
 
 def input_fields_of(api: ServiceApi) -> list[tuple[str, dict[str, Any], bool, bool]]:
-    """Of each field of the API's input: its name, its JSON schema, whether it is a file, and whether it is required.
+    """Return each input field of the API: its name, its JSON schema, whether it is a file, whether it is required.
 
-    A schema is empty where BentoML has none, as for a type that pydantic cannot describe.
+    A schema is empty if BentoML has none, as for a type that pydantic cannot describe.
     """
     spec = api.method.input_spec
     try:
@@ -89,10 +89,10 @@ def input_fields_of(api: ServiceApi) -> list[tuple[str, dict[str, Any], bool, bo
 
 
 def api_of(service: Any, name: str) -> ServiceApi:
-    """The API of that name.
+    """Return the API of that name.
 
     Raises:
-        ServiceError: there is none; the message lists those that there are.
+        ServiceError: the service has no such API; the message lists its APIs.
     """
     for api in apis_of(service):
         if api.name == name:
@@ -102,7 +102,7 @@ def api_of(service: Any, name: str) -> ServiceApi:
 
 
 def worker_count(service: Any) -> int:
-    """How many workers `bentoml serve` starts for the service."""
+    """Return how many workers `bentoml serve` starts for the service."""
     workers = service.config.get("workers") or 1
     if isinstance(workers, int):
         return workers
@@ -112,10 +112,10 @@ def worker_count(service: Any) -> int:
 
 
 def instantiate(service: Any) -> Any:
-    """An instance of the service's class, its start-up hooks run as a worker runs them.
+    """Create an instance of the service's class, and run its start-up hooks as a worker does.
 
     Raises:
-        ServiceError: its constructor or a hook fails.
+        ServiceError: the constructor or a start-up hook fails.
     """
     try:
         instance = service()
@@ -130,10 +130,10 @@ def instantiate(service: Any) -> Any:
 
 
 def validated(api: ServiceApi, value: Any) -> Any:
-    """The value of an API's one input, as JSON has it, as the API's function gets it.
+    """Convert a JSON value to what the API's function gets for its only input.
 
     Raises:
-        ServiceError: BentoML refuses it.
+        ServiceError: BentoML refuses the value.
     """
     try:
         return getattr(api.method.input_spec.model_validate({api.input_name: value}), str(api.input_name))
@@ -142,7 +142,7 @@ def validated(api: ServiceApi, value: Any) -> Any:
 
 
 def call_api(service: Any, instance: Any, api: ServiceApi, arguments: ApiArguments) -> Any:
-    """Call the API's own function, past BentoML's server and batching.
+    """Call the API's own function, without BentoML's server and batching.
 
     Raises:
         ServiceError: the function fails.

@@ -1,7 +1,7 @@
-"""The HTTP sessions of calls between services, each closed only once it has nothing in flight.
+"""The HTTP sessions of calls between services, each closed only once it has no call in flight.
 
-BentoML renews the session of a dependency after 100 requests, or 300 s, and closes the old one at once: at 24 calls at
-a time a fifth of them failed.
+BentoML renews the session of a dependency after 100 requests or 300 s, and closes the old one at once: with 24
+concurrent calls, a fifth of them failed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import contextvars
 import time
 from typing import Any
 
-_LOOK_AGAIN_S = 0.05
+_POLL_INTERVAL_S = 0.05
 
 
 def keep_sessions() -> None:
-    """Make the clients that this process makes from now on lose no call when they renew their session."""
+    """Make the clients that this process creates from now on lose no call when they renew their session."""
     from _bentoml_impl.client import proxy2
 
     if not hasattr(proxy2.SessionManager, "retire"):
@@ -32,7 +32,7 @@ def _keeping(manager: Any) -> Any:
             self.closing: asyncio.Task[None] | None = None
 
         async def get_session(self) -> Any:
-            # No await in here: of two calls at once, one renews the session and the other finds it new.
+            # No await here: of two concurrent calls, one renews the session and the other uses the new one.
             if self._session is None or self._should_refresh():
                 if self._session is not None:
                     self.retire(self._session)
@@ -45,7 +45,7 @@ def _keeping(manager: Any) -> Any:
         def retire(self, session: Any) -> None:
             self.retired_sessions.append(session)
             if self.closing is None:
-                # In a context of its own: the one of this request would be kept for as long as calls go on.
+                # In a new context: this request's context would be kept alive for as long as calls continue.
                 context = contextvars.Context()
                 self.closing = asyncio.get_running_loop().create_task(self.close_retired(), context=context)
 
@@ -53,13 +53,13 @@ def _keeping(manager: Any) -> Any:
             try:
                 while self.retired_sessions:
                     idle = [session for session in self.retired_sessions if _is_idle(session)]
-                    # A call that was just given a connection shows after its next step.
+                    # A call that has just got a connection becomes visible after its next step.
                     await asyncio.sleep(0)
                     for session in idle:
                         if _is_idle(session):
                             self.retired_sessions.remove(session)
                             await session.close()
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    await asyncio.sleep(_POLL_INTERVAL_S)
             finally:
                 self.closing = None
 

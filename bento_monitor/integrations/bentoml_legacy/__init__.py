@@ -1,1 +1,1 @@
-"""What touches BentoML's private parts, for what it had before 1.2."""
+"""The hooks into BentoML's private parts, for legacy services and runners (before BentoML 1.2)."""

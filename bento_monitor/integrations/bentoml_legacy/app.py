@@ -1,4 +1,4 @@
-"""The application of a legacy service, with stamps around what reads, computes and writes."""
+"""The application of a legacy service, with timestamps around parsing, computing and serializing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ..hooks import is_supported
 
 
 class LegacyAppFactory(HTTPAppFactory):
-    """Builds the same application, less BentoML's tracing."""
+    """Builds BentoML's application, without BentoML's tracing."""
 
     @property
     def middlewares(self) -> list[Any]:
-        """BentoML's middlewares, without the one under whose spans a user's would be orphans."""
+        """BentoML's middlewares without its tracing, whose spans would orphan the user's spans."""
         return without_tracing(super().middlewares)
 
     def _create_api_endpoint(self, api: Any) -> Any:
@@ -31,17 +31,17 @@ class LegacyAppFactory(HTTPAppFactory):
 
 
 def without_tracing(middlewares: list[Any]) -> list[Any]:
-    """Leave out what makes spans that nobody gets; ours takes the place of its ids."""
+    """Leave out BentoML's tracing middleware, whose spans nobody receives; our entry sets the ids instead."""
     if not is_supported("request_id"):
         return middlewares
     return [middleware for middleware in middlewares if middleware.cls is not OpenTelemetryMiddleware]
 
 
 def pass_context_on() -> None:
-    """Make the clients of runners send the context that is current, and no span of BentoML's in between."""
+    """Make the clients of runners send the current context, without a span of BentoML's in between."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
-    BentoMLContainer.tracer_provider.get()  # to make it names the service in what BentoML logs
+    BentoMLContainer.tracer_provider.get()  # creating it sets the service name in BentoML's log lines
     BentoMLContainer.tracer_provider.set(NoOpTracerProvider())
 
 
@@ -75,7 +75,7 @@ class _StampedInput(_Descriptor):
         ledger = current_ledger.get()
         if ledger is None:
             return await self._own.from_http_request(request)
-        # The body is read by what parses it.
+        # The parser itself reads the body.
         ledger.read_ns = time.monotonic_ns()
         parsed = await self._own.from_http_request(request)
         ledger.parsed_ns = time.monotonic_ns()
@@ -87,7 +87,7 @@ class _StampedInput(_Descriptor):
 class _StampedOutput(_Descriptor):
     async def to_http_response(self, obj: Any, ctx: Any = None) -> Any:
         ledger = current_ledger.get()
-        # A stream's items are still to be computed: nothing of it is serialised here.
+        # The items of a stream are not computed yet, so nothing is serialized here.
         if ledger is None or inspect.isasyncgen(obj) or inspect.isgenerator(obj):
             return await self._own.to_http_response(obj, ctx)
         ledger.serialize_started_ns = time.monotonic_ns()

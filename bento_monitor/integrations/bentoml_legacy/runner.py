@@ -1,4 +1,4 @@
-"""Legacy runners (`bentoml.Runner`): each call is recorded, in this process or to the runner's own."""
+"""Legacy runners (`bentoml.Runner`): each call is recorded, whether it runs in this process or in a runner process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .runner_calls import RunnerCall
 
 
 class MonitoredRunnerMixin:
-    """Marks the classes that `watch_runner` makes; what a runner calls is set by BentoML with `_set_handle`."""
+    """Marks the classes that `watch_runner` makes; BentoML sets the handle that a runner calls with `_set_handle`."""
 
     def _set_handle(self, handle_class: Any, *args: Any, **kwargs: Any) -> None:
         super()._set_handle(handle_class, *args, **kwargs)  # type: ignore[misc]
@@ -20,10 +20,10 @@ class MonitoredRunnerMixin:
 
 
 def watch_runner(runner: Any) -> None:
-    """Make a runner record its calls from now on; once is enough.
+    """Make a runner record its calls from now on; idempotent.
 
     Raises:
-        TypeError: it is no runner of BentoML's.
+        TypeError: `runner` is not a BentoML runner.
     """
     from bentoml._internal.runner import Runner
 
@@ -32,7 +32,7 @@ def watch_runner(runner: Any) -> None:
     if isinstance(runner, MonitoredRunnerMixin):
         return
     own: Any = type(runner)
-    # Runners are frozen.
+    # Runners are frozen, so a plain assignment would fail.
     object.__setattr__(runner, "__class__", type(f"Monitored{own.__name__}", (MonitoredRunnerMixin, own), {}))
     _watch_handle(runner)
 
@@ -52,7 +52,7 @@ def _watch_handle(runner: Any) -> None:
 
 
 class _TimedRunnable:
-    """The user's runnable, each call of its methods timed where it runs, but for streams and coroutines."""
+    """The user's runnable; each method call is timed where it runs, except streams and coroutines."""
 
     def __init__(self, own: Any, runner: Any) -> None:
         self._own = own
@@ -71,7 +71,7 @@ class _TimedRunnable:
 
 
 class _TracedHandle:
-    """BentoML's client of a runner's process, each call with a span that goes on there."""
+    """BentoML's client of a runner process; each call has a span that continues in that process."""
 
     def __init__(self, own: Any, runner: str) -> None:
         self._own = own
@@ -93,7 +93,7 @@ class _TracedHandle:
         error_type = None
         items = self._own.async_stream_method(method, *args, **kwargs)
         try:
-            # The request is sent at the first step; each step has the context of who asks for it.
+            # The first step sends the request; each step runs in the context of the code that asks for it.
             with call.context():
                 first = await anext(items, None)
             if first is not None:

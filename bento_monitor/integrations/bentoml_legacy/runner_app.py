@@ -1,4 +1,4 @@
-"""The application of a legacy runner's own process: inside our entry, and with our dispatcher for what is batched."""
+"""The application of a legacy runner process: inside our entry, with our dispatcher for batched methods."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .runner import MonitoredRunnerMixin
 
 
 class RunnerProcess(Protocol):
-    """What is around the runner of this process."""
+    """The monitoring around the runner of this process."""
 
     @property
     def batch_hooks(self) -> BatchHooks:
-        """What is done around its batches."""
+        """The hooks that are called around the runner's batches."""
 
     def enter(self, application: Any, routes: Mapping[str, str]) -> Any:
-        """Its application inside our entry; `routes` has the path of each method -> its name."""
+        """Return the runner's application inside our entry; `routes` maps the path of each method to its name."""
 
 
 def wrap_runner_app(open_process: Callable[[str], RunnerProcess | None]) -> None:
-    """Make BentoML's factory of a monitored runner's application one of ours; once is enough.
+    """Make BentoML's factory build our application for a monitored runner; idempotent.
 
-    The process has imported the factory by its name before it imports the user's module, so its class stays.
-    `open_process` gets the runner's name; where it gives None the runner is served as BentoML would.
+    The process has imported the factory by name before it imports the user's module, so the class must stay the same.
+    `open_process` gets the runner's name; if it returns None, the runner is served as by BentoML.
     """
 
     def make(cls: Any, runner: Any, *_: Any, **__: Any) -> Any:
@@ -54,7 +54,7 @@ def wrap_runner_app(open_process: Callable[[str], RunnerProcess | None]) -> None
 
 
 class MonitoredRunnerAppFactory(RunnerAppFactory):
-    """Builds the same application, with `process` around it."""
+    """Builds BentoML's application with `process` around it."""
 
     process: RunnerProcess
 
@@ -92,7 +92,7 @@ class MonitoredRunnerAppFactory(RunnerAppFactory):
 
 
 class _StampedMethod:
-    """A method of a runner, whose calls for one request or one batch are stamped."""
+    """A runner method whose calls, for one request or one batch, are timestamped."""
 
     def __init__(self, own: Any) -> None:
         self._own = own
@@ -111,7 +111,7 @@ class _StampedMethod:
         finally:
             if batch is None and ledger is not None:
                 ledger.serialize_started_ns = time.monotonic_ns()
-                # It had to wait for a thread, of which there is one; the call itself was timed in it.
+                # The call had to wait for the only thread; its own time was measured in that thread.
                 for call in ledger.model_calls:
                     ledger.started_ns = ledger.started_ns or call.started_ns
                     ledger.ended_ns = call.ended_ns
@@ -124,7 +124,7 @@ class _StampedMethod:
 
 
 class _Dispatcher:
-    """Our dispatcher with the face of BentoML's."""
+    """Our dispatcher with the interface of BentoML's."""
 
     def __init__(self, method: Any, hooks: BatchHooks) -> None:
         self._method = method
@@ -163,11 +163,11 @@ class _Dispatcher:
         return submit
 
     def shutdown(self) -> None:
-        """Nothing is left to stop: no request waits when the server ends."""
+        """Do nothing: no request waits when the server ends."""
 
 
 def _split(params: Any, indices: Sequence[int], dimension: int) -> list[Any]:
-    """The arguments of each part. BentoML's own way to them raises, and every request after that waits for ever."""
+    """Return the arguments of each part. BentoML's own code raises here, and then every later request waits forever."""
     cut = {
         name: AutoContainer.batch_to_payloads(AutoContainer.from_payload(payload), indices, dimension)
         for name, payload in params.items()
@@ -177,7 +177,7 @@ def _split(params: Any, indices: Sequence[int], dimension: int) -> list[Any]:
 
 
 def _joined(parts: Sequence[Any], dimension: int) -> Any:
-    """The parts of one answer as one, each of its outputs where there are several."""
+    """Join the parts of one answer; if there are several outputs, join each of them."""
     if not isinstance(parts[0], Payload):
         return tuple(_joined(outputs, dimension) for outputs in zip(*parts, strict=True))
     values = [AutoContainer.from_payload(part) for part in parts]

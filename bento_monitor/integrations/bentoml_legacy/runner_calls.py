@@ -1,4 +1,4 @@
-"""Calls of a legacy runner, noted in the request or the batch that they are made for; to note one cannot fail it."""
+"""Calls of a legacy runner, recorded in the request or batch that makes them; recording cannot fail a call."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ...tracing.ledger.ledger import Ledger, ModelCall, traced_work
 
 
 class RunnerCall:
-    """One call of a runner, from its making to `end`. `is_remote` where another process runs it and continues its span.
+    """One call of a runner, from its creation to `end`.
 
-    Within `noted` the call is ended with what it raises, and a remote one's span is the current one.
+    With `is_remote`, another process runs the call and continues its span. `noted` ends the call with the error that
+    it raises; within `noted`, the span of a remote call is the current span.
     """
 
     def __init__(self, runner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, is_remote: bool) -> None:
@@ -28,7 +29,7 @@ class RunnerCall:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Around the call itself."""
+        """Record the call that is made within this context."""
         try:
             with self.context():
                 yield
@@ -39,7 +40,7 @@ class RunnerCall:
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """Where the call's span is the current one, so that what is sent says so."""
+        """Make the call's span the current one, so that the request sent to the runner carries it."""
         if self._target is None or not self._span_id:
             yield
             return
@@ -49,7 +50,7 @@ class RunnerCall:
             yield
 
     def end(self, error_type: str | None) -> None:
-        """The call has ended."""
+        """Record that the call has ended, with the type of its error, if any."""
         args, kwargs, self._args, self._kwargs = self._args, self._kwargs, (), {}
         if self._target is None:
             return

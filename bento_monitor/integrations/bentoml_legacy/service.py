@@ -1,4 +1,4 @@
-"""Legacy services (`bentoml.legacy.Service`): another class that builds their application by ours."""
+"""Legacy services (`bentoml.legacy.Service`), whose class is replaced by one that builds a monitored application."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class MonitoredLegacyMixin:
 
 
 def is_legacy(service: object) -> bool:
-    """Whether it is a service of the kind that BentoML had before 1.2."""
-    module = sys.modules.get("bentoml._internal.service.service")  # where it was never imported, there is none
+    """Whether `service` is of the kind that BentoML had before 1.2."""
+    module = sys.modules.get("bentoml._internal.service.service")  # None if it was never imported
     return module is not None and isinstance(service, module.Service)
 
 
 def give_legacy_application(service: Any, build: Build) -> None:
-    """Make a legacy service build its application by `build`, and its runners' calls be recorded; once is enough.
+    """Make a legacy service build its application by `build`, and record the calls of its runners; idempotent.
 
     `build` gets the service and a function that builds BentoML's own application.
     """
@@ -38,14 +38,14 @@ def give_legacy_application(service: Any, build: Build) -> None:
 
 
 def is_runner_process() -> bool:
-    """Whether this is a process that BentoML has started for a runner."""
+    """Whether BentoML started this process for a runner."""
     from bentoml._internal.context import server_context
 
     return bool(server_context.service_type == "runner")
 
 
 def legacy_routes(service: Any) -> dict[str, str]:
-    """The path of each API -> its name."""
+    """Return the name of each API by its path."""
     return {"/" + api.route.lstrip("/"): name for name, api in service.apis.items()}
 
 

@@ -1,1 +1,1 @@
-"""What touches uvicorn's private parts."""
+"""The hooks into uvicorn's private parts."""

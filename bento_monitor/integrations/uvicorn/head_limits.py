@@ -1,5 +1,6 @@
-"""uvicorn's HTTP protocol within the limits of heads: how large they are, how long a connection waits for one, and
-whether one can be read in one way only.
+"""Limits of request heads in uvicorn's HTTP protocol: their size, and how long a connection waits for one.
+
+A head that servers and proxies could read in different ways is refused.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from ...request.limits import HeadLimits, WaitingConnections
 from ...resilience.rate_limited_log import SparseLog
 
 _LOGGER = logging.getLogger("bento_monitor")
-# A part that began in the read that is being parsed: of its bytes, those of that read are not counted.
+# Marks a head or trailers that began in the read being parsed; the bytes of that read are not counted.
 _NEW = -1
 
 
 def limit_heads(limits: HeadLimits) -> None:
-    """Make the servers that this process starts from now on keep to limits; once is enough."""
+    """Make the servers that this process starts from now on enforce `limits`; idempotent."""
     from uvicorn.protocols.http import auto
 
     if not hasattr(auto.AutoHTTPProtocol, "wait_key"):
@@ -27,26 +28,26 @@ def limit_heads(limits: HeadLimits) -> None:
 
 
 def _limited(protocol: Any, limits: HeadLimits) -> Any:
-    """h11 has limits of its own of what it parses, and is only timed; httptools has none."""
+    """Return the protocol with limits: h11 already limits the size of heads and is only timed, httptools does not."""
     # A flood must not fill the log.
     log = SparseLog(_LOGGER, "%d connections closed before a request, the last one: %s", 60.0)
     timed = _timed(protocol, limits, log)
     return _measured(timed, limits, log) if hasattr(protocol, "on_headers_complete") else timed
 
 
-# What is called for every request calls `protocol` by name: `super()` in each of them costs a microsecond more.
+# Methods that run for every request call `protocol` by name: `super()` in each of them costs a microsecond more.
 def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
     waiting = WaitingConnections(limits)
 
     class TimedProtocol(protocol):  # type: ignore[misc]
-        # Slots, since uvicorn's instances are full: past 30 attributes a dictionary no longer shares its keys.
+        # Slots, since uvicorn's instances have many attributes: past 30, a dictionary no longer shares its keys.
         __slots__ = ("is_owed_answer", "open_bytes", "read_bytes", "wait_key")
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self.is_owed_answer = False
             self.read_bytes = 0
-            self.open_bytes: int | None = None  # read of a head, or of trailers, that is not whole yet
+            self.open_bytes: int | None = None  # read of an incomplete head or trailers
             self.wait_key = waiting.add(self.give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -65,13 +66,13 @@ def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
                 self.end_wait()
 
         def count_open(self) -> None:
-            """Nothing, where the parser does not say what is open."""
+            """Do nothing: this parser does not report incomplete heads."""
 
         def wait_on(self, cycle: Any) -> None:
-            """What was read is a part of a head, or of a body whose request has been answered."""
+            """Wait for the rest of a head, or of a body whose request has been answered."""
             is_body = cycle is not None and cycle.more_body and self.open_bytes is None
             self.is_owed_answer = not is_body
-            if is_body or self not in self.connections:  # a WebSocket's has left them
+            if is_body or self not in self.connections:  # a WebSocket has left `connections`
                 self.end_wait()
             if not self.wait_key and self in self.connections:
                 self.wait_key = waiting.add(self.give_up)
@@ -85,11 +86,11 @@ def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
             if self.is_owed_answer:
                 self.refuse(HTTPStatus.REQUEST_TIMEOUT)
             else:
-                log.note("nothing came")
+                log.note("no data received")
                 self.transport.close()
 
         def refuse(self, status: HTTPStatus) -> None:
-            """Answer in place of the application, and close."""
+            """Answer instead of the application, and close the connection."""
             log.note(f"{status.value} {status.phrase}")
             if not self.transport.is_closing():
                 headers, body = _answer(status)
@@ -119,7 +120,7 @@ def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
             protocol.on_headers_complete(self)
 
         def refuse_in_order(self, status: HTTPStatus) -> None:
-            """By uvicorn's own means, in the order of what the connection was asked; it is closed then."""
+            """Refuse through uvicorn, in the order of the connection's requests; uvicorn then closes the connection."""
             log.note(f"{status.value} {status.phrase}")
             self.app, self.ws_protocol_class = _refusal(status), None
 
@@ -128,17 +129,17 @@ def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
             protocol.on_body(self, body)
 
         def on_chunk_header(self) -> None:
-            self.open_bytes = _NEW  # what follows the last one are trailers; any other is followed by its body
+            self.open_bytes = _NEW  # trailers follow the last one, a body any other
 
         def count_open(self) -> None:
-            """Cut what is not whole yet once it is too large."""
+            """Refuse an incomplete head or trailers once they are too large."""
             self.open_bytes = 0 if self.open_bytes == _NEW else self.open_bytes + self.read_bytes
             if self.open_bytes <= limits.max_bytes and len(self.headers) <= limits.max_count:
                 return
             if self.cycle is None or self.cycle.response_complete:
                 self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             else:
-                log.note("headers too large while an answer is under way")
+                log.note("headers too large while an answer is being sent")
                 self.transport.close()
 
     return MeasuredProtocol
@@ -151,16 +152,16 @@ def _answer(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
 
 
 def _is_plain(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether it is as most requests are: nothing twice, a host, and no encoding of the body."""
+    """Whether the headers are like those of most requests: no name twice, a host, and no transfer encoding."""
     names = dict(headers)
     return len(names) == len(headers) and b"host" in names and b"transfer-encoding" not in names
 
 
 def _is_framed_alike(headers: Sequence[tuple[bytes, bytes]], http_version: str) -> bool:
-    """Whether every server and proxy on the way takes a request for the same host, with the same body.
+    """Whether every server and proxy on the way reads the same host and the same body from a request.
 
-    RFC 9112 3.2 and 6.1 have these refused; h11 does, httptools does not. A proxy that reads them otherwise would let
-    one client's bytes be taken for another's request.
+    RFC 9112 3.2 and 6.1 demand that any other request is refused; h11 does so, httptools does not. A proxy that reads
+    such a request differently would let one client's bytes be taken for another client's request.
     """
     hosts = encodings = 0
     for name, value in headers:

@@ -1,6 +1,6 @@
-"""uvicorn's answers in one write each: it writes the head and the body apart, and uvloop sends each at once.
+"""One write for the head and body of an answer: uvicorn writes them separately, and uvloop sends each at once.
 
-A system call is a tenth of what a short request takes, and wakes the client.
+A system call is a tenth of the time of a short request, and wakes the client.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import logging
 from typing import Any
 
 _HEAD = b"HTTP/1.1 "
-# A longer body is not copied to be written with its head.
+# A longer body is not copied to join it with its head.
 _MAX_COPIED_BYTES = 65_536
 
 
 def join_writes() -> None:
-    """Make the servers that this process starts from now on write an answer at once; once is enough."""
+    """Make the servers that this process starts from now on send an answer in one write; idempotent."""
     from uvicorn.protocols.http import auto
 
     if not hasattr(auto.AutoHTTPProtocol, "has_joined_writes"):
@@ -28,14 +28,14 @@ def _joined(protocol: Any) -> Any:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(JoinedWrites(transport))
-            # uvicorn makes a line for each answer, which BentoML's level of its logger then throws away.
+            # uvicorn formats a line for each answer, which BentoML's level for that logger then discards.
             self.access_log: bool = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
 
     return JoinedProtocol
 
 
 class JoinedWrites:
-    """A transport that holds a head until what is written next, or until the end of the loop's turn."""
+    """A transport that holds back a head until the next write, or until the end of the event loop's turn."""
 
     __slots__ = ("_held", "_transport", "is_closing")
 
@@ -48,7 +48,7 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def write(self, data: Any) -> None:
-        """Write, as a transport does."""
+        """Write data, as a transport does."""
         if self._held:
             held, self._held = self._held, b""
             if len(data) > _MAX_COPIED_BYTES:
@@ -62,7 +62,7 @@ class JoinedWrites:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Close, once everything is written."""
+        """Write the head that is held back, then close."""
         self._write_held()
         self._transport.close()
 
@@ -74,7 +74,7 @@ class JoinedWrites:
     def _end_turn(self) -> None:
         try:
             self._write_held()
-        except Exception as error:  # of a connection that is broken, and nobody waits for this
+        except Exception as error:  # the connection is broken, and no caller is left to tell
             context = {"message": "An answer cannot be written", "exception": error, "transport": self._transport}
             asyncio.get_running_loop().call_exception_handler(context)
             self._transport.abort()

@@ -1,7 +1,8 @@
-"""The moments at which a request's first bytes were ready and at which uvicorn read them, put into its scope.
+"""The times at which a request's first bytes were ready and at which uvicorn read them, put into the request's scope.
 
-An application is called much later: at 16 connections one of 50 us saw 69 us of the client's 1,150; 608 were seen from
-the read. The rest lies in the kernel, while the loop is busy with other requests, who look for it (`Arrivals`).
+The application is called much later: at 16 connections, an application of 50 us saw 69 us of the client's 1,150 us;
+measured from the read, 608 us are seen. The rest passes in the kernel while the event loop is busy with other requests,
+during which `Arrivals` looks for new bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _NO_FD = -1
 
 
 def stamp_reads(loop_lag: LoopLag, arrivals: Arrivals) -> None:
-    """Make the servers that this process starts from now on stamp their reads; once is enough."""
+    """Make the servers that this process starts from now on timestamp their reads; idempotent."""
     from uvicorn.protocols.http import auto
 
     if not hasattr(auto.AutoHTTPProtocol, "last_read_stamps"):

@@ -1,4 +1,4 @@
-"""uvicorn's server with an acceptor of ours, where several workers accept from one socket."""
+"""uvicorn's server with our acceptor, for several workers that accept from one socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 def spread_connections(service: Any) -> None:
-    """Make the server that this process starts take its share of the service's connections; once is enough."""
+    """Make the server that this process starts take its share of the service's connections; idempotent."""
     import uvicorn
 
     if sys.platform != "win32" and _configured_workers(service) > 1 and not hasattr(uvicorn.Server, "accept_in_turn"):
@@ -21,7 +21,7 @@ def spread_connections(service: Any) -> None:
 
 
 def _configured_workers(service: Any) -> int:
-    # The configuration, since BENTOML_CONFIG_OVERRIDES does not reach `service.config`.
+    # From the configuration, since `service.config` lacks BENTOML_CONFIG_OVERRIDES.
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     workers = BentoMLContainer.config.services.get()[service.name].get("workers") or 1
@@ -34,11 +34,11 @@ def _spreading(server: Any) -> Any:
             if sockets is None or len(sockets) != 1:
                 await super().startup(sockets=sockets)
                 return
-            # Without a socket uvicorn starts the application, and accepts nothing.
+            # Without a socket, uvicorn starts the application but accepts no connection.
             await super().startup(sockets=[])
             try:
                 self.accept_in_turn(sockets[0])
-            except Exception as error:  # our failure is not the worker's
+            except Exception as error:  # our failure must not fail the worker
                 _LOGGER.warning("Connections are not spread over the workers: %s", error)
                 await self.accept_as_uvicorn(sockets[0])
 

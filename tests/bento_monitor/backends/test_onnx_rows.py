@@ -97,8 +97,8 @@ def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("batch", "given", "words"),
     [
-        (8, (3, 4), r"takes 8 row\(s\) in a call, for its input x has the shape \(8, 4\), and was given \(3, 4\)"),
-        (8, (16, 4), r"which has 16: give it as many"),
+        (8, (3, 4), r"takes 8 row\(s\) per call: its input x has the shape \(8, 4\), but the call has \(3, 4\)"),
+        (8, (16, 4), r"that is 16 row\(s\)\. Pass 8"),
         (1, (0, 4), r"takes 1 row\(s\)"),
     ],
 )
@@ -120,7 +120,7 @@ def test_one_state_is_not_shared_by_several_rows(tmp_path: Path) -> None:
 def test_an_output_without_rows_is_not_put_together(tmp_path: Path) -> None:
     nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)]
     own = OwnOnnxFile(onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 4]}, {"y": []}))
-    with pytest.raises(ServiceError, match=r"output y of the shape \(\) has no one axis"):
+    with pytest.raises(ServiceError, match=r"output y of the shape \(\) has no unique axis"):
         own.run((draw(2, 4),), {})
     assert own.run((draw(1, 4),), {}).shape == ()
 

@@ -37,7 +37,7 @@ class Loans:
         ("fault_nowhere:X", "ModuleNotFoundError: No module named 'fault_nowhere'"),
         ("fault_missing:X", "ModuleNotFoundError: No module named 'not_installed_at_all'"),
         ("fault_service:Other", "the module fault_service has no 'Other' (it has the services: Loans)"),
-        ("fault_service:Plain", "Plain is no class with @bentoml.service: only those can be monitored"),
+        ("fault_service:Plain", "Plain is not decorated with @bentoml.service, so it cannot be monitored"),
         ("fault_exiting:X", "it ends the process, with the exit code 4"),
         ("fault_syntax:X", "SyntaxError: "),
         ("fault_raising:X", "ValueError: two lines of weights yyy"),

@@ -219,7 +219,7 @@ def test_a_flood_gets_one_line_a_minute(clock: Any, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING, "bento_monitor"):
         clock.run(scenario())
     (record,) = caplog.records
-    assert record.getMessage() == "1 connections closed before a request, the last one: nothing came"
+    assert record.getMessage() == "1 connections closed before a request, the last one: no data received"
 
 
 @pytest.mark.parametrize(
