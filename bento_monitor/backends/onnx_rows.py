@@ -105,9 +105,9 @@ class RowsSession:
 
     def _cannot_join(self, name: str, shape: Shape) -> ServiceError:
         return ServiceError(
-            f"The ONNX file takes one row per call, and its output {name} of the shape {_shape_text(shape)} has no unique "
-            "axis along which the answers to several rows can be joined: pass one row, or export the file with a free "
-            "first axis."
+            f"The ONNX file takes one row per call, and its output {name} of the shape {_shape_text(shape)} has no "
+            "unique axis along which the answers to several rows can be joined: pass one row, or export the file with "
+            "a free first axis."
         )
 
 

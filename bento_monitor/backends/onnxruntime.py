@@ -118,7 +118,7 @@ def input_dtypes(session: Any) -> dict[str, str]:
 
 
 def _output_names(recorded: list[str], names: list[str]) -> list[str]:
-    """Return the graph's names of the outputs; the record of a user's own file may say `output`, `output_0` and so on."""
+    """Return the graph's names of the outputs; the record of a user's own file may say `output` or `output_0`."""
     places = ["output"] if len(names) == 1 else [f"output_{index}" for index in range(len(names))]
     return names if recorded == places else recorded
 

@@ -1,4 +1,4 @@
-"""How many rows a call of a model has."""
+"""The number of rows of a model call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def row_count(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
-    """The length of the first axis of the first argument that has one; else of the first list; 1 where there is none.
+    """Return the length of the first axis of the first argument that has one, else of the first list, else 1.
 
-    Arrays, tensors, data frames and sparse matrices have a shape; XGBoost's matrices say their rows. None where an
-    argument does not tell: to count must not fail the call.
+    Arrays, tensors, data frames and sparse matrices have a shape; XGBoost's matrices report their rows. None if an
+    argument cannot be counted: counting must not fail the call.
     """
     try:
         return _count(args, kwargs)

@@ -1,4 +1,4 @@
-"""Calls that have returned and compute yet: what an `async def`, or a function with `yield`, gives back."""
+"""Calls that return before they compute: those of an `async def`, or of a function with `yield`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _UNFINISHED = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def is_unfinished(answer: object) -> bool:
-    """Whether it computes when it is awaited or gone through."""
+    """Whether `answer` computes only when it is awaited or iterated."""
     return isinstance(answer, _UNFINISHED)
 
 
 def until_finished(answer: Any, finished: Callable[[], None]) -> Any:
-    """The same kind of answer, which calls `finished` once it has ended, failed or was let go."""
+    """Return the same kind of answer, which calls `finished` once it has ended, failed or been discarded."""
     if isinstance(answer, CoroutineType):
         return _awaited(answer, finished)
     return _stream(answer, finished) if isinstance(answer, GeneratorType) else _async_stream(answer, finished)

@@ -38,7 +38,7 @@ def share_response(first: Context, other: Context) -> None:
 
 
 def writes_files(method: Any) -> bool:
-    """Whether an API answers with files: these may lie in a request's folder, which is released when the request ends."""
+    """Whether an API answers with files: these may lie in a request's folder, released when the request ends."""
     return bool(method.output_spec.model_json_schema().get("type") == "file")
 
 
