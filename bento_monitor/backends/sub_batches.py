@@ -69,7 +69,7 @@ class SubBatches:
         return outputs
 
     def _are_of_one_length(self, inputs: Mapping[str, Any]) -> bool:
-        """Whether all inputs have the mask's rows and its length on every varying axis; other axes mean other lengths."""
+        """Whether all inputs have the mask's rows, and its length on every varying axis; else lengths are unclear."""
         rows, padded = inputs[self._mask_input].shape
         return all(
             value.shape[0] == rows and all(value.shape[axis] == padded for axis in self._varying_axes[name])

@@ -74,7 +74,7 @@ class ModelFingerprint:
         return self.value()
 
     def watched_value(self) -> str:
-        """Return `present_value()` for a thread that polls beside requests are served: it hashes at most 1 % of the time.
+        """Return `present_value()` for a thread that polls in a serving worker: it hashes at most 1 % of the time.
 
         Because of that limit, a write into an estimator's array is seen late; a new fit is seen at once.
 

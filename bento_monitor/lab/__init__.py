@@ -1,1 +1,1 @@
-"""What measures from outside. Nothing of it runs in a worker, and nothing that does imports it."""
+"""Measurement from outside: none of this package runs in a worker, and no code of a worker imports it."""

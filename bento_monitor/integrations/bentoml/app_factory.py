@@ -190,7 +190,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
 
     @property
     def middlewares(self) -> list[Any]:
-        """BentoML's middlewares without its tracing, whose spans nobody receives and would orphan the user's spans.
+        """BentoML's middlewares without its tracing: nobody receives its spans, and they would orphan the user's spans.
 
         With the hook `traffic`, our middleware replaces four more for HTTP, and the fast path lies inside the user's
         own middlewares.

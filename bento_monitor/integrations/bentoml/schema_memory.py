@@ -1,4 +1,4 @@
-"""A cache of the JSON schemas of an API, which BentoML builds anew for each request to read one word of them."""
+"""A cache of the JSON schemas of an API, which BentoML rebuilds for each request to read one word of them."""
 
 from __future__ import annotations
 

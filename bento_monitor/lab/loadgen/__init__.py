@@ -1,4 +1,4 @@
-"""A load generator that does not lie: a process of its own, latency from the planned time, every failure counted."""
+"""A load generator in its own process, which measures latency from the planned time and counts every failure."""
 
 from .child import LoadHandle, run_load, start_load
 from .load_spec import LoadSpec

@@ -1,7 +1,8 @@
-"""The load generator as a process: a spec comes in on stdin, a result goes into a folder.
+"""The load generator as a process: it reads a spec from stdin and writes a result into a folder.
 
 `python -m bento_monitor.lab.loadgen FOLDER` reads one line of JSON, prints `started` when it begins to send, and ends
-when the load does. SIGTERM or the end of stdin makes it plan no more, wait for what is in flight, and write its result.
+when the load ends. On SIGTERM or the end of stdin it plans no more requests, waits for those in flight, and writes its
+result.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .result import LoadResult
 
 
 def main(arguments: list[str]) -> int:
-    """Run the load of the spec on stdin and write its result into the folder named."""
+    """Run the load of the spec on stdin and write its result into the given folder."""
     folder = Path(arguments[0])
     try:
         spec = LoadSpec.from_json(sys.stdin.readline())

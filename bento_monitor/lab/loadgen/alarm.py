@@ -1,4 +1,4 @@
-"""Wakes an event loop at a time: its own timers resolve a millisecond, Linux's timer descriptors a microsecond."""
+"""Waking an event loop at a given time: the loop's timers resolve 1 ms, Linux's timer descriptors a microsecond."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 _NS_PER_S = 1_000_000_000
-# Of <sys/timerfd.h>: the descriptor does not block, is closed by exec, and times are those of the clock.
+# From <sys/timerfd.h>: the clock, and the flag for absolute times of that clock.
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
 
 
 class Alarm(Protocol):
-    """Calls back once for each time that it is set, on the loop's thread."""
+    """Calls back once each time it is set, on the event loop's thread."""
 
     def set(self, at_ns: int) -> None:
         """Ring at a time of CLOCK_MONOTONIC, instead of the one that was set before."""
@@ -29,7 +29,7 @@ class Alarm(Protocol):
 
 
 def make_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
-    """The most exact one that this system has."""
+    """Return the most exact alarm that this system has."""
     return DescriptorAlarm(loop, ring) if sys.platform == "linux" else LoopAlarm(loop, ring)
 
 
@@ -42,10 +42,10 @@ class _Setting(ctypes.Structure):
 
 
 class DescriptorAlarm:
-    """A timer descriptor of Linux (`os.timerfd_create` of Python 3.13)."""
+    """A Linux timer descriptor (`os.timerfd_create` in Python 3.13)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
-        """Raises OSError where the system has no more descriptors."""
+        """Create the descriptor; raise OSError if the system has no more descriptors."""
         self._loop = loop
         self._ring = ring
         libc = ctypes.PyDLL(None, use_errno=True)
@@ -58,7 +58,7 @@ class DescriptorAlarm:
 
     def set(self, at_ns: int) -> None:
         """Ring at a time of CLOCK_MONOTONIC, instead of the one that was set before."""
-        at_ns = max(at_ns, 1)  # 0 would be never
+        at_ns = max(at_ns, 1)  # 0 would disarm the timer
         self._setting.value.seconds, self._setting.value.nanoseconds = divmod(at_ns, _NS_PER_S)
         if self._settime(self._fd, _ABSOLUTE, ctypes.byref(self._setting), None) != 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
@@ -73,13 +73,13 @@ class DescriptorAlarm:
     def _on_ready(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # it was set anew after the loop had seen it ring
+        except BlockingIOError:  # the alarm was set again after the loop saw it ring
             return
         self._ring()
 
 
 class LoopAlarm:
-    """A timer of the loop."""
+    """A timer of the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""When an open load sends: planned before it starts, so that a slow server cannot slow its own load down."""
+"""When an open load sends: the times are planned in advance, so that a slow server cannot slow down its own load."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CHUNK = 4096
 _NS_PER_S = 1e9
 # Shape of the gamma distribution of bursty gaps: their squared coefficient of variation is 4, a Poisson process's is 1.
 _BURSTY_SHAPE = 0.25
-_RECORDING = "give the second of a request, a number, on each line"
+_RECORDING = "write the time of one request, in seconds, on each line"
 
 
 def arrival_times(process: ArrivalProcess, rate_rps: float, seed: int) -> Iterator[int]:
-    """Planned times in ns after the start, without end, the same for the same seed.
+    """Yield planned times in ns after the start, without end, the same for the same seed.
 
-    A Poisson process has independent exponential gaps: what many independent users send together. A bursty one has
-    gamma gaps of the same mean: most requests come close after another, and then there is a pause.
+    A Poisson process has independent exponential gaps, as when many independent users send requests. A bursty process
+    has gamma gaps of the same mean: most requests come shortly after another, and then there is a pause.
     """
     generator = np.random.default_rng((seed, 2))
     gap_ns = _NS_PER_S / rate_rps
@@ -41,12 +41,12 @@ def arrival_times(process: ArrivalProcess, rate_rps: float, seed: int) -> Iterat
 
 
 def read_recording(path: Path) -> list[int]:
-    """Planned times in ns after the start, from a text file of seconds, a request a line.
+    """Return planned times in ns after the start, from a text file with the time of one request, in seconds, per line.
 
-    The first request is planned for the start, wherever the recording begins, and they are put in order.
+    The times are sorted, and the first request is planned for the start, whatever its time in the recording.
 
     Raises:
-        InputError: it cannot be read, or holds something that is not a number of seconds.
+        InputError: the file cannot be read, or holds something that is not a number of seconds.
     """
     try:
         times_s = np.array([float(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()])

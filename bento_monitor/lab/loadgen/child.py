@@ -1,4 +1,4 @@
-"""Running a load in a process of its own, so that it takes no time from the one that asks."""
+"""Running a load in a separate process, so that it takes no time from the calling process."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def run_load(spec: LoadSpec) -> LoadResult:
     """Run a load to its end.
 
     Raises:
-        MeasurementError: nothing listens there, or the load's process failed.
+        MeasurementError: nothing listens at the address, or the load's process failed.
     """
     with start_load(spec) as load:
         return load.wait()
 
 
 def start_load(spec: LoadSpec) -> LoadHandle:
-    """Start a load in the background; it is being sent when this returns.
+    """Start a load in the background; the load is already being sent when this function returns.
 
     Raises:
-        MeasurementError: nothing listens there, or the load's process failed.
+        MeasurementError: nothing listens at the address, or the load's process failed.
     """
     return LoadHandle(spec)
 
 
 class LoadHandle:
-    """A load that runs. Used in a with statement, its process is gone when the block ends, however it ends."""
+    """A running load; in a `with` statement, its process is gone when the block ends, however the block ends."""
 
     def __init__(self, spec: LoadSpec) -> None:
         self._spec = spec
@@ -75,7 +75,7 @@ class LoadHandle:
 
     @property
     def is_running(self) -> bool:
-        """Whether requests are still being sent or waited for."""
+        """Whether requests are still being sent or awaited."""
         return self._process.poll() is None
 
     def stop(self) -> LoadResult:
@@ -90,7 +90,7 @@ class LoadHandle:
         return self.wait()
 
     def wait(self) -> LoadResult:
-        """Wait until the load has come to its end, and return the result.
+        """Wait until the load has ended, and return the result.
 
         Raises:
             MeasurementError: the load's process failed, or did not end in time.
@@ -98,9 +98,9 @@ class LoadHandle:
         if self._result is not None:
             return self._result
         try:
-            self._process.wait(self._longest_s())
+            self._process.wait(self._time_limit_s())
             if self._process.returncode != 0:
-                raise MeasurementError(f"The load could not be made: {self._last_words()}")
+                raise MeasurementError(f"The load failed: {self._last_log_lines()}")
             self._result = LoadResult.load(Path(self._folder.name))
         except subprocess.TimeoutExpired:
             raise MeasurementError("The load's process did not end in time and was killed.") from None
@@ -109,7 +109,7 @@ class LoadHandle:
         return self._result
 
     def kill(self) -> None:
-        """End the load's process at once; nothing is done where it has ended."""
+        """Kill the load's process; do nothing if it has ended."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -121,7 +121,7 @@ class LoadHandle:
 
     def _start(self, spec: str) -> subprocess.Popen[str]:
         with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches the one who waits, who then ends the load.
+            # A session of its own: Ctrl-C reaches only the waiting process, which then ends the load.
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bento_monitor.lab.loadgen", self._folder.name],
                 stdin=subprocess.PIPE,
@@ -131,7 +131,7 @@ class LoadHandle:
                 start_new_session=True,
             )
         assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it says itself why it ended
+        with suppress(BrokenPipeError):  # the process itself logs why it ended
             process.stdin.write(spec + "\n")
             process.stdin.flush()
         return process
@@ -144,9 +144,9 @@ class LoadHandle:
                 raise MeasurementError("The load's process did not start to send in time.")
         if self._process.stdout.readline() != "started\n":
             self._process.wait()
-            raise MeasurementError(self._last_words())
+            raise MeasurementError(self._last_log_lines())
 
-    def _longest_s(self) -> float | None:
+    def _time_limit_s(self) -> float | None:
         assert self._process.stdin is not None
         if self._process.stdin.closed:
             return self._spec.timeout_s + _STOP_MARGIN_S
@@ -154,6 +154,6 @@ class LoadHandle:
             return None
         return self._spec.warmup_s + self._spec.duration_s + self._spec.timeout_s + _STOP_MARGIN_S
 
-    def _last_words(self) -> str:
+    def _last_log_lines(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
         return "\n".join(lines) or f"The load's process ended with exit code {self._process.returncode}."

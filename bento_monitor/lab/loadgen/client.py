@@ -1,4 +1,4 @@
-"""What closed and open loads share: connections, timeouts, the end."""
+"""The part that closed and open loads share: connections, timeouts and the end of a load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LoadClient(ABC):
         """Open the first connections.
 
         Raises:
-            MeasurementError: nothing listens there.
+            MeasurementError: nothing listens at the address.
         """
         try:
             await asyncio.gather(*(self._open_connection() for _ in range(self._spec.connections)))
@@ -67,7 +67,7 @@ class LoadClient(ABC):
         )
 
     def stop(self) -> None:
-        """Plan no more; what is planned is still sent and waited for."""
+        """Plan no more requests; planned requests are still sent and awaited."""
         now = time.monotonic_ns()
         if self._end_ns is None or now < self._end_ns:
             self._end_ns = now
@@ -75,11 +75,11 @@ class LoadClient(ABC):
 
     @abstractmethod
     def on_free(self, connection: Connection) -> None:
-        """A connection has its response."""
+        """Handle a connection that has received its response."""
 
     @abstractmethod
     def on_lost(self, connection: Connection) -> None:
-        """A connection is closed."""
+        """Handle a connection that is closed."""
 
     @abstractmethod
     def _begin(self) -> None:

@@ -1,4 +1,4 @@
-"""A closed load: each connection sends its next request when it has the answer to the last."""
+"""A closed load: each connection sends its next request when it has the answer to the previous one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import time
 from .client import LoadClient
 from .connection import Connection
 
-# A dead server would otherwise be asked as fast as it refuses.
+# Without a delay, a dead server would get connection attempts as fast as it refuses them.
 _REOPEN_DELAY_S = 0.05
 
 
 class ClosedLoad(LoadClient):
-    """As many requests in flight as there are connections."""
+    """Keeps as many requests in flight as there are connections."""
 
     def on_free(self, connection: Connection) -> None:
-        """Send the next request, or see whether this was the last."""
+        """Send the next request, unless the load is over."""
         self._check_end()
         if not self._is_over:
             self._send(connection, self._recorder.plan(time.monotonic_ns()))
 
     def on_lost(self, connection: Connection) -> None:
-        """Open another in its place."""
+        """Open another connection in its place, unless the load is over."""
         self._connections.discard(connection)
         self._check_end()
         if not self._is_over:

@@ -1,4 +1,4 @@
-"""What load to make."""
+"""The specification of a load."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class LoadSpec:
     """One load, fully determined by its fields: the same spec sends the same requests in the same order.
 
     A closed load keeps `connections` requests in flight. An open load sends at planned times, whatever the server does,
-    over `connections` that grow up to `max_connections`. It ends after `warmup_s + duration_s`, after `request_count`
-    requests, or, an open one, when it is stopped.
+    over `connections` that grow up to `max_connections`. A load ends after `warmup_s + duration_s` or after
+    `request_count` requests; an open load without these ends when it is stopped.
 
     Args:
-        bodies: request bodies, or a file of them that `write_bodies` wrote.
+        bodies: request bodies, or a file of request bodies that `write_bodies` wrote.
         headers: sent with each request; bodies are JSON unless a `Content-Type` is among them.
-        seed: of the order of the bodies (a permutation, repeated) and of the arrivals.
-        warmup_s: time before the window that is measured; its requests are recorded too.
-        recording: of recorded arrivals, which have no `rate_rps`: a file with the second of a request on each line.
+        seed: seed of the order of the bodies (a permutation, repeated) and of the arrivals.
+        warmup_s: time before the measured window; its requests are recorded too.
+        recording: for recorded arrivals, which have no `rate_rps`: a file with the time of one request, in seconds, on
+            each line.
         keep_every: keep the response to every n-th request for checking; 0 keeps none.
-        traceparents: the `traceparent` header of each request, repeated where there are fewer than requests.
+        traceparents: the `traceparent` header of each request, repeated if there are fewer headers than requests.
         timeout_s: a request that takes longer counts as failed, and its connection is closed.
     """
 
@@ -57,13 +58,13 @@ class LoadSpec:
 
     def __post_init__(self) -> None:
         for problem, is_wrong in (
-            (f"port={self.port} is none: give 1 to 65535", not 0 < self.port < 2**16),
+            (f"port={self.port} must be from 1 to 65535", not 0 < self.port < 2**16),
             (f"path={self.path!r} must start with /", not self.path.startswith("/")),
             ("bodies is empty: give at least one", self.bodies == ()),
             (f"connections={self.connections} must be at least 1", self.connections < 1),
             ("an open load needs rate_rps above 0", self._is_drawn() and not _is_positive(self.rate_rps)),
             ("recorded arrivals have no rate_rps: leave it out", self._is_recorded() and self.rate_rps is not None),
-            ("recorded arrivals go with recording, a file", self._is_recorded() != (self.recording is not None)),
+            ("give recording for recorded arrivals, no others", self._is_recorded() != (self.recording is not None)),
             ("a closed load has no rate_rps: leave it out", self.mode == "closed" and self.rate_rps is not None),
             ("give duration_s or request_count, not both", None not in (self.duration_s, self.request_count)),
             ("a closed load needs duration_s or request_count", self.mode == "closed" and not self._has_end()),
@@ -79,13 +80,13 @@ class LoadSpec:
                 raise InputError(f"The load cannot be made: {problem}.")
 
     def to_json(self, bodies: Path) -> str:
-        """The spec as one line, its bodies being in the file `bodies`."""
+        """Return the spec as one line of JSON that names `bodies` as the file of its bodies."""
         recording = None if self.recording is None else str(self.recording.resolve())
         return json.dumps(asdict(self) | {"bodies": str(bodies), "recording": recording})
 
     @classmethod
     def from_json(cls, text: str) -> LoadSpec:
-        """Read back what `to_json` wrote."""
+        """Read a spec from the JSON of `to_json`."""
         fields = json.loads(text)
         fields["bodies"] = Path(fields["bodies"])
         fields["recording"] = None if fields["recording"] is None else Path(fields["recording"])
@@ -107,7 +108,7 @@ class LoadSpec:
 
 
 def body_order(spec: LoadSpec, count: int) -> NDArray[np.int64]:
-    """The seeded order of `count` bodies; request `i` sends body `order[i % count]`."""
+    """Return the seeded order of `count` bodies; request `i` sends body `order[i % count]`."""
     return np.random.default_rng((spec.seed, 1)).permutation(count)
 
 

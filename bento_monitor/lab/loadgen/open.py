@@ -16,11 +16,11 @@ from .recorder import Recorder
 from .requests import RequestBytes
 
 # Servers close idle connections after a few seconds (BentoML: 5); a request sent at that moment is lost.
-_LONGEST_IDLE_NS = 2_000_000_000
+_MAX_IDLE_NS = 2_000_000_000
 
 
 class OpenLoad(LoadClient):
-    """A request that finds no free connection opens one; at `max_connections` it waits, and its latency counts on."""
+    """A request without a free connection opens one; at `max_connections` it waits, which counts as latency."""
 
     def __init__(self, spec: LoadSpec, requests: RequestBytes, recorder: Recorder) -> None:
         super().__init__(spec, requests, recorder)
@@ -32,7 +32,7 @@ class OpenLoad(LoadClient):
             self._offsets = arrival_times(spec.arrivals, spec.rate_rps, spec.seed)
 
     def on_free(self, connection: Connection) -> None:
-        """Send what waits, or keep the connection for the next request."""
+        """Send a waiting request, or keep the connection for the next request."""
         if self._waiting:
             self._send(connection, self._waiting.popleft())
             return
@@ -41,13 +41,13 @@ class OpenLoad(LoadClient):
         self._check_finished()
 
     def on_lost(self, connection: Connection) -> None:
-        """Forget it; open another if requests wait for one."""
+        """Drop the connection; open another if requests wait for one."""
         self._connections.discard(connection)
         self._open_if_needed()
         self._check_finished()
 
     def stop(self) -> None:
-        """Plan no more; the pacer may still have to send what was planned up to now."""
+        """Plan no more requests; the pacer may still have to send those that were planned up to now."""
         super().stop()
         if self._end_ns is not None:
             self._pacer.stop(self._end_ns)
@@ -70,7 +70,7 @@ class OpenLoad(LoadClient):
         return islice(times, self._spec.request_count)
 
     def _check_end(self) -> None:
-        # Only the pacer knows that the last planned request was handed over.
+        # Only the pacer knows when the last planned request was handed over.
         self._check_finished()
 
     def _end(self) -> None:
@@ -87,10 +87,10 @@ class OpenLoad(LoadClient):
         self._open_if_needed()
 
     def _take_free(self) -> Connection | None:
-        # The one freed last: those that are not needed stay idle, and are closed here before the server does.
+        # The connection freed last: surplus connections stay idle, and are closed here before the server closes them.
         while self._free:
             connection = self._free.pop()
-            if connection.is_usable and time.monotonic_ns() - connection.free_since_ns < _LONGEST_IDLE_NS:
+            if connection.is_usable and time.monotonic_ns() - connection.free_since_ns < _MAX_IDLE_NS:
                 return connection
             connection.abort("Idle")
         return None
@@ -107,7 +107,7 @@ class OpenLoad(LoadClient):
             connection = await self._open_connection()
         except OSError as error:
             self._opening -= 1
-            # One attempt, one failure: the request that waits longest is the one that it was made for.
+            # Each failed attempt fails one request: the one waiting longest, for which the attempt was made.
             if self._waiting:
                 self._recorder.failed(self._waiting.popleft(), type(error).__name__)
             self._open_if_needed()

@@ -1,4 +1,4 @@
-"""Calls back at planned times."""
+"""Calling back at planned times."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 
 from .alarm import make_alarm
 
-# Of those that are due: a client that cannot keep up reads its answers in between.
-_MOST_AT_ONCE = 64
+# The number of due callbacks run at once: a client that cannot keep up must read its answers in between.
+_MAX_AT_ONCE = 64
 
 
 class Pacer:
-    """Calls back on the loop's own thread: a thread that slept would wake, and then wake the loop."""
+    """Calls back on the event loop's own thread: another, sleeping thread would have to wake and then wake the loop."""
 
     def __init__(
         self,
@@ -32,18 +32,18 @@ class Pacer:
         self._alarm = make_alarm(loop, self._call_back)
 
     def start(self) -> None:
-        """Begin, on the loop's thread."""
+        """Start, on the event loop's thread."""
         self._call_back()
 
     def stop(self, until_ns: int) -> None:
-        """Leave out what is planned after `until_ns`."""
+        """Leave out the times that are planned after `until_ns`."""
         self._until_ns = until_ns
         self._call_back()
 
     def _call_back(self) -> None:
         if self._is_over:
             return
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_AT_ONCE):
             planned_ns = self._next_ns
             if planned_ns is None or planned_ns > time.monotonic_ns() or self._is_left_out(planned_ns):
                 break

@@ -1,4 +1,4 @@
-"""Byte strings of any lengths as two arrays, so that they fit into an `.npz` without pickle."""
+"""Byte strings of any lengths as two arrays, which an `.npz` file can hold without pickle."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ...resilience.atomic_files import write_atomic
 
 
 def pack(strings: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All bytes in a row, and where each string ends."""
+    """Return all bytes concatenated, and the end of each string."""
     data = np.frombuffer(b"".join(strings), dtype=np.uint8)
     return data, np.cumsum([len(string) for string in strings], dtype=np.int64)
 
 
 def unpack(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> tuple[bytes, ...]:
-    """What `pack` was given."""
+    """Return the strings that were passed to `pack`."""
     raw = data.tobytes()
     starts = [0, *ends.tolist()]
     return tuple(raw[start:end] for start, end in zip(starts, ends.tolist(), strict=False))
@@ -33,10 +33,10 @@ def write_bodies(path: Path, bodies: Sequence[bytes]) -> None:
 
 
 def read_bodies(path: Path) -> tuple[bytes, ...]:
-    """Read what `write_bodies` wrote.
+    """Read request bodies from a file that `write_bodies` wrote.
 
     Raises:
-        InputError: the file is no such file.
+        InputError: the file cannot be read, or is not such a file.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -46,7 +46,7 @@ def read_bodies(path: Path) -> tuple[bytes, ...]:
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """Write an `.npz` whole."""
+    """Write an `.npz` file atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_atomic(path, buffer.getvalue())

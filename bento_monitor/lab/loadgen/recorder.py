@@ -1,4 +1,4 @@
-"""Keeps one row a request while the load runs."""
+"""Recording one row per request while a load runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .result import LoadResult
 
 
 class Recorder:
-    """Rows grow when a request is planned, and are filled when it is sent and when it is done."""
+    """Adds a row when a request is planned, and fills it in when the request is sent and when it is done."""
 
     def __init__(self, order: NDArray[np.int64], keep_every: int) -> None:
         self.planned = 0
@@ -27,7 +27,7 @@ class Recorder:
         self._errors: Counter[str] = Counter()
 
     def plan(self, planned_ns: int) -> int:
-        """Add a request; returns its row."""
+        """Add a request and return its row."""
         request = self.planned
         self.planned += 1
         self._body_index.append(self._order[request % len(self._order)])
@@ -39,7 +39,7 @@ class Recorder:
         return request
 
     def body_of(self, request: int) -> int:
-        """The body that a request sends."""
+        """Return the index of the body that a request sends."""
         return self._body_index[request]
 
     def is_kept(self, request: int) -> bool:
@@ -47,11 +47,11 @@ class Recorder:
         return self._keep_every > 0 and request % self._keep_every == 0
 
     def sent(self, request: int, at_ns: int) -> None:
-        """The request's bytes are given to the socket."""
+        """Record that the request's bytes were passed to the socket."""
         self._sent_ns[request] = at_ns
 
     def answered(self, request: int, status: int, body: bytes | None) -> None:
-        """The last byte of the response has come."""
+        """Record that the last byte of the response has arrived."""
         self._done_ns[request] = time.monotonic_ns()
         self._status[request] = status
         self.done += 1
@@ -59,7 +59,7 @@ class Recorder:
             self._responses[request] = body
 
     def failed(self, request: int, kind: str) -> None:
-        """No response will come."""
+        """Record that no response will arrive."""
         self._done_ns[request] = time.monotonic_ns()
         self._errors[kind] += 1
         self.done += 1
@@ -67,7 +67,7 @@ class Recorder:
     def result(
         self, *, started_ns: int, started_wall_ns: int, warmup_s: float, end_ns: int, cpu_s: float, machine: MachineTime
     ) -> LoadResult:
-        """All that was recorded; the window goes from the end of the warm-up to `end_ns`."""
+        """Return everything that was recorded; the window goes from the end of the warm-up to `end_ns`."""
         return LoadResult(
             body_index=np.array(self._body_index, dtype=np.int64),
             planned_ns=np.array(self._planned_ns, dtype=np.int64),
@@ -87,5 +87,5 @@ class Recorder:
 
     @property
     def last_done_ns(self) -> int:
-        """When the latest response came."""
+        """The time at which the last request was answered or failed."""
         return max(self._done_ns, default=0)

@@ -1,4 +1,4 @@
-"""Requests as bytes, made once a body."""
+"""Requests as bytes, built once per body."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .load_spec import LoadSpec
 
 
 class RequestBytes:
-    """The bytes of each request; only a `traceparent` is put in while the load runs."""
+    """The bytes of each request; only a `traceparent` header is inserted while the load runs."""
 
     def __init__(self, spec: LoadSpec, bodies: tuple[bytes, ...]) -> None:
         lines = [f"POST {spec.path} HTTP/1.1", f"Host: {spec.host}:{spec.port}"]
@@ -20,7 +20,7 @@ class RequestBytes:
         self._traceparents = [value.encode("latin-1") for value in spec.traceparents]
 
     def of(self, request: int, body: int) -> bytes:
-        """The bytes of request number `request`, which sends body number `body`."""
+        """Return the bytes of request number `request`, which sends body number `body`."""
         if not self._traceparents:
             return self._whole[body]
         traceparent = self._traceparents[request % len(self._traceparents)]

@@ -1,4 +1,4 @@
-"""What a load recorded: one row a request, nothing left out."""
+"""The record of a load: one row per request, nothing left out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _SCALARS = ("started_ns", "started_wall_ns", "window_start_ns", "window_end_ns",
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """Every request of a load, in the order in which they were planned. Columns are `(requests,)` int64.
+    """Every request of a load, in planned order. Columns are `(requests,)` int64.
 
-    Times are of CLOCK_MONOTONIC, the same in every process of the machine; `started_wall_ns` is the wall clock at
-    `started_ns`. `dispatched_ns` is when the client came to a request that was planned: after that it waits for a
-    connection, which is the server's doing. `status` is 0 where a socket failed or the time ran out; `sent_ns` is 0
-    where no connection was made.
-    `responses` maps a request's row to its body, for those kept; `errors` counts the failures of status 0 by kind.
-    `cpu_s` is the CPU time that the client itself took while it sent and waited, and `machine` what all of it did.
+    Times are of CLOCK_MONOTONIC, which is the same in every process of the machine; `started_wall_ns` is the wall clock
+    at `started_ns`. `dispatched_ns` is when the client got to a planned request; after that, the request waits for a
+    connection, for which the server is responsible. `status` is 0 if a socket failed or the time ran out; `sent_ns` is
+    0 if no connection was made.
+    `responses` maps the row of a request to the response's body, for kept responses; `errors` counts the failures with
+    status 0 by kind. `cpu_s` is the CPU time that the client itself used while it sent and waited, and `machine` the
+    CPU time of the whole machine.
     """
 
     body_index: NDArray[np.int64]
@@ -58,18 +59,18 @@ class LoadResult:
 
     @property
     def latency_ns(self) -> NDArray[np.int64]:
-        """How long each request took, from its planned time."""
+        """The latency of each request, from its planned time."""
         return self.done_ns - self.planned_ns
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many requests failed, by HTTP status or by kind."""
+        """The number of failed requests, by HTTP status or by kind."""
         statuses, counts = np.unique(self.status[(self.status > 0) & ~self.is_ok], return_counts=True)
         found = {f"HTTP {status}": int(count) for status, count in zip(statuses, counts, strict=True)}
         return found | dict(self.errors)
 
     def save(self, folder: Path) -> None:
-        """Write `load.npz`, then `load.json`; where that is, the result is whole."""
+        """Write `load.npz`, then `load.json`; if `load.json` exists, the result is complete."""
         data, ends = pack(list(self.responses.values()))
         kept = np.array(list(self.responses), dtype=np.int64)
         columns = {name: getattr(self, name) for name in _COLUMNS}
@@ -81,7 +82,7 @@ class LoadResult:
 
     @classmethod
     def load(cls, folder: Path) -> LoadResult:
-        """Read what `save` wrote."""
+        """Read a result that `save` wrote."""
         scalars = json.loads((folder / "load.json").read_text())
         scalars["machine"] = MachineTime(**scalars["machine"])
         with np.load(folder / "load.npz", allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""A promise on latency."""
+"""A service level objective (SLO) on latency."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SPARE_RATIO = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """A limit on a percentile of latency: so many of 100 requests are answered with 2xx within it."""
+    """A limit on a percentile of latency: that share of requests is answered with 2xx within the limit."""
 
     percentile: float
     limit_ms: float
 
     def least_seconds(self, rate_rps: float) -> float:
-        """How long a load of that rate must be, so that it can show that the promise is kept."""
+        """Return how long a load of that rate must be to show that the SLO is met."""
         return least_samples(self.percentile) * _SPARE_RATIO / rate_rps
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The highest rate at which a server keeps a promise, by bisection."""
+"""The highest rate at which a server meets an SLO, by bisection."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .result import LoadResult
 from .slo import Slo
 
 _TOLERANCE_RATIO = 1.05
-# A failed request is slower than any limit, and still a number.
+# The latency of a failed request: above any limit, but finite.
 _NEVER_MS = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, slots=True)
 class RateTrial:
-    """One rate that was tried: the percentile and its upper bound, each None where it is a request that failed."""
+    """One rate that was tried: the percentile and its upper bound, each None if it falls on a failed request."""
 
     rate_rps: float
     value_ms: float | None
@@ -31,7 +31,7 @@ class RateTrial:
 
 @dataclass(frozen=True, slots=True)
 class SloSearch:
-    """The highest rate at which the promise was shown to be kept, or None, and all that were tried, in order."""
+    """The highest rate at which the SLO was shown to be met, or None, and all trials in order."""
 
     slo: Slo
     rate_rps: float | None
@@ -46,21 +46,23 @@ def find_highest_rate(
     high_rps: float,
     tolerance_ratio: float = _TOLERANCE_RATIO,
 ) -> SloSearch:
-    """Halve the range between two rates, by their ratio, until it is narrow.
+    """Halve the range between two rates, by their ratio, until the range is narrow.
 
     Args:
-        slo: the promise.
-        run: runs an open load at a rate, for at least `slo.least_seconds` of it.
-        low_rps: a rate at which it should be kept; where it is not, there is no answer.
-        high_rps: a rate at which it is not, as the capacity of a closed load.
-        tolerance_ratio: of the highest rate at which it was kept and the lowest at which it was not.
+        slo: the SLO to meet.
+        run: runs an open load at a rate, for at least `slo.least_seconds` of that rate.
+        low_rps: a rate at which the SLO should be met; if it is not, no rate is found.
+        high_rps: a rate at which the SLO is not met, such as the capacity of a closed load.
+        tolerance_ratio: the search ends when the ratio of the lowest rate that failed to the highest rate that met the
+            SLO is at most this.
 
     Raises:
-        MeasurementError: the range or the tolerance is none, or a load was too short.
+        MeasurementError: the range or the tolerance is invalid, or a load was too short.
     """
     if not (0 < low_rps < high_rps < math.inf and tolerance_ratio > 1):
         raise MeasurementError(
-            f"No rate can be found from {low_rps:g} to {high_rps:g}: give two rates, the lower first."
+            f"No rate can be found from {low_rps:g} to {high_rps:g} within a ratio of {tolerance_ratio:g}: give two "
+            "rates, the lower first, and a ratio above 1."
         )
     trials = [judge_rate(slo, low_rps, run(low_rps))]
     if not trials[0].is_kept:
@@ -75,7 +77,7 @@ def find_highest_rate(
 
 
 def judge_rate(slo: Slo, rate_rps: float, result: LoadResult) -> RateTrial:
-    """Whether a load shows that the promise is kept: the bound is within the limit, not the percentile alone.
+    """Judge whether a load shows that the SLO is met: the percentile's upper bound must be within the limit.
 
     Raises:
         MeasurementError: the load has too few requests for a bound.

@@ -1,4 +1,4 @@
-"""Figures of a load, derived from its result alone."""
+"""The figures of a load, derived from its result alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ _NS_PER_MS = 1e6
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """Figures of a window. Requests belong to the window in which they were planned; `rps` counts 2xx answers that came
-    in the window, whenever they were asked for. Latency counts from the planned time; its percentiles are of requests
-    answered with 2xx (nearest rank), `slowest_ms` is of all, failed ones included.
+    """The figures of a window, to which the requests planned in that window belong.
+
+    `rps` counts the 2xx answers that arrived in the window, whenever their requests were planned. Latency counts from
+    the planned time. The percentiles (nearest rank) are those of requests answered with 2xx; with fewer than 100 of
+    them, `p99_ms` is their maximum. `slowest_ms` is that of all requests, failed ones included.
     """
 
     requests: int
@@ -31,7 +33,7 @@ class LoadSummary:
 
 
 def summarize(result: LoadResult, start_ns: int | None = None, end_ns: int | None = None) -> LoadSummary:
-    """The figures of a load's own window, or of one between two times of CLOCK_MONOTONIC.
+    """Return the figures of a load's own window, or of a window between two times of CLOCK_MONOTONIC.
 
     Raises:
         MeasurementError: no request of the window was answered with 2xx.

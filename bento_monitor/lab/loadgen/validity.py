@@ -1,4 +1,4 @@
-"""Whether a load says something of the server: it does not where the machine or the client itself was in the way."""
+"""Whether a load is valid: it says nothing about the server if the machine or the client itself was too slow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .result import LoadResult
 MOST_STEAL_RATIO = 0.01
 _LEAST_LAG_NS = 200_000
 _LAG_OF_MEDIAN = 0.01
-# Of all processors, by the server and the client: from there on the client waits for one because the server computes.
+# The share of all CPU time used by server and client above which the client is late because the server computes.
 _SATURATED_RATIO = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class WindowCheck:
-    """How late the client itself was (p99), what the host stole, and why the window is thrown away, if it is."""
+    """How late the client was (p99), the share of stolen CPU time, and why the window is discarded, if it is."""
 
     lag_p99_ns: int
     steal_ratio: float
@@ -25,11 +25,11 @@ class WindowCheck:
 
 
 def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
-    """Judge a load by what happened around it, never by what it measured.
+    """Judge a load by what happened around it, never by its own figures.
 
     Args:
-        result: the load.
-        server_cpu_s: CPU time of all of the server's processes while the load ran.
+        result: the result of the load.
+        server_cpu_s: CPU time of all processes of the server while the load ran.
     """
     steal_ratio = result.machine.steal_ratio
     lags_ns = result.dispatched_ns - result.planned_ns
@@ -40,8 +40,7 @@ def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
         fault = f"{steal_ratio:.1%} of the processors' time was stolen by the host"
     elif lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
         fault = (
-            f"the client was {lag_p99_ns / 1e6:.2f} ms late, and the server did not keep it from its processor "
-            f"({used_ratio:.0%} of the machine was in use)"
+            f"the client was {lag_p99_ns / 1e6:.2f} ms late, although only {used_ratio:.0%} of the machine was in use"
         )
     return WindowCheck(lag_p99_ns, steal_ratio, fault)
 

@@ -1,4 +1,4 @@
-"""Starting a real BentoML server as a child process, as it is or monitored."""
+"""Starting a real BentoML server as a child process, unchanged or monitored."""
 
 from .process import ServerProcess, start_server
 from .server_spec import ServerSpec, make_private_home

@@ -25,16 +25,16 @@ _POLL_INTERVAL_S = 0.05
 _STOP_MARGIN_S = 5.0
 _LOG_LINES = 15
 _PR_SET_PDEATHSIG = 1
-# Looked up here, since after a fork nothing but the call itself is safe.
+# Looked up at import, since after a fork only the call itself is safe.
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-# Written once a worker; /readyz is answered by whichever worker is up first, and says nothing of the others.
+# Logged once per worker; /readyz is answered by the first worker that is up, and says nothing about the others.
 _WORKER_IS_UP = re.compile(rb"Service \S+ initialized")
 _LEGACY_WORKERS = frozenset({"bentoml_cli.worker.http_api_server", "bento_monitor.serving.worker.legacy_api"})
 
 
 @contextmanager
 def start_server(spec: ServerSpec) -> Iterator[ServerProcess]:
-    """Serve until the block ends; all workers are ready inside it.
+    """Serve until the block ends; all workers are ready inside the block.
 
     Raises:
         InputError: the port is in use.
@@ -46,7 +46,7 @@ def start_server(spec: ServerSpec) -> Iterator[ServerProcess]:
 
 @contextmanager
 def start_servers(specs: Sequence[ServerSpec]) -> Iterator[list[ServerProcess]]:
-    """Serve several until the block ends, as `start_server` does one; they get ready at the same time."""
+    """Start several servers at the same time, and serve each as `start_server` does until the block ends."""
     with ExitStack() as stack:
         servers = []
         for spec in specs:
@@ -60,7 +60,7 @@ def start_servers(specs: Sequence[ServerSpec]) -> Iterator[list[ServerProcess]]:
 
 
 class ServerProcess:
-    """A server that runs: BentoML's supervisor and its workers."""
+    """A running server: BentoML's supervisor and its workers."""
 
     def __init__(self, spec: ServerSpec, log: Path) -> None:
         if spec.port is not None:
@@ -86,25 +86,25 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The process that `serve` started: BentoML's supervisor."""
+        """The process ID of BentoML's supervisor, which `serve` started."""
         return self._process.pid
 
     @property
     def base_url(self) -> str:
-        """Where it serves."""
+        """The URL at which the server listens."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def is_running(self) -> bool:
-        """Whether the supervisor is there."""
+        """Whether the supervisor is running."""
         return self._process.poll() is None
 
     def worker_pids(self) -> list[int]:
-        """The worker processes of the service that the spec names; of all its services where it names none."""
+        """Return the process IDs of the workers of the spec's `service_name`; of all services if there is none."""
         return [child.pid for child in self._supervised() if _is_worker(child, self._spec.service_name)]
 
     def cpu_seconds(self) -> float:
-        """CPU time of all processes of the server that are alive; the difference of two calls is that of a load."""
+        """Return the CPU time of the server's live processes; the difference of two calls is that of a load between."""
         total = 0.0
         for process in self._processes():
             with suppress(psutil.Error):
@@ -113,7 +113,7 @@ class ServerProcess:
         return total
 
     def wait_until_ready(self) -> None:
-        """Wait for every worker.
+        """Wait until every worker is ready.
 
         Raises:
             InputError: the service cannot be imported.
@@ -135,7 +135,7 @@ class ServerProcess:
         raise ServerError(f"The server of {self._spec.target} {limit}:\n{self.last_log_lines()}")
 
     def stop(self) -> None:
-        """Let the server finish its requests and end, then kill what is left of it."""
+        """Let the server finish its requests and end, then kill the remaining processes."""
         try:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -144,12 +144,12 @@ class ServerProcess:
             self._kill()
 
     def last_log_lines(self) -> str:
-        """The end of what the server wrote."""
+        """Return the last lines of the server's log."""
         lines = self.log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
-        return "\n".join(lines) or "It wrote nothing."
+        return "\n".join(lines) or "The server wrote nothing."
 
     def _kill(self) -> None:
-        # The supervisor first: it would start killed workers again.
+        # The supervisor first: it would restart killed workers.
         self._process.kill()
         self._process.wait()
         while left := self._processes():
@@ -162,14 +162,14 @@ class ServerProcess:
         supervised = self._supervised()
         workers = sum(1 for child in supervised if _is_worker(child, None))
         if any(_LEGACY_WORKERS.intersection(_command_of(child)) for child in supervised):
-            return True  # they write nothing when they are up, and are then asked for all of their runners
+            return True  # legacy workers log nothing when they are up; /readyz covers their runners
         return 0 < workers <= len(_WORKER_IS_UP.findall(self.log.read_bytes()))
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            # With a path prefix it is elsewhere; its workers have said that they are up.
+            # With a path prefix, /readyz is at another path; the log has already shown that the workers are up.
             return connection.getresponse().status in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND)
         except (OSError, http.client.HTTPException):
             return False
@@ -189,13 +189,13 @@ class ServerProcess:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to stop this process when its parent is killed: nobody could then stop it in order."""
+    """Ask Linux to stop this process when its parent is killed, since nothing else would then stop it."""
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _environment_of(process: psutil.Process) -> set[tuple[str, str]]:
-    # psutil has None where the process is another user's or is gone.
+    # psutil returns None for a process of another user, or one that has ended.
     return set((process.info["environ"] or {}).items())
 
 

@@ -1,4 +1,4 @@
-"""What server to start."""
+"""The specification of a server to start."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ServedAs = Literal["stock", "monitored"]
 
 HOST = "127.0.0.1"
 GRACEFUL_SHUTDOWN_S = 10
-# Every process of a server carries it: BentoML's workers are in sessions of their own, and outlive a killed supervisor.
+# In the environment of all processes of a server: BentoML's workers have their own sessions and outlive a supervisor.
 SERVER_MARK = "_BENTO_MONITOR_SERVER"
 _OVERRIDES = "BENTOML_CONFIG_OVERRIDES"
-# The key goes as a bearer token to any URL that a BentoML client calls; the folders belong to another server.
-_LEFT_OUT = ("BENTO_CLOUD_API_KEY", "BENTO_CLOUD_API_ENDPOINT", "PROMETHEUS_MULTIPROC_DIR", "BENTOML_QUIET")
+# A BentoML client sends the key as a bearer token to any URL; the folder belongs to another server.
+_REMOVED_VARIABLES = ("BENTO_CLOUD_API_KEY", "BENTO_CLOUD_API_ENDPOINT", "PROMETHEUS_MULTIPROC_DIR", "BENTOML_QUIET")
 _PRIVATE = ("BENTOML_HOME", "BENTOML_RESULT_STORE", "BENTO_MONITOR_HOME")
 
 
@@ -32,14 +32,14 @@ class ServerSpec:
     Args:
         target: the service, `module:Service`, found from `working_dir`.
         as_: "stock" is what `bentoml serve` does, "monitored" what `bento-monitor serve` does.
-        port: None takes a free one.
+        port: None takes a free port.
         workers: worker processes, instead of the service's own number; needs `service_name`.
-        service_name: name of the entry service, as BentoML's configuration has it.
-        env: variables that are added to this process's own.
-        home: a BENTOML_HOME of its own, and with it the monitor's; it sees the models and Bentos of the usual one. Two
-            servers that share one delete each other's metrics.
-        log: file for what the server writes; None takes one that is deleted with the server.
-        options: more of `bentoml serve`.
+        service_name: name of the entry service in BentoML's configuration.
+        env: variables that are added to this process's environment.
+        home: a BENTOML_HOME for this server and its monitor, with links to the models and Bentos of the usual one. Two
+            servers that share a BENTOML_HOME delete each other's metrics.
+        log: file for the server's output; None takes a file that is deleted with the server.
+        options: more options of `bentoml serve`.
         ready_timeout_s: time from the start until all workers answer.
     """
 
@@ -61,13 +61,13 @@ class ServerSpec:
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers={self.workers} must be at least 1.")
         if not self.working_dir.is_dir():
-            raise InputError(f"{self.working_dir} is no folder: give the one that {self.target} is imported from.")
+            raise InputError(f"{self.working_dir} is not a folder: give the one that {self.target} is imported from.")
 
     def command(self, port: int) -> list[str]:
-        """The command that serves on `port`.
+        """Return the command that serves on `port`.
 
-        With -P the folder it is called from hides no module of BentoML's or ours; BentoML itself then puts the working
-        directory first on the path of every process, so that a user's modules win over installed ones.
+        With -P, the current folder hides no module of BentoML's or ours; BentoML itself then puts the working directory
+        first on the path of every process, so that a user's modules win over installed ones.
         """
         start = [sys.executable, "-P", "-m"]
         start += ["bentoml", "serve"] if self.as_ == "stock" else ["bento_monitor.serving.launch"]
@@ -75,8 +75,8 @@ class ServerSpec:
         return [*start, self.target, *options, *self.options, "--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_S)]
 
     def environment(self) -> dict[str, str]:
-        """The server's whole environment."""
-        left_out = _LEFT_OUT if self.home is None else (*_LEFT_OUT, *_PRIVATE)
+        """Return the whole environment of the server."""
+        left_out = _REMOVED_VARIABLES if self.home is None else (*_REMOVED_VARIABLES, *_PRIVATE)
         environment = {name: value for name, value in os.environ.items() if name not in left_out} | dict(self.env)
         environment |= {"BENTOML_DO_NOT_TRACK": "True", SERVER_MARK: secrets.token_hex(8)}
         if self.workers is not None:
@@ -91,12 +91,12 @@ class ServerSpec:
             services = overrides.setdefault("services", {})
             services[self.service_name] = services.get(self.service_name, {}) | {"workers": self.workers}
         except (ValueError, AttributeError, TypeError):
-            raise InputError(f"{_OVERRIDES}={present!r} is no JSON object of BentoML's configuration.") from None
+            raise InputError(f"{_OVERRIDES}={present!r} must be a JSON object of BentoML's configuration.") from None
         return json.dumps(overrides)
 
 
 def make_private_home(home: Path, environment: Mapping[str, str]) -> None:
-    """Make a BENTOML_HOME whose stored models and Bentos are those of the one that `environment` names."""
+    """Create a BENTOML_HOME with links to the models and Bentos of the BENTOML_HOME that `environment` names."""
     named = environment.get("BENTOML_HOME")
     shared = Path(named).expanduser().resolve() if named else Path.home() / "bentoml"
     if shared == home.resolve():

@@ -1,4 +1,4 @@
-"""Whether a difference is one: paired comparison, the bound of a drop or a percentile, the rig check."""
+"""Whether a difference is real: paired comparison, bounds on a drop or a percentile, and the rig check."""
 
 from .blocks import interleave
 from .flips import flip_drop_bound

@@ -9,10 +9,10 @@ from ...errors import MeasurementError
 
 
 def interleave(arms: Sequence[str], blocks: int, seed: int) -> list[list[str]]:
-    """Every arm once a block, in a random order of each block's own, so that no drift of the machine favours an arm.
+    """Return every arm once per block, in a new random order for each block, so that machine drift favors no arm.
 
     Raises:
-        MeasurementError: there are no arms, one is named twice, or there are no blocks.
+        MeasurementError: there are no arms, an arm is named twice, or there are no blocks.
     """
     if not arms or len(set(arms)) != len(arms) or blocks < 1:
         raise MeasurementError(f"{blocks} blocks of the arms {list(arms)} cannot be measured: name each arm once.")

@@ -1,4 +1,4 @@
-"""An exact bound for the drop of a share of right answers, from how many answers flipped."""
+"""An exact bound on the drop of the share of correct answers, from the number of answers that flipped."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ...errors import MeasurementError
 from .noninferiority import DropBound, check_alpha
 
 _CHURN_POINTS = 48
-# Beyond these a binomial variable lies with a chance of less than 1e-12.
+# A binomial variable lies outside of this window with a probability of less than 1e-12.
 _WINDOW_SDS, _WINDOW_COUNTS = 8.0, 20
-# Without it, outcomes in which most answers flip make the bound of few flips up to 0.6 % larger at some n.
+# Without this factor, outcomes in which most answers flip make the bound for few flips up to 0.6 % larger at some n.
 _ORDER_FACTOR = 1.01
 
 
 def flip_drop_bound(losses: int, gains: int, n: int, *, alpha: float = 0.05) -> DropBound:
-    """Bound the drop of a share of right answers: `losses` of `n` turned wrong and `gains` of `n` turned right.
+    """Bound the drop of the share of correct answers: `losses` of `n` became wrong and `gains` of `n` became correct.
 
-    An exact unconditional bound: whatever share of answers flips, it is below the true drop in at most `alpha` of
-    samples. Outcomes `(losses, gains)` are ordered by an approximate bound, and the result is the largest drop for
-    which an outcome as low as the one seen has a chance of `alpha` at the worst share of flips (Buehler 1957; Kabaila
-    and Lloyd 2003). Where nothing flips it is `1 - alpha**(1/n)`.
+    The bound is exact and unconditional: whatever share of answers flips, the bound is below the true drop in at most
+    `alpha` of samples. Outcomes `(losses, gains)` are ordered by an approximate bound. The result is the largest drop
+    for which an outcome as low as the observed one has a probability of `alpha` at the worst share of flips (Buehler
+    1957; Kabaila and Lloyd 2003). Without flips, the bound is `1 - alpha**(1/n)`.
 
     Raises:
-        MeasurementError: the counts are negative or more than `n`, or `alpha` is no share.
+        MeasurementError: the counts are negative or more than `n`, or `alpha` is out of range.
     """
     check_alpha(alpha)
     if losses < 0 or gains < 0 or n < 1 or losses + gains > n:
@@ -43,7 +43,7 @@ def _solve(losses: int, gains: int, n: int, alpha: float) -> float:
     most_losses, approximate = _outcomes_as_low(losses, gains, n, alpha)
 
     def excess(drop: float) -> float:
-        return _chance(drop, n, most_losses) - alpha
+        return _probability(drop, n, most_losses) - alpha
 
     low, high = (losses - gains) / n, approximate / n
     low = low if excess(low) > 0 else -1.0
@@ -53,7 +53,7 @@ def _solve(losses: int, gains: int, n: int, alpha: float) -> float:
 
 
 def _outcomes_as_low(losses: int, gains: int, n: int, alpha: float) -> tuple[NDArray[np.float64], float]:
-    """For each number of gains the most losses that are ordered no higher; and the approximate bound, times n.
+    """Return, for each number of gains, the most losses that are ordered no higher; and the approximate bound times n.
 
     The order is `losses - gains + z * sqrt(losses + gains + c)`, where c is the constant that makes it the bound of a
     Poisson variable for losses alone. It rises with losses and falls with gains.
@@ -70,15 +70,17 @@ def _outcomes_as_low(losses: int, gains: int, n: int, alpha: float) -> tuple[NDA
     return np.minimum(most, n - all_gains), order + c
 
 
-def _chance(drop: float, n: int, most_losses: NDArray[np.float64]) -> float:
-    """The largest chance, over all shares of flips, of an outcome within `most_losses` where this is the true drop."""
+def _probability(drop: float, n: int, most_losses: NDArray[np.float64]) -> float:
+    """Return the largest probability, over all shares of flips, of an outcome within `most_losses` at a true drop."""
     room = (1 - abs(drop)) / 2
     points = np.geomspace(min(0.02 / n, room), room, _CHURN_POINTS) if room > 0 else np.empty(0)
     churns = np.concatenate([[0.0], points])
-    return max(_chance_at(churn + max(drop, 0), churn + max(-drop, 0), n, most_losses) for churn in churns.tolist())
+    return max(
+        _probability_at(churn + max(drop, 0), churn + max(-drop, 0), n, most_losses) for churn in churns.tolist()
+    )
 
 
-def _chance_at(loss_share: float, gain_share: float, n: int, most_losses: NDArray[np.float64]) -> float:
+def _probability_at(loss_share: float, gain_share: float, n: int, most_losses: NDArray[np.float64]) -> float:
     from scipy import special
 
     reach = _WINDOW_SDS * math.sqrt(n * gain_share) + _WINDOW_COUNTS

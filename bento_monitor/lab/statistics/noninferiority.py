@@ -1,4 +1,4 @@
-"""Non-inferiority: how large the drop of a score can be, as an upper bound from paired samples."""
+"""Non-inferiority: an upper bound on the drop of a score, from paired samples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ...errors import MeasurementError
 
 Method = Literal["flips", "t", "bootstrap"]
-_MANY_LOSSES = 1e5  # the root of a count
+_MANY_LOSSES = 1e5  # the square root of a count
 
 
 @dataclass(frozen=True, slots=True)
 class DropBound:
-    """Drop of a score (baseline less candidate, higher scores are better) over `n` pairs, and its upper bound.
+    """The drop of a score (baseline minus candidate, higher scores are better) over `n` pairs, and its upper bound.
 
     The true drop is at most `upper` with the one-sided `confidence`. `method` says where `upper` comes from: an exact
     bound for 0/1 scores ("flips"), Student's t for means, or a paired bootstrap for pooled statistics.
@@ -38,21 +38,21 @@ def score_drop_bound(
     largest_losses: float | Sequence[float] | NDArray[np.float64],
     alpha: float = 0.05,
 ) -> DropBound:
-    """Bound the mean drop of real scores of the same samples, in the same order.
+    """Bound the mean drop of real-valued scores of the same samples, in the same order.
 
-    `largest_losses` says how far each of the baseline's scores could still fall, in one number or one for each sample
-    (0 where a score cannot fall). The largest of them counts, since the samples that lose most may be those that fail.
+    `largest_losses` is how far each of the baseline's scores could still fall: one number, or one for each sample (0 if
+    a score cannot fall). The largest of them counts, since the samples that can lose most may be those that fail.
     See `drop_margin` for how the bound is formed.
 
     Raises:
-        MeasurementError: the scores are no pairs, fewer than 2, or not finite; a largest loss is negative.
+        MeasurementError: the scores are not pairs, are fewer than 2, or are not finite; a largest loss is negative.
     """
     check_alpha(alpha)
     drops = _paired_drops(baseline, candidate)
     limits = np.asarray(largest_losses, dtype=np.float64)
     if limits.ndim and limits.shape != drops.shape:
         raise MeasurementError(f"There are {limits.shape} largest losses for {len(drops)} pairs of scores.")
-    # What one sample has been seen to lose can be lost, whatever limit was given.
+    # A loss that was observed is possible, whatever limit was given.
     limit = max(check_largest_loss(float(limits.max())), float(drops.max()), 0.0)
     if float(limits.min()) < 0:
         raise MeasurementError(f"A largest loss must be 0 or more, but one is {float(limits.min()):g}.")
@@ -63,21 +63,21 @@ def score_drop_bound(
 
 
 def drop_margin(error: float, n: int, largest_loss: float, alpha: float) -> float:
-    """What is added to a measured drop of standard error `error`: Student's t, floored by rare losses.
+    """Return the margin to add to a measured drop of standard error `error`: Student's t, with a floor for rare losses.
 
-    Student's t takes the spread that was seen for the whole spread. A rare sample that loses all it can is mostly
-    unseen, and makes the spread seem small together with the mean. The floor takes the spread for what whole losses
-    make: `v = (n * error / largest_loss)**2` of them, a number that need not be whole. Their count is a Poisson
-    variable, whose exact upper bound (Garwood 1936) is a quantile of the gamma distribution; the continuation to
-    numbers that are not whole is that of the gamma intervals for weighted sums (Fay and Feuer 1997). Where nothing was
-    lost, `v = 0` and the floor is `-ln(alpha) / n * largest_loss`: what a share of `1 - alpha**(1/n)` could lose that
-    `n` samples do not show. Where many lost, the floor is a normal bound and 1.6 largest losses more.
+    Student's t takes the observed spread for the true spread. A rare sample that loses all it can is mostly not
+    observed, and then both the spread and the mean look small. The floor assumes that the spread comes from full
+    losses: `v = (n * error / largest_loss)**2` of them, a number that need not be an integer. Their count is a Poisson
+    variable, whose exact upper bound (Garwood 1936) is a quantile of the gamma distribution; the extension to numbers
+    that are not integers is that of the gamma intervals for weighted sums (Fay and Feuer 1997). If nothing was lost,
+    `v = 0` and the floor is `-ln(alpha) / n * largest_loss`: the possible loss of a share of `1 - alpha**(1/n)` that
+    `n` samples do not show. If many samples lost, the floor is a normal bound plus 1.6 largest losses.
     """
     from scipy import special
 
     student = float(special.stdtrit(n - 1, 1 - alpha)) * error
     if largest_loss * _MANY_LOSSES < n * error:
-        return student  # the floor is the same but for less than float64 can tell
+        return student  # the floor differs by less than float64 can resolve
     count = (n * error / largest_loss) ** 2 if error else 0.0
     unseen = float(special.gammaincinv(count + 1, 1 - alpha)) - count
     return max(student, unseen * largest_loss / n)
@@ -86,13 +86,13 @@ def drop_margin(error: float, n: int, largest_loss: float, alpha: float) -> floa
 def samples_for(
     tolerance: float, *, largest_loss: float = 1.0, alpha: float = 0.05, method: Method | None = None
 ) -> int:
-    """The least number of samples that proves a drop of at most `tolerance` where no drop at all is seen.
+    """Return the least number of samples that proves a drop of at most `tolerance` if no drop at all is observed.
 
-    With fewer samples no result proves it; with a drop or answers that differ, more are needed. Where `method` is not
-    given, the number is enough for every method.
+    With fewer samples, no result proves it; with an observed drop or differing answers, more samples are needed.
+    Without `method`, the number is enough for every method.
 
     Raises:
-        MeasurementError: `tolerance` is not above 0, or `alpha` or `largest_loss` cannot be used.
+        MeasurementError: `tolerance` is not above 0, or `alpha` or `largest_loss` is out of range.
     """
     check_alpha(alpha)
     check_largest_loss(largest_loss)
@@ -108,20 +108,20 @@ def samples_for(
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse a share of wrong bounds that is no share, or more than a half.
+    """Refuse an `alpha`, the share of wrong bounds, that is out of range.
 
     Raises:
-        MeasurementError: it is not above 0 and at most 0.5.
+        MeasurementError: `alpha` is not above 0 and at most 0.5.
     """
     if not 0 < alpha <= 0.5:
         raise MeasurementError(f"alpha must be above 0 and at most 0.5, but is {alpha:g}.")
 
 
 def check_largest_loss(largest_loss: float) -> float:
-    """The largest loss of a score, which must be a finite number of at least 0.
+    """Return the largest loss of a score, after checking that it is a finite number of at least 0.
 
     Raises:
-        MeasurementError: it is not.
+        MeasurementError: `largest_loss` is not such a number.
     """
     if not (math.isfinite(largest_loss) and largest_loss >= 0):
         raise MeasurementError(
@@ -136,7 +136,7 @@ def _paired_drops(
     baseline = np.asarray(baseline_scores, dtype=np.float64)
     candidate = np.asarray(candidate_scores, dtype=np.float64)
     if baseline.shape != candidate.shape or baseline.ndim != 1 or len(baseline) < 2:
-        raise MeasurementError(f"Scores of shape {baseline.shape} and {candidate.shape} are no 2 or more pairs.")
+        raise MeasurementError(f"Scores of shape {baseline.shape} and {candidate.shape} must be 2 or more pairs.")
     drops = baseline - candidate
     if not np.isfinite(drops).all():
         raise MeasurementError("Scores must be finite numbers: one is NaN or infinite.")

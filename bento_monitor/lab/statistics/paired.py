@@ -1,4 +1,4 @@
-"""Comparing two arms from pairs of blocks that were measured side by side."""
+"""Comparison of two arms by pairs of blocks that were measured side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _POWER = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The ratio of two figures with its interval (of 95 %, unless asked otherwise), from `n` pairs; `sd` is that of the
+    """The ratio of two figures with its interval, from `n` pairs.
+
+    The confidence of the interval is 95 % unless another was requested. `sd` is the standard deviation of the
     log-ratios.
     """
 
@@ -30,17 +32,17 @@ class Comparison:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """The interval as a pair."""
+        """The interval as a pair; its confidence is 95 % only if no other was requested."""
         return self.low, self.high
 
     @classmethod
     def from_log_ratios(cls, log_ratios: Sequence[float], *, confidence: float = _CONFIDENCE) -> Self:
-        """The geometric mean of ratios and Student's t interval around it.
+        """Return the geometric mean of ratios and Student's t interval around it.
 
-        Logarithms make a speed-up and its inverse the same distance from 1, and a block's noise additive.
+        Logarithms put a speed-up and its inverse at the same distance from 1, and make a block's noise additive.
 
         Raises:
-            MeasurementError: there are fewer than 3 ratios, or one is not finite.
+            MeasurementError: there are fewer than 3 ratios, or a ratio is not finite.
         """
         from scipy.special import stdtrit
 
@@ -55,7 +57,9 @@ class Comparison:
 
 
 def smallest_paired_ratio(sd: float, pairs: int, *, power: float = _POWER) -> float:
-    """The smallest speed-up whose 95 % interval lies above 1, with a probability of `power`, at this noise of a pair.
+    """Return the smallest speed-up whose 95 % interval lies above 1 with a probability of `power`.
+
+    `sd` is the noise of a pair.
 
     Raises:
         MeasurementError: there are fewer than 3 pairs.
@@ -74,10 +78,12 @@ def compare_paired(
     """Compare figures of blocks: element `i` of both was measured in the same block.
 
     Raises:
-        MeasurementError: the two differ in length, are fewer than 3 pairs, or one rate is not above 0 and finite.
+        MeasurementError: the two differ in length, are fewer than 3 pairs, or a rate is not above 0 and finite.
     """
     if len(candidate) != len(baseline):
-        raise MeasurementError(f"{len(candidate)} and {len(baseline)} block rates are no pairs.")
+        raise MeasurementError(
+            f"{len(candidate)} and {len(baseline)} block rates are not pairs: measure both arms in each block."
+        )
     for rate in (*candidate, *baseline):
         if not (math.isfinite(rate) and rate > 0):
             raise MeasurementError(f"A block's rate is {rate}: only rates above 0 can be compared.")

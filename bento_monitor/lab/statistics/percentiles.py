@@ -1,7 +1,7 @@
-"""Percentiles with bounds, from order statistics: nothing is assumed of the distribution.
+"""Percentiles with bounds from order statistics, without any assumption about the distribution.
 
-The rule is that of MLPerf's LoadGen for stopping early (`loadgen/early_stopping.cc`, tolerance 0): a bound on a
-percentile is one that a system which just misses it would have kept with a probability of 1 - confidence.
+The rule is that of MLPerf's LoadGen for stopping early (`loadgen/early_stopping.cc`, tolerance 0): a system that just
+misses a bound on a percentile would have met the bound with a probability of 1 - confidence.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import MeasurementError
 
 _CONFIDENCE = 0.99
-# LoadGen lets no bound rest on the largest sample alone.
-_LEAST_ABOVE = 1
+# LoadGen lets no bound depend on the largest sample alone.
+_MIN_ABOVE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class PercentileBounds:
-    """A percentile of `n` samples by nearest rank, and bounds that hold one-sided with `confidence` each.
+    """A percentile of `n` samples by nearest rank, and one-sided bounds that each hold with `confidence`.
 
-    `low` is None where even the smallest sample is no lower bound.
+    `low` is None if even the smallest sample is not a lower bound.
     """
 
     percentile: float
@@ -34,15 +34,15 @@ class PercentileBounds:
 
 
 def bound_percentile(samples: ArrayLike, percentile: float, confidence: float = _CONFIDENCE) -> PercentileBounds:
-    """Bound a percentile of the distribution that samples are drawn from, independently.
+    """Bound a percentile of the distribution from which the samples are drawn independently.
 
     Args:
         samples: `(n,)`, finite, in any order and unit.
-        percentile: above 0 and under 100.
-        confidence: of each bound by itself.
+        percentile: above 0 and below 100.
+        confidence: the confidence of each bound by itself.
 
     Raises:
-        MeasurementError: the samples are too few, or not finite numbers.
+        MeasurementError: the samples are too few, or are not finite numbers.
     """
     values = np.sort(np.asarray(samples, dtype=np.float64))
     needed = least_samples(percentile, confidence)
@@ -51,7 +51,7 @@ def bound_percentile(samples: ArrayLike, percentile: float, confidence: float = 
     if not np.isfinite(values).all():
         raise MeasurementError("Samples must be finite numbers: one is NaN or infinite.")
     n = len(values)
-    # LoadGen's own choice; the next smaller sample would do, too.
+    # LoadGen's own choice; the next smaller sample would do as well.
     above = _largest_count(n, 1 - percentile / 100, 1 - confidence)
     below = _largest_count(n, percentile / 100, 1 - confidence)
     return PercentileBounds(
@@ -65,13 +65,16 @@ def bound_percentile(samples: ArrayLike, percentile: float, confidence: float = 
 
 
 def least_samples(percentile: float, confidence: float = _CONFIDENCE) -> int:
-    """How many samples an upper bound of a percentile needs: 662 for p99 at 99 %.
+    """Return how many samples an upper bound of a percentile needs: 662 for p99 at 99 %.
 
     Raises:
-        MeasurementError: the percentile or the confidence is none.
+        MeasurementError: the percentile or the confidence is out of range.
     """
     if not (0 < percentile < 100 and 0 < confidence < 1):
-        raise MeasurementError(f"p{percentile:g} with a confidence of {confidence:g} does not exist.")
+        raise MeasurementError(
+            f"p{percentile:g} with a confidence of {confidence:g} cannot be bounded: give a percentile between 0 and "
+            "100, and a confidence between 0 and 1."
+        )
     few, enough = 0, 2
     while not _is_enough(enough, percentile, confidence):
         few, enough = enough, enough * 2
@@ -82,11 +85,11 @@ def least_samples(percentile: float, confidence: float = _CONFIDENCE) -> int:
 
 
 def _is_enough(n: int, percentile: float, confidence: float) -> bool:
-    return _largest_count(n, 1 - percentile / 100, 1 - confidence) >= _LEAST_ABOVE
+    return _largest_count(n, 1 - percentile / 100, 1 - confidence) >= _MIN_ABOVE
 
 
 def _largest_count(n: int, chance: float, error: float) -> int:
-    """The largest count that a binomial of `n` stays at or under with at most a probability of `error`, or -1."""
+    """Return the largest count at or below which a binomial variable of `n` lies with at most `error`; else -1."""
     from scipy.special import bdtr
 
     none, some = -1, n

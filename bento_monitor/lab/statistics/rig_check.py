@@ -1,4 +1,4 @@
-"""What a machine can tell apart just now: the baseline measured against itself."""
+"""The rig check: whether a machine measures the baseline as equal to itself at the moment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ALPHA = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RigCheck:
-    """The baseline against itself, over `n` pairs: the ratio with its interval, and the noise of a pair.
+    """The baseline against itself, over `n` pairs: the ratio with its interval, and the noise `sd` of a pair.
 
-    The interval is the test's: it misses by `alpha` at each of its ends.
+    The interval is that of the test: each of its ends is wrong with a probability of `alpha`.
     """
 
     ratio: float
@@ -30,7 +30,7 @@ class RigCheck:
     holds: bool
 
     def require(self) -> None:
-        """Refuse a machine on which equal things look different.
+        """Refuse a machine on which the baseline differs from itself.
 
         Raises:
             MeasurementError: the test finds a difference beyond the indifference zone where there is none.
@@ -38,21 +38,21 @@ class RigCheck:
         if not self.holds:
             raise MeasurementError(
                 f"The baseline differs from itself on this machine now: {self.ratio:.3f} times "
-                f"[{self.low:.3f}, {self.high:.3f}], where equal things must look equal. Stop what else runs on the "
-                "machine, or measure at another time."
+                f"[{self.low:.3f}, {self.high:.3f}]. Stop the other programs on the machine, or measure at another "
+                "time."
             )
 
 
 def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = _ALPHA) -> RigCheck:
-    """Judge pairs in which both arms are the baseline, by Student's t test that they differ by more than the zone.
+    """Test, by Student's t, whether two arms that are both the baseline differ by more than the indifference zone.
 
-    A machine on which the arms differ by the zone exactly fails in a share `alpha` of checks, one on which they are
-    equal in fewer. The number of pairs must not depend on the ratios that were seen.
+    A machine on which the arms differ by exactly the zone fails a share `alpha` of checks; a machine on which they are
+    equal fails fewer. The number of pairs must not depend on the observed ratios.
 
     Args:
-        log_ratios: of the baseline over itself, a pair each.
-        zone_ratio: two speeds within this ratio are as good as equal.
-        alpha: chance that a machine within the zone is refused, at each of its ends.
+        log_ratios: log-ratios of the baseline to itself, one per pair.
+        zone_ratio: two speeds within this ratio count as equal.
+        alpha: probability, at each end of the zone, that a machine within the zone is refused.
 
     Raises:
         MeasurementError: there are fewer than 5 pairs, or a log-ratio is not finite.
@@ -61,7 +61,7 @@ def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, al
 
     values = np.asarray(log_ratios, dtype=np.float64)
     if len(values) < _LEAST_PAIRS:
-        raise MeasurementError(f"{len(values)} pairs say nothing of a machine: measure at least {_LEAST_PAIRS}.")
+        raise MeasurementError(f"{len(values)} pairs are too few for the rig check: measure at least {_LEAST_PAIRS}.")
     if not np.isfinite(values).all():
         raise MeasurementError("A ratio of two blocks is not finite: one of them measured nothing.")
     mean, sd = float(values.mean()), float(values.std(ddof=1))

@@ -40,7 +40,7 @@ def test_a_recording_begins_at_once_and_is_in_order(tmp_path):
 def test_a_file_that_is_no_recording_is_refused(tmp_path, text):
     file = tmp_path / "arrivals"
     file.write_text(text)
-    with pytest.raises(InputError, match="the second of a request"):
+    with pytest.raises(InputError, match="the time of one request, in seconds"):
         read_recording(file)
 
 
@@ -77,7 +77,7 @@ def test_a_load_from_a_file_that_is_no_recording_says_so(stub, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arrivals": "recorded"}, "go with recording"),
+        ({"arrivals": "recorded"}, "give recording for recorded arrivals"),
         ({"arrivals": "recorded", "rate_rps": 1.0}, "have no rate_rps"),
         ({"arrivals": "bursty"}, "needs rate_rps"),
     ],
@@ -88,5 +88,5 @@ def test_arrivals_that_make_no_sense_are_refused(changes, message):
 
 
 def test_a_recording_without_recorded_arrivals_is_refused(tmp_path):
-    with pytest.raises(InputError, match="go with recording"):
+    with pytest.raises(InputError, match="give recording for recorded arrivals"):
         LoadSpec(port=1, path="/", bodies=(b"{}",), mode="open", rate_rps=1.0, recording=tmp_path / "arrivals")

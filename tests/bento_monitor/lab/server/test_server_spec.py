@@ -51,7 +51,7 @@ def test_only_the_monitored_server_runs_our_code(tmp_path):
     [
         ({"workers": 2}, "needs service_name"),
         ({"workers": 0, "service_name": "Service"}, "at least 1"),
-        ({"working_dir": Path("nowhere")}, "is no folder"),
+        ({"working_dir": Path("nowhere")}, "is not a folder"),
     ],
 )
 def test_a_server_that_cannot_be_is_refused(tmp_path, changes, message):
