@@ -1,4 +1,4 @@
-"""ASGI's types as this package uses them, and the keys of its own in the scope of a request."""
+"""Types for ASGI, and the keys that this package adds to the scope of a request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Of its first bytes, in nanoseconds: when they were seen to be ready and when they were read, on the monotonic clock,
-# and for how long the loop had been busy before it read them.
+# A tuple about the request's first bytes, in nanoseconds: when they were seen to be ready and when they were read, on
+# the monotonic clock, and for how long the event loop had been busy before it read them.
 READ_STAMPS: Final = "bento_monitor.read_ns"
-# Its ledger. Not the context's: what the user's code calls in turn may run in the same context.
+# The request's ledger. Not taken from the context: calls made by the user's code may run in the same context.
 LEDGER: Final = "bento_monitor.ledger"

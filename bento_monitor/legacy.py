@@ -1,4 +1,4 @@
-"""Monitoring what BentoML had before 1.2: its services, its runners, and the processes of these."""
+"""Monitoring of legacy BentoML (before 1.2): services, runners and runner processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 def monitored_runner(runner: RunnerT) -> RunnerT:
-    """Record the calls of a legacy `bentoml.Runner`, each as a span below the request that it is made for.
+    """Record each call of a legacy `bentoml.Runner` as a child span of its request, and return the same runner.
 
-    It is the same object. `monitored()` does this to the runners of a legacy service; a runner that a service of today
-    calls with `init_local()` needs it.
+    `monitored()` does this for the runners of a legacy service. A current service that calls a runner with
+    `init_local()` needs this function.
 
     Raises:
-        TypeError: what is given is no runner of BentoML's.
+        TypeError: `runner` is not a BentoML runner.
     """
     if load_settings().enabled:
         from .integrations.bentoml_legacy.runner import watch_runner
@@ -33,7 +33,7 @@ def monitored_runner(runner: RunnerT) -> RunnerT:
 
 
 def monitor_legacy_service(service: Any) -> None:
-    """Monitor a legacy service, and in the process of one of its runners that runner."""
+    """Monitor a legacy service; in a runner process, also monitor that runner."""
     from .integrations.bentoml_legacy.service import give_legacy_application, is_runner_process
 
     give_legacy_application(service, _build)
@@ -44,11 +44,11 @@ def monitor_legacy_service(service: Any) -> None:
 
 
 def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
-    """The service's application inside our entry, or as BentoML builds it where that fails."""
+    """Return the service's application inside `Entry`, or BentoML's own application if that fails."""
     try:
         return _build_monitored(service, build_stock)
-    except Exception:  # our failure is not the service's
-        _LOGGER.exception("The service cannot be monitored; it is served as BentoML would.")
+    except Exception:  # a fault in bento-monitor must not stop the service
+        _LOGGER.exception("The service cannot be monitored; it is served without bento-monitor.")
         return build_stock()
 
 
@@ -80,7 +80,7 @@ def _enter(application: Any, worker: WorkerMonitor, routes: Mapping[str, str]) -
 
 
 class _RunnerProcess:
-    """A runner's own process: its worker."""
+    """The process of one legacy runner."""
 
     def __init__(self, runner: str, settings: MonitorSettings) -> None:
         from .batching import BatchHooks
@@ -90,7 +90,7 @@ class _RunnerProcess:
         self.batch_hooks: BatchHooks = BatchHooks(self._worker.enter_batch, self._worker.batch_done)
 
     def enter(self, application: Any, routes: Mapping[str, str]) -> Any:
-        """The runner's application inside our entry."""
+        """Return the runner's application inside `Entry`."""
         return _enter(application, self._worker, routes)
 
 
@@ -98,5 +98,5 @@ def _open_runner_process(runner: str) -> _RunnerProcess | None:
     try:
         return _RunnerProcess(runner, load_settings())
     except Exception:
-        _LOGGER.exception("The runner %s cannot be monitored; it is served as BentoML would.", runner)
+        _LOGGER.exception("The runner %s cannot be monitored; it is served without bento-monitor.", runner)
         return None

@@ -15,13 +15,13 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 def monitored(service: ServiceT) -> ServiceT:
-    """Monitor a BentoML service: the same object, traced, and able to take a release over while it serves.
+    """Monitor a BentoML service: trace its requests, and let it activate releases while it serves.
 
-    Put it above `@bentoml.service`, or around a `bentoml.legacy.Service` (without releases). With
-    `BENTO_MONITOR_ENABLED=false` the service is left as it is.
+    Returns the same object. Put the decorator above `@bentoml.service`, or call it with a `bentoml.legacy.Service`
+    (which is traced, without releases). `BENTO_MONITOR_ENABLED=false` leaves the service unchanged.
 
     Raises:
-        TypeError: what is decorated is no BentoML service.
+        TypeError: the decorated object is not a BentoML service.
     """
     from .settings import load_settings
     from .telemetry_environment import drop_unusable
@@ -29,7 +29,7 @@ def monitored(service: ServiceT) -> ServiceT:
     if not load_settings().enabled:
         return service
     drop_unusable()
-    from .bento_build import warn_where_left_out
+    from .bento_build import warn_if_not_listed
     from .integrations.bentoml.service_class import give_application
     from .integrations.bentoml_legacy.service import is_legacy
 
@@ -39,12 +39,12 @@ def monitored(service: ServiceT) -> ServiceT:
         monitor_legacy_service(service)
     else:
         give_application(service, _build)
-    warn_where_left_out(service)
+    warn_if_not_listed(service)
     return service
 
 
 def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
-    """The service's application as it is served, watched where it is profiled."""
+    """Return the application to serve, wrapped in a probe while it is profiled."""
     from .settings import load_settings
 
     settings = load_settings()
@@ -70,11 +70,11 @@ def _stamp_stages(service: Any) -> None:
 
 
 def _build_or_fall_back(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
-    """The application inside our entry, or as BentoML builds it where that fails."""
+    """Return the application inside `Entry`, or BentoML's own application if that fails."""
     try:
         return _build_monitored(service, build_stock, is_main)
-    except Exception:  # our failure is not the service's
-        _LOGGER.exception("The service cannot be monitored; it is served as BentoML would.")
+    except Exception:  # a fault in bento-monitor must not stop the service
+        _LOGGER.exception("The service cannot be monitored; it is served without bento-monitor.")
         return build_stock(is_main)
 
 
@@ -124,14 +124,14 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
 
 
 def _captures(service: Any, settings: MonitorSettings, *, is_main: bool) -> dict[str, InputCapture]:
-    """What is captured of the service's inputs; the entry service says which names are in none of them."""
+    """Return the inputs to capture, by API; in the entry service, warn of names that no service has as an input."""
     from .integrations.bentoml.services import inputs_of
     from .tracing.privacy.captured import choose_captures, unknown_fields
 
     names = settings.capture_fields
     if is_main and names:
         for name in unknown_fields(names, *map(inputs_of, service.all_services().values())):
-            _LOGGER.warning("BENTO_MONITOR_CAPTURE_FIELDS: %s is no input of this service: it is left out.", name)
+            _LOGGER.warning("BENTO_MONITOR_CAPTURE_FIELDS: %s is not an input of this service: it is ignored.", name)
     return choose_captures(names, inputs_of(service), redacts=settings.capture_redaction) if names else {}
 
 

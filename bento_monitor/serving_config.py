@@ -1,4 +1,4 @@
-"""How a model is executed and how an API's requests are batched: what a search varies and a release fixes."""
+"""How a model is executed and how requests are batched: a study varies these values, a release fixes them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-pe
 class Execution:
     """How a runner executes its model.
 
-    `sub_batch_size` None runs a batch whole. A number sorts its rows by length, runs them in sub-batches of that many
-    rows, each trimmed to its own longest row, and puts the answers back in order; `mask_input` names the input
-    (`(batch, length)`, ones then zeros) that gives the lengths. `streams` of them run at once, each on
+    With `sub_batch_size` None, a batch runs whole. With a number, its rows are sorted by length and run in sub-batches
+    of that many rows, each trimmed to its own longest row; the answers are put back in order. `mask_input` names the
+    input (`(batch, length)`, ones then zeros) that gives the lengths. `streams` sub-batches run at once, each on
     `intra_op_threads` threads of its own.
     """
 
@@ -30,7 +30,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How requests to a batchable API are gathered; it can be changed while the service runs."""
+    """How requests to a batchable API are batched. The values can be changed while the service runs."""
 
     max_batch_size: int
     window_ms: float

@@ -1,4 +1,4 @@
-"""From a candidate to the release that a server can take."""
+"""Conversion of a candidate to a release that a server can activate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARTIFACT_FILE = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is optimized: an API of a service, the model that it calls, and how that call looks."""
+    """What a study optimizes: an API of a service, and the interface of the model that the API calls."""
 
     service: str
     api: ApiDescription
@@ -32,7 +32,7 @@ def make_release(
     artifact: Artifact | None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Release:
-    """The record of a candidate as a release of `subject`."""
+    """Return the record of a candidate as a release of `subject`."""
     has_file = artifact is not None and artifact.path is not None
     return Release(
         name=name,

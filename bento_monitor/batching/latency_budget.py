@@ -1,4 +1,4 @@
-"""How long a request may wait for its batch: as long as it can still be answered within its API's latency."""
+"""The latency budget: the longest wait after which a request can still be answered within its API's maximum latency."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _REMEMBERED = 16
 
 
 class LatencyBudget:
-    """Learns from the last batches what even a fast one takes.
+    """Computes the longest wait from the fastest of the last 16 batches.
 
-    A function that is always slower than the latency allows is still called for what has not waited longer than that:
-    to refuse everything would help nobody.
+    If even that batch is slower than the maximum latency, the longest wait is the maximum latency itself: refusing all
+    requests would help nobody.
     """
 
     def __init__(self, max_latency_ms: float) -> None:
@@ -20,7 +20,7 @@ class LatencyBudget:
         self.longest_wait_ns = self._max_latency_ns
 
     def note(self, duration_ns: int) -> None:
-        """A batch has been answered in this time."""
+        """Note the duration of an answered batch."""
         self._durations_ns.append(duration_ns)
         left_ns = self._max_latency_ns - min(self._durations_ns)
         self.longest_wait_ns = left_ns if left_ns > 0 else self._max_latency_ns

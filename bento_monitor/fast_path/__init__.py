@@ -1,1 +1,1 @@
-"""What serves a request by the plan of its API, past BentoML's own code."""
+"""The fast path: serves requests by the plan of their API, without BentoML's own code."""

@@ -1,4 +1,4 @@
-"""The answer to a request that failed, as BentoML writes it."""
+"""Error responses in BentoML's format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HIDDEN = {"error": "An unexpected error has occurred, please check the server l
 
 
 def error_response(error: Exception, request: Any, log_exception: Callable[[Any], None]) -> Any:
-    """Log `error`, which is being handled, and write the response that it gets."""
+    """Log `error`, which is being handled, and return its response."""
     from bentoml.exceptions import BentoMLException
     from pydantic import ValidationError
     from starlette.responses import JSONResponse
@@ -28,5 +28,5 @@ def error_response(error: Exception, request: Any, log_exception: Callable[[Any]
         return JSONResponse({"error": "Authorization error"}, status_code=status)
     if status >= 500:
         return JSONResponse(_HIDDEN, status_code=status)
-    # BentoML sends a list of one object here; its clients read it so.
+    # BentoML sends a list of one object here, and its clients expect that.
     return JSONResponse(({"error": str(error)},), status_code=status)

@@ -1,4 +1,4 @@
-"""What the machine has that bears on speed: its processor, the limits set on this process, memory, and GPUs."""
+"""The machine, as far as it affects speed: processor, limits of this process, memory and GPUs."""
 
 from .cpu import sums_int8_exactly
 from .gpu import Gpu

@@ -1,4 +1,4 @@
-"""One frozen record of the machine, for a person to read and for a measurement to carry as its context."""
+"""A record of the machine, for display and as the context of measurements."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .gpu import Gpu, read_gpus
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a figure was measured on.
+    """The machine that a figure was measured on.
 
-    `cpu_flags` is None where the system does not tell; `usable_cpus` counts those that the process may be scheduled on,
-    and `cpu_quota` (cores) and `memory_limit_bytes` are a container's limits, None without one.
+    `cpu_flags` is None if the system does not report them. `usable_cpus` counts the CPUs that the process may be
+    scheduled on. `cpu_quota` (cores) and `memory_limit_bytes` are the limits of a container, None without one.
     """
 
     system: str
@@ -32,7 +32,7 @@ class Machine:
 
     @property
     def cores(self) -> int:
-        """Whole cores that this process may keep busy: those it may be scheduled on, cut by the quota."""
+        """Whole cores that this process may keep busy: the usable CPUs, limited by the quota."""
         quota = self.usable_cpus if self.cpu_quota is None else int(self.cpu_quota)
         return max(1, min(self.usable_cpus, quota))
 

@@ -1,4 +1,4 @@
-"""Where metrics go: what the service's configuration and the standard `OTEL_*` variables say."""
+"""Metrics sinks, from the service's configuration and the standard `OTEL_*` variables."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .request_metrics import MetricsSink
 
 
 def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: bool) -> list[MetricsSink]:
-    """The sinks of one worker.
+    """Make the sinks of one worker.
 
     Args:
         service: name of the service.
-        resource: gives what describes this process, once the service has started.
-        has_endpoint: whether BentoML shows `/metrics` for the service, which is what `prometheus` as an exporter means.
+        resource: returns the resource of this process, after the service has started.
+        has_endpoint: whether BentoML exposes `/metrics` for the service; this is the meaning of the exporter name
+            `prometheus`.
     """
     environment = read_telemetry_environment()
     sinks: list[MetricsSink] = [PrometheusSeries(service)] if has_endpoint else []
@@ -37,7 +38,7 @@ def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: 
 
 
 def _otlp_exporter(options: OtlpOptions) -> MetricExporter:
-    # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
+    # The SDK itself reads the variables for endpoint, headers, TLS, compression and timeout.
     with unset(options.ignored):
         if options.protocol == "grpc":
             with fork_handlers_off():

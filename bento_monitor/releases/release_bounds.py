@@ -1,7 +1,7 @@
-"""The bounds of every field of a release record: what is outside of them is refused before anything is made of it.
+"""Bounds of all fields of a release record, checked before the record is used.
 
-A record is a file that a person can write. Without bounds a batch size of 0 answers nothing any more, a million threads
-take 1.5 GB, and a service named "../x" makes folders outside of the home.
+A record is a file that a person can write. Without bounds, a batch size of 0 answers no request, a million threads take
+1.5 GB, and a service named "../x" creates folders outside of the home.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _MAX_WORKERS = 4096
 _MAX_STREAMS = 256
 _MAX_CONSTANT = 1000
 _MAX_INTEGER = 2**63
-MAX_OUTPUT_DEPTH = 10  # a level is two of JSON's
+MAX_OUTPUT_DEPTH = 10  # each level takes two levels of JSON
 
-# What BentoML's model store takes as a tag.
+# The tags that BentoML's model store accepts.
 _TAG = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{64}")
@@ -41,24 +41,24 @@ _RECORD_FILE = "release.json"
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 _DTYPES = frozenset(("bool", *_INTEGERS, *_FLOATS))
-# Class labels may be text; only an estimator's answers are labels.
+# Class labels may be text; only outputs of an estimator's methods are labels.
 _METHOD_DTYPES = _DTYPES | {"str"}
 
 
 def require_object(raw: Any) -> None:
-    """Raise TypeError where JSON is no object."""
+    """Raise TypeError if decoded JSON is not an object."""
     if not isinstance(raw, dict):
         raise TypeError(f"it is a {type(raw).__name__}, not an object")
 
 
 def require_shallow(raw: Any) -> None:
-    """Raise ValueError where JSON is nested so deep that what walks it later would run out of stack."""
+    """Raise ValueError if JSON is nested so deeply that later recursive code would exhaust the stack."""
     level = [raw]
     for _ in range(_MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return
-    raise ValueError("it is nested too deep")
+    raise ValueError("it is nested too deeply")
 
 
 def _children(value: Any) -> Iterable[Any]:
@@ -68,8 +68,8 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def check_bounds(release: Release) -> None:
-    """Raise ValueError with the field, the value seen and what it must be, for the first one out of bounds."""
-    _require("name", release.name, "NAME:VERSION as BentoML's model store takes it", _matches(_TAG, release.name))
+    """Raise ValueError for the first field out of bounds, with the value seen and the allowed values."""
+    _require("name", release.name, "NAME:VERSION, a valid tag of BentoML's model store", _matches(_TAG, release.name))
     check_service_name(release.service)
     _check_apis(release.apis)
     _check_name("runner", release.runner)
@@ -91,14 +91,14 @@ def check_bounds(release: Release) -> None:
 
 
 def check_service_name(name: Any) -> None:
-    """Raise ValueError where a service of that name would have no folder of its own."""
+    """Raise ValueError if the name of a service cannot be the name of its folder."""
     _check_name("service", name)
     is_folder = not set(name) & {"/", "\\"} and name.strip(".") != "" and len(quote(name)) <= _MAX_FOLDER_BYTES
     _require("service", name, "the name of a service, not a path", is_folder)
 
 
 def check_batching(batching: Batching) -> None:
-    """Raise ValueError where a dispatcher could not work with it."""
+    """Raise ValueError if a dispatcher cannot use the batching."""
     _check_count("max_batch_size", batching.max_batch_size, _MAX_BATCH_ROWS)
     window: Any = batching.window_ms
     is_number = isinstance(window, int | float) and not isinstance(window, bool) and math.isfinite(window)
@@ -130,10 +130,10 @@ def _check_artifact(release: Release) -> None:
     _require(
         "artifact_file", name, f"{'a' if has_file else 'no'} file, for this backend", (name is not None) == has_file
     )
-    _require("artifact_sha256", sha256, "there where artifact_file is", (sha256 is None) == (name is None))
+    _require("artifact_sha256", sha256, "given exactly if artifact_file is given", (sha256 is None) == (name is None))
     if name is not None:
         is_plain = _matches(_FILE, name) and name != _RECORD_FILE
-        _require("artifact_file", name, "the plain name of a file of the release's folder", is_plain)
+        _require("artifact_file", name, "the plain name of a file in the release's folder", is_plain)
         _require("artifact_sha256", sha256, "64 hexadecimal digits", _matches(_SHA256, sha256))
 
 
@@ -143,10 +143,10 @@ def _check_specs(field: str, specs: tuple[TensorSpec, ...], dtypes: frozenset[st
     for spec in specs:
         where = f"{field}.{spec.name}"
         _check_name(field, spec.name)
-        _require(f"{where}.dtype", spec.dtype, "an element type of numpy's or torch's", spec.dtype in dtypes)
+        _require(f"{where}.dtype", spec.dtype, "an element type of numpy or torch", spec.dtype in dtypes)
         _require(f"{where}.shape", spec.shape, f"at most {_MAX_AXES} axes", len(spec.shape) <= _MAX_AXES)
         is_sized = all(length is None or _is_count(length, 0, _MAX_LENGTH) for length in spec.shape)
-        _require(f"{where}.shape", spec.shape, "lengths, and null for an axis that varies", is_sized)
+        _require(f"{where}.shape", spec.shape, "lengths, or null for an axis of varying length", is_sized)
         is_example = not spec.example or (
             len(spec.example) == len(spec.shape)
             and all(_is_count(length, 0, _MAX_LENGTH) for length in spec.example)
@@ -156,13 +156,13 @@ def _check_specs(field: str, specs: tuple[TensorSpec, ...], dtypes: frozenset[st
         _require(
             f"{where}.example",
             spec.example,
-            f"a shape like that, of at most {_MAX_EXAMPLE_ELEMENTS} elements",
+            f"a shape that matches it, with at most {_MAX_EXAMPLE_ELEMENTS} elements",
             is_example,
         )
 
 
 def _check_warm_up(specs: tuple[TensorSpec, ...]) -> None:
-    """What a release is warmed up with is made in a worker's memory."""
+    """Limit the warm-up inputs, which are created in a worker's memory."""
     shapes = [spec.example or tuple(1 if length is None else length for length in spec.shape) for spec in specs]
     elements = sum(math.prod(shape) for shape in shapes)
     _require("inputs", elements, f"at most {_MAX_EXAMPLE_ELEMENTS} elements in all", elements <= _MAX_EXAMPLE_ELEMENTS)
@@ -176,22 +176,25 @@ def _check_output_form(form: OutputForm, array_count: int) -> None:
     if form.type_name is not None:
         _check_name("output_form.type_name", form.type_name)
     is_nested = form.kind == "nested"
-    _require("output_form.root", form.root, "there where the kind is nested", (form.root is not None) == is_nested)
+    _require("output_form.root", form.root, "given exactly if the kind is nested", (form.root is not None) == is_nested)
     if form.root is not None:
         leaves = _check_node(form.root, MAX_OUTPUT_DEPTH)
         found = sum(leaf.kind in ("torch", "numpy") for leaf in leaves)
         _require(
-            "output_form.root", found, f"of as many arrays as there are outputs ({array_count})", found == array_count
+            "output_form.root",
+            found,
+            f"a structure with one array for each of {array_count} outputs",
+            found == array_count,
         )
 
 
 def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
-    """The leaves of a nested output, each within its bounds."""
+    """Check a nested output, and return its leaves."""
     field = "output_form.root"
     _require(field, "deeper", f"at most {MAX_OUTPUT_DEPTH} levels deep", depth > 0)
-    leaf_kinds, holding_kinds = ("torch", "numpy", "constant"), ("tuple", "list", "mapping", "dataclass")
+    leaf_kinds, container_kinds = ("torch", "numpy", "constant"), ("tuple", "list", "mapping", "dataclass")
     _require(
-        f"{field}.kind", node.kind, f"one of {leaf_kinds + holding_kinds}", node.kind in leaf_kinds + holding_kinds
+        f"{field}.kind", node.kind, f"one of {leaf_kinds + container_kinds}", node.kind in leaf_kinds + container_kinds
     )
     _require(f"{field}.value", node.value, "a short constant", is_constant(node.value))
     if node.type_name is not None:
@@ -199,7 +202,12 @@ def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
     is_named = node.kind != "dataclass" or node.type_name is not None
     _require(f"{field}.type_name", node.type_name, "the class of a dataclass", is_named)
     has_keys = node.kind in ("mapping", "dataclass")
-    _require(f"{field}.keys", node.keys, "one for each item", len(node.keys) == (len(node.items) if has_keys else 0))
+    _require(
+        f"{field}.keys",
+        node.keys,
+        "one per item for a mapping or dataclass, otherwise none",
+        len(node.keys) == (len(node.items) if has_keys else 0),
+    )
     for key in node.keys:
         if not _is_count(key, -_MAX_LENGTH, _MAX_LENGTH):
             _check_name(f"{field}.keys", key)
@@ -213,7 +221,7 @@ def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
 
 
 def is_constant(value: Any) -> bool:
-    """Whether a part of an output that is no array can be kept in a record."""
+    """Return whether a part of an output that is not an array can be stored in a record as a constant."""
     if isinstance(value, str):
         return len(value) <= _MAX_CONSTANT
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""A release record from its file: what a person or an earlier version wrote is refused where it is no such record."""
+"""Reads release records from JSON; invalid records of a person or an earlier version are rejected."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from .release_record import OutputForm, Release, TensorSpec
 
 
 def parse_release(text: str) -> Release:
-    """Read what `Release.to_json` wrote.
+    """Parse a record in the format of `Release.to_json`.
 
     Raises:
-        ReleaseError: the text is no such record, or a value in it is out of bounds.
+        ReleaseError: the text is not a release record, or a value in it is out of bounds.
     """
     try:
         raw = json.loads(text)
         require_object(raw)
         require_shallow(raw)
-        raw["apis"] = _names(raw["apis"]) if "apis" in raw else (raw.pop("api"),)  # as it was before several
+        # Early records have one `api` instead of `apis`.
+        raw["apis"] = _names(raw["apis"]) if "apis" in raw else (raw.pop("api"),)
         raw["execution"] = Execution(**raw["execution"])
         raw["batching"] = Batching(**raw["batching"]) if raw["batching"] is not None else None
         for key in ("inputs", "outputs"):
@@ -33,7 +34,7 @@ def parse_release(text: str) -> Release:
         release = Release(**raw)
         check_bounds(release)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise ReleaseError(f"This is not a release record: {_in_short(error)}.", "record") from error
+        raise ReleaseError(f"This is not a release record: {_summary(error)}.", "record") from error
     return release
 
 
@@ -43,9 +44,9 @@ def _names(names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _in_short(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "it is nested too deep"
+        return "it is nested too deeply"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing"
     return str(error)[:300].rstrip(".")

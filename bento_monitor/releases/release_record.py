@@ -1,4 +1,4 @@
-"""What a release says: how a runner executes its model, how its API is batched, and the evidence for it."""
+"""The record of a release: how a runner executes its model, the batching of its APIs, and the evidence."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..serving_config import Batching, Execution
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output of a model; None stands for an axis whose length varies.
+    """One input or output of a model; None in `shape` means an axis of varying length.
 
-    `example` is a shape that was seen, with which a backend is warmed up; `dtype` is numpy's name.
+    `example` is an observed shape, used for the warm-up of a backend; `dtype` is numpy's name of the element type.
     """
 
     name: str
@@ -28,10 +28,10 @@ Constant = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class OutputNode:
-    """A part of a nested output: an array, a constant, or what holds other parts.
+    """A part of a nested output: an array, a constant, or a container of other parts.
 
-    `keys` are those of a mapping or the fields of a dataclass. `type_name` ("module:name") is that of a named tuple, a
-    dataclass, or a mapping that is no plain dict.
+    `keys` are the keys of a mapping or the field names of a dataclass. `type_name` ("module:name") is the class of a
+    named tuple, a dataclass, or a mapping that is not a plain dict.
     """
 
     kind: Literal["torch", "numpy", "constant", "tuple", "list", "mapping", "dataclass"]
@@ -42,20 +42,20 @@ class OutputNode:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> OutputNode:
-        """Read what `dataclasses.asdict` gave."""
+        """Read a node from the result of `dataclasses.asdict`."""
         items = tuple(cls.from_dict(item) for item in raw["items"])
         return cls(**{**raw, "items": items, "keys": tuple(raw["keys"])})
 
 
 @dataclass(frozen=True, slots=True)
 class OutputForm:
-    """The structure that a model's outputs, in the order of their specs, are given back in.
+    """The structure in which a model's outputs, in the order of their specs, are returned.
 
-    `type_name` ("module:name") says that it is a named tuple, or a mapping that is no plain dict; its class is taken
-    from what the running model itself gives, and never imported. `arrays` "inputs" gives back torch tensors for torch
-    tensors and numpy arrays for numpy arrays. A "nested" form is that of `root`, which holds more than arrays side by
-    side. "methods" are an estimator's: each output is the answer of the method of its name, and a call of a method
-    computes that one alone.
+    `type_name` ("module:name") is the class of a named tuple, or of a mapping that is not a plain dict; the class is
+    taken from an output of the running model, and never imported. With `arrays` "inputs", the outputs are torch tensors
+    for torch inputs and numpy arrays for numpy inputs. The structure of a "nested" form is `root`, for outputs that are
+    more than a flat collection of arrays. The form "methods" is an estimator's: each output is the result of the method
+    of its name, and a call of a method computes only that output.
     """
 
     kind: Literal["array", "tuple", "list", "mapping", "nested", "methods"] = "array"
@@ -65,19 +65,19 @@ class OutputForm:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> OutputForm:
-        """Read what `dataclasses.asdict` gave; forms without `root` are of before outputs could be nested."""
+        """Read a form from the result of `dataclasses.asdict`; forms of earlier versions have no `root`."""
         root = raw.get("root")
         return cls(**{**raw, "root": None if root is None else OutputNode.from_dict(root)})
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An immutable record of what is served. Its folder holds `release.json` and, if named, `artifact_file`.
+    """An immutable record of a release. Its folder contains `release.json` and, if named, `artifact_file`.
 
-    It takes the place of `runner`'s model in requests to `apis`, whose batching is then `batching`; other APIs that
-    share the runner go on with the service's own model. `model_fingerprint` is that of the model it was made from,
-    which alone it may stand for. `artifact_file` is relative to the release's folder, and `artifact_sha256` its hash,
-    checked whenever it is loaded; both are None where the user's own module is run.
+    A release replaces the model of `runner` in requests to `apis`, and sets their batching to `batching`; other APIs
+    that share the runner keep the service's own model. `model_fingerprint` identifies the model that the release was
+    made from, the only model that it may replace. `artifact_file` is relative to the release's folder, and
+    `artifact_sha256` is its hash, checked at every load; both are None if the release runs the user's own module.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Release:
 
     @property
     def renewal(self) -> str:
-        """The command that makes a release like this one of today's model."""
+        """The command that makes a new release like this one from the current model."""
         command = self.evidence.get("command")
         if isinstance(command, str) and command.isprintable():
             return command
@@ -105,5 +105,5 @@ class Release:
         return f"bento-monitor optimize MODULE:{self.service}{apis} --data DATA --metric METRIC"
 
     def to_json(self) -> str:
-        """The record as indented JSON, keys sorted."""
+        """Return the record as indented JSON with sorted keys."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""Releases in BentoML's model store: a name of their own, an explicit version, files that are never changed."""
+"""Releases in BentoML's model store: with their own name, an explicit version, and files that never change."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MODULE_LABEL = "bento_monitor.service"
 
 
 def store_name(service: str) -> str:
-    """The name in the model store under which a service's releases lie; never that of a model it serves."""
+    """Return the name of a service's releases in the model store; never the name of a model that it serves."""
     return f"{service.lower()}-release"
 
 
 def write_release(release: Release, artifact: Path | None, folder: Path) -> Path:
-    """Write a release's record and artifact into a folder, and check the artifact's hash there.
+    """Write a release's record and artifact into a folder, and verify the artifact's hash.
 
     Raises:
-        ReleaseError: the artifact is not the one that the record names.
+        ReleaseError: the artifact's hash is not the one in the record.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if artifact is not None and release.artifact_file is not None:
@@ -37,7 +37,7 @@ def write_release(release: Release, artifact: Path | None, folder: Path) -> Path
 
 
 def save_release(release: Release, artifact: Path | None) -> Path:
-    """Put a release into BentoML's model store; gives its folder there."""
+    """Save a release in BentoML's model store; return its folder."""
     import bentoml
 
     name, _, version = release.name.partition(":")
@@ -51,7 +51,7 @@ def read_release(folder: Path) -> Release:
     """Read the record in a folder.
 
     Raises:
-        ReleaseError: there is none, or it is damaged.
+        ReleaseError: there is no record, or it is damaged.
     """
     path = folder / RECORD_FILE
     try:
@@ -64,15 +64,15 @@ def read_release(folder: Path) -> Release:
 
 
 def has_record(folder: Path) -> bool:
-    """Whether there is a record in a folder."""
+    """Return whether a folder contains a record."""
     return (folder / RECORD_FILE).is_file()
 
 
 def record_sha256(folder: Path) -> str:
-    """The hash of the record in a folder.
+    """Return the SHA-256 of the record in a folder.
 
     Raises:
-        ReleaseError: there is none.
+        ReleaseError: there is no record.
     """
     try:
         return sha256_of(folder / RECORD_FILE)
@@ -81,16 +81,16 @@ def record_sha256(folder: Path) -> str:
 
 
 def stored_folder(name: str) -> Path:
-    """Where the model store of this process has a release of that name, if it has one; nothing is looked at."""
+    """Return the folder of a release in this process's model store, whether or not the release exists."""
     model, _, version = name.partition(":")
     return _models() / model / version
 
 
 def verify_artifact(release: Release, folder: Path) -> Path | None:
-    """The path of a release's artifact, its hash checked; None where the service's own model is run.
+    """Verify the hash of a release's artifact and return its path; None if the release runs the user's own module.
 
     Raises:
-        ReleaseError: the file is missing, lies elsewhere, or is not the one that was measured.
+        ReleaseError: the file is missing, outside of the folder, or not the file that was measured.
     """
     if release.artifact_file is None:
         return None
@@ -111,7 +111,7 @@ def verify_artifact(release: Release, folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class StoredRelease:
-    """One folder of the model store that holds a record: the record, or what is wrong with it."""
+    """A folder of the model store with a record: the release, or the problem with its record."""
 
     name: str
     folder: Path
@@ -120,9 +120,9 @@ class StoredRelease:
 
 
 def list_releases(service: str | None = None) -> list[StoredRelease]:
-    """The releases in BentoML's model store, the oldest first; of one service, if named.
+    """Return the releases in BentoML's model store, the oldest first; only those of `service`, if given.
 
-    One that is damaged is listed with what is wrong with it, whatever its service was.
+    Damaged releases are always listed, with their problem, because their service is unknown.
     """
     records = sorted(_models().glob(f"*/*/{RECORD_FILE}"), key=_modified_ns)
     found = [_read_stored(path.parent) for path in records]
@@ -130,11 +130,11 @@ def list_releases(service: str | None = None) -> list[StoredRelease]:
 
 
 def find_release(name: str) -> tuple[Release, Path]:
-    """A stored release and its folder.
+    """Return a stored release and its folder.
 
     Raises:
-        InputError: there is no such release.
-        ReleaseError: its record is damaged, or is that of another name.
+        InputError: there is no release of this name.
+        ReleaseError: its record is damaged, or has another name.
     """
     folder = stored_folder(name)
     is_inside = "\0" not in name and folder.resolve().parent.parent == _models().resolve()
@@ -154,7 +154,7 @@ def _read_stored(folder: Path) -> StoredRelease:
     except ReleaseError as error:
         return StoredRelease(name, folder, None, str(error))
     if release.name != name:
-        problem = f"Its record says that it is {release.name}: a copy, or renamed by hand. Optimize again."
+        problem = f"Its record has the name {release.name}: the folder was copied or renamed by hand. Optimize again."
         return StoredRelease(name, folder, None, problem)
     return StoredRelease(name, folder, release)
 
@@ -162,10 +162,10 @@ def _read_stored(folder: Path) -> StoredRelease:
 def _modified_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except OSError:  # it was deleted in this moment
+    except OSError:  # the file was deleted meanwhile
         return 0
 
 
 def _models() -> Path:
-    # Found without importing BentoML, whose two seconds of processor time a server under load would feel.
+    # Without importing BentoML: the import takes two seconds of CPU time, which slows down a server under load.
     return bentoml_home() / "models"

@@ -1,1 +1,1 @@
-"""What is around every request: its entry, its limits, its threads, its records; whatever path it takes."""
+"""Handling around each request, on both paths: entry, limits, threads and records."""

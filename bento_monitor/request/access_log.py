@@ -1,4 +1,4 @@
-"""The lines of BentoML's access log, in its format, written from exchanges that have ended."""
+"""BentoML's access log, in its own format, written from finished exchanges."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LOGGER_NAME = "bentoml.access"
 LINE_FORMAT = "%s (%s) (%s) %.3fms"
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # the caches below ask for its hash, for every line
+@dataclass(frozen=True, slots=True, eq=False)  # the caches below compute its hash for each line
 class AccessLogRules:
-    """What BentoML's configuration says of its access log."""
+    """The access log options of BentoML's configuration."""
 
     request_content_length: bool
     request_content_type: bool
@@ -30,19 +30,19 @@ class AccessLogRules:
     skip_paths: tuple[str, ...]
 
     def are_for(self, exchange: Exchange) -> bool:
-        """Whether an exchange gets a line."""
+        """Whether the exchange gets a line."""
         return not exchange.path.startswith(self.skip_paths)
 
 
 class AccessLog:
-    """Writes a record an exchange to the logger `bentoml.access`, through the process's own handlers and filters."""
+    """Writes one record per exchange to the logger `bentoml.access`, through the process's handlers and filters."""
 
     def __init__(self, rules: AccessLogRules) -> None:
         self._rules = rules
         self._logger = logging.getLogger(LOGGER_NAME)
 
     def note(self, exchange: Exchange) -> None:
-        """Keep the request's context, which is the current one."""
+        """Keep a copy of the current context, which is that of the request."""
         exchange.context = copy_context()
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
@@ -51,11 +51,11 @@ class AccessLog:
             return
         for exchange in exchanges:
             if self._rules.are_for(exchange):
-                # In the request's own context, where filters find its ids.
+                # In the request's own context, where filters find the request's ids.
                 (exchange.context or Context()).run(self._handle, exchange)
 
     def _handle(self, exchange: Exchange) -> None:
-        """Write the record where the request's server span is the current one: at its last byte, another may be."""
+        """Write the record with the request's server span as the current span; at the last byte another one may be."""
         if exchange.trace_id:
             flags = TraceFlags(TraceFlags.SAMPLED if exchange.is_sampled else TraceFlags.DEFAULT)
             span = SpanContext(exchange.trace_id, exchange.span_id, is_remote=False, trace_flags=flags)
@@ -75,9 +75,9 @@ class AccessLog:
 
 
 def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, float]:
-    """What a line says: the client's address, the request, the response, and the milliseconds in between.
+    """Return the parts of a line: client address, request, response, and duration in milliseconds.
 
-    What the client has sent is escaped where it is no text, or would not stay in its line.
+    Bytes from the client that are not text, or would break the line, are escaped.
     """
     client = exchange.client
     address = f"{client[0]}:{client[1]}" if client else "_"
@@ -88,7 +88,7 @@ def describe(exchange: Exchange, rules: AccessLogRules) -> tuple[str, str, str, 
     return address, request, response, max(exchange.ended_s - exchange.begun_s, 0.0) * 1e3
 
 
-# A service answers much the same over and over.
+# Most requests of a service have the same text.
 @lru_cache(maxsize=64)
 def _request_text(
     scheme: str, method: str, path: str, content_type: bytes, length: bytes, rules: AccessLogRules

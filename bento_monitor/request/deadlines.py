@@ -1,4 +1,4 @@
-"""The time limit of requests: one timer a worker, for the oldest of them, and none that outlives its request."""
+"""Time limits of requests: one timer per worker, set for the oldest request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OnExpired = Callable[[], None]
 
 
 class Deadlines:
-    """Calls back for each request that is watched for longer than `timeout_s`; the first to be watched is due first."""
+    """Calls back for each request that is watched for longer than `timeout_s`, oldest first."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
@@ -18,7 +18,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, on_expired: OnExpired) -> int:
-        """Begin to watch a request; gives the key to end it by."""
+        """Start to watch a request, and return the key for `end`."""
         loop = asyncio.get_running_loop()
         self._last_key += 1
         due_s = loop.time() + self.timeout_s
@@ -28,15 +28,15 @@ class Deadlines:
         return self._last_key
 
     def end(self, key: int) -> None:
-        """Watch a request no longer; nothing is done where it has expired. The timer stays: it finds nothing due."""
+        """Stop watching a request; do nothing if it has expired. The timer stays set, and then finds nothing due."""
         self._watched.pop(key, None)
 
     def __len__(self) -> int:
-        """How many are watched."""
+        """Return the number of watched requests."""
         return len(self._watched)
 
     def expire_oldest(self) -> None:
-        """Call back for the one that was watched first, as if its time were over."""
+        """Call back for the oldest watched request, as if its time were over."""
         _, on_expired = self._watched.pop(next(iter(self._watched)))
         on_expired()
 

@@ -1,4 +1,4 @@
-"""The outermost ASGI application of a worker: every request gets its ledger here, whatever becomes of it."""
+"""The outermost ASGI application of a worker: it opens and closes the ledger of each request."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .monitor import RequestMonitor
 from .traffic import Traffic
 
 _HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz", METRICS_PATH})
-# A child of BentoML's logger: its level and handler show what a service says of itself at its start.
+# A child of BentoML's logger, so that its level and handlers apply to the messages at start.
 _SERVICE_LOGGER = logging.getLogger("bentoml.bento_monitor")
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """What serves requests past BentoML's middlewares.
+    """The parts that serve requests without BentoML's middlewares.
 
     Args:
-        traffic: does their work.
-        records: where it writes; started and stopped with the application.
-        open: chooses every API's path, once the service is up; None where the fast path is off.
-        direct: then gives the fast path, unless something of the user's must be around it.
+        traffic: does the work of the middlewares.
+        records: receives the exchanges of `traffic`; started and stopped with the application.
+        open: chooses the path of each API, once the service is up; None if the fast path is off.
+        direct: called after `open`; returns the fast path, or None if the user's own middlewares must be around it.
     """
 
     traffic: Traffic
@@ -45,7 +45,7 @@ class Shortcut:
 
 
 class Entry:
-    """Wraps BentoML's application. What fails in here is counted, and never reaches the request."""
+    """Wraps BentoML's application. Failures of the entry itself are counted, and never reach the request."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class Entry:
         """Wrap an application.
 
         Args:
-            application: what BentoML built.
-            worker: where finished ledgers go; started and stopped with the application's lifespan.
-            routes: template of each API's path -> its name.
-            template_of: gives the template of a path and a method, None where no route takes it; without it only paths
-                that are an API's have one.
-            path_prefix: what the paths of the service begin with, those of its health too.
-            set_request_id: makes BentoML's id of a request that of our server span.
-            shortcut: what does the work of BentoML's middlewares, and the way past them; None leaves them to BentoML.
+            application: the application that BentoML built.
+            worker: receives finished ledgers; started and stopped with the application's lifespan.
+            routes: path template of each API -> name of the API.
+            template_of: returns the route template of a path and a method, or None if no route matches; without it,
+                only paths of APIs have a template.
+            path_prefix: prefix of all paths of the service, including health endpoints.
+            set_request_id: sets BentoML's request id to the id of the server span.
+            shortcut: replaces BentoML's middlewares, and opens the fast path; None keeps BentoML's middlewares.
         """
         self._application = application
         self._worker = worker
@@ -82,8 +82,8 @@ class Entry:
         self._run_fast: Application = application
 
     def __getattr__(self, name: str) -> Any:
-        """What people do with the application, as `add_middleware`, `routes` or `state`, is done with BentoML's."""
-        if name.startswith("_"):  # of ours, which a copy that is being made does not have yet
+        """Forward attributes such as `add_middleware`, `routes` or `state` to BentoML's application."""
+        if name.startswith("_"):  # private attributes, which are not set yet while a copy is made
             raise AttributeError(name)
         return getattr(self._application, name)
 
@@ -110,7 +110,7 @@ class Entry:
         await self._serve_untraced(scope, receive, send)
 
     def _set_random_id(self) -> None:
-        """Give a request that is not traced the id that BentoML's tracing would have given it."""
+        """Set a random request id for an untraced request, as BentoML's tracing would."""
         if self._set_request_id is not None:
             try:
                 self._set_request_id(getrandbits(64) or 1)
@@ -119,7 +119,7 @@ class Entry:
 
     async def _show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].endswith(METRICS_PATH):
-            # Here, so that a scrape counts every request that was answered before it.
+            # Flushed here, so that a scrape counts every request that was answered before it.
             if self._shortcut is not None:
                 await asyncio.to_thread(self._shortcut.records.flush)
             await asyncio.to_thread(self._worker.flush_metrics)
@@ -146,7 +146,7 @@ class Entry:
                 leave()
 
     def _enter_untraced(self, scope: Scope) -> Callable[[], None] | None:
-        """The caller's trace goes on in what user code calls, though nothing of ours is in it."""
+        """Pass the caller's trace on to calls of the user's code, although this request has no span."""
         try:
             return self._worker.telemetry.enter_untraced(scope["headers"])
         except Exception as error:
@@ -154,7 +154,7 @@ class Entry:
             return None
 
     def _fast_traffic(self, scope: Scope) -> Application | None:
-        """The fast path, with nothing around it but its traffic; None where a request takes BentoML's way."""
+        """Return the fast path inside `Traffic`; None if the request takes BentoML's path."""
         fast_path = self._fast_path
         return None if fast_path is None or fast_path.plan_for(scope) is None else self._run_fast
 
@@ -172,22 +172,22 @@ class Entry:
         return ledger
 
     def _api_of(self, scope: Scope) -> tuple[str | None, str | None]:
-        """The API that a request asks, if it is one, and the template of its route, if there is one."""
+        """Return the name of the requested API and the template of the route, each None if there is none."""
         path = scope["path"]
         api = self._routes.get(path)
         if api is not None or self._template_of is None:
             return api, path if api is not None else None
         try:
             route = self._template_of(path, scope["method"])
-        except Exception as error:  # of a route of the user's own kind
+        except Exception as error:  # raised by a user-defined route class
             self._breaker.record(error)
             return None, None
         return self._routes.get(route) if route is not None else None, route
 
     def _enter(self, ledger: Ledger) -> Callable[[], None] | None:
-        """Put the request's context in place; what is returned undoes it.
+        """Enter the request's context, and return a function that leaves it.
 
-        None under uvicorn, which runs each request in a context of its own that ends with it.
+        Returns None under uvicorn, which runs each request in its own context.
         """
         if self._set_request_id is not None:
             self._set_request_id(ledger.span_id)
@@ -216,7 +216,7 @@ class Entry:
             if fast is not None and not ledger.status and isinstance(error, Exception):
                 await _answer_failed(ledger, scope, receive, send)
             ledger.error_type = type(error).__qualname__
-            if not _was_left(ledger, error):
+            if not _has_client_left(ledger, error):
                 raise
             ledger.error_type = CLIENT_LEFT
         finally:
@@ -235,14 +235,14 @@ class Entry:
 
         try:
             scope["headers"] = self._worker.telemetry.headers_below(ledger, scope["headers"])
-        except Exception as error:  # of a propagator of the user's
+        except Exception as error:  # raised by a user-defined propagator
             self._breaker.record(error)
         await self._application(scope, receive, stamped_send)
 
     def _finish(self, ledger: Ledger) -> None:
-        if ledger.error_type is None and ledger.is_client_gone:  # before the answer was whole
+        if ledger.error_type is None and ledger.is_client_gone:  # the client left before the end of the answer
             ledger.error_type = CLIENT_LEFT
-        ledger.connection = None  # it leads back to the ledger by its scope: a cycle, for the collector to find
+        ledger.connection = None  # break a reference cycle: the connection holds the ledger in its scope
         try:
             now_ns = time.monotonic_ns()
             self._worker.loop_lag.note(now_ns)
@@ -276,35 +276,35 @@ class Entry:
             _SERVICE_LOGGER.info("The fast path is off")
             return
         choices = await self._shortcut.open()
-        aside = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
+        reasons = "".join(f"; {choice.route}: {choice.reason}" for choice in choices if choice.plan is None)
         fast = sum(choice.plan is not None for choice in choices)
-        _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), aside)
+        _SERVICE_LOGGER.info("%d of %d APIs take the fast path%s", fast, len(choices), reasons)
         self._fast_path = fast_path = self._shortcut.direct()
         if fast_path is not None:
             self._run_fast = functools.partial(self._shortcut.traffic.run, fast_path.serve)
 
     async def _freeze(self) -> None:
-        # On the loop's own thread.
+        # Async, so that it runs on the event loop's thread.
         self._worker.freeze_heap()
 
 
 async def _guarded(part: str, step: Callable[[], Awaitable[None]]) -> None:
-    """Take a step of the monitor's in the worker's life, which goes on without it where it fails."""
+    """Run a start or stop step of the monitor; if it fails, log the error and go on without it."""
     try:
         await step()
     except Exception as error:
         CircuitBreaker(part).record(error)
 
 
-def _was_left(ledger: Ledger, error: BaseException) -> bool:
-    """Whether a request was given up because its client had gone, and not because the server stops."""
+def _has_client_left(ledger: Ledger, error: BaseException) -> bool:
+    """Whether the request was canceled because its client left, and not because the server stops."""
     task = asyncio.current_task()
     is_stopped = task is not None and task.cancelling() > 0
     return isinstance(error, asyncio.CancelledError) and ledger.is_client_gone and not is_stopped
 
 
 async def _answer_failed(ledger: Ledger, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what was raised out of the fast path as Starlette's outermost middleware does, which is not around it."""
+    """Answer an error from the fast path like Starlette's outermost middleware, which the fast path skips."""
     from starlette.responses import PlainTextResponse
 
     ledger.status = 500
@@ -312,16 +312,16 @@ async def _answer_failed(ledger: Ledger, scope: Scope, receive: Receive, send: S
 
 
 def _connection_of(receive: Receive) -> Connection | None:
-    """What uvicorn knows of the client's connection; None under another server."""
+    """Return uvicorn's state of the client's connection; None under another server."""
     cycle = getattr(receive, "__self__", None)
     return cycle if isinstance(getattr(cycle, "disconnected", None), bool) else None
 
 
 def close_ledger(ledger: Ledger, now_ns: int) -> None:
-    """Close it once its request has ended at `now_ns`, with the stamps that follow from others.
+    """Close the ledger of a request that ended at `now_ns`, and fill in missing stamps from others.
 
-    An async API has no thread to stamp it: its function ran from the end of parsing to the start of serialising. A
-    stream's runs until its last byte.
+    No thread stamps the function of an async API: it ran from the end of parsing to the start of serialization, and the
+    function of a stream until the last byte.
     """
     ledger.is_closed = True
     ledger.sent_ns = ledger.sent_ns or now_ns

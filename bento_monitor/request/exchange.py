@@ -1,4 +1,4 @@
-"""One HTTP exchange as the access log and BentoML's metrics need it; read once it has ended, off its path."""
+"""One HTTP exchange, for the access log and BentoML's metrics; read after it has ended, off the request path."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from ..tracing.ledger.ledger import Ledger
 
-# Its requests are counted by nobody, and what is counted is written before each.
+# Requests to this path are not counted, and finished exchanges are written before each of them.
 METRICS_PATH = "/metrics"
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """What was asked, what was answered and when.
+    """A request and its response, with their times.
 
-    `begun_s` and `ended_s` are readings of `time.perf_counter`, which BentoML takes too; `ended_wall_s` is the wall
-    clock's at the end. `endpoint` is the template of the route, never the raw path. `task` serves it while it has a
-    time limit, and `late_answer` is the answer from outside that it gets then. `ledger` is the request's, if it is
-    traced. `context` is that of the request, for the filters of log records; None where nobody asks for it.
+    `begun_s` and `ended_s` are readings of `time.perf_counter`, as in BentoML; `ended_wall_s` is the wall clock at the
+    end. `endpoint` is the template of the route, never the raw path. `task` is the task that serves the request while
+    it has a time limit, and `late_answer` the response sent in its place when the limit is over. `ledger` is the
+    request's ledger, if it is traced. `context` is the request's context, for filters of log records; None if unused.
 
-    `close` takes from the request what a line of the log says, and lets go of the request itself: what waits to be
-    written would else be some hundred objects each, which the garbage collector walks.
+    `close` copies the values of a log line and drops the request itself: otherwise each waiting exchange would hold
+    some hundred objects, which the garbage collector walks.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Exchange:
         self.service_name: str | None = None
 
     def close(self) -> None:
-        """Keep what is written of the exchange, and nothing else of it."""
+        """Copy the values to be written, and drop the request."""
         scope = self.scope
         self.client: tuple[str, int] | None = scope.get("client")
         self.scheme: str = scope.get("scheme", "http")
@@ -84,7 +84,7 @@ class Exchange:
 
 
 def _type_and_length(headers: Headers) -> tuple[bytes, bytes]:
-    """The last headers of these names, as BentoML takes them."""
+    """Return the last content-type and content-length headers, as BentoML reads them."""
     content_type = content_length = b""
     for name, value in headers:
         if name == b"content-type":

@@ -1,4 +1,4 @@
-"""Access-log lines and BentoML's metrics of ended exchanges, written by a thread of their own."""
+"""A thread that writes access-log lines and BentoML's metrics of finished exchanges."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from .exchange import Exchange
 
 _INTERVAL_S = 0.5
 _STEP = 128
-# More may wait only for as long as a request takes to write them itself: no line is lost, and memory is bounded.
+# Above this, a request writes the waiting exchanges itself: no line is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 
 
 class ExchangeWriter(Protocol):
-    """Takes ended exchanges, some at a time and in the order in which they ended."""
+    """Writes finished exchanges, several at a time, in the order in which they ended."""
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
-        """Write them."""
+        """Write the exchanges."""
         ...
 
 
 class LogWriter(ExchangeWriter, Protocol):
-    """A writer of the access log."""
+    """An `ExchangeWriter` for the access log."""
 
     def note(self, exchange: Exchange) -> None:
-        """Keep what is needed of the current context, which is that of the request; called at its last byte."""
+        """Keep the parts of the request's context that `write` needs. Called in that context, at the last byte."""
         ...
 
 
 class SeriesWriter(ExchangeWriter, Protocol):
-    """A writer that also shows how many exchanges are in progress."""
+    """An `ExchangeWriter` for metrics, which also shows the number of exchanges in progress."""
 
     def start(self) -> None:
-        """Be ready; called on the event loop's thread before the first request."""
+        """Prepare. Called on the event loop's thread before the first request."""
         ...
 
     def show_in_progress(self, counts: Mapping[str, int]) -> None:
-        """Show the number of each endpoint."""
+        """Show the number of exchanges in progress, by endpoint."""
         ...
 
 
 class ExchangeRecords:
-    """Collects exchanges on the event loop; its thread hands them to the writers a few times a second."""
+    """Collects exchanges on the event loop; a thread passes them to the writers twice per second, or when many wait."""
 
     def __init__(self, series: SeriesWriter | None, access_log: LogWriter | None) -> None:
         self._series = series
@@ -65,17 +65,17 @@ class ExchangeRecords:
         self._thread = DrainThread("bento-monitor-records", self._ended, _INTERVAL_S, self._flush_if_needed)
 
     def start(self) -> None:
-        """Start the thread; nothing is lost before that."""
+        """Start the thread. Exchanges that ended before are kept."""
         if self._series is not None:
             self._start_breaker.run(self._series.start)
         self._thread.start()
 
     def begin(self, exchange: Exchange) -> None:
-        """An exchange has begun."""
+        """Count an exchange as in progress."""
         self._in_progress[exchange.endpoint] += 1
 
     def answer(self, exchange: Exchange) -> None:
-        """The last byte of its answer is about to be sent, in the request's context: it is written from now on."""
+        """Queue an exchange for writing. Called in the request's context, just before the last byte of the response."""
         if self._access_log is not None:
             self._note_breaker.run(self._access_log.note, exchange)
         exchange.close()
@@ -85,11 +85,11 @@ class ExchangeRecords:
             self.flush()
 
     def end(self, exchange: Exchange) -> None:
-        """An exchange is in progress no more; one that was not answered has left no record, as in BentoML."""
+        """Count an exchange as no longer in progress. Without an answer it leaves no record, as in BentoML."""
         self._in_progress[exchange.endpoint] -= 1
 
     def flush(self) -> None:
-        """Write everything that has ended until now."""
+        """Write all exchanges that have ended so far."""
         with self._lock:
             for ended in drain_in_chunks(self._ended, _STEP):
                 self._write(ended)
@@ -101,11 +101,11 @@ class ExchangeRecords:
         for writer, breaker in self._writers:
             breaker.run(writer.write, ended)
         for exchange in ended:
-            # The request's context leads to its `send`, and that to the exchange: a cycle, for the collector to find.
+            # Break a reference cycle: the request's context holds its `send`, which holds the exchange.
             exchange.context = None
 
     def stop(self) -> None:
-        """Write what is left, and end the thread."""
+        """End the thread, and write all remaining exchanges."""
         self._thread.stop(timeout_s=2.0)
         self.flush()
 

@@ -1,7 +1,7 @@
-"""Threads for the functions of a service that are not async: a queue, and nothing to wait for but the function.
+"""Worker threads for functions that are not async, with one queue and no limiter.
 
-`anyio.to_thread.run_sync` with a limiter, which BentoML uses, makes a request wait for several turns of the loop: of 16
-at once each took 164 us of the loop's thread for a function that does nothing, and takes 9 us here.
+`anyio.to_thread.run_sync` with a limiter, which BentoML uses, makes a request wait for several turns of the event loop:
+with 16 requests at once and a function that does nothing, it takes 164 us of the loop's thread per request; here, 9 us.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .completion_batching import CompletionBatching
 
 
 class _Job:
-    """One call. `is_running` and `is_abandoned` are guarded by the lock of the threads."""
+    """One call of a function. The lock of `FunctionThreads` guards `is_running` and `is_abandoned`."""
 
     __slots__ = ("context", "error", "function", "future", "is_abandoned", "is_running", "result")
 
@@ -35,20 +35,20 @@ class _Job:
         self.error: BaseException | None = None
 
     def settle(self) -> None:
-        """Answer, on the loop's thread."""
-        error, self.error = self.error, None  # whose traceback holds the frame that holds this
+        """Set the result of the future. Called on the event loop's thread."""
+        error, self.error = self.error, None  # break a cycle: its traceback holds a frame that holds the job
         if self.future.done():
             return
         if error is None:
             self.future.set_result(self.result)
-        elif isinstance(error, StopIteration):  # which no future takes; BentoML looks for anyio's words
+        elif isinstance(error, StopIteration):  # futures refuse it; BentoML looks for anyio's message
             self.future.set_exception(RuntimeError("coroutine raised StopIteration"))
         else:
             self.future.set_exception(error)
 
 
 class _Crew:
-    """The threads of one loop, and what waits for them; those of an earlier loop end without a trace in the next."""
+    """The threads of one event loop and their queue. A later loop has another crew."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -57,7 +57,7 @@ class _Crew:
         self.unanswered = 0
 
     def fail_waiting(self, error: Exception) -> None:
-        """Answer all that waits with an error."""
+        """Fail all queued calls with `error`."""
         while True:
             try:
                 job = self.jobs.get_nowait()
@@ -69,11 +69,11 @@ class _Crew:
 
 
 class FunctionThreads:
-    """Runs functions, `count` at most at once, each in a copy of its caller's context.
+    """Runs at most `count` functions at once, each in a copy of its caller's context.
 
-    A caller that is cancelled leaves its function to itself: what runs is replaced by another thread, so that functions
-    that hang do not take the service with them, and what has not begun is not run. The threads are anyio's, so that
-    `anyio.from_thread` works in them, as BentoML's clients for sync code need.
+    If a caller is canceled, its running function is abandoned and another thread takes its place, so functions that
+    hang do not block the service; a function that has not begun is not run. The threads are anyio's, so
+    `anyio.from_thread` works in them, which BentoML's sync clients need.
     """
 
     def __init__(self, count: int) -> None:
@@ -102,17 +102,17 @@ class FunctionThreads:
             raise
         finally:
             crew.unanswered -= 1
-            del job  # its future may hold an exception, whose traceback holds this frame
+            del job  # break a cycle: its future may hold an exception, whose traceback holds this frame
 
     def stop(self) -> None:
-        """End each thread when it has nothing to do any more; what is run later, on another loop, gets threads anew."""
+        """End each thread when the queue is empty. Later calls, on another event loop, get new threads."""
         for _ in range(self._crew.workers):
             self._crew.jobs.put(None)
         self._crew = _Crew()
 
     def _start_worker(self, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
         crew.workers += 1
-        # In a context of its own: the thread outlives the request that it is started for.
+        # In an empty context: the thread outlives the request that starts it.
         task = loop.create_task(self._hold_worker(loop, crew), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -120,7 +120,7 @@ class FunctionThreads:
     async def _hold_worker(self, loop: asyncio.AbstractEventLoop, crew: _Crew) -> None:
         try:
             await anyio.to_thread.run_sync(self._work, loop, crew, limiter=anyio.CapacityLimiter(1))
-        except Exception as error:  # it cannot be started: the others work on, and where there are none nobody does
+        except Exception as error:  # the thread cannot start; without any other thread, queued calls fail
             crew.workers -= 1
             if not crew.workers:
                 crew.fail_waiting(error)
@@ -139,7 +139,7 @@ class FunctionThreads:
                 return
 
     def _run(self, job: _Job, loop: asyncio.AbstractEventLoop, crew: _Crew) -> bool:
-        """Run one call; whether the thread is still needed after it."""
+        """Run one call, and return whether the thread is still needed."""
         job.is_running = True
         try:
             job.result = job.context.run(job.function)
@@ -150,8 +150,8 @@ class FunctionThreads:
             is_needed = not job.is_abandoned
         try:
             crew.returning.put(loop, job)
-        except RuntimeError:  # the loop has been closed meanwhile: nobody waits
+        except RuntimeError:  # the loop was closed: nobody waits for the result
             return False
         finally:
-            del job  # the error's traceback holds this frame
+            del job  # break a cycle: the error's traceback holds this frame
         return is_needed

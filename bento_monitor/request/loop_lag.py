@@ -1,7 +1,8 @@
-"""How long the event loop was busy before it read a request: for at most that long its bytes lay in the kernel.
+"""Event loop lag: how long the loop was busy before it read a request, the bound of the request's wait in the kernel.
 
-No clock of ours sees bytes arrive. The loop polls, hands out what it has read, runs what became ready, and polls again;
-what arrives meanwhile waits. So the time between two polls bounds what a request's own stages cannot show.
+The arrival of bytes cannot be timed. The loop polls, passes on the bytes that it has read, runs all callbacks that are
+ready, and polls again; bytes that arrive in between wait. So the time between two polls is an upper bound of a wait
+that the stages of a request do not show.
 """
 
 from __future__ import annotations
@@ -13,34 +14,34 @@ _BEAT_S = 0.05
 
 
 class LoopLag:
-    """Follows the turns of one loop, by what is read and answered in them, and by a timer that should be on time."""
+    """Follows the turns of one event loop, from reads and answers in each turn, and from the delay of a timer."""
 
     def __init__(self) -> None:
         self._is_turn_new = True
         self._begun_ns = 0
         self._last_ns = 0
-        self._due_ns = 0  # when the timer should run next
-        self._late_ns = 0  # how late it was in this turn
+        self._due_ns = 0  # due time of the timer
+        self._late_ns = 0  # delay of the timer in this turn
         self._lag_ns = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Watch the running loop, also for what neither reads nor answers."""
+        """Watch the running loop. A timer also sees callbacks that neither read nor answer requests."""
         self._loop = asyncio.get_running_loop()
         self._set_timer(self._loop)
 
     def stop(self) -> None:
-        """End the timer."""
+        """Cancel the timer."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()
 
     def read(self, now_ns: int) -> int:
-        """Something was read at `now_ns`; how long the loop had been busy before it polled."""
+        """Note a read at `now_ns`, and return how long the loop had been busy before the poll."""
         if self._is_turn_new and self._loop is not None:
             self._is_turn_new = False
-            # All that is read in one poll was waiting for the same turn to end.
+            # All reads of one poll waited for the end of the same turn.
             overdue_ns = now_ns - self._due_ns if self._due_ns else 0
             self._lag_ns = max(self._last_ns - self._begun_ns, self._late_ns, overdue_ns, 0)
             self._begun_ns = now_ns
@@ -49,7 +50,7 @@ class LoopLag:
         return self._lag_ns
 
     def note(self, now_ns: int) -> None:
-        """The loop was still in this turn at `now_ns`."""
+        """Note that the loop was still in this turn at `now_ns`."""
         self._last_ns = now_ns
 
     def _end_poll(self) -> None:
@@ -57,7 +58,7 @@ class LoopLag:
         self._late_ns = 0
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Whether timers run before the poll of their turn or after it depends on the loop."""
+        """Note the delay of the timer. It may run before or after the poll of its turn, depending on the loop."""
         self._late_ns = max(time.monotonic_ns() - self._due_ns, 0)
         self._set_timer(loop)
 

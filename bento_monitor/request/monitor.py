@@ -1,4 +1,4 @@
-"""What the entry needs of the worker that it serves requests in; `WorkerMonitor` has it."""
+"""The interface of a worker that `Entry` needs; `WorkerMonitor` implements it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .socket_readiness import Arrivals
 
 
 class RequestMonitor(Protocol):
-    """Where finished ledgers go; started and stopped with the application."""
+    """Receives finished ledgers; started and stopped with the application."""
 
     telemetry: Telemetry
     is_tracing: bool
@@ -20,21 +20,21 @@ class RequestMonitor(Protocol):
     arrivals: Arrivals
 
     async def start(self) -> None:
-        """Get ready for the first request."""
+        """Prepare for the first request."""
         ...
 
     async def stop(self) -> None:
-        """Hand over what is queued."""
+        """Export all queued records."""
         ...
 
     def finish(self, ledger: Ledger) -> None:
-        """Take a finished request."""
+        """Accept the ledger of a finished request."""
         ...
 
     def flush_metrics(self) -> None:
-        """Count every request that has finished."""
+        """Update the metrics with all finished requests."""
         ...
 
     def freeze_heap(self) -> None:
-        """Keep the garbage collector from walking what the service has made by now."""
+        """Exclude all objects that exist now from garbage collection."""
         ...

@@ -1,4 +1,4 @@
-"""`send` of one request: what is sent is noted on its exchange and its ledger, and ends its time limit."""
+"""The `send` of one request: it records messages on the exchange and the ledger, and ends the time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .exchange_records import ExchangeRecords
 
 
 class Sending:
-    """What an application is given as its `send`. `deadline_key` is 0 where the request has no time limit any more."""
+    """The `send` that an application gets. `deadline_key` is 0 if the request has no time limit, or no longer."""
 
     __slots__ = ("_deadlines", "_exchange", "_ledger", "_records", "_send", "deadline_key")
 
@@ -24,7 +24,7 @@ class Sending:
         records: ExchangeRecords,
         send: Send,
     ) -> None:
-        """`send` is the server's."""
+        """`send` is the `send` of the server."""
         self._exchange = exchange
         self._ledger = ledger
         self._records = records
@@ -33,31 +33,31 @@ class Sending:
         self.deadline_key = 0
 
     def limit_time(self, deadlines: Deadlines, on_expired: Callable[[], None]) -> None:
-        """Call `on_expired` where no answer has begun in time."""
+        """Call `on_expired` if no answer has begun in time."""
         self._deadlines = deadlines
         self.deadline_key = deadlines.watch(on_expired)
 
     def end_time_limit(self) -> None:
-        """The request has begun to answer, or has ended."""
+        """End the time limit: the answer has begun, or the request has ended."""
         if self.deadline_key:
             assert self._deadlines is not None
             self._deadlines.end(self.deadline_key)
             self.deadline_key = 0
 
     async def __call__(self, message: Message) -> None:
-        """Send for the application; nothing, once it was answered in its place."""
+        """Send a message of the application; drop it if the request was answered in place of the application."""
         if self._exchange.late_answer is None:
             self.end_time_limit()
-            await self.observed(message)
+            await self.send_and_record(message)
 
-    async def observed(self, message: Message) -> None:
-        """Send, and note it."""
+    async def send_and_record(self, message: Message) -> None:
+        """Send a message, and record it on the exchange and the ledger."""
         if message["type"] == "http.response.start":
             self._note_start(message["status"], message.get("headers", ()))
             await self._send(message)
             return
         is_last = not message.get("more_body", False)
-        if is_last and not self._exchange.ended_s:  # an application may send a last part twice: the server refuses it
+        if is_last and not self._exchange.ended_s:  # the server refuses a second last part
             self._note_end()
         await self._send(message)
         if self._ledger is not None:

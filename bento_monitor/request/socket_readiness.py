@@ -1,9 +1,9 @@
-"""When a request's bytes were ready to be read, though the loop was busy with others.
+"""Readiness of sockets: when a request could be read, even if the event loop was busy with other requests.
 
-The loop polls its sockets once a turn, and a turn runs whatever is ready: with sixteen connections, half of what a
-client waits for may lie before the read, where the server sees nothing. So between two requests of a turn the sockets
-are looked at, by an epoll of our own, which takes no bytes: some microseconds, and the loop does its work in the same
-order. (One request a turn of the loop would show it too, and took 30 us more of each.)
+The loop polls its sockets once per turn, and a turn runs everything that is ready: with sixteen connections, half of a
+client's wait may lie before the read, where the server sees nothing. So between two requests of a turn, a second epoll
+checks the sockets without reading them: it takes some microseconds, and the order of the loop's work does not change.
+(Serving one request per turn of the loop would show the wait too, but took 30 us more per request.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 import select
 from collections.abc import Callable
 
-# Two looks are at least so far apart: what a look costs is a hundredth of it.
+# Shortest time between two checks; a check costs a hundredth of it.
 _INTERVAL_NS = 200_000
 _MOST_EVENTS = 64
 _PACKED, _ALIGNED = 1, 0
@@ -22,15 +22,15 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 class _Event(ctypes.Structure):
-    # As the kernel lays out `struct epoll_event`: packed on x86-64 alone.
+    # The kernel's layout of `struct epoll_event`: packed only on x86-64.
     _pack_ = _PACKED if platform.machine() == "x86_64" else _ALIGNED
     _fields_ = (("events", ctypes.c_uint32), ("fd", ctypes.c_int32), ("unused", ctypes.c_uint32))
 
 
 class Arrivals:
-    """The connections of one loop. Without an epoll, as on other systems than Linux, nothing is seen before the read.
+    """The connections of one event loop. Without epoll (on systems other than Linux), nothing is known before the read.
 
-    `take(fd, read_ns)`: a connection is read at `read_ns`; returns when it was first seen to be ready.
+    `take(fd, read_ns)` returns when the connection that is read at `read_ns` was first seen to be ready.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Arrivals:
         self._last_look_ns = 0
 
     def watch(self, fd: int) -> None:
-        """A connection was made."""
+        """Start to watch a new connection."""
         if self._is_off:
             return
         try:
@@ -55,18 +55,18 @@ class Arrivals:
             self._give_up(error)
 
     def forget(self, fd: int) -> None:
-        """A connection is about to be closed."""
+        """Stop watching a connection that is about to be closed."""
         self._ready_ns.pop(fd, None)
         if self._epoll is None:
             return
         try:
             self._epoll.unregister(fd)
         except (OSError, ValueError):
-            pass  # closed already: the kernel has forgotten it
+            pass  # closed already: the kernel has removed it
         self.watched -= 1
 
     def look(self, now_ns: int) -> None:
-        """Note which connections have become ready since the last look, if that is not just now."""
+        """Note the connections that became ready since the last check, unless that was less than 0.2 ms ago."""
         if now_ns - self._last_look_ns < _INTERVAL_NS or self.watched < 2:
             return
         self._last_look_ns = now_ns
@@ -78,7 +78,7 @@ class Arrivals:
         self._epoll = select.epoll()
         self._fd = self._epoll.fileno()
         self._events = (_Event * _MOST_EVENTS)()
-        # By a call that keeps the interpreter: `select.epoll.poll` would let another thread have it, for a look.
+        # `PyDLL` keeps the GIL: `select.epoll.poll` would release it to another thread for each check.
         self._wait = ctypes.PyDLL(None).epoll_wait
 
     def _give_up(self, error: Exception) -> None:
@@ -86,4 +86,4 @@ class Arrivals:
         self.watched = 0
         self._epoll = None
         self._ready_ns.clear()
-        _LOGGER.warning("Requests are timed from their read alone: connections cannot be watched (%s).", error)
+        _LOGGER.warning("Requests are timed from their read only: sockets cannot be watched (%s).", error)

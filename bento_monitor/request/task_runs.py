@@ -1,6 +1,6 @@
-"""What a task computes once the request that has submitted it is answered: a root span of its own, linked to that.
+"""Traces of tasks: the run of a task has its own root span, linked to the request that submitted it.
 
-The function runs in the request's own context, whose ledger is closed by then and takes no stamps of it.
+The function runs in the context of that request, whose ledger is already closed and gets no stamps from the task.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TaskRuns:
         self._breaker = CircuitBreaker("Tracing of tasks")
 
     async def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work of a task; it is traced where the request that has submitted it is."""
+        """Run a task; trace it if the request that submitted it is traced."""
         submitted_by = current_ledger.get()
         ledger = None if submitted_by is None or self._breaker.is_open else _begin(name, submitted_by)
         if ledger is None:
@@ -47,7 +47,7 @@ class TaskRuns:
 
 
 def note_task_status(status: int) -> None:
-    """What the task would have answered with."""
+    """Record the status that the task would have answered with."""
     ledger = current_ledger.get()
     if ledger is not None and ledger.task is not None:
         ledger.status = status

@@ -1,8 +1,8 @@
-"""What is around every request, on either path: its limits, that of concurrency, metrics and the access log.
+"""Handling around each request, on both paths: time, body and concurrency limits, metrics and the access log.
 
-It does what BentoML's `RunnerTrafficMetricsMiddleware`, `AccessLogMiddleware`, `TimeoutMiddleware` and
-`MaxConcurrencyMiddleware` do, in that order from the outside, for HTTP; WebSockets keep BentoML's own.
-The limits of a request's body are ours.
+It replaces BentoML's `RunnerTrafficMetricsMiddleware`, `AccessLogMiddleware`, `TimeoutMiddleware` and
+`MaxConcurrencyMiddleware`, in that order from the outside, for HTTP; WebSockets keep BentoML's own.
+BentoML has no limits on a request's body; these are added.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .response import Sending
 
 @dataclass(frozen=True, slots=True)
 class TrafficLimits:
-    """The limits that the service's configuration and our settings set for one worker; None where they set none."""
+    """The limits for one worker, from the service's configuration and the settings of bento-monitor; None: no limit."""
 
     timeout_s: float | None
     max_concurrency: int | None
@@ -34,10 +34,10 @@ class TrafficLimits:
 
 
 class Traffic:
-    """Runs requests within the service's limits, and hands what they were to the records."""
+    """Runs requests within the service's limits, and passes their exchanges to the records."""
 
     def __init__(self, limits: TrafficLimits, records: ExchangeRecords, endpoint_of: Callable[[str], str]) -> None:
-        """`endpoint_of` gives the template of the route of a path."""
+        """`endpoint_of` returns the route template of a path."""
         self._limits = limits
         self._records = records
         self._endpoint_of = endpoint_of
@@ -46,22 +46,22 @@ class Traffic:
         self._running = 0
 
     async def run(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request; its status and sending are stamped on its ledger, if it has one.
+        """Serve one HTTP request; record its status and its sending on its ledger, if it has one.
 
-        A request that has not begun to answer when its time is over gets a 504 and is cancelled; one whose
-        body is too large gets a 413, and one whose body does not come a 408. A thread that runs for it cannot be
-        cancelled: no answer waits for that.
+        A request without an answer at the end of its time limit gets a 504 and is canceled. A body that is too large
+        gets a 413, and one that does not arrive a 408. A thread that runs for a canceled request cannot be canceled;
+        the answer does not wait for it.
         """
         ledger: Ledger | None = scope.get(LEDGER)
         route = None if ledger is None else ledger.route
         exchange = Exchange(scope, route or self._endpoint_of(scope["path"]), time.perf_counter(), ledger)
         sending = Sending(exchange, ledger, self._records, send)
         if self._deadlines is not None:
-            sending.limit_time(self._deadlines, lambda: self._expire(exchange, sending.observed))
+            sending.limit_time(self._deadlines, lambda: self._expire(exchange, sending.send_and_record))
             exchange.task = asyncio.current_task()
         body = self._limits.body
         if body is not None and not body.hold_for(receive):
-            application, receive = self._limit_body(body, application, exchange, receive, sending.observed)
+            application, receive = self._limit_body(body, application, exchange, receive, sending.send_and_record)
         self._records.begin(exchange)
         try:
             limit = self._limits.max_concurrency
@@ -90,7 +90,7 @@ class Traffic:
     def _limit_body(
         self, limits: BodyLimits, application: Application, exchange: Exchange, receive: Receive, send: Send
     ) -> tuple[Application, Receive]:
-        """The application and its `receive` for a body that is still to come."""
+        """Return an application and a `receive` that enforce the limits on a body that is still to come."""
         if limits.are_exceeded_by(exchange.scope["headers"]):
             return _refusal(413, limits.too_large), receive
         assert self._idle_bodies is not None
@@ -114,7 +114,7 @@ class Traffic:
 
 
 def _answer_late(exchange: Exchange, send: Send, status: int, text: str, *, must_close: bool) -> bool:
-    """Answer in place of the application, which is cancelled; False where the answer has begun or the request ended."""
+    """Answer in place of the application and cancel it; return False if an answer has begun or the request ended."""
     if exchange.task is None or exchange.status or exchange.late_answer is not None:
         return False
     answer = _respond(status, text, exchange.scope, send, must_close=must_close)
@@ -142,7 +142,7 @@ async def _nothing_to_receive() -> Message:
 
 
 class TrafficMiddleware:
-    """Puts a `Traffic` where BentoML's own middlewares would be, for the requests that take BentoML's path."""
+    """A middleware that runs `Traffic` in place of BentoML's middlewares, for requests on BentoML's path."""
 
     def __init__(self, app: Application, traffic: Traffic) -> None:
         self._app = app

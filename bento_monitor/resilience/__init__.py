@@ -1,1 +1,1 @@
-"""What keeps a fault small: circuit breaker, whole files, rate-limited log lines, safe terminal output."""
+"""Containment of faults: circuit breaker, atomic files, process liveness, rate-limited log, terminal-safe text."""

@@ -1,4 +1,4 @@
-"""Writing files whole: a reader sees the old content or the new, never a part."""
+"""Atomic file writes: a reader sees the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether an operation failed for want of room, on the disk or in the user's share of it."""
+    """Whether an operation failed because the disk or the user's quota is full."""
     return error.errno in _FULL_DISK
 
 
 def write_atomic(path: Path, data: bytes | str, *, is_durable: bool = True) -> None:
     """Write `data` to `path` under a temporary name, sync it to disk, and rename it into place.
 
-    What is not durable is not synced: it outlives the process, and need not outlive the machine.
+    With `is_durable=False`, the file is not synced: it survives the process, but perhaps not a crash of the machine.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; nothing of `path` has changed then.
+        OSError: the disk is full or the folder is not writable; `path` is then unchanged.
     """
     raw = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,10 +42,10 @@ def write_atomic(path: Path, data: bytes | str, *, is_durable: bool = True) -> N
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file and sync it to disk. What a writer that was killed left half-written ends there.
+    """Append a line to a file and sync it to disk. The half-written line of a killed writer is ended first.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; the file may then end in half a line.
+        OSError: the disk is full or the folder is not writable; the file may then end in half a line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -59,13 +59,13 @@ def append_line(path: Path, line: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive the machine's power; some file systems cannot, and do it by themselves."""
+    """Sync a folder, so that a rename in it survives a power failure; ignore file systems that cannot sync a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

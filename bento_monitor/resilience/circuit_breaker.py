@@ -1,7 +1,8 @@
-"""A breaker for our own code on a request's path: it may fail, the request may not.
+"""A circuit breaker for code of bento-monitor on the request path: its failures must not fail requests.
 
-What one request's content makes fail is that request's alone, and is written in a marked form where it arises; what
-comes here is of the machine or a bug. So it is a rate that opens a breaker, never a count, and it is tried again.
+A failure caused by the content of one request affects only that request, and is marked where it occurs. Failures that
+reach a breaker come from the machine or from a bug. So a breaker opens at a rate of failures, not at a total count, and
+the part is retried later.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ _MOST_FAILURES = 5
 _WITHIN_S = 10.0
 _FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 600.0
-# Between two errors that are written out with their stack.
+# Shortest time between two log lines with a stack trace.
 _QUIET_S = 60.0
 
 
 class BreakerState(IntEnum):
-    """Whether a part of ours does its work."""
+    """The state of a part: `CLOSED` (works), `OPEN` (switched off) or `HALF_OPEN` (retried)."""
 
     CLOSED = 0
     HALF_OPEN = 1
     OPEN = 2
 
 
-_CLOSED = BreakerState.CLOSED  # asked for every request: a member is found slowly by its name
+_CLOSED = BreakerState.CLOSED  # read for every request: attribute access on an enum is slow
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerLevel:
-    """A part's state of now, and how often it has failed, was switched off and was tried again."""
+    """The current state of a part, and how often it failed, was switched off and was retried."""
 
     state: BreakerState
     failures: int
@@ -45,22 +46,22 @@ class BreakerLevel:
 
 
 class CircuitBreaker:
-    """Switches a part of ours off when it fails `_MOST_FAILURES` times in `_WITHIN_S`, and tries it again.
+    """Switches off a part of bento-monitor that fails `_MOST_FAILURES` times within `_WITHIN_S`, and retries it later.
 
-    That is after `_FIRST_PAUSE_S`; the first failure within `_WITHIN_S` of it switches the part off for twice as long,
-    at most `_LONGEST_PAUSE_S`, and none closes the breaker.
+    The retry comes after `_FIRST_PAUSE_S`. A failure within `_WITHIN_S` of the retry switches the part off again, for
+    twice as long (at most `_LONGEST_PAUSE_S`); without a failure in this time, the breaker closes.
     """
 
     def __init__(self, part: str, now_s: Callable[[], float] = time.monotonic) -> None:
-        """`part` says what it does, as "Writing the access log"."""
+        """`part` names the work of the part, such as "Writing the access log"."""
         self.part = part
         self.failures = self.opens = self.retries = 0
         self._now_s = now_s
         self._state = BreakerState.CLOSED
         self._recent_s: deque[float] = deque(maxlen=_MOST_FAILURES)
-        self._until_s = 0.0  # what the state ends at, but for `CLOSED`
+        self._until_s = 0.0  # end of the state, unless it is `CLOSED`
         self._pause_s = _FIRST_PAUSE_S
-        self._said_s: float | None = None
+        self._last_shown_s: float | None = None
         _breakers.add(self)
 
     @property
@@ -69,7 +70,7 @@ class CircuitBreaker:
         return self._state is not _CLOSED and self._look() is BreakerState.OPEN
 
     def run(self, step: Callable[..., object], *args: object) -> None:
-        """Take one step of the part, unless it is switched off; a failure is counted, and goes no further."""
+        """Run one step of the part, unless it is switched off. Count a failure, and do not raise it."""
         if self._state is _CLOSED or not self.is_open:
             try:
                 step(*args)
@@ -87,11 +88,11 @@ class CircuitBreaker:
         elif state is BreakerState.CLOSED:
             if len(self._recent_s) == _MOST_FAILURES and now_s - self._recent_s[0] <= _WITHIN_S:
                 self._open(now_s, f"{_MOST_FAILURES} times within {_WITHIN_S:.0f} s", error)
-            elif self._is_to_be_shown(now_s):
+            elif self._should_show(now_s):
                 _LOGGER.warning("%s failed; the request is not affected.", self.part, exc_info=error)
 
     def level(self) -> BreakerLevel:
-        """Its state and counts."""
+        """Return the state and the counts."""
         return BreakerLevel(self._look(), self.failures, self.opens, self.retries)
 
     def _look(self) -> BreakerState:
@@ -108,16 +109,16 @@ class CircuitBreaker:
     def _open(self, now_s: float, how_often: str, error: Exception) -> None:
         self._state, self._until_s = BreakerState.OPEN, now_s + self._pause_s
         self.opens += 1
-        shown = error if self._is_to_be_shown(now_s) else None
+        shown = error if self._should_show(now_s) else None
         _LOGGER.warning(
             "%s failed %s and is switched off for %.0f s.", self.part, how_often, self._pause_s, exc_info=shown
         )
 
-    def _is_to_be_shown(self, now_s: float) -> bool:
-        """Whether an error is written out, and not for the last `_QUIET_S`."""
-        is_long_ago = self._said_s is None or now_s - self._said_s >= _QUIET_S
+    def _should_show(self, now_s: float) -> bool:
+        """Return whether to log a stack trace: at most one per `_QUIET_S`."""
+        is_long_ago = self._last_shown_s is None or now_s - self._last_shown_s >= _QUIET_S
         if is_long_ago:
-            self._said_s = now_s
+            self._last_shown_s = now_s
         return is_long_ago
 
 
@@ -125,7 +126,7 @@ _breakers: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 
 def breaker_levels() -> dict[str, BreakerLevel]:
-    """The breakers of this process by their part; of several of one part the worst state, and the sums."""
+    """Return the levels of this process by part; breakers of one part are merged to the worst state and the sums."""
     found: dict[str, BreakerLevel] = {}
     for breaker in list(_breakers):
         level, other = breaker.level(), found.get(breaker.part)

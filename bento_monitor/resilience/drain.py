@@ -1,4 +1,4 @@
-"""Emptying a queue that requests fill, in steps between which a waiting request is let in."""
+"""Draining of a queue that requests fill, in steps that let waiting requests run in between."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sized
 from typing import TypeVar
 
 _YIELD_S = 0.0002
-# A young collection walks all that waits; few waiting requests are not worth waking a thread for.
+# Garbage collection walks all waiting items, so the queue must stay short; few items are not worth waking a thread.
 _ENOUGH = 256
 
 Item = TypeVar("Item")
 
 
 def drain_in_chunks(queue: deque[Item], step: int) -> Iterator[list[Item]]:
-    """What is in the queue now, oldest first, `step` at a time; what comes meanwhile stays.
+    """Yield the items that are in the queue now, oldest first, `step` at a time. Items added meanwhile stay.
 
-    Work on a step should hold the interpreter for under a millisecond.
+    The work on one step should hold the GIL for less than a millisecond.
     """
     left = len(queue)
     while left > 0:
@@ -30,7 +30,7 @@ def drain_in_chunks(queue: deque[Item], step: int) -> Iterator[list[Item]]:
 
 
 class DrainThread:
-    """A thread that calls `empty` when enough waits in a queue, and every so often when anything may."""
+    """A thread that calls `empty` when 256 items wait in a queue, and else every `interval_s`."""
 
     def __init__(self, name: str, queue: Sized, interval_s: float, empty: Callable[[], None]) -> None:
         self._queue = queue
@@ -42,19 +42,19 @@ class DrainThread:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start it, in the process that serves; also anew, once it was ended."""
+        """Start the thread, in the process that serves. It can be started again after `stop`."""
         self._is_stopping = False
         self._wake.clear()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
     def look(self) -> None:
-        """One more waits."""
+        """Wake the thread if enough items wait. Called after each new item."""
         if len(self._queue) == _ENOUGH:
             self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
-        """End it; what waits then is left."""
+        """End the thread. Items that still wait stay in the queue."""
         self._is_stopping = True
         self._wake.set()
         if self._thread is not None:

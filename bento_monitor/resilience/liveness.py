@@ -1,4 +1,4 @@
-"""Telling a process from a later one that has its id, whatever the wall clock does."""
+"""Identities of processes, which tell a process from a later one with the same id, independent of the wall clock."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _DEAD = frozenset({"Z", "X", "x"})
 
 
 def process_identity(pid: int) -> str:
-    """What tells this process from every other that had or will have its id; "" if there is none of that id.
+    """Return an identity that no other process with this id had or will have; "" if there is no such process.
 
-    On Linux the boot, the namespace of process ids, and the process's start in clock ticks since the boot: stepping the
-    wall clock changes none of them. A process that has ended and was not waited for yet is none.
+    On Linux it consists of the boot, the PID namespace, and the start of the process in clock ticks since the boot.
+    None of them changes with the wall clock. A zombie counts as no process.
     """
     if sys.platform != "linux":
         return _identity_by_psutil(pid)
     try:
-        # The name, in parentheses, may hold anything; the fields after it are numbers but for the state.
+        # The name, in parentheses, may hold any character; the fields after it are numbers, except the state.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
@@ -27,7 +27,7 @@ def process_identity(pid: int) -> str:
 
 
 def is_alive(pid: int, identity: str) -> bool:
-    """Whether the process that had this id and identity is there."""
+    """Whether the process with this id and identity still runs."""
     return identity != "" and process_identity(pid) == identity
 
 

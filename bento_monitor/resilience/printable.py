@@ -1,17 +1,17 @@
-"""Text from elsewhere, made fit for a terminal: names and errors may hold what a client or a file has put there."""
+"""Terminal-safe text: names and errors may hold control characters from a client or a file."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with each control character escaped, so that none can move the cursor, colour or clear the screen."""
+    """Return the text with each control character escaped: none can move the cursor, color or clear the screen."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines."""
+    """Return a text of several lines with each control character except newlines escaped."""
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Log lines for what may happen thousands of times: one in so long, or one an outage."""
+"""Log lines for events that may occur thousands of times: one line per interval, or one per outage."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 
 
 class SparseLog:
-    """Counts, and says so once an interval. What was counted since the last line is in the next one."""
+    """Logs the number of events, at most once per interval. Events since the last line are in the next line."""
 
     def __init__(self, logger: logging.Logger, message: str, interval_s: float) -> None:
-        """`message` takes the number of times, then what is noted with the last of them."""
+        """`message` has two placeholders: the number of events, and the text of the last event."""
         self._logger = logger
         self._message = message
         self._interval_s = interval_s
@@ -18,7 +18,7 @@ class SparseLog:
         self._logged_s: float | None = None
 
     def note(self, what: str) -> None:
-        """It has happened once more."""
+        """Count one event."""
         self._count += 1
         now_s = time.monotonic()
         if self._logged_s is None or now_s - self._logged_s >= self._interval_s:
@@ -27,20 +27,20 @@ class SparseLog:
 
 
 class OutageLog:
-    """Says that something fails, and says it again only after it has worked."""
+    """Logs the first failure of an outage; the next one only after a success."""
 
     def __init__(self, logger: logging.Logger, message: str) -> None:
-        """`message` takes the details of the failure that is said."""
+        """`message` has the placeholders for the details of the failure."""
         self._logger = logger
         self._message = message
         self._is_out = False
 
     def failed(self, *details: object) -> None:
-        """It has failed."""
+        """Log a failure, if it is the first of an outage."""
         if not self._is_out:
             self._is_out = True
             self._logger.warning(self._message, *details)
 
     def worked(self) -> None:
-        """It has worked."""
+        """End the outage after a success."""
         self._is_out = False

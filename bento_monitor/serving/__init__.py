@@ -1,4 +1,4 @@
-"""What `bento-monitor serve` runs: the launcher, its workers, and the ports and paths that they serve on."""
+"""Parts of `bento-monitor serve`: the launcher, ports, and the paths of APIs."""
 
 from .ports import check_port, free_port
 

@@ -1,6 +1,6 @@
-"""Serves a target monitored, in this process: `python -P -m bento_monitor.serving.launch [options of bentoml serve]`.
+"""Serve a monitored target in this process: `python -P -m bento_monitor.serving.launch [options of bentoml serve]`.
 
-A child of the command line, so that the user's module is never imported where `optimizers` may be.
+It runs as a child of the command line, so that the user's module is never imported into a process with `optimizers`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..resilience.printable import printable_lines
 from .ports import check_port
 
 WORKERS_VARIABLE = "_BENTO_MONITOR_SERVE_WORKERS"
-"""How many workers `bento-monitor serve --workers` has asked for."""
+"""The variable with the number of workers from `bento-monitor serve --workers`."""
 
 
 def main(arguments: list[str]) -> int:
-    """Be `bentoml serve`; what it cannot do is one sentence."""
+    """Run `bentoml serve` and return its exit code; print an error as one sentence."""
     import click
     from bentoml.exceptions import BentoMLException
     from bentoml_cli.cli import cli

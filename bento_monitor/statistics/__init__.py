@@ -1,4 +1,4 @@
-"""Comparing two arms while they are measured: numpy alone, so that a worker can do it."""
+"""Sequential comparison of two arms during a measurement. Importing it needs only numpy, so a worker can use it."""
 
 from .pairs import Pair, PairedRun, collect_pairs
 from .sequential import SequentialComparison, Verdict, anytime_intervals, compare_so_far, smallest_ratio

@@ -1,10 +1,10 @@
-"""For tests of services that are traced: a receiver of what they export, and the laws that their traces keep.
+"""Tools for tests of traced services: an OTLP receiver, and a checker of the trace laws.
 
     with OtlpReceiver() as receiver:
         ...  # start the service with receiver.environment, send it requests, stop it
         assert find_violations(receiver.spans(), requests=100) == []
 
-Nothing in here is imported by a service.
+A service imports nothing from this package.
 """
 
 from __future__ import annotations

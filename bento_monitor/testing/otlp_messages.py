@@ -1,4 +1,4 @@
-"""OTLP's messages as span records."""
+"""Converts OTLP messages to span records."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KIND_PREFIX = "SPAN_KIND_"
 
 
 def spans_of_message(body: bytes) -> list[SpanRecord]:
-    """The spans of one `ExportTraceServiceRequest`.
+    """Return the spans of one `ExportTraceServiceRequest`.
 
     Raises:
-        google.protobuf.message.DecodeError: the body is none.
+        google.protobuf.message.DecodeError: the body is not such a message.
     """
     message = ExportTraceServiceRequest.FromString(body)
     return [

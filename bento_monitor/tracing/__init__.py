@@ -1,1 +1,1 @@
-"""From a request's stamps to exported spans."""
+"""Traces: from the timestamps of a request to exported spans."""

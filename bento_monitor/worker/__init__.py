@@ -1,1 +1,1 @@
-"""What a worker process holds for as long as it runs."""
+"""The parts of a worker process that live as long as the process."""

@@ -1,8 +1,8 @@
-"""The garbage collector of a worker: it walks what is young, and the rest only where that has been found to be of use.
+"""Tuning of a worker's garbage collector: it collects the youngest generation, and older ones only if that pays.
 
-Python's oldest generation is walked whole, and a service's imports alone are some 100,000 objects: 0.3 s each time.
-What is left after the freeze is what connections and waiting requests are made of, some 80 objects each: with 256 of
-them at once a collection of all takes 14 ms, and finds nothing, since no request leaves a cycle behind of itself.
+A collection of Python's oldest generation walks all of it, and the imports of a service alone are some 100,000 objects:
+0.3 s each time. After the freeze, only connections and waiting requests are left, some 80 objects each: with 256 of
+them, a full collection takes 14 ms and finds nothing, because a request by itself leaves no reference cycle.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import psutil
 from ..resilience.circuit_breaker import CircuitBreaker
 
 _IDLE_POLL_S = 0.2
-# Of the youngest generation. A cycle may be one small object that holds a large buffer, so this bounds what waits.
+# Threshold of the youngest generation. A cycle may hold a large buffer, so this bounds the uncollected memory.
 _YOUNGEST_OBJECTS = 1_000
-# Collections of the youngest generation until one of the next, and of that until one of all. Reluctant is hours.
+# Collections of the youngest generation per one of the next, and of that per full one. Reluctant: once in hours.
 _EAGER, _RELUCTANT = (10, 10), (1_000_000, 10)
-# Garbage that makes the older generations worth a walk; a failed request's traceback is some ten objects.
+# Garbage objects that make collecting older generations worthwhile; the traceback of a failed request has about ten.
 _WORTH_OBJECTS = 100
 _GROWTH_BYTES = 32 * 2**20
-_COLLECTIONS_A_LOOK = 4
+_COLLECTIONS_PER_CHECK = 4
 
 
 class Collector:
-    """Freezes the heap when the service is up; after a swap renews that when nothing is being served.
+    """Freezes the heap when the service is up, and renews the freeze after a swap, while no request is served.
 
-    Older generations are walked when the process has grown, and then for as long as garbage is found in them.
+    Older generations are collected when the process has grown, and then as long as garbage is found in them.
     """
 
     def __init__(
         self, is_idle: Callable[[], bool], resident_bytes: Callable[[], int] | None = None, *, is_tuned: bool = True
     ) -> None:
-        """Make it.
+        """Create a collector.
 
         Args:
-            is_idle: whether no request is being served now.
-            resident_bytes: how large the process is.
-            is_tuned: else Python's collector is left as the service has it; what a swap leaves is still given back.
+            is_idle: returns whether no request is being served now.
+            resident_bytes: returns the resident size of the process.
+            is_tuned: if False, Python's collector keeps its settings; memory is still freed after a swap.
         """
         self._is_idle = is_idle
         self._is_tuned = is_tuned
@@ -50,58 +50,58 @@ class Collector:
         self._waiting: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._breaker = CircuitBreaker("Watching the memory")
-        self._before: tuple[int, int, int] | None = None  # the thresholds, while the heap is frozen
-        self._young = 0
+        self._saved_thresholds: tuple[int, int, int] | None = None  # the original thresholds, while the heap is frozen
+        self._young_collections = 0
         self._size_bytes = 0
 
     def freeze(self) -> None:
-        """Collect once, and leave what is left out of all collections to come. Call it on the event loop's thread."""
+        """Collect once, and exclude the remaining objects from then on. Call it on the event loop's thread."""
         self._loop = asyncio.get_running_loop()
         if not self._is_tuned:
             return
-        if self._before is None:
-            self._before = gc.get_threshold()
+        if self._saved_thresholds is None:
+            self._saved_thresholds = gc.get_threshold()
         gc.collect()
         gc.freeze()
-        # Python walks the oldest generation when it has grown by a quarter: of what is not frozen, from now on.
+        # Python collects the oldest generation after a growth by a quarter, counted from now on without frozen objects.
         gc.collect()
-        self._be(_RELUCTANT)
+        self._set_collections(_RELUCTANT)
         self._size_bytes = self._resident_bytes()
         if self._watch not in gc.callbacks:
             gc.callbacks.append(self._watch)
 
     def stop(self) -> None:
-        """Leave the collector as it was before the freeze."""
+        """Restore the state of the collector before the freeze."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
         if self._watch in gc.callbacks:
             gc.callbacks.remove(self._watch)
-        if self._before is not None:
+        if self._saved_thresholds is not None:
             gc.unfreeze()
-            gc.set_threshold(*self._before)
-            self._before = None
+            gc.set_threshold(*self._saved_thresholds)
+            self._saved_thresholds = None
 
     def renew_when_idle(self) -> None:
-        """Give back what a release that was swapped out has left in cycles. Call it on the event loop's thread."""
+        """Free the memory of a swapped-out release, including reference cycles. Call it on the event loop's thread."""
         if self._waiting is None:
             self._wait(asyncio.get_running_loop())
 
     def _watch(self, phase: str, info: dict[str, int]) -> None:
-        """Python calls this around every collection, on whichever thread it happened to come."""
+        """Callback before and after each collection, on any thread."""
         if phase == "stop":
-            self._breaker.run(self._look, info)
+            self._breaker.run(self._check, info)
 
-    def _look(self, info: dict[str, int]) -> None:
+    def _check(self, info: dict[str, int]) -> None:
         if info["generation"] > 0:
-            self._be(_EAGER if info["collected"] >= _WORTH_OBJECTS else _RELUCTANT)
+            self._set_collections(_EAGER if info["collected"] >= _WORTH_OBJECTS else _RELUCTANT)
             return
-        self._young += 1
-        if self._young % _COLLECTIONS_A_LOOK == 0 and self._has_grown() and self._loop is not None:
+        self._young_collections += 1
+        if self._young_collections % _COLLECTIONS_PER_CHECK == 0 and self._has_grown() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._collect)
 
     def _has_grown(self) -> bool:
-        """Since the last collection; each growth is told once, however long the loop takes to act on it."""
+        """Return whether the process has grown since the last collection; report each growth only once."""
         size_bytes = self._resident_bytes()
         has_grown = size_bytes - self._size_bytes > _GROWTH_BYTES
         self._size_bytes = size_bytes if has_grown else min(self._size_bytes, size_bytes)
@@ -111,7 +111,7 @@ class Collector:
         gc.collect()
         self._size_bytes = self._resident_bytes()
 
-    def _be(self, collections: tuple[int, int]) -> None:
+    def _set_collections(self, collections: tuple[int, int]) -> None:
         gc.set_threshold(_YOUNGEST_OBJECTS, *collections)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -127,7 +127,7 @@ class Collector:
             self.freeze()
         else:
             gc.collect()
-        # It lets go of the interpreter, and takes some 20 ms: a request that comes now does not wait for it.
+        # In a thread: it releases the GIL and takes some 20 ms, so that a new request does not wait for it.
         threading.Thread(target=_trim, name="bento-monitor-trim", daemon=True).start()
 
 
@@ -137,10 +137,10 @@ def _size_of_process() -> Callable[[], int]:
 
 
 def _trim() -> None:
-    """Give freed memory back to the system. glibc keeps it: 230 MiB after 50 swaps of a model of 16 MiB.
+    """Return freed memory to the system. glibc keeps it: 230 MiB after 50 swaps of a model of 16 MiB.
 
-    Its allocator raises the size from which it maps memory by itself, at the first weights freed, to their size; the
-    next ones lie between other things in its arenas. Other allocators have no such call, and nothing is done.
+    When weights are first freed, glibc's allocator raises its mmap threshold to their size, so the next weights lie
+    between other objects in its arenas. Other allocators have no such call; then nothing is done.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""What a worker process of a monitored service holds: its pipeline, its dispatchers, its agent for releases."""
+"""The monitor of a worker process: pipeline, dispatchers, metrics and the agent for releases."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 class WorkerMonitor:
-    """One a worker. Made when the application is built, started when it is up, stopped with it."""
+    """The monitor of one worker: created when the application is built, started when it is up, stopped with it."""
 
     def __init__(
         self, service: str, settings: MonitorSettings, *, apis: Iterable[str] = (), has_metrics_endpoint: bool = True
     ) -> None:
-        """`apis` are the names of all APIs of the service; without them releases govern those that they name alone."""
+        """`apis` are the names of all APIs of the service; without them, a release covers only APIs that it names."""
         self.dispatchers: dict[str, BatchDispatcher] = {}
         self.telemetry = Telemetry(service, settings)
         self.is_tracing = settings.tracing
@@ -61,18 +61,18 @@ class WorkerMonitor:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Serve the active state before the first request, then follow it."""
+        """Activate the active state before the first request, then follow its changes."""
         self._loop = asyncio.get_running_loop()
         if runners():
-            # Here, because its import is_supported the interpreter for 200 ms that requests would wait for at a swap.
+            # Imported now: the import holds the GIL for 200 ms, and requests would wait for it at a swap.
             import_onnxruntime()
         self.telemetry.reopen()
-        # Each apart: nothing about telemetry changes which model is served.
-        CircuitBreaker("Going on in the service's own tracer provider").run(self._adopt_user_provider)
-        CircuitBreaker("Reading headers by the service's own propagators").run(self.telemetry.adopt_propagators)
+        # Each step apart: no fault of telemetry changes which model is served.
+        CircuitBreaker("Using the service's own tracer provider").run(self._adopt_user_provider)
+        CircuitBreaker("Using the service's own propagators").run(self.telemetry.adopt_propagators)
         if self.is_tracing:
             CircuitBreaker("Counting requests").run(self.metrics.start)
-            CircuitBreaker("Watching the loop").run(self.loop_lag.start)
+            CircuitBreaker("Watching the event loop").run(self.loop_lag.start)
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
         note_structures()
         await asyncio.to_thread(self._forget_dead_workers)
@@ -83,7 +83,7 @@ class WorkerMonitor:
             _LOGGER.warning("%s", warning)
 
     async def stop(self) -> None:
-        """Hand over what is queued, within the time that the settings give."""
+        """Stop all parts; export queued records within the time in the settings."""
         self.collector.stop()
         self.loop_lag.stop()
         await asyncio.to_thread(self._agent.stop)
@@ -91,25 +91,25 @@ class WorkerMonitor:
         await asyncio.to_thread(self.telemetry.shutdown, self._settings.flush_timeout_s)
 
     def enter_batch(self, record: BatchRecord) -> None:
-        """Put the batch span's context in place, inside the batch's own context; never raises."""
+        """Make the batch span current in the batch's own context; never raises."""
         self._batch_breaker.run(self.telemetry.enter_batch, record)
 
     def batch_done(self, record: BatchRecord) -> None:
-        """Hand a finished batch to the pipeline, and count it; never raises."""
+        """Pass a finished batch to the pipeline, and count it; never raises."""
         self._batch_breaker.run(self.telemetry.finish_batch, record)
         self.metrics.note_batch(record)
 
     def finish(self, ledger: Ledger) -> None:
-        """Hand a finished request to the pipeline, and count it."""
+        """Pass a finished request to the pipeline, and count it."""
         self.telemetry.finish(ledger)
         self.metrics.note(ledger)
 
     def flush_metrics(self) -> None:
-        """Count every request that has finished."""
+        """Update the metrics with all finished requests."""
         self.metrics.flush()
 
     def freeze_heap(self) -> None:
-        """Keep the garbage collector from walking what the service has made by now."""
+        """Exclude all objects that exist now from garbage collection."""
         self.collector.freeze()
 
     def _levels(self) -> Levels:
@@ -137,11 +137,11 @@ class WorkerMonitor:
         )
 
     def _forget_dead_workers(self) -> None:
-        """What a worker of this server that was killed has shown last is no level any more."""
+        """Remove the gauges of killed workers of this server."""
         mine = self._agent.state
         try:
             dead = dead_workers(self._store.folder)
-        except OSError:  # it cannot be read: nothing is known of them
+        except OSError:  # the folder cannot be read, so dead workers are unknown
             return
         forget_gauges(state.pid for state in dead if state.server == mine.server and state.pid != mine.pid)
 
@@ -150,7 +150,7 @@ class WorkerMonitor:
             self._loop.call_soon_threadsafe(self.collector.renew_when_idle)
 
     def _configure(self, batching: Mapping[str, Batching]) -> None:
-        """Give each API the batching that a release says, or the service's own."""
+        """Set the batching of each API to that of its release, or to the service's own."""
         loop = self._loop
         if loop is None:
             return

@@ -1,4 +1,4 @@
-"""An application whose worker is watched while it is profiled."""
+"""An application with a probe in its worker, for profiling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCOPE = {"type": "http", "path": "/"}
 
 
 def observed(application: Application, folder: Path) -> Application:
-    """The same application; a probe starts with it, on its loop. What that costs each request is in its notes."""
+    """Wrap an application so that a probe starts with it, on its event loop. The notes include the cost per request."""
     probe = Probe(folder)
     watched = _watched(application, probe)
 
@@ -35,7 +35,7 @@ def _watched(application: Application, probe: Probe) -> Application:
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
-        # BentoML's own application stamps it where its descriptors are stamped; ours makes another.
+        # BentoML's own application stamps this ledger through its descriptors; `Entry` creates another one.
         ledger = Ledger(trace_id=0, parent_span_id=0, sampled=False, received_ns=time.monotonic_ns())
         current_ledger.set(ledger)
         try:
@@ -48,7 +48,7 @@ def _watched(application: Application, probe: Probe) -> Application:
 
 
 def measure_cost_us(folder: Path) -> float:
-    """What watching adds to a request: an application that does nothing, with it and without, over and over."""
+    """Measure the cost of the probe per request, with an application that does nothing, with and without the probe."""
 
     class Descriptor:
         @classmethod
@@ -76,7 +76,7 @@ def _time_us(application: Application) -> float:
 
 
 def _run(coroutine: Any) -> None:
-    """Run what waits for nothing, without a loop."""
+    """Run a coroutine that never waits, without an event loop."""
     try:
         coroutine.send(None)
     except StopIteration:

@@ -1,6 +1,6 @@
-"""What a worker notes of itself while it is profiled: collections, the loop's lag, and what the heap is made of.
+"""The probe of a profiled worker: it records garbage collections, event loop lag, and the objects on the heap.
 
-It serves as before; the notes are a line of JSON twice a second, in a file of the folder that the profile names.
+The worker serves as usual. The notes are one line of JSON twice per second, in a file in the profile's folder.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 from ..tracing.ledger.ledger import Ledger
 
 CENSUS = "census"
-"""Once a file of this name is in the folder, each worker counts its objects by type, once."""
+"""Name of a file: when it appears in the folder, each worker counts its objects by type, once."""
 
 THREAD_NAME = "bento-monitor-probe"
 _INTERVAL_S = 0.5
 _BEAT_S = 0.02
-_COMMONEST = 40
+_MOST_COMMON = 40
 _MOST_PATHS = 100
 
 
 class Probe:
-    """One a worker."""
+    """The probe of one worker."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +42,7 @@ class Probe:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, cost_us: float) -> None:
-        """Watch this process, and the loop that runs; `cost_us` is what that adds to a request."""
+        """Start to watch this process and the running event loop; `cost_us` is the cost of the probe per request."""
         self._cost_us = cost_us
         gc.callbacks.append(self._watch)
         self._loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ class Probe:
         threading.Thread(target=self._run, name=THREAD_NAME, daemon=True).start()
 
     def served(self, path: str, ledger: Ledger) -> None:
-        """The application has come to the end of a request; called on the loop's thread."""
+        """Add a finished request to the totals of its path. Called on the event loop's thread."""
         totals = self._served.get(path)
         if totals is None:
             if len(self._served) >= _MOST_PATHS:
@@ -76,7 +76,7 @@ class Probe:
         loop.call_later(_BEAT_S, self._beat, loop, now_ns + int(_BEAT_S * 1e9))
 
     def _run(self) -> None:
-        while self._folder.is_dir():  # the profile takes it away when it ends
+        while self._folder.is_dir():  # the profile removes it at its end
             time.sleep(_INTERVAL_S)
             pauses, self._pauses = self._pauses, []
             lag_ns, self._longest_lag_ns = self._longest_lag_ns, 0
@@ -86,12 +86,12 @@ class Probe:
             if not self._has_counted and (self._folder / CENSUS).exists():
                 self._has_counted = True
                 note["census"] = count_objects()
-            # The folder may be gone, or the disk full: the service goes on.
+            # If the folder is gone or the disk full, the service continues.
             with suppress(OSError), self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(note) + "\n")
 
 
 def count_objects() -> list[tuple[str, int]]:
-    """The types that the most objects of the heap are of, those that the collector does not walk left out."""
+    """Return the most common types on the heap, with their counts; only objects that the garbage collector tracks."""
     counts = Counter(type(each).__qualname__ for each in gc.get_objects())
-    return counts.most_common(_COMMONEST)
+    return counts.most_common(_MOST_COMMON)

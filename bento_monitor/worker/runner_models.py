@@ -1,4 +1,4 @@
-"""The runners of a worker as its agent needs them: which release fits which, and how all of them are swapped."""
+"""The runners of a worker, for its release agent: check that releases fit, and swap the models of all runners."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ class RunnerModels:
     """The runners of this process, and the batching of its APIs."""
 
     def __init__(self, apis: Iterable[str], configure: Configure, renew_heap: Callable[[], None]) -> None:
-        """Make it; runners are found when they are needed.
+        """Create the collection; runners are looked up when they are needed.
 
         Args:
             apis: all APIs of the service.
-            configure: gives each API its batching, the service's own where it is not named.
-            renew_heap: called when other models run than before, and when those before are not kept any more.
+            configure: sets the batching of each API, the service's own for APIs that are not named.
+            renew_heap: called when other models are active, and when the previous models are no longer kept.
         """
         self._apis = frozenset(apis)
         self._configure = configure
         self._renew_heap = renew_heap
-        self._unseen: dict[str, str] = {}
+        self._logged_errors: dict[str, str] = {}
         self._swapped: dict[str, PreparedModel] = {}
 
     def names(self) -> list[str]:
-        """The names of the runners."""
+        """Return the names of the runners."""
         return sorted(runners())
 
     def fingerprints(self, names: Collection[str]) -> dict[str, str]:
-        """The fingerprints that the own models of these runners have now; those that have none are said once."""
+        """Return the current fingerprints of these runners' own models; log once why a model has none."""
         found = {}
         for name, runner in sorted(runners().items()):
             if name not in names:
@@ -46,16 +46,16 @@ class RunnerModels:
             try:
                 found[name] = runner.fingerprint.watched_value()
             except ReleaseError as error:
-                if self._unseen.get(name) != str(error):
-                    self._unseen[name] = str(error)
-                    _LOGGER.warning("Runner %s can have no release: %s", name, error)
+                if self._logged_errors.get(name) != str(error):
+                    self._logged_errors[name] = str(error)
+                    _LOGGER.warning("Runner %s cannot use a release: %s", name, error)
         return found
 
     def prepare(self, name: str, release: Release, folder: Path) -> PreparedModel:
-        """Build and warm up a release for a runner, if it was made from the model that the runner wraps.
+        """Load and warm up a release for a runner, if it was made from the model that the runner wraps.
 
         Raises:
-            ReleaseError: the service has no such runner, its model is another, or the release does not run.
+            ReleaseError: the service has no such runner, the runner has another model, or the release does not run.
         """
         runner = runners().get(name)
         if runner is None:
@@ -65,15 +65,15 @@ class RunnerModels:
         unknown = set(release.apis) - self._apis
         if unknown and self._apis:
             raise ReleaseError(
-                f"Release {release.name} is for {sorted(unknown)}, which the service does not have.", "api"
+                f"Release {release.name} is for APIs that the service does not have: {sorted(unknown)}.", "api"
             )
         apis: set[str | None] = set(release.apis)
         if self._apis <= apis:
-            apis.add(None)  # whatever calls the model, it is for an API that the release governs
+            apis.add(None)  # the release covers all APIs, so also calls of an unknown API
         return replace(runner.prepare(release, folder), apis=frozenset(apis))
 
     def serve(self, prepared: Mapping[str, PreparedModel], batching: Mapping[str, Batching]) -> None:
-        """Run these from the next call on; runners and APIs that are not named have the service's own."""
+        """Activate models and batching from the next call on; other runners and APIs get the service's own."""
         for name, runner in runners().items():
             model = prepared.get(name)
             if model is None:
@@ -86,15 +86,15 @@ class RunnerModels:
             self._renew_heap()
 
     def let_go(self) -> None:
-        """What ran before is not kept any more: what is a cycle of it is for the collector."""
+        """Free the previous models: they are no longer kept, but may be in reference cycles."""
         self._renew_heap()
 
     def failures(self) -> dict[str, int]:
-        """How many calls releases have failed so far that the service's own model answered, by release."""
+        """Return the number of calls that a release failed and the own model then answered, by release."""
         return {release: count for runner in runners().values() for release, count in runner.failures.items()}
 
     def fallbacks(self) -> dict[str, dict[str, int]]:
-        """How many calls own models ran in a release's place, by release and reason."""
+        """Return the number of calls that own models ran instead of a release, by release and reason."""
         found: dict[str, dict[str, int]] = {}
         for (_, release, reason), count in release_fallbacks().items():
             found.setdefault(release, {})[reason] = count

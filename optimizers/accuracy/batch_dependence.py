@@ -1,4 +1,4 @@
-"""Whether an answer depends on who shares its batch."""
+"""Whether an answer depends on the other requests in its batch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ Measure = Literal["least cosine", "share of changed answers", "largest change"]
 
 @dataclass(frozen=True, slots=True)
 class BatchDependence:
-    """How far company moves answers.
+    """How much the composition of a batch changes answers.
 
     Attributes:
-        measure: the least cosine of a sample's answers alone and in a batch (vectors), the share of samples whose
-            answer changes (classes, labels, texts), or the largest change of a number, in probability for probabilities
-            and in standard deviations of the answers alone for logits and scores.
-        value: its value.
+        measure: the smallest cosine between a sample's answers in a batch of one and in a shared batch (vectors), the
+            share of samples whose answer changes (classes, labels, texts), or the largest change of a number. The unit
+            of a change is probability for probabilities; for logits and scores, it is the standard deviation of the
+            answers in batches of one.
+        value: the value of the measure.
     """
 
     measure: Measure
@@ -32,12 +33,12 @@ class BatchDependence:
 
     @property
     def amount(self) -> float:
-        """0 where company does not matter: 1 less the cosine, the share, or the change."""
+        """One minus the cosine, the share, or the change; 0 if the composition does not matter."""
         return 1 - self.value if self.measure == "least cosine" else self.value
 
 
 def batch_dependence(reading: OutputReading, alone: Answers, batched: Answers) -> BatchDependence:
-    """Compare answers to the same samples alone and in batches.
+    """Compare answers to the same samples in batches of one and in shared batches.
 
     Raises:
         StudyInputError: the answers do not fit the reading.
@@ -58,7 +59,7 @@ def batch_dependence(reading: OutputReading, alone: Answers, batched: Answers) -
 
 
 def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
-    """The share of samples whose class, labels or text differ; 0 for outputs that are none of these.
+    """Return the share of samples whose class, labels or text differ; 0 for other outputs.
 
     Raises:
         StudyInputError: the answers do not fit the reading.
@@ -74,9 +75,9 @@ def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
 
 
 def batch_dependence_min_cosine(alone: NDArray[Any], batched: NDArray[Any]) -> float:
-    """The least cosine between a sample's answer alone and in a batch; 1 where company does not matter.
+    """Return the smallest cosine between answers in a batch of one and in a shared batch; 1 means no dependence.
 
-    A single number as an answer is compared as the vector (number, 1), since the cosine of numbers is only their sign.
+    An answer of a single number is compared as the vector (number, 1), since the cosine of numbers is only their sign.
     """
     import numpy as np
 

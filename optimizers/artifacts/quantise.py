@@ -1,4 +1,4 @@
-"""Dynamic int8 quantisation, in a process of its own so that its memory and time are bounded."""
+"""Dynamic int8 quantization, in a separate process so that its memory and time are bounded."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def quantise(
     memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
     timeout_s: float = _TIMEOUT_S,
 ) -> None:
-    """Write `target`, the graph of `source` with int8 weights; activations are quantised as they come.
+    """Write `target`, the graph of `source` with int8 weights; activations are quantized at run time.
 
     Raises:
-        ArtifactError: it failed, or went past its memory or its time.
+        ArtifactError: the quantization failed, or exceeded its memory or time limit.
     """
     settings = {
         "source": str(source.resolve()),
@@ -42,14 +42,14 @@ def quantise(
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            raise ArtifactError(f"Quantising {granularity} took longer than {timeout_s:.0f} s.") from None
+            raise ArtifactError(f"Quantization {granularity} took longer than {timeout_s:.0f} s.") from None
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-        raise ArtifactError(f"Quantising {granularity} failed (exit code {done.returncode}): {reason}")
+        reason = (done.stderr.strip().splitlines() or ["no error output"])[-1]
+        raise ArtifactError(f"Quantization {granularity} failed (exit code {done.returncode}): {reason}")
 
 
 def main() -> None:
-    """Quantise as the JSON in the first argument says."""
+    """Quantize with the settings in the first argument, as JSON."""
     import resource
 
     settings = json.loads(sys.argv[1])

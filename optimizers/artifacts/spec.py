@@ -1,4 +1,4 @@
-"""What an artifact is, and the name under which it is cached."""
+"""The specification of an artifact, and its key in the cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _LIBRARIES = ("torch", "onnx", "onnxruntime")
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSpec:
-    """How a model is made into what a backend runs; torch runs the user's module and needs no file.
+    """How an artifact is built from a model; torch runs the user's module and needs no file.
 
-    With `has_fixed_axes` the graph takes the axes that vary in no sample in the samples' length alone. `reduces_range`
-    keeps int8 weights within +-64, whose products no 16-bit sum clips (`sums_int8_exactly`).
+    With `has_fixed_axes`, each axis that has the same length in all samples is fixed to that length in the graph.
+    `reduces_range` keeps int8 weights within +-64, so that no 16-bit sum of their products is clipped
+    (`sums_int8_exactly`).
     """
 
     backend: Backend
@@ -30,19 +31,19 @@ class ArtifactSpec:
 
     @property
     def needs_file(self) -> bool:
-        """Whether there is a file to build."""
+        """Whether a file must be built."""
         return self.backend == "onnxruntime"
 
     @property
     def is_quantised(self) -> bool:
-        """Whether the file is made from the float32 one."""
+        """Whether the file is quantized from the float32 file."""
         return self.precision.startswith("int8-")
 
     def key(self, source: str) -> str:
-        """The name in the cache: a hash of what the artifact is made from, how, and by which versions."""
-        made_of = {
+        """Return the key in the cache: a hash of the source, this specification, and the versions of the libraries."""
+        inputs = {
             "source": source,
             "spec": asdict(self),
             "versions": {library: version(library) for library in _LIBRARIES},
         }
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How long a lone client waits for a candidate, in units of the baseline: what a window or fewer threads cost it."""
+"""The latency of a lone client relative to the baseline: what a window or fewer threads cost such a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SETTLE_S = 0.2
 
 
 class LoneClient:
-    """Asks the baseline's server, which nothing else asks, and then a candidate's, at once after each other."""
+    """Measures the baseline's server, which has no other load, and a candidate's server immediately afterwards."""
 
     def __init__(self, load: StudyLoad, baseline: TrialServer, check: AnswerCheck) -> None:
         self._load = load
@@ -28,7 +28,7 @@ class LoneClient:
         self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
 
     def ratio(self, port: int, check: AnswerCheck) -> float:
-        """Median latency of what is served on a port, over the baseline's.
+        """Return the median latency of the server on a port, divided by the baseline's.
 
         Raises:
             MeasurementError: an answer was wrong, or there was none.

@@ -1,4 +1,4 @@
-"""Whether a proof allows a release, and if not, the true reason."""
+"""Whether a proof allows a release, and if not, why."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Reason = Literal["slower", "not told apart", "noisy machine", "slo", "failures",
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why nothing is released, in one word for programs and one sentence for people."""
+    """Why nothing is released: a keyword for programs and a sentence for people."""
 
     reason: Reason
     sentence: str
 
 
 def verdict_of(proof: Mapping[str, Any], *, slo: Slo | None, allow_slower_alone: bool) -> Refusal | None:
-    """Judge a proof as `proof_record` gives it; None where the winner may be released."""
+    """Judge a proof as returned by `proof_record`; return None if the winner may be released."""
     return _slower(proof) or _failures(proof) or _over_slo(proof, slo) or (None if allow_slower_alone else _harm(proof))
 
 
@@ -31,19 +31,19 @@ def _slower(proof: Mapping[str, Any]) -> Refusal | None:
     aa_low, aa_high = proof["aa_ratio_ci95"]
     found = f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]"
     if high < 1:
-        return Refusal("slower", f"The fastest that was found is slower: {found}. Nothing was released.")
+        return Refusal("slower", f"The fastest candidate is slower: {found}. Nothing was released.")
     if low <= 1:
         return Refusal(
             "not told apart",
-            f"The fastest that was found cannot be told from the baseline: {found}. Nothing was released; more "
+            f"The fastest candidate cannot be distinguished from the baseline: {found}. Nothing was released; more "
             "--blocks would narrow the interval.",
         )
     if low <= aa_high:
         return Refusal(
             "noisy machine",
             f"The machine is too noisy now: the baseline measured against itself gives an interval of [{aa_low:.2f}, "
-            f"{aa_high:.2f}], which reaches into that of the fastest that was found, {found}. Nothing was released; "
-            "measure at a quieter time, or with more --blocks.",
+            f"{aa_high:.2f}], which overlaps that of the fastest candidate, {found}. Nothing was released; measure at "
+            "a quieter time, or with more --blocks.",
         )
     return None
 
@@ -55,7 +55,7 @@ def _failures(proof: Mapping[str, Any]) -> Refusal | None:
     return Refusal(
         "failures",
         f"{failed} of {proof['optimized_harm_requests']} requests of a lone client and of an open load at half of the "
-        f"baseline's rate failed, where the baseline failed {baseline_failed}. Nothing was released.",
+        f"baseline's rate failed, but only {baseline_failed} of the baseline's. Nothing was released.",
     )
 
 
@@ -65,9 +65,9 @@ def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Refusal | None:
         return None
     return Refusal(
         "slo",
-        f"The fastest that was found breaks --slo {slo} under the load: {in_time:.2%} of its requests were answered in "
-        f"time, and the p{slo.percentile:g} of a block was {proof['slo_percentile_ms']:.1f} ms in the median. Nothing "
-        "was released; allow more latency, or give fewer --connections.",
+        f"The fastest candidate breaks --slo {slo} under the load: {in_time:.2%} of its requests were answered in "
+        f"time, and the median p{slo.percentile:g} of its blocks was {proof['slo_percentile_ms']:.1f} ms. Nothing was "
+        "released; allow more latency, or reduce --connections.",
     )
 
 
@@ -98,6 +98,7 @@ def _harm_of(
     place = "" if reason == "alone" else f" {where}"
     return Refusal(
         reason,
-        f"{what}{place} {verb}: {found} after {proof['harm_blocks']} blocks, though it serves {proof['speedup']:.2f} "
-        "times the requests under full load. Nothing was released; --allow-slower-alone would.",
+        f"{what}{place} {verb}: {found} after {proof['harm_blocks']} blocks, although the winner serves "
+        f"{proof['speedup']:.2f} times the requests under full load. Nothing was released; pass --allow-slower-alone "
+        "to release it.",
     )

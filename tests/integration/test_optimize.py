@@ -177,7 +177,7 @@ BAD_INPUT = {
         "has no API 'other'",
     ),
     "no such metric": (["service:Loans", "--data", "eval.npz", "--metric", "beauty"], "There is no metric 'beauty'"),
-    "no such file": (["service:Loans", "--data", "gone.npz", "--metric", "accuracy"], "There is no data file"),
+    "no such file": (["service:Loans", "--data", "gone.npz", "--metric", "accuracy"], "gone.npz does not exist"),
     "a pickle": (["service:Loans", "--data", "pickled.npz", "--metric", "accuracy"], "never loaded"),
     "a NaN": (["service:Loans", "--data", "nan.npz", "--metric", "accuracy", "--api", "score"], "NaN"),
     "no slo": (["service:Loans", "--data", "eval.npz", "--metric", "accuracy", "--slo", "fast"], "p99=50ms"),

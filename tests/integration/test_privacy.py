@@ -102,7 +102,7 @@ def test_one_field_that_is_asked_for_is_captured_and_no_other(tmp_path: Path, fa
     assert everything.count(CANARY) == 1
     lines = [line for line in log.read_text().splitlines() if "BENTO_MONITOR_CAPTURE_FIELDS" in line]
     assert len(lines) == 1
-    assert "echo.gone is no input of this service" in lines[0]
+    assert "echo.gone is not an input of this service" in lines[0]
 
 
 @FAST_AND_BENTOML_S

@@ -101,7 +101,7 @@ def test_the_command_prints_a_table_and_writes_a_page_and_json(tmp_path):
         [*command, "--html", str(page), "--output", str(output)], capture_output=True, text=True, check=True
     )
     assert "16 clients" in done.stdout
-    assert "Its function alone" not in done.stdout  # it is async
+    assert "The standalone function" not in done.stdout  # it is async
     found = json.loads(output.read_text())
     assert len(found["points"]) == 7
     assert found["path"] == "/double"
@@ -111,8 +111,8 @@ def test_the_command_prints_a_table_and_writes_a_page_and_json(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "is nothing to profile"),
-        (["absent.py:Service"], "is not there"),
+        (["nothing"], "'nothing' cannot be profiled"),
+        (["absent.py:Service"], "does not exist"),
         (["https://example.invalid"], "cannot be profiled"),
         ([f"{SERVICES}:Healthy", "--data", "absent.jsonl"], "cannot be read"),
     ],

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from bento_monitor.lab.server.process import ServerProcess, start_servers
 from bento_monitor.lab.server.server_spec import ServerSpec
-from bento_monitor.tracing.context.caller import NOBODY, CallerReader
+from bento_monitor.tracing.context.caller import NO_CALLER, CallerReader
 
 PROJECT = Path(__file__).parent / "context"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -163,7 +163,7 @@ def test_baggage_is_read_as_the_sdk_reads_it(header: str) -> None:
     ],
 )
 def test_headers_that_say_nothing_of_a_caller_cost_nothing(headers: list[Any], is_nobody: bool) -> None:
-    assert (CallerReader().read(headers) is NOBODY) == is_nobody
+    assert (CallerReader().read(headers) is NO_CALLER) == is_nobody
 
 
 @pytest.mark.parametrize("propagator", [None, W3C, CompositePropagator([TraceContextTextMapPropagator()])])

@@ -42,7 +42,7 @@ def test_retrained_weights_are_never_answered_by_a_release_of_the_old_ones(place
         assert status.returncode == 1
         assert "made from another model" in status.stdout
         assert "bento-monitor optimize" in status.stdout
-        assert "of another model than the running server has" in place.done("list")
+        assert "made from another model than the running server's" in place.done("list")
 
         def shown(metric: str, **labels: str) -> float:
             return total(scrape(live.server), metric, **labels)
@@ -232,7 +232,7 @@ def test_a_release_without_a_fingerprint_is_not_promoted_and_a_changed_record_no
     with place.serve(workers=1) as live:
         assert live.factors() == {2.0: 40}
         assert "was changed since it was promoted" in place.run("status", SERVICE).stdout
-        assert "make it anew with bento-monitor optimize" in place.done("list")
+        assert "make a new release with bento-monitor optimize" in place.done("list")
 
 
 def test_status_watches_until_it_is_interrupted(place: Place) -> None:

@@ -157,10 +157,10 @@ def test_what_kubernetes_sets_is_one_warning_and_a_slip_of_the_pen_names_the_nea
         assert load_settings().max_body_bytes == 2**30
     of_kubernetes, slip = (record.getMessage() for record in caplog.records)
     assert of_kubernetes.startswith(
-        "BENTO_MONITOR_CANARY_SERVICE_HOST and 4 more, of a Service of Kubernetes, is no sett"
+        "BENTO_MONITOR_CANARY_SERVICE_HOST and 4 more, set by Kubernetes for a Service, is not a"
     )
     assert slip.startswith(
-        "BENTO_MONITOR_MAX_BODY_BYTE is no setting of the monitor (the nearest is BENTO_MONITOR_MAX_BO"
+        "BENTO_MONITOR_MAX_BODY_BYTE is not a bento-monitor setting (the nearest is BENTO_MONITOR_MAX_BO"
     )
     assert slip.endswith(": it is ignored.")
     require_settings()

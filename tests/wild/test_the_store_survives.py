@@ -116,7 +116,7 @@ def test_where_nothing_can_be_read_any_more_the_own_model_is_served_and_every_co
         assert models.served == {"model": "svc-release:3"}
         status = read_status(store)
         assert status.problems == ()
-        assert status.notes == ("1 line(s) of the journal cannot be read: rollback passes over them.",)
+        assert status.notes == ("1 line(s) of the journal cannot be read: rollback skips them.",)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_move_during_which_the_disk_fills_is_made_or_not_and_is_reported_so(
 
     with worker(store) as models:
         monkeypatch.setattr(active_store, "write_atomic", write_and_fill)
-        with pytest.raises(ReleaseError, match="is active, but it is not seen to be served"):
+        with pytest.raises(ReleaseError, match="is active, but not every worker serves it"):
             promote(store, release, folder, timeout_s=0.5)
         assert store.read().state.releases == {"model": release.name}
         monkeypatch.setattr(active_store, "write_atomic", write)

@@ -103,7 +103,7 @@ def test_list_says_of_each_release_what_there_is_to_say(home: Path) -> None:
     assert marks["svc-release:active"] == ["active"]
     assert listed["svc-release:active"]["is_active"]
     assert listed["svc-release:active"]["model_fingerprint"] == FINGERPRINT
-    assert marks["svc-release:other"] == ["of another model than the running server has"]
+    assert marks["svc-release:other"] == ["made from another model than the running server's"]
     assert "without the fingerprint" in marks["svc-release:old"][0]
     assert marks["svc-release:bad"][0].startswith("put aside: Worker")
     assert marks["svc-release:torn"][0].startswith("damaged: ")

@@ -1,4 +1,4 @@
-"""What holds a service back, by rules that each know one cause."""
+"""Bottlenecks of a profiled service, found by rules of one cause each."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ RULES: tuple[Callable[[Profile], Finding | None], ...] = (
 
 
 def diagnose(profile: Profile) -> tuple[Finding, ...]:
-    """Every cause that the profile shows."""
+    """Return the findings of all rules that apply to the profile."""
     return tuple(finding for rule in RULES if (finding := rule(profile)) is not None)

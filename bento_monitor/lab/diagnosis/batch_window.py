@@ -1,4 +1,4 @@
-"""Requests wait for a batch that does not fill, while the server has nothing to do."""
+"""Rule: requests wait for a batch that does not fill, while the server is idle."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from ..profiling.profile_record import Finding, LoadPoint, Profile
 
 _LEAST_SHARE = 0.5
 _LEAST_MS = 2.0
-# More than that, and they wait because the model is busy.
+# Above this, requests wait because the model is busy.
 _MOST_CORES = 0.5
 
 
 def find_long_window(profile: Profile) -> Finding | None:
-    """At the load with the most of it; None where waiting is short, or the server computes meanwhile."""
+    """Return the finding at the load with the largest share of idle waiting.
+
+    Return None if waiting is short, or if the server computes in the meantime.
+    """
     found = [(share, point) for point in profile.points if (share := _idle_wait_share(point)) >= _LEAST_SHARE]
     if not found:
         return None
@@ -23,9 +26,9 @@ def find_long_window(profile: Profile) -> Finding | None:
         (
             f"at {point.throughput_rps:.0f} requests/s a request waits {wait_ms:.1f} ms, {share:.0%} of its time",
             f"it waits for a batch of {point.batch_size:.1f} requests",
-            f"the server takes {0 if point.server is None else point.server.cpu_cores:.2f} cores meanwhile",
+            f"the server uses {0 if point.server is None else point.server.cpu_cores:.2f} cores at that load",
         ),
-        "Make the batch window shorter, or leave it to the dispatcher, which takes a batch when a thread is free.",
+        "Shorten the batch window, or leave batching to the dispatcher, which starts a batch when a thread is free.",
     )
 
 

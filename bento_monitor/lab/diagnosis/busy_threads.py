@@ -1,4 +1,4 @@
-"""More threads compute than there are cores, and take them from each other."""
+"""Rule: more threads compute than there are cores, so they preempt each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEAST_CORES_SHARE = 0.7
 
 
 def find_too_many_threads(profile: Profile) -> Finding | None:
-    """At the first load that keeps the machine busy with them."""
+    """Return the finding at the first load at which these threads keep the machine busy, if there is one."""
     for point in profile.points:
         server, cores = point.server, point.machine.cores
         if server is None or server.busy_threads < _LEAST_EXTRA * cores + 1:
@@ -22,8 +22,8 @@ def find_too_many_threads(profile: Profile) -> Finding | None:
                 "More threads compute than there are cores",
                 (
                     f"{server.busy_threads} threads of the server compute on {cores} cores",
-                    f"they are taken off them {server.involuntary_switches_per_s:.0f} times a second",
+                    f"they are preempted {server.involuntary_switches_per_s:.0f} times per second",
                 ),
-                "Give the model's session as many threads as there are cores for each worker (intra_op_num_threads).",
+                "Limit the threads of the model's session to the cores available per worker (intra_op_num_threads).",
             )
     return None

@@ -1,20 +1,23 @@
-"""The slowest requests are those that waited for the garbage collector."""
+"""Rule: the slowest requests are those that waited for the garbage collector."""
 
 from __future__ import annotations
 
 from ..profiling.profile_record import Finding, Profile, ServerUse
 
-# A pause of this length is felt; a rule that named shorter ones would name every healthy service.
+# Shorter pauses occur in every healthy service.
 _LEAST_MS = 20.0
 _LEAST_SLOW_SHARE = 0.5
-# Chance alone puts the slow requests into pauses as often as the others.
+# By chance alone, slow requests would meet pauses as often as other requests do.
 _LEAST_LIFT = 2.0
 _TIMERS = ("TimerHandle", "UVTimer")
 _LEAST_TIMERS = 1000
 
 
 def find_collector_pauses(profile: Profile) -> Finding | None:
-    """At the load where they explain the most; None where most slow requests have another cause."""
+    """Return the finding at the load where pauses explain most of the slow requests.
+
+    Return None if most slow requests have another cause.
+    """
     seen = [(point.server, point) for point in profile.points if point.server is not None]
     found = [(server, point) for server, point in seen if _is_cause(server)]
     if not found:
@@ -25,17 +28,17 @@ def find_collector_pauses(profile: Profile) -> Finding | None:
     evidence = [
         f"{pauses.count} collections in {point.seconds:.0f} s at {point.throughput_rps:.0f} requests/s",
         f"they take {pauses.total_ms / point.seconds / 1e3:.0%} of the time, the longest {pauses.longest_ms:.0f} ms",
-        f"{pauses.slow_share:.0%} of the slowest hundredth of the requests waited through one (of all: {every})",
+        f"{pauses.slow_share:.0%} of the slowest 1 % of requests waited for a collection (of all requests: {every})",
         f"p99 is {point.latency_ms(99.0):.0f} ms",
     ]
     timers = sum(profile.census.get(name, 0) for name in _TIMERS)
     remedy = "Keep fewer objects alive, or freeze the heap once the service is up (gc.freeze)."
     if timers >= _LEAST_TIMERS:
         evidence.append(
-            f"{timers} timers are alive, each with the request that set it: BentoML's time limit sets one for every "
-            "request and never cancels it, so the collector walks the requests of the last minute"
+            f"{timers} timers are alive, each holding its request: BentoML's time limit sets one timer per request and "
+            "never cancels it, so the garbage collector traverses all requests of the last minute"
         )
-        remedy = "Serve it monitored: one timer a worker, the heap frozen, and no collection of more than a few ms."
+        remedy = "Serve it monitored: one timer per worker, a frozen heap, and no collection longer than a few ms."
     return Finding("collector_pauses", "Garbage collections stop every request", tuple(evidence), remedy)
 
 

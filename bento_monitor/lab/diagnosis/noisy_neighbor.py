@@ -1,4 +1,4 @@
-"""Something else on the machine takes the processors."""
+"""Rule: a noisy neighbor uses the CPU cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEAST_STEAL = 0.05
 
 
 def find_noisy_neighbor(profile: Profile) -> Finding | None:
-    """At the load where it takes the most; None where the server had room beside it."""
+    """Return the finding at the load where other processes take most cores; None if enough cores were left."""
     found = [(taken, point) for point in profile.points if (taken := _taken_cores(point)) > 0]
     if not found:
         return None
@@ -18,12 +18,12 @@ def find_noisy_neighbor(profile: Profile) -> Finding | None:
     machine = point.machine
     return Finding(
         "neighbour",
-        "Something else takes the processors",
+        "A noisy neighbor uses the CPU cores",
         (
-            f"processes of others took {machine.other_cores:.1f} of {machine.cores} cores",
-            f"the host took {machine.steal_ratio:.0%} of the cores' time",
+            f"other processes used {machine.other_cores:.1f} of {machine.cores} cores",
+            f"the host stole {machine.steal_ratio:.0%} of the cores' time",
         ),
-        "Find it with top, and give the service cores of its own (a quota, a cpuset, another machine).",
+        "Find the process with top, and give the service dedicated cores (a quota, a cpuset, another machine).",
     )
 
 

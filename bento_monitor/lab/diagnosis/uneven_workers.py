@@ -1,16 +1,16 @@
-"""One of several workers has taken most of the connections, and the others idle."""
+"""Rule: one of several workers holds most of the connections, and the other workers are idle."""
 
 from __future__ import annotations
 
 from ..profiling.profile_record import Finding, Profile
 
-# With as many connections, an even spread is within this of 1 / workers in 999 of 1,000 runs of a coin.
+# With fewer connections, even a random spread is often uneven.
 _LEAST_CONNECTIONS = 8
 _LEAST_SHARE = 0.85
 
 
 def find_uneven_workers(profile: Profile) -> Finding | None:
-    """Of the loads that keep a worker's connections open; None with one worker."""
+    """Return the finding at the first load with enough open connections; None for a single worker or an even spread."""
     if profile.workers < 2:
         return None
     for point in profile.points:
@@ -20,11 +20,11 @@ def find_uneven_workers(profile: Profile) -> Finding | None:
         if server.largest_share >= _LEAST_SHARE and server.largest_cpu_share >= _LEAST_SHARE:
             return Finding(
                 "uneven_workers",
-                "One worker has taken the connections",
+                "One worker holds most of the connections",
                 (
                     f"one of {profile.workers} workers holds {server.largest_share:.0%} of all connections",
-                    f"it took {server.largest_cpu_share:.0%} of the workers' CPU time",
+                    f"it used {server.largest_cpu_share:.0%} of the workers' CPU time",
                 ),
-                "Let connections be spread (BENTO_MONITOR_SPREAD_CONNECTIONS is on by default), or use a proxy.",
+                "Enable the spreading of connections (BENTO_MONITOR_SPREAD_CONNECTIONS, on by default), or use a proxy.",
             )
     return None

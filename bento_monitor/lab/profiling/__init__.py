@@ -1,1 +1,1 @@
-"""How fast a service is, from idle to past the knee, where the time goes, and what holds it back."""
+"""Profiling of a service from idle to overload: throughput, latency, stage times and bottlenecks."""

@@ -1,7 +1,7 @@
-"""What changed between two profiles, load by load.
+"""Comparison of two profiles, load by load.
 
-They were measured one after the other, so what the machine did in between is in every difference and in no interval.
-A difference that decides something is measured in interleaved blocks.
+The two profiles were measured one after the other. Changes of the machine in between affect every difference, and no
+interval accounts for them. Measure a difference that matters in interleaved blocks instead.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _LEAST_BINS = 4
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of one load: its values, their ratio (after over before), and its interval, if there is one.
+    """One figure of one load: both values, their ratio (after over before), and the interval of the ratio, if known.
 
-    `is_sure` where the interval excludes 1, or the bounds of the two percentiles do not overlap.
+    `is_sure` is true if the interval excludes 1, or if the bounds of the two percentiles do not overlap. The interval
+    does not account for changes of the machine between the two profiles.
     """
 
     load: str
@@ -37,18 +38,22 @@ class Change:
 
 
 def compare_profiles(before: Profile, after: Profile) -> list[Change]:
-    """Every figure of the loads that both have: the same clients, or the same share of each one's capacity."""
-    found = []
+    """Return the changes of all figures of the loads that both profiles have.
+
+    Two loads are the same load if they have the same number of clients, or the same share of the capacity of their
+    profile. The profiles were measured one after the other: see the note in the module about differences.
+    """
+    changes = []
     for point in before.points:
         other = next((each for each in after.points if _key(each) == _key(point)), None)
         if other is not None:
-            found += _changes(_name(point), point, other)
-    return found
+            changes += _changes(_name(point), point, other)
+    return changes
 
 
 def _changes(name: str, before: LoadPoint, after: LoadPoint) -> list[Change]:
     found = []
-    if before.offered_rps is None:  # else it is what was offered
+    if before.offered_rps is None:  # otherwise the throughput is the offered rate
         found.append(_rate_change(name, before, after))
     pairs = zip(before.latencies, after.latencies, strict=True)
     found += [_percentile_change(name, left, right) for left, right in pairs if left.percentile == right.percentile]
@@ -75,7 +80,7 @@ def _percentile_change(name: str, before: Percentile, after: Percentile) -> Chan
 
 
 def _ratio_interval(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    """Welch's interval of the ratio of geometric means."""
+    """Return Welch's interval of the ratio of geometric means."""
     from scipy.special import stdtrit
 
     if min(len(before), len(after)) < _LEAST_BINS:
@@ -101,4 +106,4 @@ def _key(point: LoadPoint) -> tuple[int, float | None]:
 
 
 def _name(point: LoadPoint) -> str:
-    return point.name if point.share is None else f"{point.share:.0%} of its capacity"
+    return point.name if point.share is None else f"{point.share:.0%} of capacity"

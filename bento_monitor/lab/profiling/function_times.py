@@ -1,4 +1,4 @@
-"""How long a function takes for inputs of several sizes, and how near it comes to what the machine can do."""
+"""Times of a function for inputs of several sizes, compared with the peak performance of the machine."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .session_operators import read_session_operators
 from .torch_operators import find_place, read_torch_operators
 
 _LEAST_ROUNDS = 3
-_CALLS_TO_READ = 8  # of torch and ONNX Runtime, four each
-# Of the time: the rest goes to batches.
+_PROFILED_CALLS = 8  # four with torch's profiler, four with ONNX Runtime's
+# Share of the measuring time; batches get the rest.
 _LENGTHS_SHARE = 1 / 3
 Call = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionInputs:
-    """What a function is called with: batches by their size, and single rows by their length in `length_unit`."""
+    """Inputs of a function: batches by size, and single rows by length in `length_unit`."""
 
     by_size: Mapping[int, Sequence[Any]]
     by_length: Mapping[int, Sequence[Any]] = field(default_factory=dict)
@@ -35,16 +35,16 @@ class FunctionInputs:
 
 
 def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: float) -> StandaloneProfile:
-    """Time a function, the peaks of where it computes beside it, and what it does inside torch and ONNX Runtime.
+    """Time a function, measure the peaks of its device, and profile its operators in torch and ONNX Runtime.
 
     Args:
-        inputs: what it is called with; a length that it fails on is left out.
-        make: makes the function. It is made again for the operators: a session of ONNX Runtime has a profiler from its
-            making or not at all, and one that has is slower.
-        seconds: for the times.
+        inputs: inputs of the function; lengths on which the function fails are left out.
+        make: creates the function. It is called a second time to profile operators, because an ONNX Runtime session
+            gets a profiler only when it is created, and a session with a profiler is slower.
+        seconds: duration of the time measurement.
     """
     call = make()
-    by_length = _those_that_work(inputs.by_length, call)
+    by_length = _working_groups(inputs.by_length, call)
     place = find_place(lambda: call(inputs.by_size[max(inputs.by_size)][0]))
     gemm_gflops, copy_gib_per_s = 0.0, 0.0
 
@@ -59,8 +59,8 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
     )
     length_times = tuple(LengthTime(*found) for found in _time_each(by_length, call, for_lengths_s))
     alpha_ms, beta_ms = fit_line(times)
-    to_read = {size: inputs.by_size[size][0] for size in _sizes_to_read(times, seconds)}
-    operators = _read_operators(to_read, call, make, place)
+    profiled = {size: inputs.by_size[size][0] for size in _profiled_sizes(times, seconds)}
+    operators = _read_operators(profiled, call, make, place)
     largest = operators[times[-1].batch_size]
     return StandaloneProfile(
         times=times,
@@ -78,7 +78,10 @@ def profile_function(inputs: FunctionInputs, make: Callable[[], Call], seconds: 
 
 
 def fit_line(times: Sequence[BatchTime]) -> tuple[float | None, float | None]:
-    """`alpha + beta * size` in ms through the times, weighed by their size, so that no batch counts for the most."""
+    """Fit `alpha + beta * size` to the times and return `(alpha, beta)` in ms; `(None, None)` for fewer than two sizes.
+
+    Each time is weighted by its inverse, so that large batches do not dominate the fit.
+    """
     if len(times) < 2:
         return None, None
     sizes = np.array([each.batch_size for each in times], dtype=np.float64)
@@ -88,11 +91,11 @@ def fit_line(times: Sequence[BatchTime]) -> tuple[float | None, float | None]:
 
 
 def _time_each(
-    groups: Mapping[int, Sequence[Any]], call: Call, seconds: float, beside: Callable[[], None] = lambda: None
+    groups: Mapping[int, Sequence[Any]], call: Call, seconds: float, after_round: Callable[[], None] = lambda: None
 ) -> Iterable[tuple[int, float, int]]:
-    """Call with a value of each group in rounds of random order: the group, its median in ms, and how many calls."""
+    """Time one value of each group per round, in random order; return group, median in ms and number of calls."""
     for values in groups.values():
-        call(values[0])  # it allocates, and compiles what it compiles
+        call(values[0])  # the first call allocates and compiles
     took_s: dict[int, list[float]] = {group: [] for group in groups}
     order = random.Random(0)
     end_s = time.monotonic() + seconds
@@ -104,12 +107,12 @@ def _time_each(
             started_s = time.perf_counter()
             call(value)
             took_s[group].append(time.perf_counter() - started_s)
-        beside()
+        after_round()
     return [(group, float(np.median(each)) * 1e3, len(each)) for group, each in sorted(took_s.items())]
 
 
-def _those_that_work(groups: Mapping[int, Sequence[Any]], call: Call) -> dict[int, Sequence[Any]]:
-    """The groups that the function takes: a text made longer may be too long for it."""
+def _working_groups(groups: Mapping[int, Sequence[Any]], call: Call) -> dict[int, Sequence[Any]]:
+    """Return the groups that the function accepts: an extended text may be too long."""
     found: dict[int, Sequence[Any]] = {}
     for group, values in groups.items():
         try:
@@ -121,10 +124,10 @@ def _those_that_work(groups: Mapping[int, Sequence[Any]], call: Call) -> dict[in
     return found if len(found) > 1 else {}
 
 
-def _sizes_to_read(times: Sequence[BatchTime], seconds: float) -> list[int]:
-    """The batches whose operators are read: all of them, or the two ends where that takes longer than the times did."""
+def _profiled_sizes(times: Sequence[BatchTime], seconds: float) -> list[int]:
+    """Return the batch sizes to profile: all, or only the smallest and the largest if all would take too long."""
     sizes = [each.batch_size for each in times]
-    is_long = sum(each.median_ms for each in times) * _CALLS_TO_READ > seconds * 1e3
+    is_long = sum(each.median_ms for each in times) * _PROFILED_CALLS > seconds * 1e3
     return sorted({sizes[0], sizes[-1]}) if is_long else sizes
 
 

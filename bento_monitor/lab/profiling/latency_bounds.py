@@ -1,4 +1,4 @@
-"""Latencies of a load with their bounds."""
+"""Latency percentiles of a load, with their bounds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ PERCENTILES = (50.0, 95.0, 99.0)
 
 
 def latencies_of(result: LoadResult) -> tuple[Percentile, ...]:
-    """The percentiles of the window's requests that were answered with 2xx.
+    """Return the latency percentiles of the requests in the window that were answered with 2xx.
+
+    A percentile of too few requests has no bounds and says little.
 
     Raises:
-        MeasurementError: none was.
+        MeasurementError: no request was answered with 2xx.
     """
     latency_ms = result.latency_ns[result.is_in_window & result.is_ok] / 1e6
     if not len(latency_ms):
-        raise MeasurementError("No request was answered with 2xx, so there is no latency.")
+        raise MeasurementError(
+            "No request was answered with 2xx, so there is no latency: check the request body and the service's log."
+        )
     return tuple(_bounded(latency_ms, percentile) for percentile in PERCENTILES)
 
 

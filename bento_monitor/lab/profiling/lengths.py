@@ -1,4 +1,4 @@
-"""Inputs of several lengths, where the rows of an API have one: those of the data, or one text cut and repeated."""
+"""Inputs of several lengths, for APIs whose rows are texts or lists: rows of the data, or one text cut and repeated."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import numpy as np
 
 _LENGTHS = 6
 _OF_EACH = 8
-# Rows that differ by less tell nothing of what a length costs.
+# Lengths that differ by less do not show the cost of length.
 _LEAST_RATIO = 2.0
 _FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 
 
 def unit_of(rows: Sequence[Any]) -> str | None:
-    """What the length of the rows is counted in; None where they have none."""
+    """Return the unit of the rows' length, "characters" or "elements"; None if the rows have no length."""
     if rows and all(isinstance(row, str) for row in rows):
         return "characters"
     return "elements" if rows and all(isinstance(row, list) for row in rows) else None
 
 
 def rows_by_length(rows: Sequence[Any]) -> dict[int, list[Any]]:
-    """Rows of some lengths from the shortest to the longest, by the median length of each group.
+    """Group rows by length, from the shortest to the longest; the keys are the median lengths of the groups.
 
-    Text of one length is cut and repeated, word by word; lists of one length are features, and nothing is made of them.
+    A text is cut and repeated, word by word, if all texts have about the same length. Lists of about the same length
+    are taken for features and not grouped.
     """
     if unit_of(rows) is None:
         return {}

@@ -1,4 +1,4 @@
-"""One load on a server, and what was seen beside it."""
+"""Measurement of one load on a server: latency, stages, and the use of processes, machine and GPUs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .profile_record import LoadPoint, MachineUse, ServerUse, StageTime
 from .stage_times import batch_size_between, gpu_ms_between, read_totals, stages_around, stages_between
 from .subject import Subject
 
-# A thread that takes this share of a core computes; others wait for something (our own take up to a twentieth).
+# A thread that uses at least this share of a core computes; other threads wait (the monitor's own use at most 0.05).
 _BUSY_THREAD_CORES = 0.1
-# The probe writes twice a second, the server counts its requests once a second at least.
+# The probe writes twice per second; the server updates its request counts at least once per second.
 _NOTES_S = 1.2
 _BIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """The server's processes before and during a load, and how long it took."""
+    """Use of the server's processes before and after a load, and the duration of the load."""
 
     before: ProcessUse
     after: ProcessUse
@@ -62,15 +62,15 @@ class _Span:
 
 
 def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) -> LoadPoint:
-    """Run a load and look at the server before, amid and after it.
+    """Run a load and observe the server before, during and after it.
 
     Args:
         subject: the server.
         spec: the load.
-        share: what its rate is of the capacity, if it has one.
+        share: rate of the load as a share of the capacity, if the load has a rate.
 
     Raises:
-        MeasurementError: the load failed, or nothing was answered with 2xx.
+        MeasurementError: the load failed, or no request was answered with 2xx.
     """
     totals_before = read_totals(subject.metrics(), spec.path)
     result, span, gpus = _run(subject, spec)
@@ -108,16 +108,16 @@ def _run(subject: Subject, spec: LoadSpec) -> tuple[LoadResult, _Span | None, tu
     if before is None:
         return run_load(spec), None, ()
     with open_gpu_meter() as meter, start_load(spec) as load:
-        # Who holds the connections is seen while they are there.
+        # Connections of workers can be read only while they are open.
         time.sleep(min(1.0, (spec.duration_s or 0.0) / 2))
         held = subject.use()
         result = load.wait()
         gpus = () if meter is None else meter.read()
     after = subject.use()
     if held is None or after is None:
-        raise MeasurementError("The server has ended while it was measured.")
-    amid = replace(before, worker_connections=held.worker_connections)
-    return result, _Span(amid, after, time.monotonic() - started_s), gpus
+        raise MeasurementError("The server exited during the measurement: check the service's log.")
+    with_connections = replace(before, worker_connections=held.worker_connections)
+    return result, _Span(with_connections, after, time.monotonic() - started_s), gpus
 
 
 def _stages_around(result: LoadResult, notes: Mapping[int, ProbeNotes], path: str) -> tuple[StageTime, ...]:

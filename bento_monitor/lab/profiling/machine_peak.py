@@ -1,4 +1,4 @@
-"""What the machine can do at the most, by what comes nearest to doing nothing else."""
+"""Peak performance of the machine, measured by a matrix product and a memory copy."""
 
 from __future__ import annotations
 
@@ -19,37 +19,40 @@ FLOATS = ("float32", "bfloat16", "float16", "float64")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a function computes, by torch's name of the device, and in which element type, which is of `FLOATS`."""
+    """Where a function computes: torch's name of the device, and the element type, one of `FLOATS`."""
 
     device: str = "cpu"
     dtype: str = "float32"
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it is none of the processors."""
+        """Whether the device is not the CPU."""
         return self.device != "cpu"
 
     @property
     def description(self) -> str | None:
-        """Such as "float32 on NVIDIA H100"; None of the processors, which need no name."""
+        """Element type and name of a GPU, such as "float32 on NVIDIA H100"; None for the CPU."""
         return f"{self.dtype} on {sys.modules['torch'].cuda.get_device_name(self.device)}" if self.is_gpu else None
 
 
 def measure_gemm_gflops(place: Place) -> float:
-    """Floating-point operations a second of one product of matrices, by torch where the process has it."""
+    """Return the GFLOP/s of one matrix product, computed by torch if the process has imported torch, else by NumPy.
+
+    One call on a busy machine can be far below the peak: take the maximum of several.
+    """
     left, right, multiply = _matrices(place)
     flop: int = 2 * len(left) ** 3
     return flop / _seconds(lambda: multiply(left, right), place) / 1e9
 
 
 def measure_copy_gib_per_s(place: Place) -> float:
-    """Bytes read and written a second by a copy that no cache holds."""
+    """Return the GiB read and written per second by a copy that is too large for the caches."""
     source, target, copy = _arrays(place)
     return 2 * len(source) / _seconds(lambda: copy(target, source), place) / 2**30
 
 
 def _seconds(do: Callable[[], object], place: Place) -> float:
-    """What it takes; on a GPU, where a call returns at once, of some calls until all are done."""
+    """Return the seconds per call; on a GPU, where calls are asynchronous, time several calls until all are done."""
     calls = 1
     if place.is_gpu:
         calls = _CALLS_ON_GPU

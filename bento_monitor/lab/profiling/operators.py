@@ -1,4 +1,4 @@
-"""What a call does inside torch and ONNX Runtime: arithmetic, bytes, and the time of each operator."""
+"""Operators of a call in torch and ONNX Runtime: arithmetic, bytes, and the time of each operator."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LEAST_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Operators:
-    """Of one call: GFLOP, GiB that its operators read and write, their own microseconds.
+    """Totals of one call: GFLOP, GiB read and written by its operators, and microseconds in each operator itself.
 
-    Bytes are those of each operator's tensors, as if no cache held them between two operators. Where an operator's
-    arithmetic is not known, it counts for none.
+    The bytes are those of each operator's tensors, as if no cache held tensors between two operators. An operator of
+    unknown arithmetic counts as 0 GFLOP.
     """
 
     gflop: float = 0.0
@@ -29,7 +29,7 @@ class Operators:
 
     @property
     def shares(self) -> tuple[tuple[str, float], ...]:
-        """The largest shares of the time inside all of them."""
+        """Operators with the largest shares of the total operator time, largest first."""
         total_us = sum(self.own_us.values())
         largest = sorted(self.own_us, key=lambda name: -self.own_us[name])[:_LARGEST]
         return tuple(

@@ -1,4 +1,4 @@
-"""Which requests waited through a collection."""
+"""Requests that waited for a collection of the garbage collector."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from .profile_record import Pauses
 
 _SLOW_SHARE = 0.01
 _LEAST_SLOW = 5
-# Of a slow request's time beyond the median: what a pause covers less of did not make it slow.
+# A pause explains a slow request if it covers this share of the request's latency above the median.
 _COVERED = 0.25
-# Young collections come a hundred times a second, and every request meets one.
-_FELT_NS = 2_000_000
+# Shorter pauses are ignored: young collections occur a hundred times per second, and every request meets one.
+_LEAST_PAUSE_NS = 2_000_000
 
 
 def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> Pauses:
-    """The collections of all workers in a load's window, and how many of its requests they explain."""
+    """Count the collections of all workers in a load's window, and the share of slow requests that they explain.
+
+    With several workers, pauses of all workers count for every request: chance alone explains more requests.
+    """
     found = [each.pauses_in(result.window_start_ns, result.window_end_ns) for each in notes]
     pauses = np.concatenate([each[:, :2] for each in found]) if found else np.empty((0, 2), dtype=np.int64)
     lengths_ms = (pauses[:, 1] - pauses[:, 0]) / 1e6
     is_in = result.is_in_window
     begun, done = result.planned_ns[is_in], result.done_ns[is_in]
-    covered = _covered_ns(pauses[pauses[:, 1] - pauses[:, 0] >= _FELT_NS], begun, done)
+    covered = _covered_ns(pauses[pauses[:, 1] - pauses[:, 0] >= _LEAST_PAUSE_NS], begun, done)
     latency = done - begun
     slow = np.argsort(latency)[-max(_LEAST_SLOW, round(len(latency) * _SLOW_SHARE)) :]
     excess = latency - (np.median(latency) if len(latency) else 0)
@@ -41,7 +44,7 @@ def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> Pauses:
 
 
 def _covered_ns(pauses: NDArray[np.int64], begun: NDArray[np.int64], done: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How much of each request's time lies in pauses: of a worker they do not overlap, of several they may."""
+    """Return the ns of each request that pauses cover; pauses of different workers may overlap and count twice."""
     covered = np.zeros(len(begun), dtype=np.int64)
     for start_ns, end_ns in pauses.tolist():
         covered += np.maximum(np.minimum(done, end_ns) - np.maximum(begun, start_ns), 0)

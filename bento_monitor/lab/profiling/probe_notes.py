@@ -1,4 +1,4 @@
-"""Reading what the workers' probes have noted."""
+"""Reader of the notes that the workers' probes write."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ProbeNotes:
-    """Of one worker: its collections as `(pauses, 3)` int64 (begin and end in ns of CLOCK_MONOTONIC, generation), the
-    longest lag of its loop in each interval as `(intervals, 2)` (its end, the lag in ns), its objects by type, by path
-    the requests that the application ended in each interval as `(intervals, 6)` (its end, how many, their ns, of these
-    those of parsing, of the call, of serialising), and what watching a request costs.
+    """Notes of one worker.
+
+    `pauses` are the collections, `(pauses, 3)` int64: begin and end in ns of CLOCK_MONOTONIC, and the generation.
+    `lags` are the longest lags of the event loop, `(intervals, 2)`: end of the interval, and the lag in ns. `census`
+    counts the objects by type. `served` has, by path, the requests that the application finished, `(intervals, 6)`: end
+    of the interval, number of requests, and the sums of their ns in all, in parsing, in the call and in serializing.
+    `cost_us` is the overhead of the probe per request.
     """
 
     pauses: NDArray[np.int64]
@@ -26,17 +29,18 @@ class ProbeNotes:
     cost_us: float
 
     def pauses_in(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
-        """The collections that overlap a window."""
+        """Return the collections that overlap a window."""
         return self.pauses[(self.pauses[:, 1] > start_ns) & (self.pauses[:, 0] < end_ns)]
 
     def longest_lag_ns(self, start_ns: int, end_ns: int) -> int:
-        """The longest lag in a window."""
+        """Return the longest lag of the event loop in a window, in ns."""
         lags = self.lags[(self.lags[:, 0] > start_ns) & (self.lags[:, 0] <= end_ns), 1]
         return int(lags.max()) if len(lags) else 0
 
     def served_in(self, path: str, start_ns: int, end_ns: int) -> NDArray[np.int64]:
-        """Requests of a path that the application ended in the intervals of a window, shape (5,): how many, and the
-        sums of their ns, in all and of the three stages.
+        """Return the totals of a path's requests that the application finished in a window, shape (5,).
+
+        The totals are the number of requests, and the sums of their ns in all and in each of the three stages.
         """
         rows = self.served.get(path, np.empty((0, 6), dtype=np.int64))
         found: NDArray[np.int64] = rows[(rows[:, 0] > start_ns) & (rows[:, 0] <= end_ns), 1:].sum(axis=0)
@@ -44,7 +48,7 @@ class ProbeNotes:
 
 
 def read_notes(folder: Path) -> dict[int, ProbeNotes]:
-    """The notes of each worker by its pid; a line that is being written is left for the next reading."""
+    """Read the notes of each worker, by pid; an incomplete last line is left for the next call."""
     return {int(file.stem): _read(file) for file in sorted(folder.glob("*.jsonl"))}
 
 

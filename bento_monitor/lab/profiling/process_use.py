@@ -1,4 +1,4 @@
-"""What the processes of a server take of the machine."""
+"""CPU time, memory, context switches and connections of a server's processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SWITCHES = ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
 
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
-    """Totals of processes since their start, but for memory and connections, which are of now.
+    """Totals of processes since their start; memory and connections are current values.
 
-    `thread_cpu_s` is by thread. `involuntary_switches` are those at which a thread that could go on had to wait.
+    `thread_cpu_s` is keyed by process id and thread id. `involuntary_switches` are preemptions of runnable threads.
     """
 
     cpu_s: float
@@ -32,7 +32,7 @@ class ProcessUse:
 
 
 def read_use(pids: Iterable[int], workers: Iterable[int], port: int) -> ProcessUse:
-    """Read processes, and how many connections to a port each of the workers among them holds."""
+    """Read the totals of processes, and the number of each worker's connections to a port."""
     cpu_s, rss_bytes, voluntary, involuntary = 0.0, 0, 0, 0
     threads: dict[tuple[int, int], float] = {}
     cpu_of: dict[int, float] = {}
@@ -59,7 +59,7 @@ def read_use(pids: Iterable[int], workers: Iterable[int], port: int) -> ProcessU
 
 
 def _switches(pid: int) -> tuple[int, int]:
-    """Voluntary and involuntary switches of all of a process's threads: psutil's are those of its first one."""
+    """Return the voluntary and involuntary switches of all threads of a process; psutil counts the first thread only."""
     found = [0, 0]
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         with suppress(OSError):  # the thread has ended

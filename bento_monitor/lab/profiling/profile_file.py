@@ -1,4 +1,4 @@
-"""Profiles as files."""
+"""Profiles as JSON files."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from .profile_record import (
 
 
 def profile_text(profile: Profile) -> str:
-    """The profile as JSON."""
+    """Return the profile as JSON text."""
     return json.dumps(asdict(profile), indent=1, allow_nan=False) + "\n"
 
 
 def read_profile(path: Path) -> Profile:
-    """Read what `profile_text` made.
+    """Read a file of `profile_text`.
 
     Raises:
-        InputError: the file cannot be read, or is none.
+        InputError: the file cannot be read, or is not a profile.
     """
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -51,12 +51,12 @@ def read_profile(path: Path) -> Profile:
             slo=None if slo is None else _slo(slo),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"{path} is no profile ({error})"
+        problem = f"{path} is not a profile ({error})"
         raise InputError(f"{problem}: write one with bento-monitor profile --output FILE.") from error
 
 
 def read_standalone(fields: dict[str, Any]) -> StandaloneProfile:
-    """A standalone profile from JSON."""
+    """Return the standalone profile of a JSON object."""
     return StandaloneProfile(
         **fields
         | {

@@ -1,4 +1,4 @@
-"""What a profile found: frozen records that tables, pages and diagnoses are made of."""
+"""Results of a profile: frozen records for tables, pages and diagnoses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..loadgen.slo_search import SloSearch
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
-    """A latency in ms, counted from the planned time, and the bounds that hold with 99 % each.
+    """A latency percentile in ms, counted from the planned time, and its bounds, each with 99 % confidence.
 
-    `low_ms` and `high_ms` are None where there are fewer than `needs` requests.
+    `low_ms` and `high_ms` are None for fewer than `needs` requests: then `value_ms` alone says little.
     """
 
     percentile: float
@@ -29,7 +29,7 @@ class Percentile:
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """One stage of the requests: its mean over those that had it, and how many had."""
+    """One stage: its mean over the requests that had the stage, and the number of these requests."""
 
     name: str
     mean_ms: float
@@ -38,8 +38,10 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Collections of the workers: how many, how long; of the slowest hundredth of the requests and of all, the share
-    that waited through one of 2 ms or more.
+    """Collections of the workers' garbage collectors: their number and duration.
+
+    `slow_share` is the share of the slowest 1 % of requests that waited for a collection of 2 ms or more, `every_share`
+    that share of all requests.
     """
 
     count: int
@@ -51,9 +53,10 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True)
 class ServerUse:
-    """What the server's processes took while the load ran: cores, bytes, switches a second, seconds.
+    """Use of the server's processes during the load: cores, bytes, switches per second, seconds.
 
-    `busy_threads` took a tenth of a core or more; `largest_share` of the connections lie with one worker.
+    `busy_threads` counts threads that used a tenth of a core or more. `largest_share` is the largest share of the
+    connections that one worker holds.
     """
 
     cpu_cores: float
@@ -71,7 +74,7 @@ class ServerUse:
 
 @dataclass(frozen=True, slots=True)
 class MachineUse:
-    """What the machine did while the load ran, in cores: `other_cores` went to neither server nor client."""
+    """Use of the machine during the load, in cores; `other_cores` were used by neither the server nor the client."""
 
     cores: int
     idle_cores: float
@@ -84,13 +87,14 @@ class MachineUse:
 
 @dataclass(frozen=True, slots=True)
 class LoadPoint:
-    """One load, and what was seen beside it.
+    """One load, and what was observed during it.
 
-    `offered_rps` is None where clients wait for their answers, and `share` what it is of the capacity found before.
-    `rates_rps` are the answers a second in each half second. `server` is None where its processes are not this
-    machine's, `stages` is empty where it does not tell them. `gpus` are all of this machine, whoever used them, where
-    the server is; what they computed for each request is known by CUDA events where a runner of ours calls the model,
-    and the millijoules are those of all of them, None where none counts them.
+    `offered_rps` is None for closed loads, in which clients wait for their answers; `share` is its share of the
+    capacity found before. `rates_rps` are the answers per second in each half second. `server` is None if its processes
+    are not visible here. `stages` is empty if the server does not report stages. `gpus` are all GPUs of the server's
+    machine, no matter which process used them. `gpu_ms_per_request` is measured with CUDA events if a MonitoredRunner
+    calls the model. `energy_mj_per_request` is that of all GPUs, also of other processes on them; None if no GPU counts
+    its energy.
     """
 
     mode: LoadMode
@@ -114,25 +118,25 @@ class LoadPoint:
 
     @property
     def name(self) -> str:
-        """How the load is called."""
+        """Name of the load, as tables show it."""
         if self.offered_rps is not None:
             return f"{self.offered_rps:.0f} requests/s"
         return "1 client" if self.connections == 1 else f"{self.connections} clients"
 
     @property
     def stage_ms(self) -> dict[str, float]:
-        """The mean of each stage over all requests: one that few have counts for little."""
+        """Mean of each stage over all requests: a stage that few requests have is scaled down."""
         most = max((stage.requests for stage in self.stages), default=0)
         return {stage.name: stage.mean_ms * stage.requests / most for stage in self.stages}
 
     def latency_ms(self, percentile: float) -> float:
-        """The value of one of its percentiles."""
+        """Return the value of one of the measured percentiles; of few requests, it may be far from the true one."""
         return next(each.value_ms for each in self.latencies if each.percentile == percentile)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTime:
-    """How long the service's function takes for a batch: the median of so many calls."""
+    """Time of the API function for a batch: the median of `calls` calls."""
 
     batch_size: int
     median_ms: float
@@ -141,7 +145,7 @@ class BatchTime:
 
 @dataclass(frozen=True, slots=True)
 class LengthTime:
-    """How long the service's function takes for one row of a length: the median of so many calls."""
+    """Time of the API function for one row of a length: the median of `calls` calls."""
 
     length: int
     median_ms: float
@@ -150,7 +154,7 @@ class LengthTime:
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """How much arithmetic a batch makes, and how much for each byte that its operators read and write."""
+    """Arithmetic of a batch per second, and per byte that its operators read and write."""
 
     batch_size: int
     gflops: float
@@ -159,15 +163,15 @@ class Intensity:
 
 @dataclass(frozen=True, slots=True)
 class StandaloneProfile:
-    """The service's function by itself, in a process without a server.
+    """The standalone API function, measured in a process without a server.
 
-    `alpha_ms + beta_ms * batch size` is the line through its times; both are None where it takes no batches.
-    `length_times` are those of single rows, whose length is counted in `length_unit`; empty where rows have none.
-    `gemm_gflops` and `copy_gib_per_s` are the machine's peaks, measured beside it: of its processors, or of the GPU on
-    which it computes most, and then `computes_in` names that and the element type, as "float32 on NVIDIA H100".
-    `gflop_per_item` are the floating-point operations of an item of the largest batch inside torch and ONNX Runtime,
-    `intensities` what each batch makes of the peaks, and `operators` the largest shares of the time inside the two;
-    None and empty where they have no part in it, or were not made by the service's constructor.
+    `alpha_ms + beta_ms * batch size` is the line fitted to the times; both are None if the function takes no batches.
+    `length_times` are times of single rows by length, counted in `length_unit`; empty if rows have no length.
+    `gemm_gflops` and `copy_gib_per_s` are the peaks of the CPU, or of the GPU on which the function computes most,
+    measured between its calls. For a GPU, `computes_in` names it and the element type, as "float32 on NVIDIA H100".
+    `gflop_per_item` is the arithmetic per item of the largest batch in torch and ONNX Runtime, `intensities` the
+    arithmetic of each batch, and `operators` the largest shares of the time in the two libraries. These are None or
+    empty if the function does not use the libraries, or if the service's constructor did not create the sessions.
     """
 
     times: tuple[BatchTime, ...]
@@ -184,32 +188,32 @@ class StandaloneProfile:
 
     @property
     def best(self) -> BatchTime:
-        """The batch with the most items a second."""
+        """Batch size with the most items per second."""
         return max(self.times, key=lambda each: each.batch_size / each.median_ms)
 
     @property
     def items_per_s(self) -> float:
-        """Items a second in the best batch."""
+        """Items per second in batches of the best size."""
         return self.best.batch_size / self.best.median_ms * 1e3
 
     def items_per_s_in(self, batch_size: float) -> float:
-        """Items a second in batches of a mean size, between those that were measured."""
+        """Return the items per second for a mean batch size, interpolated between the measured sizes."""
         sizes, medians_ms = zip(*((each.batch_size, each.median_ms) for each in self.times), strict=True)
         return batch_size / float(np.interp(batch_size, sizes, medians_ms)) * 1e3
 
     @property
     def peak_share(self) -> float | None:
-        """What the largest batch makes of the arithmetic of a matrix product; None where it is not known."""
+        """GFLOP/s of the largest batch as a share of a matrix product's; None if unknown, noisy on a busy machine."""
         return self.intensities[-1].gflops / self.gemm_gflops if self.intensities else None
 
     def roof_gflops(self, flop_per_byte: float) -> float:
-        """The most arithmetic a second where each byte that is moved carries so much of it."""
+        """Return the upper bound of GFLOP/s (roofline) at this ratio of FLOP to bytes moved."""
         return min(self.gemm_gflops, flop_per_byte * self.copy_gib_per_s * 2**30 / 1e9)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One cause that holds a service back: what it is, what shows it, and what helps."""
+    """One bottleneck of a service: its title, the evidence, and a remedy."""
 
     rule: str
     title: str
@@ -219,9 +223,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A service from idle to past the knee; `slo` is None where no promise was asked for, `standalone` where its
-    function could not be called by itself. `watching_us` is what watching cost each request, with warm caches;
-    None where it was not watched.
+    """A service profiled from idle to overload.
+
+    `slo` is None if no SLO was given, `standalone` if the API function could not be called without a server.
+    `watching_us` is the probe's overhead per request, with warm caches; None if there was no probe.
     """
 
     target: str
@@ -239,5 +244,5 @@ class Profile:
 
     @property
     def capacity(self) -> LoadPoint:
-        """The load with the highest throughput."""
+        """Load with the highest throughput."""
         return max(self.points, key=lambda point: point.throughput_rps)

@@ -1,4 +1,4 @@
-"""A request that a service takes, made from its own description: `/docs.json`, which every BentoML service has."""
+"""Sample requests, made from the service's OpenAPI description: `/docs.json`, which every BentoML service has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OWN_ROUTES = ("/livez", "/healthz", "/readyz", "/metrics")
 
 @dataclass(frozen=True, slots=True)
 class ApiDescription:
-    """One API as the server describes it: its route, and the schema of its JSON input with what that refers to."""
+    """One API as the server describes it: its route, the schema of its JSON input, and the components it refers to."""
 
     route: str
     schema: Mapping[str, Any]
@@ -28,11 +28,11 @@ def find_api(document: Mapping[str, Any], api: str | None) -> ApiDescription:
     """Find one of a server's APIs.
 
     Args:
-        document: what `/docs.json` says.
-        api: name or route; None where it has only one.
+        document: content of `/docs.json`.
+        api: name or route; None if the service has only one API.
 
     Raises:
-        InputError: it has no such API, or several and none is named.
+        InputError: the service has no such API, or has several and `api` is None.
     """
     routes = {
         route: operations["post"]
@@ -41,53 +41,53 @@ def find_api(document: Mapping[str, Any], api: str | None) -> ApiDescription:
     }
     names = ", ".join(sorted(route.lstrip("/") for route in routes)) or "none"
     if api is None and len(routes) != 1:
-        raise InputError(f"The service has several APIs ({names}): name one with --api.")
+        raise InputError(f"The service does not have exactly one API (it has: {names}): name one with --api.")
     route = next(iter(routes)) if api is None else "/" + api.lstrip("/")
     if route not in routes:
-        raise InputError(f"The service has no API {api!r} (it has: {names}).")
+        raise InputError(f"The service has no API {api!r}: name one of {names} with --api.")
     content = routes[route].get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     return ApiDescription(route, schema, document.get("components", {}).get("schemas", {}))
 
 
 def sample_body(api: ApiDescription) -> bytes:
-    """The smallest body that the API's schema describes.
+    """Return the smallest body that matches the API's schema.
 
     Raises:
-        InputError: the schema says too little, as that of a tensor or a file does.
+        InputError: the schema is too vague, as that of a tensor or a file is.
     """
     try:
         return json.dumps(_example(api.schema, api.components, 0)).encode()
     except LookupError as error:
         raise InputError(
-            f"No input of {api.route} can be made up ({error.args[0]}): "
-            "give some with --data FILE, a JSON body on each line."
+            f"No sample input for {api.route} can be generated ({error.args[0]}): "
+            "give inputs with --data FILE, one JSON body per line."
         ) from error
 
 
 def read_bodies(file: Path) -> tuple[bytes, ...]:
-    """JSON bodies, one a line.
+    """Read JSON bodies from a file, one per line.
 
     Raises:
-        InputError: the file cannot be read, has no line, or one that is no JSON.
+        InputError: the file cannot be read, is empty, or has a line that is not JSON.
     """
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}.") from error
+        raise InputError(f"{file} cannot be read ({error}): give a text file with one JSON body per line.") from error
     if not lines:
-        raise InputError(f"{file} is empty: give a JSON body on each line.")
+        raise InputError(f"{file} is empty: give one JSON body per line.")
     for number, line in enumerate(lines, 1):
         try:
             json.loads(line)
         except ValueError as error:
-            raise InputError(f"Line {number} of {file} is no JSON ({error}): give a JSON body on each line.") from error
+            raise InputError(f"Line {number} of {file} is not JSON ({error}): give one JSON body per line.") from error
     return tuple(line.encode() for line in lines)
 
 
 def _example(schema: Mapping[str, Any], components: Mapping[str, Any], depth: int) -> Any:
     if depth > _DEEPEST:
-        raise LookupError("it refers to itself")
+        raise LookupError("its schema refers to itself")
     if "$ref" in schema:
         return _example(components[schema["$ref"].rpartition("/")[2]], components, depth + 1)
     for key in ("example", "default", "const"):

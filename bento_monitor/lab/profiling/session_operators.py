@@ -1,4 +1,4 @@
-"""Which operators of ONNX Runtime a call spends its time in, by its own profiler: a session has it from its making."""
+"""Operators of a call in ONNX Runtime, from its own profiler, which is enabled when a session is created."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _CALLS = 3
 _INT8 = frozenset({"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"})
 _PRODUCTS = _INT8 | {"MatMul", "FusedMatMul", "FusedMatMulActivation", "Gemm", "FusedGemm"}
 _INT8_BYTES, _FLOAT_BYTES = 1, 4
-# Which input of a convolution its weights are.
+# Index of the input that holds the weights of a convolution.
 _WEIGHTS = {"Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1, "QLinearConv": 3}
 _SIZES = ("parameter_size", "activation_size", "output_size")
 _ATTENTION = frozenset({"Attention", "QAttention"})
 
 
 def read_session_operators(make: Callable[[], Callable[[Any], Any]], values: Mapping[int, Any]) -> dict[int, Operators]:
-    """Profile the sessions of a function that is made for it.
+    """Profile the ONNX Runtime sessions of a function.
 
     Args:
-        make: makes the function, and with it its sessions.
-        values: inputs by the size of their batch.
+        make: creates the function together with its sessions.
+        values: inputs by batch size.
 
     Returns:
-        What one call with each of them does; nothing where ONNX Runtime is not loaded, or no session is made.
+        The operators of one call, by batch size; empty if ONNX Runtime is not imported, or `make` creates no session.
     """
     if "onnxruntime" not in sys.modules:
         return {}
@@ -49,7 +49,7 @@ def read_session_operators(make: Callable[[], Callable[[Any], Any]], values: Map
 
 
 def _call(call: Callable[[Any], Any], value: Any) -> tuple[int, int]:
-    """Call once to get going, then some more times; when these began and ended, by the wall clock."""
+    """Call once to warm up, then several times; return begin and end of these calls in ns of the wall clock."""
     call(value)
     started_ns = time.time_ns()
     for _ in range(_CALLS):
@@ -59,7 +59,7 @@ def _call(call: Callable[[Any], Any], value: Any) -> tuple[int, int]:
 
 @contextmanager
 def _profiled_sessions(folder: Path) -> Iterator[list[Any]]:
-    """Sessions that are made in the block profile themselves."""
+    """Enable the profiler of each session that is created within the block."""
     import onnxruntime as ort
 
     made: list[Any] = []
@@ -102,7 +102,7 @@ def _flop_of(node: Mapping[str, Any]) -> int:
     if not inputs or not outputs:
         return 0
     if name in _PRODUCTS:
-        # The first operand is (..., rows, inner), or transposed: what its size is per row of the output.
+        # The first operand is (..., rows, inner) or transposed, so its size per output row is the inner dimension.
         rows = math.prod(outputs[0][:-1])
         return 2 * math.prod(outputs[0]) * math.prod(inputs[0]) // max(rows, 1)
     if name in _WEIGHTS and len(inputs) > _WEIGHTS[name]:
@@ -114,7 +114,7 @@ def _flop_of(node: Mapping[str, Any]) -> int:
 
 
 def _packed_bytes(node: Mapping[str, Any]) -> int:
-    """Bytes of the weights of a matrix product that were packed when the session was made: the profiler shows none."""
+    """Return the bytes of a matrix product's weights that the session has packed: the profiler does not show them."""
     inputs, outputs = (_shapes(node.get(key, ())) for key in ("input_type_shape", "output_type_shape"))
     if node["op_name"] not in _PRODUCTS or not inputs or not outputs or int(node.get("parameter_size", 0)):
         return 0
@@ -125,5 +125,5 @@ def _packed_bytes(node: Mapping[str, Any]) -> int:
 
 
 def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> list[list[int]]:
-    """The shapes of tensors that are each given as `{"float": [8, 64]}`."""
+    """Return the shapes of tensors, each described as `{"float": [8, 64]}`."""
     return [list(shape) for each in described for shape in each.values()]

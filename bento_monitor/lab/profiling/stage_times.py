@@ -1,4 +1,4 @@
-"""Where the time of a server's requests goes, from its own metrics before and after a load."""
+"""Stage times of a server's requests, from the server's metrics before and after a load."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .profile_record import StageTime
 
 _GPU = names.METRIC_MODEL_GPU.replace(".", "_") + "_seconds"
 _STAGE = names.METRIC_STAGE_DURATION.replace(".", "_") + "_seconds"
-# Ours first: where our dispatcher makes the batches, BentoML's series counts them too.
+# The monitor's metric first: BentoML's series counts the batches of the monitor's dispatcher too.
 _BATCHES = (names.METRIC_BATCH_SIZE.replace(".", "_"), "bentoml_service_adaptive_batch_size")
 
 
 @dataclass(frozen=True, slots=True)
 class MetricTotals:
-    """Sum and count of a route's stages, and of batch sizes, and the seconds of GPUs, since the server's start."""
+    """Totals since the server's start: sum and count of a route's stages and of batch sizes, and GPU seconds."""
 
     stages: Mapping[str, tuple[float, float]]
     batches: tuple[float, float]
@@ -28,7 +28,7 @@ class MetricTotals:
 
 
 def read_totals(text: str, route: str) -> MetricTotals | None:
-    """Read what `/metrics` says; None where it has neither our stages nor batches of BentoML's."""
+    """Read the totals from the text of `/metrics`; None if it has neither stages nor batch sizes."""
     from prometheus_client.parser import text_string_to_metric_families
 
     stages: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -52,7 +52,7 @@ def read_totals(text: str, route: str) -> MetricTotals | None:
 
 
 def stages_between(before: MetricTotals | None, after: MetricTotals | None) -> tuple[StageTime, ...]:
-    """The mean of each stage in its order, of the requests that ended between two readings."""
+    """Return the mean of each stage, in order of the stages, over the requests that ended between two readings."""
     if after is None:
         return ()
     found = []
@@ -66,12 +66,12 @@ def stages_between(before: MetricTotals | None, after: MetricTotals | None) -> t
 
 
 def stages_around(totals: NDArray[np.int64], latency_ms: float) -> tuple[StageTime, ...]:
-    """The stages of a server that tells none: what its application was seen to do, and what the client waits beside it.
+    """Return the stages of a server that reports none, from the probe's totals and the client's latency.
 
     Args:
-        totals: of its requests, shape (5,): how many, and the sums of their ns, in all and of parsing, call and
-            serialising.
-        latency_ms: the mean that the client saw.
+        totals: totals of the requests, shape (5,): their number, and the sums of their ns in all, in parsing, in the
+            call and in serializing.
+        latency_ms: mean latency that the client measured.
     """
     requests = int(totals[0])
     application_ms, parse_ms, call_ms, serialize_ms = (float(each) / requests / 1e6 for each in totals[1:])
@@ -86,7 +86,7 @@ def stages_around(totals: NDArray[np.int64], latency_ms: float) -> tuple[StageTi
 
 
 def batch_size_between(before: MetricTotals | None, after: MetricTotals | None) -> float | None:
-    """The mean size of the batches between two readings; None where there were none."""
+    """Return the mean batch size between two readings; None if there were no batches."""
     if after is None:
         return None
     earlier = before.batches if before is not None else (0.0, 0.0)
@@ -95,7 +95,7 @@ def batch_size_between(before: MetricTotals | None, after: MetricTotals | None) 
 
 
 def gpu_ms_between(before: MetricTotals | None, after: MetricTotals | None, requests: int) -> float | None:
-    """What GPUs computed for each of so many requests between two readings; None where they did nothing."""
+    """Return the GPU milliseconds per request between two readings; None if the GPUs computed nothing."""
     if after is None or not requests:
         return None
     gpu_s = after.gpu_s - (before.gpu_s if before is not None else 0.0)

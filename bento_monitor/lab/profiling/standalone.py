@@ -1,7 +1,7 @@
-"""The service's function by itself, without a server: how fast it could be served at the most.
+"""Measurement of the standalone API function, without a server: an upper bound for its throughput when served.
 
-`python -P -m bento_monitor.lab.profiling.standalone TARGET ROUTE BODIES` measures in a process of its own, which
-imports the user's module, and prints a `StandaloneProfile` as JSON, or null where the function cannot be called alone.
+`python -P -m bento_monitor.lab.profiling.standalone TARGET ROUTE BODIES SECONDS` imports the user's module, measures
+the function, and prints a `StandaloneProfile` as JSON, or null if the function cannot be called without a server.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _SIZES = (1, 2, 4, 8, 16, 32)
 def measure_standalone(
     target: Target, route: str, bodies: Sequence[bytes], seconds: float = BUDGET_S
 ) -> StandaloneProfile | None:
-    """Measure in a child process; None where the function is async, or takes more than one input.
+    """Measure the function in a child process; return None if the function is async, or takes more than one input.
 
     Raises:
-        MeasurementError: the function fails on the bodies, or did not come to an end.
+        MeasurementError: the function failed on the bodies, or the measurement timed out.
     """
     with tempfile.TemporaryDirectory(prefix="bento-monitor-standalone-") as folder:
         file = Path(folder) / "bodies.npz"
@@ -48,16 +48,21 @@ def measure_standalone(
                 command, cwd=target.working_dir, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired:
-            raise MeasurementError(f"The function of {route} was not measured within {_TIMEOUT_S:.0f} s.") from None
+            raise MeasurementError(
+                f"The standalone function of {route} was not measured within {_TIMEOUT_S:.0f} s: "
+                "profile with smaller inputs (--data FILE)."
+            ) from None
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-        raise MeasurementError(f"The function of {route} could not be measured alone: {last.removeprefix('Error: ')}")
+        last = (done.stderr.strip().splitlines() or ["the process wrote no error"])[-1]
+        raise MeasurementError(
+            f"The standalone function of {route} could not be measured: {last.removeprefix('Error: ')}"
+        )
     found = json.loads(done.stdout.splitlines()[-1])
     return None if found is None else read_standalone(found)
 
 
 def main(target: str, route: str, bodies: str, seconds: str) -> int:
-    """Measure, and print what was found."""
+    """Measure the function, print the result as JSON, and return the exit code."""
     try:
         values = [json.loads(body) for body in read_bodies(Path(bodies))]
         found = _measure(target, route, values, float(seconds))
@@ -98,7 +103,7 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Stan
 
 
 def rows_of(rows: Sequence[Any], size: int) -> list[Any]:
-    """The first rows, over again where there are fewer."""
+    """Return the first `size` rows, repeating the rows if there are fewer."""
     return list(itertools.islice(itertools.cycle(rows), size))
 
 

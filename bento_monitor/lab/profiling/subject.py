@@ -1,4 +1,4 @@
-"""What is profiled: a service that is served for it, in a home of its own, or one that runs already."""
+"""The profiled server: started for the profile with a temporary home folder, or already running."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A service, `module:Service`, and the folder that it is imported from."""
+    """A service, `module:Service`, and the folder from which it is imported."""
 
     name: str
     working_dir: Path
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A server that runs; what follows its port is None where somebody else started it."""
+    """A running server; `target`, `server` and `probes` are None if the profile did not start it."""
 
     host: str
     port: int
@@ -42,11 +42,11 @@ class Subject:
 
     @property
     def base_url(self) -> str:
-        """Where it serves."""
+        """URL of the server, without a path."""
         return f"http://{self.host}:{self.port}"
 
     def use(self) -> ProcessUse | None:
-        """What its processes have taken until now; None where they are not ours to see."""
+        """Return the totals of the server's processes; None if the profile did not start the server."""
         if self.server is None:
             return None
         workers = self.server.worker_pids()
@@ -55,14 +55,14 @@ class Subject:
         return read_use(pids, workers, self.port)
 
     def workers(self) -> Sequence[int]:
-        """Its worker processes, where they are ours to see."""
+        """Return the pids of the worker processes; empty if the profile did not start the server."""
         return () if self.server is None else self.server.worker_pids()
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Send one request; its status and answer.
+        """Send one request and return the status and the body of the answer.
 
         Raises:
-            MeasurementError: there is no answer.
+            MeasurementError: the server did not answer.
         """
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
         try:
@@ -70,35 +70,37 @@ class Subject:
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise MeasurementError(f"{self.base_url}{path} does not answer: {error}.") from error
+            raise MeasurementError(
+                f"{self.base_url}{path} does not answer ({error}): check that the server runs."
+            ) from error
         finally:
             connection.close()
 
     def metrics(self) -> str:
-        """What `/metrics` says; empty where there is none."""
+        """Return the text of `/metrics`; empty if the server has no such page."""
         status, answer = self.ask("GET", "/metrics")
         return answer.decode() if status == http.HTTPStatus.OK else ""
 
     def description(self) -> dict[str, Any]:
-        """What the server says of its APIs, as OpenAPI has it.
+        """Return the server's OpenAPI document.
 
         Raises:
-            ServerError: it says nothing.
+            ServerError: the server has no such document.
         """
         status, answer = self.ask("GET", "/docs.json")
         if status != http.HTTPStatus.OK:
-            raise ServerError(f"{self.base_url}/docs.json answers {status}: a BentoML service describes itself there.")
+            raise ServerError(f"{self.base_url}/docs.json answers {status}: give the URL of a BentoML service.")
         document: dict[str, Any] = json.loads(answer)
         return document
 
 
 @contextmanager
 def serve_subject(target: str, served_as: ServedAs, workers: int | None) -> Iterator[Subject]:
-    """Serve `module:Service` or `path/to/file.py:Service` until the block ends; a URL is served already.
+    """Serve `module:Service` or `path/to/file.py:Service` until the block ends; use the running server of a URL.
 
     Raises:
-        InputError: the target is neither.
-        ServerError: it could not be served.
+        InputError: the target is neither a service nor a URL.
+        ServerError: the service could not be served.
     """
     if target.startswith(("http://", "https://")):
         yield _running(target)
@@ -133,11 +135,11 @@ def _running(url: str) -> Subject:
 def _find(target: str) -> Target:
     module, colon, name = target.rpartition(":")
     if not colon or not module or not name:
-        raise InputError(f"{target!r} is nothing to profile: give module:Service, file.py:Service, or a URL.")
+        raise InputError(f"{target!r} cannot be profiled: give module:Service, file.py:Service, or a URL.")
     folder = Path.cwd()
     if module.endswith(".py"):
         file = Path(module).resolve()
         if not file.is_file():
-            raise InputError(f"{file} is not there: give the file that holds the service.")
+            raise InputError(f"{file} does not exist: give the file that defines the service.")
         folder, module = file.parent, file.stem
     return Target(f"{module}:{name}", folder)

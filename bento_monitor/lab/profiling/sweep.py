@@ -1,4 +1,4 @@
-"""A service from idle to past the knee: first how much it can do, then how long it takes at shares of that."""
+"""Profile of a service from idle to overload: first its capacity, then its latency at shares of the capacity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .sample_body import find_api, read_bodies, sample_body
 from .standalone import measure_standalone
 from .subject import Subject, serve_subject
 
-# Of the capacity; past 1 the queue grows for as long as the load lasts.
+# Shares of the capacity; above 1 the queue grows for as long as the load lasts.
 _SHARES = (0.25, 0.5, 0.75, 0.9, 1.1)
 _LOWEST_SHARE, _HIGHEST_SHARE, _RATE_TOLERANCE = 0.05, 1.1, 1.1
 _WARM_UP_S = 3.0
@@ -36,14 +36,14 @@ class SweepSpec:
 
     Args:
         target: `module:Service`, `file.py:Service`, or a URL.
-        served_as: with BentoML's own request path, or with ours.
-        api: name of the API; None where the service has one.
-        data: a file of JSON bodies, one a line; None makes one up from the API's schema.
-        workers: worker processes, instead of the service's own number.
-        connections: clients at once, in the load that finds the capacity.
-        seconds: of each load.
-        shares: of that capacity, the loads at a rate.
-        slo: a promise, for the highest rate at which it is kept.
+        served_as: "stock" for BentoML's own request path, "monitored" for the monitor's.
+        api: name of the API; None if the service has only one.
+        data: a file of JSON bodies, one per line; None generates a body from the API's schema.
+        workers: number of worker processes; None for the service's own number.
+        connections: concurrent clients in the load that finds the capacity.
+        seconds: duration of each load.
+        shares: rates of the open loads, as shares of the capacity.
+        slo: find the highest rate that meets this SLO.
     """
 
     target: str
@@ -58,7 +58,7 @@ class SweepSpec:
 
     @property
     def steps(self) -> int:
-        """How many things are done: the start, the warm-up, each load, the function alone."""
+        """Number of steps: the start, the warm-up, each load, and the standalone function."""
         return 5 + len(self.shares) + (self.slo is not None)
 
 
@@ -66,13 +66,13 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
     """Profile a service.
 
     Args:
-        spec: what and for how long.
-        on_step: gets what is done next, before each step.
+        spec: what to profile and for how long.
+        on_step: called before each step with a description of the step.
 
     Raises:
-        InputError: the target, the API or the data are none.
+        InputError: the target, the API or the data are invalid.
         ServerError: the service could not be served.
-        MeasurementError: a load could not be made, or nothing was answered with 2xx.
+        MeasurementError: a load could not be generated, or no request was answered with 2xx.
     """
     bodies = None if spec.data is None else read_bodies(spec.data)
     on_step("serve")
@@ -96,7 +96,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         slo = None if spec.slo is None else _find_rate(spec.slo, load, points, on_step)
         workers = len(subject.workers()) or 1
         target = subject.target
-    on_step("the function alone")
+    on_step("standalone function")
     standalone = None if target is None else measure_standalone(target, api.route, bodies, spec.seconds)
     return Profile(
         target=spec.target,
@@ -129,8 +129,8 @@ def _measure_points(
 
 
 def _find_rate(slo: Slo, load: LoadSpec, points: Sequence[LoadPoint], on_step: Callable[[str], None]) -> SloSearch:
-    """Between a twentieth of the capacity and a tenth over it; each load is as long as a bound needs."""
-    on_step(f"the highest rate that keeps {slo}")
+    """Search from 5 % to 110 % of the capacity; each load is long enough for the bound of the percentile."""
+    on_step(f"highest rate that meets {slo}")
     capacity_rps = max(point.throughput_rps for point in points)
     low_rps, high_rps = capacity_rps * _LOWEST_SHARE, capacity_rps * _HIGHEST_SHARE
 
@@ -150,23 +150,23 @@ def _open(load: LoadSpec, rate_rps: float, seed: int) -> LoadSpec:
 
 
 def _try_once(subject: Subject, route: str, body: bytes) -> None:
-    """Refuse what every request would be refused for.
+    """Send one request, so that a body that the service refuses ends the profile at once.
 
     Raises:
         InputError: the service does not answer the request with 2xx.
-        MeasurementError: it does not answer at all.
+        MeasurementError: the service does not answer.
     """
     status, answer = subject.ask("POST", route, body)
     if status // 100 != 2:
         text = answer[:300].decode(errors="replace")
         raise InputError(
             f"{route} answers {status} to {body[:200].decode(errors='replace')}: {text}. "
-            "Give bodies that it takes with --data FILE, a JSON body on each line."
+            "Give valid bodies with --data FILE, one JSON body per line."
         )
 
 
 def _census(subject: Subject) -> Mapping[str, int]:
-    """The commonest objects of the worker that has the most, right after the load."""
+    """Return the counts of the most common object types, of the worker with the most objects, right after the load."""
     if subject.probes is None:
         return {}
     (subject.probes / CENSUS).touch()
@@ -180,6 +180,6 @@ def _census(subject: Subject) -> Mapping[str, int]:
 
 
 def _watching_us(subject: Subject) -> float | None:
-    """What watching costs a request, in the worker where that is the most."""
+    """Return the probe's overhead per request in us, of the worker with the highest overhead."""
     notes = {} if subject.probes is None else read_notes(subject.probes)
     return max((each.cost_us for each in notes.values()), default=None)

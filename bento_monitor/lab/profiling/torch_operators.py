@@ -1,4 +1,4 @@
-"""Which of torch's operators a call spends its time in, their arithmetic, what they read and write, and where."""
+"""Operators of a call in torch: their time, arithmetic, bytes read and written, and device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PROFILERS_OWN = "Activity Buffer Request"
 
 
 def read_torch_operators(call: Callable[[], Any], place: Place) -> Operators:
-    """Call twice to count, once to get the profiler going, once to time; nothing is found where torch is not loaded.
+    """Return the operators of a call; empty if torch is not imported.
 
-    On a GPU, times are those of the kernels that an operator starts there.
+    The function is called four times: twice to count, once to warm up the profiler, once to time. On a GPU, the time of
+    an operator is that of the kernels that it starts.
     """
     if "torch" not in sys.modules:
         return Operators()
@@ -34,7 +35,10 @@ def read_torch_operators(call: Callable[[], Any], place: Place) -> Operators:
 
 
 def find_place(call: Callable[[], Any]) -> Place:
-    """Where a call does most, by what its operators read and write; the processors, where torch is not loaded."""
+    """Return the device and element type of most bytes read and written by a call.
+
+    The result is the CPU in float32 if most bytes are not on a GPU, or if torch is not imported.
+    """
     if "torch" not in sys.modules:
         return Place()
     moved = {place: count for place, count in _bytes_by_place(call).items() if place.dtype in FLOATS}
@@ -45,7 +49,7 @@ def find_place(call: Callable[[], Any]) -> Place:
 def _own_us(events: Any, place: Place) -> dict[str, float]:
     if not place.is_gpu:
         return {event.key: event.self_cpu_time_total for event in events}
-    # A kernel is an event of its own too, and the operator's that has started it.
+    # A kernel is an event itself, and its time counts for the operator that started it too.
     operators = [event for event in events if event.device_type.name == "CPU" and event.key != _PROFILERS_OWN]
     return {event.key: event.self_device_time_total for event in operators if event.self_device_time_total}
 
@@ -57,7 +61,7 @@ def _bytes_by_place(call: Callable[[], Any]) -> Counter[Place]:
 
     moved: Counter[Place] = Counter()
 
-    class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's, of its subclasses
+    class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch, for subclasses
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
         ) -> Any:

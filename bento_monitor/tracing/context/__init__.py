@@ -1,1 +1,1 @@
-"""Whose trace a request belongs to, and how that goes on in what it calls."""
+"""Trace context: the caller of a request, and the propagation to the services that it calls."""

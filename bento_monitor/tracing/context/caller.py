@@ -1,9 +1,9 @@
-"""What a request's headers say of its caller, as the propagators of this process read it.
+"""Reads the caller from a request's headers, with the formats of this process's propagators.
 
-W3C's own format is read here, in a tenth of the SDK's time; any other by the propagator itself.
+W3C's format is parsed here, in a tenth of the SDK's time; other formats are parsed by their propagator.
 
 Source: https://opentelemetry.io/docs/specs/otel/context/api-propagators/ and https://www.w3.org/TR/trace-context/ (a
-malformed header starts a new trace; nothing of it is kept).
+malformed header is ignored, and the request starts a new trace).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _TRACEPARENT = re.compile(rb"[ \t]*(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
-# Headers of that name that are read: each has an entry, and no more than 32 entries are kept.
+# `tracestate` headers that are read: each has at least one entry, and at most 32 entries are kept.
 _MAX_TRACE_STATES = 32
 _MAX_CHARS = 512
 _MAX_ENTRIES = 32
-# Of more, no entry would fit: it is a flood.
+# No entry beyond this length could be kept: a longer header is abuse.
 _READ_CHARS = 2048
 _KEY = r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -35,16 +35,16 @@ _TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
 _FIELDS = _TRACE_FIELDS | {b"baggage"}
 _BAGGAGE = W3CBaggagePropagator()
 (_BAGGAGE_KEY,) = set_baggage("key", "value", Context())
-# Entries of which the SDK's propagator takes every letter as it is: read here, in a fourth of its time.
+# Entries that the SDK's propagator would return unchanged: parsed here, in a fourth of its time.
 _PLAIN_ENTRY = rb"[!#$&'*.^_`|~0-9A-Za-z-]+=[!#$&-*\x2d-:<-\[\]-~]+"
 _PLAIN_BAGGAGE = re.compile(rb"%b(?:,%b)*" % (_PLAIN_ENTRY, _PLAIN_ENTRY))
-_LONGEST_PLAIN = 512  # fewer entries than the SDK takes
+_LONGEST_PLAIN = 512  # fewer entries than the SDK's limit
 _W3C: frozenset[type] = frozenset({TraceContextTextMapPropagator, W3CBaggagePropagator})
 _Headers = Collection[tuple[bytes, bytes]]
 
 
 class RemoteParent(NamedTuple):
-    """The caller's span, as its `traceparent` names it; `flags` are all that it has set, the sampled one among them."""
+    """The caller's span from `traceparent`; `flags` are all of its flags, including the sampled flag."""
 
     trace_id: int
     span_id: int
@@ -52,13 +52,14 @@ class RemoteParent(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whether the caller's span is exported."""
+        """Whether the caller has sampled its span."""
         return bool(self.flags & TraceFlags.SAMPLED)
 
 
 class Caller(NamedTuple):
-    """The caller's span, if it has named one, the other vendors' entries, and what else is in its context: baggage,
-    or what the service's own propagators put there.
+    """The caller's span if given, the trace state, and the rest of its context.
+
+    The rest is baggage, or what the service's own propagators extract.
     """
 
     parent: RemoteParent | None = None
@@ -66,7 +67,7 @@ class Caller(NamedTuple):
     context: Context | None = None
 
 
-NOBODY = Caller()
+NO_CALLER = Caller()
 
 
 class _HeaderGetter(Getter[dict[str, list[str]]]):
@@ -78,10 +79,10 @@ class _HeaderGetter(Getter[dict[str, list[str]]]):
 
 
 class CallerReader:
-    """Reads headers by the propagators that are set for the process."""
+    """Reads callers from headers with the propagators of the process."""
 
     def __init__(self, propagator: Any = None, *, keeps_trace_state: bool = True) -> None:
-        """`propagator` is OpenTelemetry's global one; None stands for its default, W3C Trace Context and Baggage."""
+        """`propagator` is OpenTelemetry's global propagator; None means its default, W3C Trace Context and Baggage."""
         self._most_states = _MAX_TRACE_STATES if keeps_trace_state else 0
         kinds = _W3C if propagator is None else _kinds_of(propagator)
         self._propagator = None if kinds else propagator
@@ -90,13 +91,13 @@ class CallerReader:
         self._fields = frozenset(field.lower().encode() for field in getattr(propagator, "fields", ()))
 
     def read(self, headers: _Headers) -> Caller:
-        """What the headers say; they are as ASGI gives them, names in lower case."""
+        """Read the caller from headers in ASGI's form, with names in lower case."""
         return self._read_w3c(headers) if self._propagator is None else self._read_by(self._propagator, headers)
 
     def headers_below(self, headers: _Headers, span: SpanContext) -> list[tuple[bytes, bytes]]:
-        """The headers as a caller whose span is `span` would send them; baggage stays as it came.
+        """Return the headers that a caller with the span `span` would send; baggage is unchanged.
 
-        Frameworks with a tracing of their own read who called them from headers alone, and not from the context.
+        Frameworks with their own tracing read their caller only from headers, not from the context.
         """
         if self._propagator is None:
             if not self._reads_trace:
@@ -115,7 +116,7 @@ class CallerReader:
         for name, _ in headers:
             if name in _FIELDS:
                 return self._read_fields(headers)
-        return NOBODY
+        return NO_CALLER
 
     def _read_fields(self, headers: _Headers) -> Caller:
         parent: RemoteParent | None = None
@@ -131,7 +132,7 @@ class CallerReader:
             elif name == b"baggage":
                 baggage.append(value)
         if not parents and not baggage:
-            return NOBODY
+            return NO_CALLER
         context = read_baggage(baggage) if baggage and self._reads_baggage else None
         if parent is None or parents > 1 or not self._reads_trace:
             return Caller(context=context)
@@ -141,7 +142,7 @@ class CallerReader:
     def _read_by(self, propagator: Any, headers: _Headers) -> Caller:
         pairs = list(headers)
         if not any(name in self._fields for name, _ in pairs):
-            return NOBODY
+            return NO_CALLER
         carrier: dict[str, list[str]] = {}
         for name, value in pairs:
             carrier.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
@@ -159,7 +160,7 @@ def _traceparent_of(span: SpanContext) -> bytes:
 
 
 def parse_traceparent(value: bytes) -> RemoteParent | None:
-    """Read a `traceparent` header; None if it is not valid."""
+    """Parse a `traceparent` header; return None if it is not valid."""
     match = _TRACEPARENT.fullmatch(value)
     if match is None:
         return None
@@ -171,7 +172,7 @@ def parse_traceparent(value: bytes) -> RemoteParent | None:
 
 
 def read_baggage(values: Sequence[bytes]) -> Context | None:
-    """The context with these headers' entries; None where there are none."""
+    """Return a context with the entries of `baggage` headers; None if there are no entries."""
     if len(values) == 1 and len(values[0]) <= _LONGEST_PLAIN and _PLAIN_BAGGAGE.fullmatch(values[0]) is not None:
         entries = [entry.split("=", 1) for entry in values[0].decode("ascii").split(",")]
         return Context({_BAGGAGE_KEY: dict(entries)})
@@ -180,16 +181,16 @@ def read_baggage(values: Sequence[bytes]) -> Context | None:
 
 
 def _kinds_of(propagator: Any) -> frozenset[type]:
-    """Which of W3C's a propagator consists of; none where it has another, or nothing."""
+    """Return the W3C propagators of which a propagator consists; an empty set if it has any other."""
     inner = getattr(propagator, "_propagators", ()) if type(propagator) is CompositePropagator else (propagator,)
     kinds = frozenset(map(type, inner))
     return kinds if kinds <= _W3C else frozenset()
 
 
 def clean_trace_state(text: str) -> str | None:
-    """The entries that fit into 512 characters, the first ones first; None if there are none or one is malformed.
+    """Return the first entries that fit into 512 characters; None without entries or if an entry is malformed.
 
-    What the SDK would refuse is refused here, without its log line: the text is the client's.
+    Text that the SDK would reject is rejected here without its log line, because the text is the client's.
     """
     kept: list[str] = []
     seen: set[str] = set()
@@ -212,5 +213,5 @@ def clean_trace_state(text: str) -> str | None:
 
 
 def parse_trace_state(text: str | None) -> TraceState | None:
-    """Cleaned text as the SDK's record."""
+    """Convert a cleaned trace state to the SDK's class."""
     return TraceState.from_header([text]) if text else None

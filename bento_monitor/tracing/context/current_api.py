@@ -1,4 +1,4 @@
-"""Which API a call is made for: a release governs some of a service's APIs, and may not answer the others."""
+"""The API for which a model is called: a release governs some of a service's APIs, and must not answer others."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Final
 from ..ledger.ledger import BatchRecord, Ledger
 
 NO_API: Final = ""
-"""What stands for the API of a request to something else: a mounted application, a task, a web socket."""
+"""The value for requests that have no API: to a mounted application, a task or a web socket."""
 
 untraced_api: ContextVar[str | None] = ContextVar("bento_monitor_untraced_api", default=None)
-"""The API of a request that no ledger is kept of."""
+"""The API of a request without a ledger."""
 
 
 calling_api: ContextVar[str | None] = ContextVar("bento_monitor_calling_api", default=None)
-"""In a request that the service makes of itself, the API for which it does."""
+"""In a request that the service sends to itself: the API that sent it."""
 
 
 def current_api(work: BatchRecord | Ledger | None) -> str | None:
-    """The API that a client has asked and that the caller works for, `work` being what `traced_work` gave.
+    """Return the API that the client has called; `work` is the result of `traced_work`.
 
-    An API that another one calls works for that one, also where the service calls it as a client. None where it cannot
-    be told, as in a thread of the user's.
+    If one API calls another, also if the service calls itself as a client, this is the calling API. It is None if it
+    is unknown, as in a thread of the user.
     """
     calling = calling_api.get()
     if calling is not None:

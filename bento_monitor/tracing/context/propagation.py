@@ -1,4 +1,4 @@
-"""The caller's context goes on in the ledger, and the ledger's in whatever the request calls."""
+"""Propagates the caller's context to the ledger, and the ledger's context to what the request calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from opentelemetry.trace import (
 )
 
 from ..ledger.ledger import BatchRecord, Ledger
-from .caller import NOBODY, Caller, CallerReader, RemoteParent, parse_trace_state
+from .caller import NO_CALLER, Caller, CallerReader, RemoteParent, parse_trace_state
 
 _PARENT_BASED = re.compile(
     r"ParentBased\{root:(AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{([\d.e-]+)\}),"
@@ -39,8 +39,8 @@ _PARENT_BASED = re.compile(
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
-_RANDOM = 0x02  # W3C Trace Context, level 2: how the trace's id was made, which whoever goes on in the trace passes on
-_OF_W3C = CallerReader()
+_RANDOM = 0x02  # W3C Trace Context, level 2: the trace id is random; participants pass this flag on
+_W3C_READER = CallerReader()
 
 
 def start_ledger(
@@ -49,31 +49,31 @@ def start_ledger(
     sampler: Sampler,
     method: str = "",
     route: str | None = None,
-    reader: CallerReader = _OF_W3C,
+    reader: CallerReader = _W3C_READER,
 ) -> Ledger:
-    """Begin a request's ledger in its caller's trace, or in a new one.
+    """Start a request's ledger in its caller's trace, or in a new trace.
 
     Args:
-        headers: as ASGI gives them, names in lower case.
+        headers: in ASGI's form, with names in lower case.
         received_ns: monotonic time of the request's arrival.
-        sampler: decides once, here, whether the request's spans are exported.
-        method: the request's.
-        route: its template, if it has one; both name the server span, for a sampler that goes by that.
-        reader: reads the headers as the propagators of the process do.
+        sampler: decides here, once, whether the request's spans are exported.
+        method: the HTTP method of the request.
+        route: the route template of the request, if any. Method and route form the span name for the sampler.
+        reader: reads the headers with the propagators of the process.
     """
     caller = reader.read(headers)
     parent, trace_state = caller.parent, caller.trace_state
     trace_id = parent.trace_id if parent is not None else getrandbits(128) or 1
     bound = _root_bound(sampler)
     if bound is None:
-        sampled = _ask(sampler, trace_id, parent, trace_state, server_span_name(method, route))
+        sampled = _call_sampler(sampler, trace_id, parent, trace_state, server_span_name(method, route))
     elif parent is not None:
         sampled = parent.sampled
     else:
         sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < bound
     parent_span_id = parent.span_id if parent is not None else 0
     ledger = Ledger(trace_id=trace_id, parent_span_id=parent_span_id, sampled=sampled, received_ns=received_ns)
-    if caller is not NOBODY:
+    if caller is not NO_CALLER:
         ledger.trace_state, ledger.context = trace_state, caller.context
         ledger.is_trace_id_random = parent is not None and bool(parent.flags & _RANDOM)
     ledger.method, ledger.route = method, route
@@ -81,16 +81,16 @@ def start_ledger(
 
 
 def server_span_name(method: str, route: str | None) -> str:
-    """What a request's server span is called. An unknown method is the client's free text, so it names no span."""
+    """Return the name of a request's server span. Unknown methods are the client's free text and are left out."""
     verb = method if method in KNOWN_METHODS else "HTTP"
     return f"{verb} {route}" if route else verb
 
 
 @cache
 def _root_bound(sampler: Sampler) -> int | None:
-    """The value that the low 64 bits of a root's trace id must be below to be sampled.
+    """Return the bound of the low 64 bits of a root span's trace id, below which it is sampled.
 
-    None for a sampler that must be asked: one that is not the SDK's own, or that does not leave it to a remote parent.
+    Return None if the sampler must be called: it is not one of the SDK's, or it does not follow a remote parent.
     """
     is_known = type(sampler) in (ParentBased, ParentBasedTraceIdRatio)
     match = _PARENT_BASED.fullmatch(sampler.get_description()) if is_known else None
@@ -100,7 +100,9 @@ def _root_bound(sampler: Sampler) -> int | None:
     return TraceIdRatioBased.get_bound_for_rate(float(match[2]) if rate is None else rate)
 
 
-def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None, span_name: str) -> bool:
+def _call_sampler(
+    sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_state: str | None, span_name: str
+) -> bool:
     context = Context()
     if parent is not None:
         flags = TraceFlags(parent.flags)
@@ -111,7 +113,7 @@ def _ask(sampler: Sampler, trace_id: int, parent: RemoteParent | None, trace_sta
 
 
 def span_context_of(ledger: Ledger) -> SpanContext:
-    """The server span of a request, as OpenTelemetry names it."""
+    """Return the span context of a request's server span."""
     flags = _SAMPLED if ledger.sampled else _NOT_SAMPLED
     if ledger.is_trace_id_random:
         flags = TraceFlags(flags | _RANDOM)
@@ -119,13 +121,13 @@ def span_context_of(ledger: Ledger) -> SpanContext:
 
 
 class LedgerSpan(NonRecordingSpan):
-    """The server span of a request, named only when something asks for it: most requests make no span of their own."""
+    """A request's server span. Its span context is made on demand, because most requests create no user spans."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def get_span_context(self) -> SpanContext:
-        """What names it."""
+        """Return the span context of the server span."""
         return span_context_of(self._ledger)
 
     def __repr__(self) -> str:
@@ -136,7 +138,7 @@ class LedgerSpan(NonRecordingSpan):
 
 
 def enter_request(ledger: Ledger) -> Any:
-    """Make the request's server span the current one: what starts inside it becomes its child.
+    """Make the request's server span the current span: spans that start inside it become its children.
 
     Returns:
         A token for `opentelemetry.context.detach`.
@@ -145,15 +147,15 @@ def enter_request(ledger: Ledger) -> Any:
     own = Context({_SPAN_KEY: span} if ledger.context is None else {**ledger.context, _SPAN_KEY: span})
     token: Any = attach(own)
     around = getattr(token, "old_value", None)
-    if around is not Token.MISSING and around != {}:  # another is current: what it holds stays
+    if around is not Token.MISSING and around != {}:  # another context is current: its entries stay
         detach(token)
         token = attach(Context({**get_current(), **own}))
     return token
 
 
 def context_of_caller(caller: Caller) -> Context | None:
-    """What code of the user's has of a caller where nothing is traced; None where the caller has said nothing."""
-    if caller is NOBODY:
+    """Return the caller's context for user code in an untraced request; None if the caller sent no context."""
+    if caller is NO_CALLER:
         return None
     context, parent = caller.context or Context(), caller.parent
     if parent is None:
@@ -164,16 +166,16 @@ def context_of_caller(caller: Caller) -> Context | None:
 
 
 def call_span(parent: SpanContext, span_id: int) -> AbstractContextManager[Span]:
-    """Where the span of a call, below `parent`, is the current one, so that what is sent says so."""
+    """Return a context manager in which a call's span, a child of `parent`, is current and is propagated."""
     context = SpanContext(parent.trace_id, span_id, False, parent.trace_flags, parent.trace_state)
     return use_span(NonRecordingSpan(context), record_exception=False, set_status_on_exception=False)
 
 
 def batch_span_context_of(record: BatchRecord) -> SpanContext:
-    """The span of a batch; sampled if any request in it is, when it begins."""
+    """Return the span context of a batch; sampled if any of its requests was sampled at the batch's start."""
     return SpanContext(record.trace_id, record.span_id, False, _SAMPLED if record.is_sampled else _NOT_SAMPLED)
 
 
 def context_of_batch(record: BatchRecord) -> Context:
-    """The context of a batch: its span, and nothing of any one of its requests', such as that one's baggage."""
+    """Return the context of a batch: its span, without the baggage or other entries of any of its requests."""
     return set_span_in_context(NonRecordingSpan(batch_span_context_of(record)), Context())

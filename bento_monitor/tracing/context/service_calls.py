@@ -1,4 +1,4 @@
-"""Calls of another service, each a client span: the called service's server span lies under it."""
+"""Client spans of calls to other services: parents of the called services' server spans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .propagation import call_span
 
 @contextmanager
 def noted_call(service: str, method: str) -> Iterator[None]:
-    """Around a call: its span is the current one, and it is noted in the request or the batch that makes it."""
+    """Make a call's span current during the call, and add the call to the current request or batch."""
     target = traced_work()
     parent = trace.get_current_span().get_span_context()
     if target is None or not parent.is_valid:

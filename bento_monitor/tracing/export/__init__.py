@@ -1,1 +1,1 @@
-"""From finished ledgers to spans, and from spans to where they go; every loss is counted."""
+"""Builds spans from finished ledgers and exports them; every lost span is counted."""

@@ -1,4 +1,4 @@
-"""The report of each process that traces, as a small file: what became of its spans, also once it is gone."""
+"""The delivery report of each tracing process: a small file that survives the process and counts its spans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger("bento_monitor")
 _INTERVAL_S = 0.5
 ProcessState = Literal["running", "stopped", "lost"]
 
-# Of processes that have ended: so many are kept, and for so long.
+# How many reports of ended processes are kept, and for how long.
 _ENDED_KEPT = 32
 _ENDED_KEPT_S = 7 * 86400.0
 _TEMPORARY_KEPT_S = 60.0
@@ -30,7 +30,7 @@ _TEMPORARY_KEPT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """One process's report, all of one moment; `identity` is the process's, by `liveness`."""
+    """Report of one process, consistent at one moment; `identity` is from `liveness.process_identity`."""
 
     service: str
     pid: int
@@ -42,7 +42,7 @@ class DeliveryReport:
 
     @property
     def is_exact(self) -> bool:
-        """Whether everything in it adds up."""
+        """Whether all counts add up."""
         stats = self.stats
         is_whole = stats.submitted == stats.built + stats.dropped + stats.waiting
         return is_whole and all(each.built == each.exported + each.dropped + each.queued for each in stats.exporters)
@@ -50,10 +50,11 @@ class DeliveryReport:
 
 @dataclass(frozen=True, slots=True)
 class ProcessDelivery:
-    """A report, and what became of its process.
+    """A delivery report and the state of its process.
 
-    One that is "lost" has died without a word, as of `kill -9`. It took with it what was waiting and queued when it
-    last wrote, less an export that came all the same, and what it accepted since: it writes twice a second.
+    A "lost" process ended without a final report, for example by `kill -9`. Lost with it are the records that were
+    waiting and the spans that were queued at its last report, except an export that arrived after all, and everything
+    that it accepted since. A process writes its report at most twice per second.
     """
 
     report: DeliveryReport
@@ -61,7 +62,7 @@ class ProcessDelivery:
 
 
 def write_delivery_report(home: Path, report: DeliveryReport) -> None:
-    """Write a report whole; it is not synced to disk, for it must outlive its process alone.
+    """Write a report atomically. The file is not synced to disk, because it must survive only the process.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -71,20 +72,20 @@ def write_delivery_report(home: Path, report: DeliveryReport) -> None:
 
 
 def read_delivery_reports(home: Path, service: str | None = None) -> list[ProcessDelivery]:
-    """The reports of all processes, or of those of one service: the latest to start comes first."""
+    """Read the reports of all processes, or of one service's processes; the latest started comes first."""
     wanted = [found for _, found in _read_all(home) if service in (None, found.report.service)]
     return sorted(wanted, key=lambda found: found.report.started_at_s, reverse=True)
 
 
 def remove_old_delivery_reports(home: Path) -> None:
-    """Remove what processes that have ended have left, but for the latest of them."""
+    """Remove the reports of ended processes, except the latest 32 of the last 7 days."""
     now_s = time.time()
     ended = [(path, found.report.written_at_s) for path, found in _read_all(home) if found.state != "running"]
     ended.sort(key=lambda item: item[1], reverse=True)
     for position, (path, written_at_s) in enumerate(ended):
         if position >= _ENDED_KEPT or written_at_s < now_s - _ENDED_KEPT_S:
             path.unlink(missing_ok=True)
-    # Of writers that were killed amid their writing.
+    # Temporary files of processes that were killed while they wrote.
     for path in _folder(home).glob(".*.tmp"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < now_s - _TEMPORARY_KEPT_S:
@@ -105,7 +106,7 @@ def _read_all(home: Path) -> Iterator[tuple[Path, ProcessDelivery]]:
 def _judge(path: Path, report: DeliveryReport) -> ProcessDelivery:
     if not report.is_stopped and is_alive(report.pid, report.identity):
         return ProcessDelivery(report, "running")
-    # It may have stopped in order since the file was read.
+    # The process may have written its final report since the file was read.
     report = _read(path) or report
     return ProcessDelivery(report, "stopped" if report.is_stopped else "lost")
 
@@ -121,7 +122,7 @@ def _read(path: Path) -> DeliveryReport | None:
 
 
 class DeliveryReportWriter:
-    """Writes the report at most twice a second while it changes, and at the end."""
+    """Writes the report at most twice per second while it changes, and once at the end."""
 
     def __init__(self, home: Path, service: str) -> None:
         self._home = home
@@ -132,21 +133,21 @@ class DeliveryReportWriter:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, as a forked child must."""
+        """Reset to the initial state, as a forked child must."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, read: Callable[[], PipelineStats]) -> None:
-        """Write what `read` gives, from now on."""
+        """Start the thread that writes the counts that `read` returns."""
         thread = threading.Thread(target=self._run, args=(read,), name="bento-monitor-delivery-report", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # there is no room for a thread, and so no report
+        except RuntimeError:  # the thread cannot be started, so there is no report
             return
         self._thread = thread
 
     def stop(self, timeout_s: float) -> None:
-        """Write it for the last time. A disk that hangs is not waited for longer than `timeout_s`."""
+        """Write the final report; wait at most `timeout_s`, also if the disk hangs."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout_s)

@@ -1,4 +1,4 @@
-"""What became of everything that a pipeline was given: counts that add up at any moment."""
+"""Counts of exported and dropped spans, which add up at any moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 @dataclass(frozen=True, slots=True)
 class ExporterStats:
-    """Spans of one exporter: `built = exported + dropped + queued`; those of an export under way are queued."""
+    """Span counts of one exporter: `built = exported + dropped + queued`. Spans of a running export are queued."""
 
     name: str
     built: int
@@ -27,7 +27,7 @@ class ExporterStats:
 
 @dataclass(frozen=True, slots=True)
 class PipelineStats:
-    """Ledgers and batches: `submitted = built + dropped + waiting`, at any moment; then the spans of each exporter."""
+    """Counts of ledgers and batches, at any moment `submitted = built + dropped + waiting`, and of each exporter."""
 
     submitted: int
     built: int
@@ -37,12 +37,12 @@ class PipelineStats:
 
 
 class ExporterState:
-    """Counts one exporter's spans. Its owner's lock guards every method but `export` and `close`."""
+    """Counts one exporter's spans. The pipeline's lock guards every method except `export` and `close`."""
 
     def __init__(self, exporter: FinishedSpanExporter) -> None:
         self.exporter = exporter
         self.name = type(exporter).__name__
-        self._outages = OutageLog(_LOGGER, "%s lost spans (%s); they are counted, and requests are not affected.")
+        self._outages = OutageLog(_LOGGER, "%s lost spans (%s). Lost spans are counted; requests are not affected.")
         self._built = self._exported = self._dropped = self._queued = 0
 
     def enqueue(self, count: int) -> None:
@@ -51,7 +51,7 @@ class ExporterState:
         self._queued += count
 
     def settle(self, count: int, *, is_exported: bool) -> None:
-        """Count spans that the exporter took, or lost. What was given up before stays dropped."""
+        """Count spans as exported or lost. Spans that were given up before stay dropped."""
         count = min(count, self._queued)
         self._queued -= count
         if is_exported:
@@ -60,7 +60,7 @@ class ExporterState:
             self._dropped += count
 
     def give_up(self) -> None:
-        """Drop what the exporter still holds."""
+        """Drop all queued spans."""
         self.settle(self._queued, is_exported=False)
 
     def close(self) -> None:
@@ -71,12 +71,12 @@ class ExporterState:
             _LOGGER.warning("%s could not be closed.", self.name, exc_info=True)
 
     def stats(self) -> ExporterStats:
-        """The report."""
+        """Return the current counts."""
         return ExporterStats(self.name, self._built, self._exported, self._dropped, self._queued)
 
     def export(self, spans: Sequence[FinishedSpan]) -> bool:
-        """Hand spans to the exporter. A failure is logged once, until it works again."""
-        reason: str | Exception = "it answered FAILURE"
+        """Export spans; return whether this succeeded. A failure is logged once until the exporter works again."""
+        reason: str | Exception = "the exporter returned FAILURE"
         try:
             if self.exporter.export(spans) is SpanExportResult.SUCCESS:
                 self._outages.worked()

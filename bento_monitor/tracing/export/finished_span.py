@@ -1,4 +1,4 @@
-"""A finished span as the pipeline hands it to exporters: plain values, made by the tens of thousands a second."""
+"""A finished span for exporters: plain values, because tens of thousands are created per second."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..privacy.allow_list import AttributeValue
 
 @dataclass(slots=True)
 class FinishedSpan:
-    """One span. Ids as integers, 0 for no parent; times in Unix nanoseconds; links as pairs of trace and span id.
+    """One span. Ids are integers, 0 for no parent; times are Unix nanoseconds; links are pairs of trace and span id.
 
-    `scope` is what made it: ours, or the tracer of a user.
+    `scope` is the instrumentation scope: the monitor's, or that of a user's tracer.
     """
 
     name: str
@@ -38,20 +38,20 @@ class FinishedSpan:
 
     @property
     def parent_key(self) -> tuple[int, int] | None:
-        """Trace and span id of its parent; None for a root."""
+        """Trace and span id of the parent; None for a root span."""
         return (self.trace_id, self.parent_span_id) if self.parent_span_id else None
 
     @property
     def key(self) -> tuple[int, int]:
-        """Its trace and span id, as a link names it."""
+        """Trace and span id of this span."""
         return self.trace_id, self.span_id
 
 
 class FinishedSpanExporter(Protocol):
-    """Where finished spans go."""
+    """An exporter of finished spans."""
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
-        """Take spans; an exception is a failure as well."""
+        """Export spans; an exception counts as a failure."""
 
     def shutdown(self) -> None:
-        """Close."""
+        """Close the exporter."""

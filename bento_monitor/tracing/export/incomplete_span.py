@@ -1,4 +1,4 @@
-"""The one span of a request, a batch or a user's span whose own spans could not be built: nothing else goes missing."""
+"""A substitute span for a request, batch or user span whose spans could not be built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .span_builder import SpanBuilder, name_of
 def incomplete_spans(
     builder: SpanBuilder, record: Ledger | BatchRecord | ReadableSpan, error: Exception
 ) -> list[FinishedSpan]:
-    """A span with the record's name, place and time and the kind of the error; none where the record is not kept."""
+    """Return one span with the record's name, ids and times and the type of the error; none if it is not exported."""
     if isinstance(record, Ledger):
         name, kind = name_of(record), SpanKind.SERVER
         ids = (record.trace_id, record.span_id, record.parent_span_id) if record.is_kept else None

@@ -1,7 +1,8 @@
-"""Finished spans as the bytes of OTLP's `ExportTraceServiceRequest`, a tenth of the SDK's time.
+"""Encodes finished spans as OTLP's `ExportTraceServiceRequest`, in a tenth of the SDK's time.
 
-What the SDK's encoder makes message objects of is written here field by field. A test compares the two, field by field.
-Source: https://github.com/open-telemetry/opentelemetry-proto, trace.proto, and https://protobuf.dev/programming-guides/encoding/.
+The fields are written directly, without the message objects of the SDK's encoder. A test compares both, field by field.
+Source: trace.proto in https://github.com/open-telemetry/opentelemetry-proto, and
+https://protobuf.dev/programming-guides/encoding/.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from ..privacy.allow_list import AttributeValue
 from .finished_span import FinishedSpan
 from .sdk_spans import to_sdk_span
 
-# Fields by number, as tags: number << 3 | wire type (0 varint, 1 eight bytes, 2 with its length, 5 four bytes).
+# Field tags: number << 3 | wire type (0 varint, 1 eight bytes, 2 with its length, 5 four bytes).
 _TRACE_ID, _SPAN_ID, _TRACE_STATE, _PARENT = b"\x0a\x10", b"\x12\x08", 0x1A, b"\x22\x08"
 _NAME, _KIND, _ATTRIBUTE, _LINK = 0x2A, 0x30, 0x4A, 0x6A
 _TIMES = Struct("<BQBQ")
 _START, _END = 0x39, 0x41
 _ERROR, _NO_STATUS = b"\x7a\x02\x18\x02", b"\x7a\x00"  # status { code: STATUS_CODE_ERROR }, and an empty one
-# Whether the parent is remote is known, and whether it is; the field's number takes two bytes.
+# Flags: it is known whether the parent is remote, and whether it is. The tag has two bytes.
 _LOCAL_PARENT, _REMOTE_PARENT = b"\x85\x01\x00\x01\x00\x00", b"\x85\x01\x00\x03\x00\x00"
 _LOCAL_LINK = b"\x35\x00\x01\x00\x00"
 _DOUBLE = Struct("<Bd")
 _64_BITS = (1 << 64) - 1
-# Names, keys and values that come again are kept as bytes; long ones are a user's, and would stay in memory for good.
-_MOST_KEPT, _LONGEST_KEPT = 1024, 128
+# Names, keys and values that recur are cached as bytes. Long ones are a user's, and would stay in memory forever.
+_CACHE_SIZE, _LONGEST_CACHED = 1024, 128
 _SMALL = tuple(bytes((value,)) for value in range(0x80))
 
 
 def encode_spans(spans: Sequence[FinishedSpan]) -> bytes:
-    """A request with all of the spans, in their order within each resource and scope."""
-    # By identity: a resource is one object a process, and its hash walks all of its attributes.
+    """Encode spans as one request, in their order within each resource and scope."""
+    # By identity: there is one resource object per process, and its hash reads all of its attributes.
     resources = {id(span.resource): span.resource for span in spans}
     of_resource: dict[int, dict[str, list[bytes]]] = {key: {} for key in resources}
     for span in spans:
@@ -57,9 +58,9 @@ def _scope_spans(scope: str, encoded: Iterable[bytes]) -> bytes:
 
 @lru_cache(maxsize=8)
 def _resource(resource: Resource) -> bytes:
-    """The resource, and the URL of its schema, by the SDK's own encoder: it is the same for a process's whole life."""
-    nobody = FinishedSpan("", SpanKind.INTERNAL, 1, 1, 0, False, None, 0, 0, {}, (), False, resource)
-    message = encode_sdk_spans([to_sdk_span(nobody)]).resource_spans[0]
+    """Encode a resource and its schema URL with the SDK's encoder; a resource never changes within a process."""
+    placeholder = FinishedSpan("", SpanKind.INTERNAL, 1, 1, 0, False, None, 0, 0, {}, (), False, resource)
+    message = encode_sdk_spans([to_sdk_span(placeholder)]).resource_spans[0]
     message.ClearField("scope_spans")
     encoded: bytes = message.SerializeToString()
     return encoded
@@ -71,15 +72,15 @@ def _span(span: FinishedSpan) -> bytes:
         parts.append(_with_length(_TRACE_STATE, _utf8(span.trace_state)))
     if span.parent_span_id:
         parts += (_PARENT, span.parent_span_id.to_bytes(8, "big"))
-    begin_span = _kept_name_and_kind if len(span.name) <= _LONGEST_KEPT else _name_and_kind
+    begin_span = _cached_name_and_kind if len(span.name) <= _LONGEST_CACHED else _name_and_kind
     parts += (begin_span(span.name, span.kind), _TIMES.pack(_START, span.start_ns, _END, span.end_ns))
     for key, value in span.attributes.items():
         if isinstance(value, int) and value is not True and value is not False:
             number = _varint(value)
-            begin = _kept_before_number if len(key) <= _LONGEST_KEPT else _before_number
+            begin = _cached_before_number if len(key) <= _LONGEST_CACHED else _before_number
             parts += (begin(key, len(number)), number)
         elif isinstance(value, str):
-            encode = _kept_text_attribute if len(key) + len(value) <= _LONGEST_KEPT else _text_attribute
+            encode = _cached_text_attribute if len(key) + len(value) <= _LONGEST_CACHED else _text_attribute
             parts.append(encode(key, value))
         else:
             parts.append(_attribute(key, _other_value(value)))
@@ -89,11 +90,11 @@ def _span(span: FinishedSpan) -> bytes:
 
 
 def _name_and_kind(name: str, kind: SpanKind) -> bytes:
-    # OTLP counts kinds from 1: 0 is one that was not given.
+    # OTLP's kinds start at 1; 0 is unspecified.
     return b"".join([_with_length(_NAME, _utf8(name)), bytes((_KIND, kind.value + 1))])
 
 
-_kept_name_and_kind = lru_cache(_MOST_KEPT)(_name_and_kind)
+_cached_name_and_kind = lru_cache(_CACHE_SIZE)(_name_and_kind)
 
 
 def _attribute(key: str, value: bytes) -> bytes:
@@ -101,19 +102,19 @@ def _attribute(key: str, value: bytes) -> bytes:
 
 
 def _before_number(key: str, length: int) -> bytes:
-    """What comes before an integer of so many bytes."""
+    """Encode the part of an attribute that precedes an integer of `length` bytes."""
     whole = _attribute(key, b"\x18" + b"\x00" * length)
     return whole[:-length]
 
 
-_kept_before_number = lru_cache(_MOST_KEPT)(_before_number)
+_cached_before_number = lru_cache(_CACHE_SIZE)(_before_number)
 
 
 def _text_attribute(key: str, value: str) -> bytes:
     return _attribute(key, _with_length(0x0A, _utf8(value)))
 
 
-_kept_text_attribute = lru_cache(_MOST_KEPT)(_text_attribute)
+_cached_text_attribute = lru_cache(_CACHE_SIZE)(_text_attribute)
 
 
 def _other_value(value: AttributeValue) -> bytes:
@@ -128,7 +129,7 @@ def _link(trace_id: int, span_id: int) -> bytes:
 
 
 def _utf8(text: str) -> bytes:
-    return text.encode(errors="replace")  # one half of a surrogate pair would lose every span that is sent with it
+    return text.encode(errors="replace")  # half of a surrogate pair would lose the whole export
 
 
 def _with_length(tag: int, content: bytes) -> bytes:
@@ -141,9 +142,9 @@ def _varint(value: int) -> bytes:
     if 0 <= value < 0x4000:
         return bytes((value & 0x7F | 0x80, value >> 7))
     value &= _64_BITS
-    found = bytearray()
+    encoded = bytearray()
     while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)

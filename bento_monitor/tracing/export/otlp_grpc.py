@@ -1,4 +1,4 @@
-"""OTLP over gRPC: the SDK's exporter with the message read from our bytes, which C code does."""
+"""OTLP over gRPC: the SDK's exporter, with the message parsed from our own encoding, which C code does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _BytesExporter(OTLPSpanExporter):
 
 
 class OtlpGrpcExporter:
-    """Sends spans to where the `OTEL_EXPORTER_OTLP_*` variables point."""
+    """Sends spans over gRPC, as the `OTEL_EXPORTER_OTLP_*` variables say."""
 
     def __init__(self) -> None:
         self._exporter = _BytesExporter()

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: the SDK's exporter sends, retries and reads the standard variables; the bytes are ours."""
+"""OTLP over HTTP: the SDK's exporter reads the standard variables, sends and retries; the encoding is our own."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .otlp_encoder import encode_spans
 from .sdk_spans import to_sdk_span
 
 _LOGGER = logging.getLogger("bento_monitor")
-_MAX_BODY_BYTES = 64 * 2**20  # what the specification recommends receivers to take
+_MAX_BODY_BYTES = 64 * 2**20  # the specification recommends that receivers accept this much
 
 
 class OtlpHttpExporter:
-    """Sends spans to where the `OTEL_EXPORTER_OTLP_*` variables point: endpoint, headers, TLS, compression, timeout."""
+    """Sends spans over HTTP, as the `OTEL_EXPORTER_OTLP_*` variables say."""
 
     def __init__(self) -> None:
         self._exporter = OTLPSpanExporter()
-        # It takes bytes, and is private: where the SDK has it not (before 1.45), or no more, the SDK encodes.
+        # This private client takes bytes. If the SDK does not have it (before 1.45, or later), the SDK encodes.
         client: Any = getattr(self._exporter, "_client", None)
         self._send = getattr(client, "export", None)
 
     @property
     def is_encoding(self) -> bool:
-        """Whether the bytes are ours."""
+        """Whether spans are encoded by `otlp_encoder`, and not by the SDK."""
         return self._send is not None
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
@@ -37,10 +37,10 @@ class OtlpHttpExporter:
             return self._exporter.export([to_sdk_span(span) for span in spans])
         body = encode_spans(spans)
         if len(body) > _MAX_BODY_BYTES:
-            _LOGGER.warning("A request with %d spans has %d bytes, more than receivers take.", len(spans), len(body))
+            _LOGGER.warning("An export of %d spans is dropped: it has %d bytes, over 64 MiB.", len(spans), len(body))
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS if self._send(body).success else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Close the connection; a request that waits to be sent again is given up."""
+        """Close the connection; an export that waits for its retry is given up."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]

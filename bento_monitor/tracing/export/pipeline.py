@@ -1,4 +1,4 @@
-"""From finished ledgers to exporters, off the request's path: bounded, never blocking, every loss counted."""
+"""Exports finished ledgers outside the request path: bounded, never blocking, every lost span counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from ...resilience.rate_limited_log import SparseLog
-from ..ledger.clock import StepNote
+from ..ledger.clock import ClockStepWarning
 from ..ledger.ledger import BatchRecord, Ledger
 from .delivery_report import DeliveryReportWriter
 from .exporter_state import ExporterState, PipelineStats
@@ -25,12 +25,12 @@ from .span_builder import SpanBuilder
 _EXPORT_INTERVAL_S = 0.5
 _RECORDS_PER_EXPORT = 128
 _RECORDS_PER_STEP, _RECORDS_PER_LATE_STEP = 16, 64
-# A step holds the interpreter for under a millisecond; this lets a waiting request in between two of them.
+# A step holds the interpreter for under a millisecond; this pause between two steps lets a waiting request run.
 _YIELD_S = 0.0002
-# Of the time that shutdown has: to drain, then to close the exporters (a dead one is given up).
+# Shares of the shutdown timeout: until the drain ends, and until the exporters are closed or given up.
 _DRAIN_SHARE = 0.7
 _CLOSE_SHARE = 0.9
-# From the begin of an export that failed until the next one.
+# From the start of a failed export until the start of the next one.
 _HOLD_OFF_S = 1.0
 _LAST_WRITE_S = 0.1
 _INCOMPLETE_LOG_S = 60.0
@@ -38,10 +38,10 @@ _LOGGER = logging.getLogger("bento_monitor")
 
 
 class Pipeline:
-    """Takes finished ledgers and batches, and hands their spans to exporters from one background thread.
+    """Accepts finished ledgers and batches, and exports their spans from one background thread.
 
-    The thread starts with the first record, also in a forked child. That begins with an empty queue, and exporters of
-    its own: a connection that two processes write to would carry neither's spans.
+    The thread starts with the first record, also in a forked child. A forked child starts with an empty queue and its
+    own exporters: a connection that two processes write to delivers the spans of neither.
     """
 
     def __init__(
@@ -54,15 +54,16 @@ class Pipeline:
         """Make a pipeline.
 
         Args:
-            make_exporters: makes those of one process; each gets every span, and with none of them nothing is built.
-            make_resource: describes the process that calls it.
-            queue_size: records that may wait; one more is dropped and counted.
-            report: keeps the counts where other processes can read them.
+            make_exporters: makes the exporters of one process; each gets every span. Without exporters, no span is
+                built.
+            make_resource: makes the resource of the calling process.
+            queue_size: number of records that may wait; further records are dropped and counted.
+            report: writes the counts to a file for other processes.
         """
         self._make_exporters = make_exporters
         self._make_resource = make_resource
         self._report = report
-        self._step_note = StepNote()
+        self._clock_step = ClockStepWarning()
         self._inherited: list[ExporterState] = []
         self._open()
         self._queue_size = queue_size
@@ -85,7 +86,7 @@ class Pipeline:
         self._submitted = self._accepted = self._taken = self._built = self._dropped = self._handed_over = 0
 
     def reopen(self) -> None:
-        """Begin anew, with exporters of its own, where it was shut down: an application may be started again."""
+        """Start again with new exporters after a shutdown: an application may be started more than once."""
         if self._is_stopping:
             self._open()
             self._reset()
@@ -93,9 +94,9 @@ class Pipeline:
                 self._report.reset()
 
     def _reset_in_child(self) -> None:
-        # Nothing else is safe yet: other threads of the parent may have held any lock at the fork.
+        # More is not safe yet: other threads of the parent may have held any lock at the fork.
         self._reset()
-        # Kept, since closing them here could speak on the parent's connections.
+        # The inherited exporters stay referenced: closing them here could write to the parent's connections.
         self._inherited += self._exporter_states
         self._exporter_states = [ExporterState(exporter.exporter) for exporter in self._exporter_states]
         if self._report is not None:
@@ -104,7 +105,7 @@ class Pipeline:
     def replace_exporters(
         self, make_exporters: Callable[[], Sequence[FinishedSpanExporter]], make_resource: Callable[[], Resource]
     ) -> None:
-        """Send spans elsewhere from now on; the exporters until now are closed."""
+        """Replace the exporters; the previous exporters are closed."""
         replaced = self._exporter_states
         self._make_exporters, self._make_resource = make_exporters, make_resource
         self._open()
@@ -113,21 +114,21 @@ class Pipeline:
 
     @property
     def resource(self) -> Resource:
-        """What describes this process on every span."""
+        """Resource of this process, attached to every span."""
         return self._builder.resource
 
     def submit(self, ledger: Ledger) -> None:
-        """Take a finished request. It never blocks or raises; what is not kept is left out."""
+        """Submit a finished request; never blocks or raises. A request that is not exported is ignored."""
         if ledger.is_kept and self._exporter_states:
             self._put(ledger)
 
     def submit_batch(self, record: BatchRecord) -> None:
-        """Take a finished batch. It never blocks or raises; one without a request that is kept is left out."""
+        """Submit a finished batch; never blocks or raises. A batch without exported requests is ignored."""
         if record.linked and self._exporter_states:
             self._put(record)
 
     def submit_user_span(self, span: ReadableSpan) -> None:
-        """Take a finished span of user code. It never blocks or raises."""
+        """Submit a finished span of user code; never blocks or raises."""
         if self._exporter_states:
             self._put(span)
 
@@ -151,21 +152,21 @@ class Pipeline:
         return True
 
     def stats(self) -> PipelineStats:
-        """The report of everything submitted, all of it at one moment."""
+        """Return the counts of everything submitted, consistent at one moment."""
         with self._lock:
             waiting = len(self._queue) + self._taken
             exporter_states = tuple(exporter.stats() for exporter in self._exporter_states)
             return PipelineStats(self._submitted, self._built, self._dropped, waiting, exporter_states)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until what was submitted before has been handed to the exporters; False if that takes too long."""
+        """Wait until everything submitted so far was passed to the exporters; return False after `timeout_s`."""
         with self._lock:
             target = self._accepted
             self._wake.set()
             return self._lock.wait_for(lambda: self._handed_over >= target, timeout_s)
 
     def shutdown(self, timeout_s: float) -> None:
-        """Hand over what waits, close the exporters, and drop what could not go within `timeout_s`."""
+        """Export waiting records, close the exporters, and drop what was not exported within `timeout_s`."""
         begun_s = time.monotonic()
 
         def left_s(share: float) -> float:
@@ -204,12 +205,12 @@ class Pipeline:
             _LOGGER.warning("Stopped with %d requests and batches and %d spans not exported.", lost, stuck)
 
     def _close_exporters(self) -> None:
-        if self._pid == os.getpid():  # a forked child that has traced nothing still has its parent's
+        if self._pid == os.getpid():  # a forked child that has traced nothing still has its parent's exporters
             for exporter in self._exporter_states:
                 exporter.close()
 
     def _run(self) -> None:
-        # What exporters call must not be traced: each export would make spans, and these another export.
+        # Exports must not be traced: each export would create spans, and these the next export.
         from opentelemetry.instrumentation.utils import suppress_instrumentation
 
         if self._pid != os.getpid():
@@ -221,12 +222,12 @@ class Pipeline:
             while not is_last_round:
                 self._wake.wait(_EXPORT_INTERVAL_S)
                 self._wake.clear()
-                self._step_note.look()
+                self._clock_step.check()
                 is_last_round = self._is_stopping
                 while not self._is_closing and (records := self._take()):
                     begun_s = time.monotonic()
                     if not self._hand_over(records):
-                        # An exporter that is gone, or asks for a pause, is not asked again at once.
+                        # An exporter that is unreachable or asks for a pause is not called again at once.
                         self._hold_off.wait(max(0.0, begun_s + _HOLD_OFF_S - time.monotonic()))
 
     def _take(self) -> list[Ledger | BatchRecord | ReadableSpan]:
@@ -235,11 +236,11 @@ class Pipeline:
             return [self._queue.popleft() for _ in range(self._taken)]
 
     def _hand_over(self, records: Sequence[Ledger | BatchRecord | ReadableSpan]) -> bool:
-        """Build spans and export them; False where an exporter has lost them."""
+        """Build spans and export them; return False if an exporter has lost them."""
         spans: list[FinishedSpan] = []
         start = 0
         while start < len(records):
-            # Where more comes than is built, requests are held for longer rather than spans are dropped.
+            # If records arrive faster than they are built, longer steps delay requests instead of dropping spans.
             is_late = len(self._queue) * 2 > self._queue_size
             end = start + (_RECORDS_PER_LATE_STEP if is_late else _RECORDS_PER_STEP)
             for record in records[start:end]:
@@ -264,7 +265,7 @@ class Pipeline:
         is_built = True
         try:
             spans = self._builder.spans_of(record)
-        except Exception as error:  # what this record holds may have caused it: the others are built
+        except Exception as error:  # the content of this record may be the cause: build the others
             self._incomplete.note(type(error).__qualname__)
             try:
                 spans = incomplete_spans(self._builder, record, error)
@@ -275,7 +276,7 @@ class Pipeline:
                 self._taken -= 1
                 self._built += is_built
                 self._dropped += not is_built
-                # In the same moment, so that a request is never neither waiting nor queued.
+                # Under the same lock, so that a record is always counted as waiting or queued.
                 for exporter in self._exporter_states:
                     exporter.enqueue(len(spans))
         return spans

@@ -1,6 +1,6 @@
-"""Finished spans as the SDK's own, for what takes only those.
+"""Converts finished spans to the SDK's spans, for exporters and processors that need them.
 
-They are built directly, so that none of the SDK's limits (128 links) applies to them.
+The SDK's spans are constructed directly, so that the SDK's limits (128 links) do not apply.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 def to_sdk_span(span: FinishedSpan) -> ReadableSpan:
-    """One span as the SDK's."""
+    """Convert one span to the SDK's class."""
     state = parse_trace_state(span.trace_state)
     parent = None
     if span.parent_span_id:
@@ -48,9 +48,9 @@ class ConsoleExporter:
         self._exporter = ConsoleSpanExporter()
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
-        """Print them."""
+        """Print spans."""
         return self._exporter.export([to_sdk_span(span) for span in spans])
 
     def shutdown(self) -> None:
-        """Nothing is held."""
+        """Close the SDK's exporter."""
         self._exporter.shutdown()

@@ -1,4 +1,4 @@
-"""From a finished ledger or batch to spans, with the times that were stamped."""
+"""Builds spans from a finished ledger or batch, with its recorded timestamps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Attributes = Mapping[str, AttributeValue | None]
 
 
 class _Place(NamedTuple):
-    """Where a span belongs."""
+    """Position of a span in its trace."""
 
     trace_id: int
     parent_span_id: int
@@ -39,7 +39,7 @@ class _Place(NamedTuple):
 
 
 def name_of(ledger: Ledger) -> str:
-    """What the span of a request, or of a task, is called."""
+    """Return the name of the server span of a request, or of the span of a task."""
     if ledger.task is not None:
         return f"{names.SPAN_TASK} {ledger.task}"
     return server_span_name(ledger.method, ledger.route)
@@ -47,19 +47,19 @@ def name_of(ledger: Ledger) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpanBuilder:
-    """Builds spans for one process, which `resource` describes."""
+    """Builds spans for one process, whose resource is `resource`."""
 
     resource: Resource
     wall_ns: Callable[[int], int] = to_wall_ns
 
     def spans_of(self, record: Ledger | BatchRecord | ReadableSpan) -> list[FinishedSpan]:
-        """The spans of whatever has finished."""
+        """Return the spans of a finished request, batch or user span."""
         if isinstance(record, Ledger):
             return self.request(record)
         return self.batch(record) if isinstance(record, BatchRecord) else self.user_span(record)
 
     def request(self, ledger: Ledger) -> list[FinishedSpan]:
-        """The spans of one finished request, its server span first; none if it is not kept."""
+        """Return the spans of a finished request, its server span first; none if the request is not exported."""
         if not ledger.is_kept:
             return []
         stages = request_stages(ledger)
@@ -79,7 +79,7 @@ class SpanBuilder:
         return spans
 
     def batch(self, record: BatchRecord) -> list[FinishedSpan]:
-        """The span of one finished batch, a root linked to every request in it that is kept, and its model's spans."""
+        """Return the spans of a finished batch: a root span linked to its exported requests, and its model spans."""
         if not record.linked:
             return []
         last_call_ns = max((call.ended_ns for call in record.model_calls), default=0)
@@ -107,7 +107,7 @@ class SpanBuilder:
                 yield from self.user_span(span)
 
     def user_span(self, span: ReadableSpan) -> list[FinishedSpan]:
-        """One span of the service's own code, less its events: these hold the messages and stacks of exceptions."""
+        """Return one span of the service's own code, without its events: they hold exception messages and stacks."""
         context, parent = span.get_span_context(), span.parent
         if context is None:
             return []
@@ -238,7 +238,7 @@ class SpanBuilder:
         attributes: _Attributes | None = None,
         links: Sequence[tuple[int, int]] = (),
     ) -> FinishedSpan:
-        """Make a span. The only place that does, so that the allow-list holds for all of them."""
+        """Make a span of the monitor. All of its spans are made here, so that the allow-list applies to all."""
         kept = allowed_attributes(attributes) if attributes else {}
         return FinishedSpan(
             name,

@@ -1,1 +1,1 @@
-"""One small record a request, and the stages that follow from its stamps."""
+"""The ledger: one small record per request, and the stages computed from its timestamps."""

@@ -1,4 +1,4 @@
-"""The ledger: one small record a request, stamped in monotonic nanoseconds; spans and figures are derived from it."""
+"""The ledger: one small record per request, with timestamps in monotonic nanoseconds, for spans and metrics."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 
 CLIENT_LEFT = "ClientDisconnect"
-"""The `error_type` of a request whose client had gone before its answer was whole."""
+"""The `error_type` of a request whose client disconnected before its response was complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """One call of a model by a runner, in monotonic nanoseconds.
 
-    `span_id` is that of a call that goes on in another process, which has it for its parent; 0 where it runs here.
-    `release` is what ran, "own" where it was the user's own model; `fallback` says why that ran where a release is
-    active. `method` is that of the model which was called, None where it was the model itself. `clock` is that of the
-    GPU it ran on, if any; it may still run when the call has ended. `rows` are None where its arguments do not tell.
+    `span_id` identifies the span of a call that runs in another process, where it is the parent span; 0 if the call
+    runs in this process. `release` is the name of the release that ran, or "own" for the own model. `fallback` is the
+    reason why the own model ran although a release is active. `method` is the model's method that was called; None if
+    the model itself was called. `clock` measures the GPU time, if the call used a GPU; the GPU may still compute when
+    the call has ended. `rows` is None if the arguments do not show the number of rows.
     """
 
     started_ns: int
@@ -46,7 +47,7 @@ class ModelCall:
     method: str | None = None
 
     def gpu_ns(self) -> int | None:
-        """What the GPU took for it, which is waited for; None where it ran on none, or the device has failed since."""
+        """Wait for the GPU and return its time for the call; None without a GPU, or if the device has failed since."""
         if self.clock is None:
             return None
         try:
@@ -57,7 +58,7 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """One call of another service, in monotonic nanoseconds, and where its span lies."""
+    """One call of another service, in monotonic nanoseconds, and the ids of its span."""
 
     started_ns: int
     ended_ns: int
@@ -69,14 +70,14 @@ class ServiceCall:
     error_type: str | None
 
 
-class Noted:
-    """What happens in a request or a batch, on any thread, and in most of them does not.
+class TracedWork:
+    """Calls and user spans of a request or batch, noted from any thread.
 
-    Once it `is_closed` nothing is noted any more: what user code does later, in a context that it has from the
-    request, is no part of it.
+    After `is_closed` is set nothing more is noted: what user code does later in the request's context is not part of
+    the request.
 
-    A list is made when it is needed: requests wait by the thousand to be counted, and the garbage collector walks what
-    each of them holds.
+    Lists are created only when they are needed: thousands of requests wait to be counted, and the garbage collector
+    traverses every object that they hold.
     """
 
     __slots__ = ("held_spans", "is_closed", "model_calls", "service_calls")
@@ -88,17 +89,17 @@ class Noted:
         self.service_calls: Sequence[ServiceCall] = ()
 
     def note_model_call(self, call: ModelCall) -> None:
-        """A call of a model has ended."""
+        """Add a model call that has ended."""
         if not self.is_closed:
             self._list_of("model_calls").append(call)
 
     def note_service_call(self, call: ServiceCall) -> None:
-        """A call of another service has ended."""
+        """Add a call of another service that has ended."""
         if not self.is_closed:
             self._list_of("service_calls").append(call)
 
     def hold(self, span: ReadableSpan) -> None:
-        """A span of the user's code has begun that is exported only if those of the request are."""
+        """Add a user span that has started; it is exported only if the request's spans are."""
         if not self.is_closed:
             self._list_of("held_spans").append(span)
 
@@ -106,37 +107,37 @@ class Noted:
         noted = getattr(self, name)
         if isinstance(noted, list):
             return noted
-        with _first_note:
+        with _create_lock:
             if not isinstance(getattr(self, name), list):
                 setattr(self, name, [])
-            made: list[Any] = getattr(self, name)
-            return made
+            created: list[Any] = getattr(self, name)
+            return created
 
 
-_first_note = threading.Lock()
+_create_lock = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """Another thread of the parent may have held it at the fork."""
-    global _first_note
-    _first_note = threading.Lock()
+    """Replace the lock in a forked child: another thread of the parent may have held it at the fork."""
+    global _create_lock
+    _create_lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-class BatchRecord(Noted):
-    """One batch: what ran it, and when, in monotonic nanoseconds; `size` requests are in it.
+class BatchRecord(TracedWork):
+    """One batch of `size` requests: its API and its times in monotonic nanoseconds.
 
-    `taken_ns` is when its requests were taken from the queue, `handed_ns` when it was whole and went to the function,
-    `started_ns` when the function began.
+    `taken_ns` is the time when its requests were taken from the queue, `handed_ns` the time when the batch was complete
+    and was passed to the function, `started_ns` the time when the function started.
 
-    `asked_api` is the API that the clients of all its requests have asked, which is another one where that called
-    `api`; None where it cannot be told.
+    `asked_api` is the API that the clients of all its requests called; it differs from `api` if that API called `api`.
+    It is None if it is unknown.
 
-    `linked` gets the trace and the infer span of each whose spans are kept, which is known when it ends. The ledgers
-    themselves would make a cycle with their `batch`, which only the garbage collector could free.
-    `held_spans` are those of the user's code in a batch none of whose requests is sampled.
+    `linked` holds the trace id and the infer span id of each exported request, added when the request ends. Ledgers
+    there would form reference cycles with their `batch`, which only the garbage collector could free.
+    `held_spans` are user spans in a batch without a sampled request.
     """
 
     __slots__ = (
@@ -176,42 +177,44 @@ class BatchRecord(Noted):
         self.error_type: str | None = None
 
     def leave(self, member: Ledger) -> None:
-        """A request of it has ended."""
+        """Note that a request of the batch has ended."""
         self.members_left -= 1
         if member.is_kept:
             self.linked.append((member.trace_id, member.infer_span_id))
 
     @property
     def is_over(self) -> bool:
-        """Whether it and all of its requests have ended, so that its links are known."""
+        """Whether the batch and all of its requests have ended, so that its links are known."""
         return self.members_left == 0 and self.ended_ns != 0
 
 
 class Connection(Protocol):
-    """What the server knows of the connection that a request came on."""
+    """The server's state of a request's connection."""
 
     disconnected: bool
 
 
 class Captured(Protocol):
-    """What was taken of a request's input because a person has asked for it."""
+    """Input fields of a request that are captured because the settings name them."""
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes of the server span."""
+        """Return the attributes for the server span."""
         ...
 
 
-class Ledger(Noted):
-    """What is known of one request. A stamp that is 0 was not reached; `stages` says what lies between them.
+class Ledger(TracedWork):
+    """Record of one request. A timestamp of 0 was not reached; the module `stages` defines the stages between them.
 
     `infer_span_id` is drawn when the request starts, so that a batch can link to it before the request has ended.
-    `taken_ns` and `handed_ns` are those of its first batch.
-    `held_spans` are those of the user's code in a request that is not sampled.
-    `sampling_reason` says why the spans of a request that was not sampled are exported all the same.
-    `context` is what the caller's propagated beside its span, as baggage; `is_trace_id_random` is what that
-    says of the trace's id.
-    `task` names the API where a task computes, after the request that has submitted it: `submitted_by` is its span.
-    `loop_lag_ns` is how long the loop was busy before it read the request: at most that long it lay in the kernel.
+    `taken_ns` and `handed_ns` are the timestamps of its first batch.
+    `held_spans` are user spans in an unsampled request.
+    `sampling_reason` is the reason why the spans of an unsampled request are exported (tail sampling).
+    `context` holds what the caller propagated besides its span, such as baggage. `is_trace_id_random` is the caller's
+    flag for a random trace id.
+    `task` names the API of a task, which runs after the request that submitted it; `submitted_by` is that request's
+    span.
+    `loop_lag_ns` is how long the event loop was busy before it read the request: the longest time that the request can
+    have waited in the kernel.
     """
 
     __slots__ = (
@@ -299,31 +302,31 @@ class Ledger(Noted):
         self.sent_ns = 0
 
     def stamp_sent(self, *, is_last: bool) -> None:
-        """A part of the answer's body has been sent."""
+        """Record that a part of the response body was sent."""
         now_ns = time.monotonic_ns()
         self.first_byte_ns = self.first_byte_ns or now_ns
         if is_last:
             self.sent_ns = now_ns
 
     def join(self, batch: BatchRecord, position: int, rows: int) -> None:
-        """Be in a batch, with so many rows; one that is cut, or run again, is in several."""
+        """Add the request to a batch, with `rows` rows. A request that is split or rerun is in several batches."""
         if self.batch is not None:
             self.earlier_batches = (*self.earlier_batches, (self.batch, self.batch_rows))
         self.batch, self.batch_position, self.batch_rows = batch, position, rows
 
     @property
     def batches(self) -> tuple[tuple[BatchRecord, int], ...]:
-        """All batches that it was in, with its rows in each."""
+        """All batches of the request, with its rows in each."""
         return () if self.batch is None else (*self.earlier_batches, (self.batch, self.batch_rows))
 
     @property
     def is_kept(self) -> bool:
-        """Whether its spans are exported: it was sampled when it began, or kept when it had ended."""
+        """Whether its spans are exported: it was sampled at its start, or kept by tail sampling at its end."""
         return self.sampled or self.sampling_reason is not None
 
     @property
     def is_client_gone(self) -> bool:
-        """Whether the client has closed its connection, so that nobody waits for the answer."""
+        """Whether the client has closed its connection, so that nobody waits for the response."""
         return self.connection is not None and self.connection.disconnected
 
 
@@ -332,5 +335,5 @@ current_batch: ContextVar[BatchRecord | None] = ContextVar("bento_monitor_batch"
 
 
 def traced_work() -> BatchRecord | Ledger | None:
-    """The batch or the request that the caller works for; None outside of both, and where nothing is traced."""
+    """Return the current batch or request; None outside of both, or without tracing."""
     return current_batch.get() or current_ledger.get()

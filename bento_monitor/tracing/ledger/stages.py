@@ -1,4 +1,4 @@
-"""The stages of a finished ledger, in monotonic nanoseconds, each within the request's own time."""
+"""The stages of a finished ledger, in monotonic nanoseconds, each within the request's time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from .ledger import Ledger, ModelCall
 
 
 class Interval(NamedTuple):
-    """A piece of time, in monotonic nanoseconds; never of negative length."""
+    """An interval in monotonic nanoseconds; its length is never negative."""
 
     start_ns: int
     end_ns: int
 
     @property
     def duration_ns(self) -> int:
-        """How long it lasts."""
+        """Length of the interval."""
         return self.end_ns - self.start_ns
 
     def clamped(self, start_ns: int, end_ns: int) -> Interval:
-        """A piece of time within this one: what of `start_ns` to `end_ns` lies in it, or its nearest edge."""
+        """Return the part of `start_ns` to `end_ns` inside this interval; empty if there is none."""
         start = min(max(start_ns, self.start_ns), self.end_ns)
         return Interval(start, min(max(end_ns, start), self.end_ns))
 
 
 class Stage(NamedTuple):
-    """One stage that a request reached; `name` is its attribute's on the server span."""
+    """One stage that a request reached; `name` is the attribute's name on the server span."""
 
     name: str
     interval: Interval
 
 
 def request_interval(ledger: Ledger) -> Interval:
-    """From the request's arrival to the last byte sent, or to the last stamp there is."""
+    """Return the interval from the request's arrival to the last byte sent, or to the last timestamp."""
     last_ns = ledger.sent_ns or max(
         ledger.parsed_ns,
         ledger.queued_ns,
@@ -48,9 +48,10 @@ def request_interval(ledger: Ledger) -> Interval:
 
 
 def request_stages(ledger: Ledger) -> list[Stage]:
-    """The stages that were reached, in their order. One that was begun and never ended lasts to the request's end."""
+    """Return the stages that were reached, in order. A stage that never ended lasts to the request's end."""
     whole = request_interval(ledger)
-    # From one stamp to another. What begins with a stamp that ends an earlier stage is left out where that is missing.
+    # Name, start and end of each stage; a start of 0 leaves the stage out. A stage that starts where another ends is
+    # left out if the timestamp of its own end is missing.
     begun = (
         (names.STAGE_SOCKET_WAIT, ledger.received_ns if ledger.first_read_ns else 0, ledger.first_read_ns),
         (names.STAGE_LOOP_WAIT, ledger.first_read_ns if ledger.entered_ns else 0, ledger.entered_ns),
@@ -70,7 +71,7 @@ def request_stages(ledger: Ledger) -> list[Stage]:
     last_ns = whole.end_ns
     for name, begun_ns, end_ns in begun:
         if begun_ns:
-            # None lies over another, whatever was stamped: so they sum.
+            # Stages never overlap, whatever was recorded, so they sum up.
             start_ns = min(max(begun_ns, reached_ns), last_ns)
             reached_ns = min(max(end_ns or last_ns, start_ns), last_ns)
             stages.append(Stage(name, Interval(start_ns, reached_ns)))
@@ -82,12 +83,12 @@ def _left_queue_ns(ledger: Ledger) -> int:
 
 
 def _stream_start_ns(ledger: Ledger) -> int:
-    """The first byte, where what follows it is no part of the function's own time, as a generator's is."""
+    """Return the time of the first byte; 0 if the function still ran then, as a generator does."""
     return ledger.first_byte_ns if ledger.first_byte_ns and ledger.first_byte_ns >= ledger.ended_ns else 0
 
 
 def covered_ns(intervals: Iterable[Interval]) -> int:
-    """Length of the union of pieces of time."""
+    """Return the length of the union of intervals."""
     total = 0
     reached_ns = 0
     for interval in sorted(intervals, key=lambda item: item.start_ns):
@@ -99,7 +100,7 @@ def covered_ns(intervals: Iterable[Interval]) -> int:
 
 
 def unaccounted_ns(ledger: Ledger, stages: Sequence[Stage]) -> int:
-    """What of a request's time nothing directly below its server span covers."""
+    """Return the part of a request's time that is covered by none of its stages or model calls."""
     whole = request_interval(ledger)
     if ledger.batch is not None or not ledger.model_calls or has_infer(stages):
         return whole.duration_ns - sum(interval.end_ns - interval.start_ns for _, interval in stages)
@@ -108,21 +109,24 @@ def unaccounted_ns(ledger: Ledger, stages: Sequence[Stage]) -> int:
 
 
 def has_infer(stages: Iterable[Stage]) -> bool:
-    """Whether the user's function was reached; where not, as in a mounted application, model calls are the server's."""
+    """Return whether the user's function was reached.
+
+    If not, as in a mounted application, model calls are direct children of the server span.
+    """
     return any(stage.name == names.STAGE_INFER for stage in stages)
 
 
 def model_share_ns(ledger: Ledger) -> int | None:
-    """A request's part of the time that the model ran for its batches, by rows; None where no runner was called."""
+    """Return a request's share of the model time of its batches, by rows; None if no runner was called."""
     if ledger.batch is None:
-        return _machine_ns(ledger.model_calls) if ledger.model_calls else None
+        return _model_ns(ledger.model_calls) if ledger.model_calls else None
     if not any(batch.model_calls for batch, _ in ledger.batches):
         return None
     return sum(
-        _machine_ns(batch.model_calls) * min(rows, batch.rows) // batch.rows if batch.rows else 0
+        _model_ns(batch.model_calls) * min(rows, batch.rows) // batch.rows if batch.rows else 0
         for batch, rows in ledger.batches
     )
 
 
-def _machine_ns(calls: Sequence[ModelCall]) -> int:
+def _model_ns(calls: Sequence[ModelCall]) -> int:
     return sum(call.ended_ns - call.started_ns for call in calls)

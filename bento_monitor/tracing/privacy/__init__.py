@@ -1,1 +1,1 @@
-"""What may leave the process, and what of it is redacted."""
+"""Which values may leave the process, and the redaction of captured input."""

@@ -1,4 +1,4 @@
-"""What may leave the process: the attributes on the allow-list, fields that were asked for, and nothing else."""
+"""Which attributes may leave the process: those on the allow-list, and captured input fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ...conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 
 AttributeValue = str | int | float | bool
 
-_INT_BOUND = 2**63  # OTLP's whole numbers are below it, and not below its negative
-_MOST_BITS = 2_048  # a tenth of a millisecond, and far below what Python refuses
+_INT_BOUND = 2**63  # OTLP's integers are at least -2**63 and below 2**63
+_MOST_BITS = 2_048  # converted in a tenth of a millisecond; far below Python's limit for the conversion
 LONGEST_ATTRIBUTE = 16_384
-"""Characters of a text that user code puts on a span: collectors refuse an export of more than 4 MiB, whole."""
+"""Maximum characters of a text attribute of user code: collectors reject an export of more than 4 MiB entirely."""
 
 
 def allowed_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
-    """The attributes that may leave the process and have a value."""
+    """Return the attributes that may leave the process and have a value."""
     return {
         name: value
         for name, value in attributes.items()
@@ -27,8 +27,8 @@ def allowed_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[
     }
 
 
-# What instrumentations of libraries set of contents by themselves, of a call that is made as of one that is served.
-_OF_CONTENT = frozenset(
+# Attributes with contents of requests that instrumentation libraries set, for calls made and calls served.
+_CONTENT_ATTRIBUTES = frozenset(
     {
         "url.full",
         "url.query",
@@ -45,7 +45,7 @@ _OF_CONTENT = frozenset(
         "exception.stacktrace",
     }
 )
-_OF_CONTENT_PREFIXES = (
+_CONTENT_PREFIXES = (
     "http.request.header.",
     "http.response.header.",
     "gen_ai.input.",
@@ -54,10 +54,10 @@ _OF_CONTENT_PREFIXES = (
     "gen_ai.completion",
     "gen_ai.system_instructions",
 )
-# What makes spans without the author's doing: OpenTelemetry's instrumentations, and frameworks with one of their own.
+# Scopes of automatic spans: OpenTelemetry's instrumentation libraries, and frameworks with their own tracing.
 _INSTRUMENTATIONS = ("opentelemetry.instrumentation.", "opentelemetry_instrumentation_")
 _FRAMEWORKS = frozenset({"fastapi", "starlette"})
-_OF_FRAMEWORKS = ALLOWED_ATTRIBUTES | {
+_FRAMEWORK_ATTRIBUTES = ALLOWED_ATTRIBUTES | {
     "asgi.event.type",
     "code.function.name",
     "http.flavor",
@@ -70,47 +70,47 @@ _OF_FRAMEWORKS = ALLOWED_ATTRIBUTES | {
 
 
 def user_attributes(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    """The attributes that user code has set, less what instrumentations of libraries set of contents by themselves."""
+    """Return the attributes of user code, without the contents that instrumentation libraries add."""
     return {
         exportable_text(name): _exportable(value)
         for name, value in attributes.items()
-        if name not in _OF_CONTENT and not name.startswith(_OF_CONTENT_PREFIXES)
+        if name not in _CONTENT_ATTRIBUTES and not name.startswith(_CONTENT_PREFIXES)
     }
 
 
 def is_of_framework(scope: str, kind: SpanKind) -> bool:
-    """Whether a span tells, without the author's doing, of what is served: by the scope that made it."""
+    """Return whether a span of a served request was created automatically, judging by its scope."""
     is_call = kind in (SpanKind.CLIENT, SpanKind.PRODUCER)
     return not is_call and (scope.startswith(_INSTRUMENTATIONS) or scope in _FRAMEWORKS)
 
 
 def framework_attributes(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    """What may leave the process of what a framework says of a request by itself."""
-    return {name: _exportable(value) for name, value in attributes.items() if name in _OF_FRAMEWORKS}
+    """Return the attributes of a framework's span that may leave the process."""
+    return {name: _exportable(value) for name, value in attributes.items() if name in _FRAMEWORK_ATTRIBUTES}
 
 
 def framework_name(name: str, route: Any) -> str:
-    """The name of a framework's span without the path that the client has sent; its route's template may stay."""
+    """Return a framework's span name without the client's path; the route template is kept."""
     return " ".join(word for word in name.split(" ") if not word.startswith("/") or word == route)
 
 
 def exportable_text(text: str) -> str:
-    """The text, but for halves of surrogate pairs: one would lose every span that is sent with it."""
+    """Return the text with unpaired surrogates replaced: one of them would lose the whole export."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def fits_otlp(value: int) -> bool:
-    """Whether a whole number can be sent as one."""
+    """Return whether OTLP can represent an integer."""
     return -_INT_BOUND <= value < _INT_BOUND
 
 
 def integer_text(value: int) -> str:
-    """The digits of a whole number; how many bits it has, where Python would not write them all."""
+    """Return the digits of an integer, or its number of bits if it has more than 2,048."""
     return str(value) if value.bit_length() <= _MOST_BITS else f"<an integer of {value.bit_length():,} bits>"
 
 
 def not_shown(error: Exception) -> str:
-    """What stands in the place of a value that cannot be written."""
+    """Return the text that replaces a value that cannot be written."""
     return f"<not shown: {type(error).__name__}>"
 
 
@@ -121,5 +121,5 @@ def _exportable(value: Any) -> AttributeValue:
         if isinstance(value, int):
             return value if fits_otlp(value) else integer_text(value)
         return value if isinstance(value, float) else json.dumps(value, default=str)[:LONGEST_ATTRIBUTE]
-    except Exception as error:  # a value among others: its span, and those with it, are not to be lost
+    except Exception as error:  # one value must not lose its span and the whole export
         return not_shown(error)

@@ -1,4 +1,4 @@
-"""What of a request's input goes onto its server span, because a person has asked for it by name."""
+"""Captures input fields that the settings name, as attributes of the server span."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .allow_list import AttributeValue, exportable_text, fits_otlp, integer_text
 from .redaction import LOOKAHEAD, redact
 
 LONGEST = 256
-"""Characters of a value that are shown."""
+"""Maximum characters of an exported value."""
 
 WINDOW = LONGEST + LOOKAHEAD
-"""Characters of a value that are kept: what is redacted at the end of the shown ones may reach past them."""
+"""Maximum characters of a captured value: a secret at the end of the exported part may extend beyond it."""
 
 _DEEPEST = 6
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedInput:
-    """Values of some fields, each a number or a text of bounded length; nothing else of the request is kept by it."""
+    """Values of captured fields, each a number or a text of bounded length; nothing else of the request is kept."""
 
     values: Mapping[str, str | float]
     is_redacted: bool
 
     def attributes(self) -> dict[str, AttributeValue]:
-        """The attributes of the server span. What is redacted is redacted here, off the request's path."""
+        """Return the attributes for the server span. Values are redacted here, outside the request path."""
         return {CAPTURED_PREFIX + field: self._attribute(value) for field, value in self.values.items()}
 
     def _attribute(self, value: str | float) -> AttributeValue:
@@ -41,21 +41,21 @@ class CapturedInput:
             return exportable_text(text)
         if not self.is_redacted:
             return value
-        # The digits of a fraction are no number of anything.
+        # The digits of a fraction are not an account or card number.
         text = str(int(value)) if value == int(value) else ""
         redacted = redact(text, LONGEST)
         return value if redacted == text else redacted
 
 
 class InputCapture:
-    """Notes fields of the input of one API for the request that is being served, if it is sampled."""
+    """Captures input fields of one API for the current request, if it is sampled."""
 
     def __init__(self, fields: Sequence[str], *, redacts: bool) -> None:
         self._fields = tuple(fields)
         self._redacts = redacts
 
     def note(self, parsed: Any) -> None:
-        """Take the fields of what was parsed; never raises."""
+        """Capture the fields of a parsed input; never raises."""
         ledger = current_ledger.get()
         if ledger is None or not ledger.sampled:
             return
@@ -63,7 +63,7 @@ class InputCapture:
         ledger.captured = CapturedInput(values, self._redacts)
 
     def around(self, read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-        """The same function, which notes what it has read."""
+        """Wrap a function that parses a body, and capture the fields of its result."""
 
         def read_and_note(body: bytes) -> Any:
             parsed = read(body)
@@ -76,12 +76,12 @@ class InputCapture:
 def choose_captures(
     names: Sequence[str], inputs: Mapping[str, Collection[str]], *, redacts: bool
 ) -> dict[str, InputCapture]:
-    """Of each API what is captured of its input; an API that is not in it has nothing captured.
+    """Return an `InputCapture` for each API with captured fields.
 
     Args:
-        names: `api.field` each.
-        inputs: API -> the fields of its input.
-        redacts: whether what looks like a secret is left out.
+        names: the captured fields, each as `api.field`.
+        inputs: the input fields of each API.
+        redacts: whether values that look like secrets are redacted.
     """
     chosen: dict[str, list[str]] = {}
     for name in names:
@@ -92,13 +92,13 @@ def choose_captures(
 
 
 def unknown_fields(names: Sequence[str], *inputs: Mapping[str, Collection[str]]) -> list[str]:
-    """Which of these `api.field` are in the inputs of no service."""
+    """Return those `api.field` names that are not in the inputs of any service."""
     known = {f"{api}.{field}" for service in inputs for api, fields in service.items() for field in fields}
     return [name for name in names if name not in known]
 
 
 def _shown(parsed: Any, field: str) -> str | float | None:
-    """A field as it is shown; None where it is not given. What a client has sent may fail it, and fails no other."""
+    """Return a field's value for export; None if it is absent. A value that fails does not affect other fields."""
     try:
         value = getattr(parsed, field)
         return None if value is None else _bounded(value)
@@ -107,7 +107,7 @@ def _shown(parsed: Any, field: str) -> str | float | None:
 
 
 def _bounded(value: Any) -> str | float:
-    """A number as it is; all else as text, in a time and of a length that do not grow with the value."""
+    """Return a number unchanged, and any other value as text; time and length do not grow with the value."""
     if isinstance(value, str):
         return value[:WINDOW]
     if isinstance(value, int):
@@ -125,7 +125,7 @@ def _bounded(value: Any) -> str | float:
 
 
 def _pieces(value: Any, depth: int) -> Iterator[str]:
-    """A value as JSON, but for what JSON has no form for: of that only its type, and its shape."""
+    """Yield a value as JSON; a value that JSON cannot represent becomes its type and shape."""
     if isinstance(value, BaseModel):
         value = dict(value)
     if depth > _DEEPEST:
@@ -135,7 +135,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
     elif value is None or isinstance(value, bool):
         yield {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, int | float):
-        # Not all the digits of a fraction: they would be taken for a number of something.
+        # Not all digits of a fraction: they would look like an account or card number.
         yield integer_text(value) if isinstance(value, int) else f"{value:.6g}"
     elif isinstance(value, Mapping):
         entries = (chain(_pieces(str(name), depth), (": ",), _pieces(each, depth + 1)) for name, each in value.items())

@@ -1,4 +1,4 @@
-"""What in a text looks like a person's data or a secret, by patterns that are well known; none finds all of it."""
+"""Redacts personal data and secrets in texts by well-known patterns, which do not find all of them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 REDACTED = "[redacted]"
-# A secret that begins within the length that is kept is recognised if this many characters after it are seen, too.
+# A secret that begins within the kept length is recognized if this many further characters are given.
 LOOKAHEAD = 256
 
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
         r"[\w.%+-]{1,64}@[\w.-]+",  # e-mail
-        r"\d{9,}",  # accounts, telephones, identity numbers; cards that are written together
+        r"\d{9,}",  # account, telephone and identity numbers; card numbers without spaces
         r"(?i:\bbearer)\s{1,8}\S{4,}",
         r"(?i:\bbasic)\s{1,8}[A-Za-z0-9+/]{12,}={0,2}",
-        # Whole, whatever the scheme: up to the quote that ends it, or the line.
+        # The whole header value, whatever the scheme: up to the closing quote or the end of the line.
         r"(?i:authorization)[\"']?\s{0,8}[:=]\s{0,8}[\"']?[^\"'\r\n]+",
         r"(?i:api[_-]?key|secret|token|passw(?:or)?d)[\"']?\s{0,8}[:=]\s{0,8}[\"']?[^\s\"',;&}]+",
         r"\b(?:sk|pk|rk|gh[pousr]|github_pat|glpat|hf|xox[abprs])[-_][\w-]{12,}",
@@ -31,9 +31,9 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def redact(text: str, longest: int) -> str:
-    """The first `longest` characters of a text, with `[redacted]` for what must not be read; never longer than that.
+    """Return the first `longest` characters of a text, with `[redacted]` in place of secrets; never longer.
 
-    Of a longer text give `longest + LOOKAHEAD` characters, so that what is cut in two is still recognised.
+    For a longer text, pass `longest + LOOKAHEAD` characters, so that a secret at the cut is still recognized.
     """
     parts: list[str] = []
     reached = 0
@@ -55,16 +55,16 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_key(word: str) -> bool:
-    """Whether a word has letters and digits, as keys and hashes do."""
+    """Return whether a word has letters and digits, as keys and hashes have."""
     return any(each.isdigit() for each in word) and any(each.isalpha() for each in word)
 
 
 def _has_card(groups: str) -> bool:
-    """Whether neighbouring groups of digits are a card's number (ISO/IEC 7812-1), with others around them or not."""
+    """Return whether some adjacent groups of digits form a card number (ISO/IEC 7812-1)."""
     split = re.split(r"\D", groups)
     ends = list(accumulate(map(len, split), initial=0))
     digits = [int(digit) for digit in "".join(split)]
-    # Luhn's sums from the left, with each even or each odd place doubled: one sum for every number that may be in it.
+    # Luhn sums from the left, with even or with odd places doubled: together they check every possible card number.
     sums = [list(accumulate(_doubled_at(odd, digits), initial=0)) for odd in (0, 1)]
     return any(
         end - start in _CARD_LENGTHS and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0

@@ -1,1 +1,1 @@
-"""Which requests are exported."""
+"""Rate limit of traces, and tail sampling."""

@@ -1,4 +1,4 @@
-"""How many traces a second may be exported, whatever callers ask for: a token bucket."""
+"""A token bucket: limits the traces per second, however many the callers sample."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Gives `rate_per_s` tokens a second, and up to `burst` at once after a quiet time. It begins full."""
+    """Gives `rate_per_s` tokens per second, and up to `burst` at once after an idle time. It starts full."""
 
     def __init__(self, rate_per_s: float, burst: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._rate_per_s = rate_per_s
@@ -17,8 +17,8 @@ class TokenBucket:
         self._filled_s = now_s()
 
     def take(self) -> bool:
-        """Whether there is a token; it is gone then."""
-        # Each time: filled only when it is empty, it would give twice the burst after a quiet time.
+        """Take a token; return whether there was one."""
+        # Refill on every call: refilled only when empty, the bucket would give twice the burst after an idle time.
         now_s = self._now_s()
         self._tokens = min(self._burst, self._tokens + (now_s - self._filled_s) * self._rate_per_s)
         self._filled_s = now_s

@@ -1,1 +1,1 @@
-"""The embedded trace store, and reading traces from it and from Jaeger."""
+"""The embedded trace store, and readers for it and for Jaeger."""

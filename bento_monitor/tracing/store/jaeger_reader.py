@@ -1,4 +1,4 @@
-"""Reading traces from Jaeger's query API, version 3, as from the embedded store."""
+"""Reads traces from Jaeger's query API, version 3, with the interface of the embedded store."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from .trace_record import SpanRecord, Trace, TraceSummary, summary_of
 
 _TIMEOUT_S = 30.0
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
-# Jaeger cannot order by duration: the slowest are those of its latest traces, of each service.
+# Jaeger cannot order by duration: the slowest are searched in each service's latest traces.
 _SEARCH_DEPTH = 500
-# Jaeger to 2.18 and Jaeger since; others are ignored.
+# Names of the parameter in Jaeger up to 2.18 and since; unknown parameters are ignored.
 _DEPTH_NAMES = ("query.num_traces", "query.search_depth")
 _LOOK_BACK_NS = 24 * 3600 * 10**9
 _SERVER = "SERVER"
-# It answers 404 where it has no such trace.
+# Jaeger answers 404 if it does not have the trace.
 _TRACES = "/api/v3/traces"
-_OF_JAEGER = "@jaeger@"
+_JAEGER_PREFIX = "@jaeger@"
 
 
 class JaegerReader:
-    """Reads from a running Jaeger. Every method raises `InputError` where that cannot be reached, or refuses."""
+    """Reads from a running Jaeger. Every method raises `InputError` if Jaeger cannot be reached or returns an error."""
 
     def __init__(self, url: str) -> None:
-        """`url` is that of the query service, such as `http://127.0.0.1:16686`."""
+        """`url` is the URL of the query service, such as `http://127.0.0.1:16686`."""
         self._url = url.rstrip("/")
         if not self._url.startswith(("http://", "https://")):
-            raise InputError(f"{url!r} is not the URL of a Jaeger: give one like http://127.0.0.1:16686.")
+            raise InputError(f"{url!r} is not the URL of a Jaeger query service: give one like http://127.0.0.1:16686.")
 
     def slowest(
         self, limit: int, *, service: str | None = None, since_ns: int | None = None, slower_than_ns: int = 0
     ) -> list[TraceSummary]:
-        """The slowest of the latest 500 traces of each service, since yesterday unless `since_ns` says otherwise."""
+        """Return the slowest requests among each service's latest 500 traces; by default of the last 24 hours."""
         services = [service] if service is not None else self._services()
         spans = [span for each in services for span in self._latest(each, since_ns, slower_than_ns)]
         children: dict[tuple[str, str | None], list[SpanRecord]] = {}
@@ -59,7 +59,7 @@ class JaegerReader:
         return [summary_of(span, children.get((span.trace_id, span.span_id), ())) for span in kept[:limit]]
 
     def trace(self, trace_id_prefix: str) -> Trace:
-        """The trace of that id, which must be whole: Jaeger finds none by its first digits."""
+        """Return the trace with an id, which must be complete: Jaeger cannot search by the first digits."""
         trace_id = trace_id_prefix.strip().lower()
         if not _TRACE_ID.fullmatch(trace_id):
             raise InputError(f"{trace_id_prefix!r} is not a whole trace id: Jaeger needs all 32 hexadecimal digits.")
@@ -69,7 +69,7 @@ class JaegerReader:
         return Trace(trace_id, tuple(spans), tuple(self._linked(spans)))
 
     def spans(self, trace_id: str) -> list[SpanRecord]:
-        """The spans of one trace; none where Jaeger has no such trace."""
+        """Return the spans of one trace; an empty list if Jaeger does not have it."""
         return _spans_of(self._ask(f"{_TRACES}/{trace_id}"))
 
     def _linked(self, spans: list[SpanRecord]) -> Iterator[SpanRecord]:
@@ -105,17 +105,17 @@ class JaegerReader:
             raise InputError(f"Jaeger at {self._url} answers {error.code}: {text}") from error
         except (OSError, ValueError) as error:
             raise InputError(
-                f"No Jaeger answers at {self._url} ({error}): is it the URL of its query service?"
+                f"No Jaeger answers at {self._url} ({error}): give the URL of its query service."
             ) from error
         return answer
 
 
 def _spans_of(answer: Mapping[str, Any]) -> list[SpanRecord]:
-    """The spans as they were exported, without the remarks that Jaeger adds to their attributes."""
+    """Return the spans as they were exported, without the attributes that Jaeger adds."""
     return [
         replace(
             span,
-            attributes={name: value for name, value in span.attributes.items() if not name.startswith(_OF_JAEGER)},
+            attributes={name: value for name, value in span.attributes.items() if not name.startswith(_JAEGER_PREFIX)},
         )
         for span in spans_of_json(answer["result"])
     ]

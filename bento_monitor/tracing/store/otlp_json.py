@@ -1,4 +1,4 @@
-"""OTLP's traces in JSON as span records: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding."""
+"""Converts OTLP traces in JSON to span records: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from .trace_record import SpanLink, SpanRecord
 
 _SERVICE_NAME = "service.name"
-# By their numbers in the protocol; Jaeger writes numbers, others write names.
+# In the order of their numbers in OTLP; Jaeger writes numbers, others write names.
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _ERROR_CODES = (2, "STATUS_CODE_ERROR")
 
 
 def spans_of_json(traces: Mapping[str, Any]) -> list[SpanRecord]:
-    """The spans of OTLP's `TracesData` in JSON, ids in hexadecimal."""
+    """Return the spans of OTLP's `TracesData` in JSON, with hexadecimal ids."""
     return [
         _json_span(span, str(_json_attributes(of_resource.get("resource", {})).get(_SERVICE_NAME, "")), of_scope)
         for of_resource in traces.get("resourceSpans", ())
@@ -63,7 +63,7 @@ def _json_list(value: Mapping[str, Any]) -> list[Any]:
 _JSON_READERS: Mapping[str, Callable[[Any], Any]] = {
     "stringValue": str,
     "boolValue": bool,
-    "intValue": int,  # OTLP's JSON has 64-bit integers as strings
+    "intValue": int,  # OTLP's JSON writes 64-bit integers as strings
     "doubleValue": float,
     "bytesValue": str,
     "arrayValue": _json_list,

@@ -1,4 +1,4 @@
-"""Reading the embedded store: the slowest requests, and one trace with the batches that it is linked to."""
+"""Reads the embedded store: the slowest requests, and single traces with their linked batches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SLOWEST = (
 
 
 class StoreReader:
-    """Reads what the workers of a monitored service wrote; they may go on writing meanwhile."""
+    """Reads the traces of a monitored service, also while its workers write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,10 +37,10 @@ class StoreReader:
     def slowest(
         self, limit: int, *, service: str | None = None, since_ns: int | None = None, slower_than_ns: int = 0
     ) -> list[TraceSummary]:
-        """The requests that took longest, the slowest first; none where there is no store.
+        """Return the slowest requests, the slowest first; an empty list if there is no store.
 
         Raises:
-            InputError: the file is no store, or cannot be read.
+            InputError: the file is not a trace store, or cannot be read.
         """
         if not self._path.exists():
             return []
@@ -50,10 +50,10 @@ class StoreReader:
             return [_summary(connection, server) for server in servers]
 
     def trace(self, trace_id_prefix: str) -> Trace:
-        """The one trace whose id begins so.
+        """Return the only trace whose id begins with a prefix.
 
         Raises:
-            InputError: none does, or more than one; or the file cannot be read.
+            InputError: no trace or more than one matches, or the file cannot be read.
         """
         prefix = trace_id_prefix.strip().lower()
         if not _TRACE_ID_PREFIX.fullmatch(prefix):
@@ -77,7 +77,7 @@ class StoreReader:
 
 
 def _only_match(connection: sqlite3.Connection, prefix: str) -> str:
-    # "g" follows every hexadecimal digit, so the index alone answers.
+    # "g" sorts after every hexadecimal digit, so the index suffices for this query.
     rows = connection.execute(
         "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? LIMIT ?",
         (prefix, f"{prefix}g", _MATCHES_SHOWN + 1),
@@ -92,7 +92,7 @@ def _only_match(connection: sqlite3.Connection, prefix: str) -> str:
 
 
 def _unknown(prefix: str) -> InputError:
-    return InputError(f"No trace begins with {prefix}: bento-monitor traces lists those that are kept.")
+    return InputError(f"No trace begins with {prefix}: run bento-monitor traces for a list.")
 
 
 def _select(connection: sqlite3.Connection, where: str, *values: str) -> list[SpanRecord]:

@@ -1,4 +1,4 @@
-"""Stored traces as records, and what any place that keeps traces must be able to answer."""
+"""Records of stored traces, and the interface of trace readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...conventions import HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SCOPE_NAME
 
 @dataclass(frozen=True, slots=True)
 class SpanLink:
-    """Another span that a span is linked to."""
+    """A link to another span."""
 
     trace_id: str
     span_id: str
@@ -19,7 +19,7 @@ class SpanLink:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """One span that was kept; ids in hexadecimal, times in Unix nanoseconds; `scope` is what made it."""
+    """One stored span: hexadecimal ids, times in Unix nanoseconds; `scope` is its instrumentation scope."""
 
     trace_id: str
     span_id: str
@@ -36,13 +36,13 @@ class SpanRecord:
 
     @property
     def duration_ns(self) -> int:
-        """How long it lasted."""
+        """Duration of the span."""
         return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """One request, for a list of them. `largest_stage` is its longest direct child."""
+    """One line in a list of requests. `largest_stage` is the longest direct child span."""
 
     trace_id: str
     service: str
@@ -58,7 +58,7 @@ class TraceSummary:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The spans of one trace, the earliest first, and those of the batches that they are linked to."""
+    """The spans of one trace, the earliest first, and the spans of linked batches."""
 
     trace_id: str
     spans: tuple[SpanRecord, ...]
@@ -66,7 +66,7 @@ class Trace:
 
 
 def summary_of(server: SpanRecord, stages: Iterable[SpanRecord]) -> TraceSummary:
-    """A request for a list of them, from its server span and what lies directly below it."""
+    """Summarize a request from its server span and the direct children of that."""
     largest = max(stages, key=lambda stage: stage.duration_ns, default=None)
     return TraceSummary(
         trace_id=server.trace_id,
@@ -83,18 +83,18 @@ def summary_of(server: SpanRecord, stages: Iterable[SpanRecord]) -> TraceSummary
 
 
 class TraceReader(Protocol):
-    """A place that keeps traces: the embedded store, or any other."""
+    """Reader of a trace store, such as the embedded store or Jaeger."""
 
     def slowest(
         self, limit: int, *, service: str | None = None, since_ns: int | None = None, slower_than_ns: int = 0
     ) -> list[TraceSummary]:
-        """The requests that took longest, the slowest first."""
+        """Return the slowest requests, the slowest first."""
         ...
 
     def trace(self, trace_id_prefix: str) -> Trace:
-        """The one trace whose id begins so.
+        """Return the only trace whose id begins with a prefix.
 
         Raises:
-            InputError: none does, or more than one.
+            InputError: no trace or more than one matches.
         """
         ...

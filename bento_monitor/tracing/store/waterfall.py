@@ -1,4 +1,4 @@
-"""A trace as the lines of a waterfall: what to draw, not how."""
+"""The lines of a trace's waterfall: their content, not their drawing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .trace_record import SpanRecord, Trace
 
 @dataclass(frozen=True, slots=True)
 class WaterfallLine:
-    """One span: how deep it lies, and where its bar begins and how long it is, from the start of the waterfall."""
+    """One span: its depth, and the start of its bar relative to the waterfall's start, and its length."""
 
     depth: int
     name: str
@@ -23,7 +23,7 @@ class WaterfallLine:
 
 
 def waterfall(trace: Trace) -> list[WaterfallLine]:
-    """The spans of a trace below their parents, the earliest first; a batch below the span that is linked to it."""
+    """Return the spans of a trace below their parents, the earliest first; a batch below the span linked to it."""
     if not trace.spans:
         return []
     start_ns = min(span.start_ns for span in trace.spans)
@@ -36,7 +36,7 @@ def waterfall(trace: Trace) -> list[WaterfallLine]:
 def _lines(
     trace: Trace, span: SpanRecord, depth: int, start_ns: int, *, is_linked: bool, seen: set[tuple[str, str]]
 ) -> Iterator[WaterfallLine]:
-    # What others wrote may have a loop in it, or a batch that two spans are linked to.
+    # Traces of other tools may contain a cycle, and two spans may be linked to one batch.
     if (span.trace_id, span.span_id) in seen:
         return
     seen.add((span.trace_id, span.span_id))
@@ -99,7 +99,7 @@ def _model_parts(span: SpanRecord) -> list[str]:
     elif release is not None:
         parts.append(f"release {release}")
     if get(names.RUNNER_FALLBACK) is not None:
-        parts.append(f"in a release's place ({get(names.RUNNER_FALLBACK)})")
+        parts.append(f"instead of a release ({get(names.RUNNER_FALLBACK)})")
     if get(names.BATCH_ROWS) is not None:
         parts.append(_counted(get(names.BATCH_ROWS), "row"))
     return parts

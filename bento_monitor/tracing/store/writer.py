@@ -1,4 +1,4 @@
-"""The embedded store's writer: an exporter that several worker processes run at once on one bounded file."""
+"""The exporter of the embedded store: several worker processes write to one file of bounded size."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _INSERT = (
 )
 _Row = tuple[str, str, str | None, str, str, str, int, int, int, str, str]
 
-# Connections that may be neither used nor closed: a forked child's from its parent, and those to a file that was
-# deleted, whose closing would delete the new file's log (https://sqlite.org/howtocorrupt.html, 2.6 and 2.4).
+# Connections that may be neither used nor closed: connections inherited by a forked child, and connections to a deleted
+# file, because closing them would delete the new file's log (https://sqlite.org/howtocorrupt.html, 2.6 and 2.4).
 _abandoned: list[sqlite3.Connection] = []
 
 
 class StoreSpanExporter:
-    """Writes spans to a SQLite file of at most `max_bytes`, its log included; the oldest requests make room."""
+    """Writes spans to a SQLite file of at most `max_bytes`, with its log; the oldest requests are deleted first."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
         self._budget = Budget(max_bytes)
-        self._begin_in_this_process()
+        self._reset()
 
-    def _begin_in_this_process(self) -> None:
+    def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -51,11 +51,11 @@ class StoreSpanExporter:
 
         Raises:
             OSError: the folder cannot be written.
-            sqlite3.Error: the disk is full, the file is locked for too long, or is no such store.
+            sqlite3.Error: the disk is full, the file is locked for too long, or it is not a trace store.
         """
         if self._pid != os.getpid():
             self._abandon()
-            self._begin_in_this_process()
+            self._reset()
         with self._lock:
             try:
                 connection = self._connect()
@@ -80,7 +80,7 @@ class StoreSpanExporter:
         return self._connection
 
     def _is_same_file(self) -> bool:
-        # A person may delete the store while a server runs; it begins anew then.
+        # A person may delete the store while a server runs; the store is then created again.
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -108,19 +108,19 @@ class StoreSpanExporter:
             raise
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Begin a transaction with half of the log free, so that it fits whatever other processes wrote."""
+        """Begin a transaction with half of the log free, so that the transaction fits after other processes' writes."""
         deadline_s = time.monotonic() + _LOG_TIMEOUT_S
         connection.execute("BEGIN IMMEDIATE")
         while log_bytes(self._path) > self._budget.log_bytes // 2:
             connection.execute("ROLLBACK")
             if time.monotonic() > deadline_s:
                 raise sqlite3.OperationalError("the log of the trace store is in use and cannot be emptied")
-            # Another process may fill the log again before this one has its turn.
+            # Another process may fill the log again before this process gets the lock.
             empty_log(connection)
             connection.execute("BEGIN IMMEDIATE")
 
     def _make_room(self, connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
-        # Twice the text: keys in two indices, and pages that are partly filled.
+        # Twice the size of the rows, for the keys in two indices and partly filled pages.
         needed = 8 + 2 * sum(_size(row) for row in rows) // PAGE_BYTES
         while room_pages(connection, self._budget) < needed and delete_oldest(connection):
             pass
@@ -140,7 +140,7 @@ def _portions(rows: Sequence[_Row], max_bytes: int) -> Iterator[list[_Row]]:
 
 
 def _size(row: _Row) -> int:
-    # Ids, name, service and times come to about 150 bytes.
+    # Ids, name, service and times take about 150 bytes.
     return 150 + len(row[-2]) + len(row[-1])
 
 
@@ -161,7 +161,7 @@ def _row(span: FinishedSpan) -> _Row:
 
 
 def _as_json(attributes: Mapping[str, AttributeValue]) -> str:
-    """Attributes as JSON, which has no form for infinity and what is no number: these are texts."""
+    """Return attributes as JSON; infinities and NaN become texts, because JSON cannot represent them."""
     try:
         return json.dumps(attributes, allow_nan=False)
     except ValueError:

@@ -23,7 +23,7 @@ Counter = Callable[["NDArray[np.int64]"], "Counts"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """By class: samples that are right, that carry it, and that are called so, each `(classes,)`."""
+    """Sample counts by class, each `(classes,)`: right answers, samples with the label, samples answered so."""
 
     right: NDArray[np.float64]
     labelled: NDArray[np.float64]
@@ -55,7 +55,7 @@ def _pooled(
         if average == "binary":
             raise StudyInputError(f"{name} of several labels needs an average: use {name}_macro or {name}_micro.")
         if average == "none":
-            raise StudyInputError(f"{name} is of one class a sample, not of several labels: use f1_macro or accuracy.")
+            raise StudyInputError(f"{name} needs one class per sample, not several labels: use f1_macro or accuracy.")
         count = _counter_of_labels(labels, chosen)
     elif average == "binary":
         positive = _positive_class(name, reading)
@@ -100,24 +100,24 @@ def _counter_of_classes(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
 def _positive_class(name: str, reading: OutputReading) -> Any:
     if len(reading.classes) > 2:
         raise StudyInputError(
-            f"{name} is of one class against another, but the labels have {len(reading.classes)} classes: "
-            f"use {name}_macro, {name}_micro or {name}_weighted."
+            f"{name} compares two classes, but the labels have {len(reading.classes)}: use {name}_macro, {name}_micro "
+            f"or {name}_weighted."
         )
     if len(reading.classes) < 2:
         raise StudyInputError(
-            f"{name} is of one class against another, but all labels are {reading.classes[0]!r}: give samples of both."
+            f"{name} compares two classes, but all labels are {reading.classes[0]!r}: give samples of both classes."
         )
     return reading.classes[-1]
 
 
 def _steepest(statistic: Statistic, counts: Counts, n: int) -> float:
-    """How fast the statistic falls with the share of samples that turn wrong in the worst way, by its slope."""
+    """Return the steepest slope of the statistic's fall with the share of samples that turn wrong."""
     import numpy as np
 
     step = _STEP * n
     start = statistic(counts)
-    lost = np.zeros(len(counts.right))  # a right sample of the class is no longer called so
-    added = np.zeros(len(counts.right))  # a sample is called so, and is not
+    lost = np.zeros(len(counts.right))  # a right sample of the class is no longer answered with the class
+    added = np.zeros(len(counts.right))  # a sample of another class is answered with the class
     for column in range(len(lost)):
         move = np.zeros(len(lost))
         move[column] = min(step, float(counts.right[column]))
@@ -187,7 +187,7 @@ def _kappa(counts: Counts) -> float:
 
 
 def _reference(name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
-    """scikit-learn's own value for all samples, without its warnings of classes that are not there."""
+    """Return scikit-learn's own value for all samples, without its warnings about absent classes."""
     import warnings
 
     import sklearn.metrics as library

@@ -54,7 +54,7 @@ def test_what_is_ignored_is_a_warning_and_no_problem(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 0, result.output
-    assert "Warning: BENTO_MONITOR_QQQ is no setting of the monitor: it is ignored." in result.stdout
+    assert "Warning: BENTO_MONITOR_QQQ is not a bento-monitor setting: it is ignored." in result.stdout
     assert "Warning: OTEL_TRACES_EXPORTER='zipkin' cannot be used and is ignored" in result.stdout
 
 
@@ -92,7 +92,7 @@ def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(installation.tempfile, "TemporaryFile", refuse)
-    assert any("cannot be written: set BENTO_MONITOR_HOME" in problem for problem in read_installation().problems)
+    assert any("is not writable: set BENTO_MONITOR_HOME" in problem for problem in read_installation().problems)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.Monke
         ({}, "embedded store"),
         ({"OTEL_SDK_DISABLED": "true"}, "nowhere: OTEL_SDK_DISABLED"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "nowhere: OTEL_TRACES_EXPORTER"),
-        ({"OTEL_TRACES_EXPORTER": "console"}, "where OTEL_TRACES_EXPORTER says: console"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "exporters in OTEL_TRACES_EXPORTER: console"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, "OTLP (http/protobuf)"),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTLP (grpc)"),
     ],

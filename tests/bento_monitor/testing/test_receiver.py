@@ -122,5 +122,5 @@ def test_nobody_listens_and_then_somebody_does(receiver: OtlpReceiver) -> None:
 @pytest.mark.parametrize("receiver", ["http/protobuf"], indirect=True)
 def test_waiting_for_what_does_not_come_says_what_came(receiver: OtlpReceiver) -> None:
     exporter_to(receiver).export(finished())
-    with pytest.raises(TimeoutError, match="2 spans came within 0.1 s"):
+    with pytest.raises(TimeoutError, match="2 spans arrived within 0.1 s"):
         receiver.wait_for_spans(lambda got: len(got) > 2, timeout_s=0.1)

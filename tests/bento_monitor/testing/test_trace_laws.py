@@ -79,9 +79,9 @@ def added(name: str, of: str, **fields: Any) -> Callable[[dict[str, SpanRecord]]
 
 BROKEN = [
     (lambda spans: spans.__setitem__("again", spans["model"]), "every span once"),
-    (added("other", "server1"), "one server span a request"),
-    (added("other", "server1", parent_span_id="server1"), "one server span a request"),
-    (without("server1"), "one server span a request"),
+    (added("other", "server1"), "one server span per request"),
+    (added("other", "server1", parent_span_id="server1"), "one server span per request"),
+    (without("server1"), "one server span per request"),
     (without("server1"), "no orphans"),
     (without("batch"), "no orphans"),
     (changed("user", parent_span_id=None), "no orphans"),
@@ -96,7 +96,7 @@ BROKEN = [
     (changed("queue1", end_ns=1110), "stages sum to the request"),
     (changed("server1", attributes={}), "stages sum to the request"),
     (changed("server1", attributes={names.UNACCOUNTED_NS: 1}), "stages sum to the request"),
-    (changed("model", end_ns=1150), "shares sum to the machine's time"),
+    (changed("model", end_ns=1150), "shares sum to the model time"),
     (changed("model", attributes={"http.request.header.cookie": "x"}), "attributes on the allow-list"),
     (changed("model", attributes={"bento_monitor.captured.text": "x"}), "attributes on the allow-list"),
 ]

@@ -113,7 +113,7 @@ def test_too_few_samples_are_answered_with_the_number_that_would_do() -> None:
     metric = parse_metric("accuracy")
     worth = assess(labels, labels, metric, choose_reading(labels, labels, metric))
     assert (worth.value, worth.n, worth.largest_loss, worth.method) == (1.0, 200, 1.0, "flips")
-    with pytest.raises(StudyInputError, match="200 samples cannot prove accuracy.*at least 598 would, more if"):
+    with pytest.raises(StudyInputError, match="200 samples cannot prove accuracy.*at least 598 are needed, more if"):
         require_enough(200, metric, 0.005, worth)
     require_enough(598, metric, 0.005, worth)
     with pytest.raises(StudyInputError, match="drop of at most 0"):
@@ -169,12 +169,12 @@ def test_a_baseline_that_is_beyond_the_cap_can_still_get_worse(name: str) -> Non
     [
         ("roc_auc", np.linspace(0, 1, 50), np.arange(50) == 7, "roc_auc has no bound on 50 samples.*rarest class"),
         ("cohen_kappa", np.zeros(50), np.zeros(50), "cohen_kappa is undefined"),
-        ("r2", np.linspace(0, 1, 50), np.ones(50), "R2 is undefined where all 50 labels are equal"),
+        ("r2", np.linspace(0, 1, 50), np.ones(50), "R2 is undefined if all 50 labels are equal"),
         ("mape", np.linspace(0, 1, 50), np.linspace(0, 1, 50), "A label is 0"),
         ("f1", np.ones(50), np.ones(50), "all labels are 1"),
-        ("balanced_accuracy", np.eye(50), 1 - np.eye(50), "of one class a sample"),
-        ("log_loss", 1 - np.eye(50), np.eye(50), "of one class a sample"),
-        ("recall@3", np.eye(50), np.eye(50), "one label a sample.*50, 50"),
+        ("balanced_accuracy", np.eye(50), 1 - np.eye(50), "one class per sample"),
+        ("log_loss", 1 - np.eye(50), np.eye(50), "one class per sample"),
+        ("recall@3", np.eye(50), np.eye(50), "one label per sample.*50, 50"),
         ("wer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
         ("cer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
     ],

@@ -35,14 +35,14 @@ NAMES = np.array(["ant", "bee", "cat", "ant"])
         ),
         (PROBABILITY, BINARY, "log_loss", "probability of class 1, threshold 0.5"),
         (PROBABILITY, BINARY, "roc_auc", "probability of class 1, threshold 0.5"),
-        (PROBABILITY * 9 - 3, BINARY, "roc_auc", "score (only its order counts)"),
+        (PROBABILITY * 9 - 3, BINARY, "roc_auc", "score (only the order of scores counts)"),
         (BINARY, BINARY, "accuracy", "class ids"),
         (BINARY.astype(np.float32), BINARY, "accuracy", "class ids (given as 0.0 and 1.0)"),
         (BINARY.astype(bool), BINARY, "accuracy", "class ids"),
         (THREE.astype(np.float32), THREE, "accuracy", "class ids"),
         (THREE, THREE.astype(str), "accuracy", "class labels"),
         (NAMES, NAMES, "accuracy", "class labels"),
-        (THREE, NAMES, "accuracy", "class labels (ids number the sorted labels)"),
+        (THREE, NAMES, "accuracy", "class labels (ids are positions in the sorted labels)"),
         (ROWS, THREE, "accuracy", "probabilities of 3 classes"),
         (ROWS.astype(np.float16), THREE, "accuracy", "probabilities of 3 classes"),
         (ROWS, np.eye(3)[THREE], "accuracy", "probabilities of 3 classes"),
@@ -66,7 +66,7 @@ NAMES = np.array(["ant", "bee", "cat", "ant"])
         (PROBABILITY, np.array([0.1, 0.9, 0.4, 0.4]), "mae", "score"),
         (LOGITS, NAMES, "recall@2", "vector"),
         (NAMES, NAMES, "wer", "text"),
-        (NAMES, None, "agreement", "text (the same where equal)"),
+        (NAMES, None, "agreement", "text (texts agree if equal)"),
         (THREE, None, "agreement", "class ids"),
         (PROBABILITY, None, "agreement", "score"),
         (LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True), None, "agreement", "vector"),
@@ -103,7 +103,7 @@ def test_an_output_is_told_from_type_shape_range_and_labels(
         (PROBABILITY, BINARY, "wer", "text"),
         (PROBABILITY, None, "accuracy", "needs labels.*agreement"),
         (PROBABILITY, BINARY[:3], "accuracy", "4 answers for 3 labels"),
-        (PROBABILITY, PROBABILITY, "accuracy", "no class"),
+        (PROBABILITY, PROBABILITY, "accuracy", "not a class"),
         (np.array([0.1, np.nan, 0.2, 0.4]), BINARY, "accuracy", "Sample 1 is answered with NaN"),
         (ROWS + np.array([[0.0], [0], [np.inf], [0]]), THREE, "accuracy", "Sample 2 is answered with NaN"),
         ([[1.0, 2.0], [1.0], [2.0], [3.0]], BINARY, "accuracy", "sample 1 with"),
@@ -145,9 +145,9 @@ def test_a_person_can_say_what_an_output_is(asked: str, labels: Any, metric: str
 def test_the_order_of_the_classes_can_be_told() -> None:
     reading = choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee,ant")
     assert predicted(reading, read(reading, ROWS)).tolist() == ["cat", "bee", "ant", "cat"]
-    with pytest.raises(StudyInputError, match="2 classes.*tells 3 apart"):
+    with pytest.raises(StudyInputError, match="2 classes.*distinguishes 3"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee")
-    with pytest.raises(StudyInputError, match="'cat' is none"):
+    with pytest.raises(StudyInputError, match="'cat' is not one of the classes"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=ant,bee,fly")
     with pytest.raises(StudyInputError, match="cannot be measured"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "vector")
@@ -179,7 +179,7 @@ def test_how_sure_a_class_is_is_not_taken_for_the_probability_of_class_1() -> No
 
 def test_a_dict_of_which_several_fields_fit_is_asked_about() -> None:
     answers = [{"first": float(p), "second": float(1 - p)} for p in PROBABILITY]
-    with pytest.raises(StudyInputError, match="first, second could be meant"):
+    with pytest.raises(StudyInputError, match=r"several of them fit \(first, second\)"):
         choose_reading(answers, BINARY, parse_metric("roc_auc"))
 
 
@@ -240,18 +240,18 @@ def test_the_order_that_was_told_says_what_class_ids_stand_for() -> None:
     labels = np.array(["cat", "dog", "dog", "cat"])
     reading = choose_reading(ids, labels, parse_metric("accuracy"), "classes=dog,cat")
     assert predicted(reading, read(reading, ids)).tolist() == labels.tolist()
-    assert reading.description == "class labels (classes in the order that was told)"
+    assert reading.description == "class labels (classes in the order of --output)"
     assert choose_reading(labels, labels, parse_metric("f1"), "classes=dog, cat").classes == ("dog", "cat")
 
 
 @pytest.mark.parametrize(
     ("answers", "labels", "metric", "asked", "message"),
     [
-        (THREE, THREE, "mae", "score=a,b", "asks for no classes"),
-        (LOGITS, NAMES, "recall@2", "vector=ant,bee", "asks for no classes"),
+        (THREE, THREE, "mae", "score=a,b", "does not use classes"),
+        (LOGITS, NAMES, "recall@2", "vector=ant,bee", "does not use classes"),
         (THREE, NAMES, "accuracy", "classes=ant,bee,bee", "names a class twice"),
-        (THREE, NAMES, "accuracy", "classes=ant,bee", "'cat' is none"),
-        (PROBABILITY, BINARY, "accuracy", "probabilty", "is no dict.*no field 'probabilty'.*--output: classes"),
+        (THREE, NAMES, "accuracy", "classes=ant,bee", "'cat' is not one of the classes"),
+        (PROBABILITY, BINARY, "accuracy", "probabilty", "is not a dict.*no field 'probabilty'.*--output: classes"),
         (PROBABILITY, BINARY, "accuracy", "probabilty:score", "cannot be measured"),
     ],
 )
@@ -271,7 +271,7 @@ def test_which_of_two_named_classes_is_class_1_is_said(metric: str) -> None:
 
 @pytest.mark.parametrize("answer", [None, [None, None]])
 def test_an_api_that_answers_nothing_is_said(answer: Any) -> None:
-    with pytest.raises(StudyInputError, match="does it return what the model gives"):
+    with pytest.raises(StudyInputError, match="does it return the model's output"):
         choose_reading([answer] * 4, BINARY, parse_metric("accuracy"), None)
 
 
@@ -286,7 +286,7 @@ NAMED = [
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (NAMED, "probabilities of 3 classes (by the names of the fields)"),
+        (NAMED, "probabilities of 3 classes (classes by the names of the fields)"),
         ([{name: 9 * value - 4 for name, value in each.items()} for each in NAMED], "logits of 3 classes"),
         ([{name: each[name] for name in ("owl", "dog", "cat")} for each in NAMED], "probabilities of 3 classes"),
     ],

@@ -129,9 +129,9 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty: write the samples with numpy.savez"),
-        (b"a,b\n1,2\n", "is no .npz file: write the samples"),
+        (b"a,b\n1,2\n", "is not a .npz file: write the samples"),
         (pickle.dumps({"x": 1}), "is a pickle, which is never loaded: write"),
-        (b"PK\x03\x04" + bytes(50), "may be cut off"),
+        (b"PK\x03\x04" + bytes(50), "may be truncated"),
     ],
 )
 def test_what_is_no_archive_of_arrays_is_said_with_what_to_write(tmp_path: Path, content: bytes, message: str) -> None:
@@ -153,12 +153,12 @@ def test_a_damaged_array_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "line 1 is no JSON"),
-        ("[1]\n[2]", "line 1 is no JSON object"),
+        ("{", "line 1 is not JSON"),
+        ("[1]\n[2]", "line 1 is not a JSON object"),
         ('{"x": 1, "label": 1}\n{"x": 2}', "line 2 has no 'label'"),
-        ('{"x": 1, "label": 1}\n{"x": 2, "label": "a"}', "several kinds"),
-        ('{"x": 1, "label": [1, 2]}\n{"x": 2, "label": [1]}', "several kinds or shapes"),
-        ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several kinds"),
+        ('{"x": 1, "label": 1}\n{"x": 2, "label": "a"}', "several types"),
+        ('{"x": 1, "label": [1, 2]}\n{"x": 2, "label": [1]}', "several types or shapes"),
+        ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several types"),
         ('{"x": 1, "label": NaN}\n{"x": 2, "label": 1}', "NaN"),
         ("", "0 sample"),
         ("[" * 100_000, "line 1 is nested too deeply"),
@@ -173,9 +173,9 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,label\na,1\n", "columns name, label: they must be"),
-        ("file,label\n../a,1\nb,1\n", "line 2: there is no file '../a'"),
-        ("file,label\n,1\nb,1\n", "line 2: there is no file ''"),
+        ("name,label\na,1\n", "columns name, label: rename them to"),
+        ("file,label\n../a,1\nb,1\n", "line 2: the file '../a' does not exist"),
+        ("file,label\n,1\nb,1\n", "line 2: the file '' does not exist"),
     ],
 )
 def test_a_folder_without_the_files_that_it_names_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -188,13 +188,13 @@ def test_a_folder_without_the_files_that_it_names_is_refused(tmp_path: Path, tex
 
 
 def test_a_path_to_nothing_and_to_something_else_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StudyInputError, match="no data file"):
+    with pytest.raises(StudyInputError, match="The data file .* does not exist"):
         read_data(tmp_path / "missing.npz")
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 broken")
-    with pytest.raises(StudyInputError, match="no .npz file that can be read"):
+    with pytest.raises(StudyInputError, match="x.npz cannot be read as a .npz file"):
         read_data(tmp_path / "x.npz")
     np.save(tmp_path / "one.npy", np.ones(3))
-    with pytest.raises(StudyInputError, match="one array without a name"):
+    with pytest.raises(StudyInputError, match="a single array without a name"):
         read_data(tmp_path / "one.npy")
 
 
@@ -224,7 +224,7 @@ def test_bytes_are_texts_where_they_are_utf8(tmp_path: Path) -> None:
     np.savez(tmp_path / "good.npz", text=np.array(["ä".encode(), b"b"]), labels=[0, 1])
     assert sent(tmp_path / "good.npz", api(parameter("text", "string"))) == [[{"text": "ä"}, {"text": "b"}]]
     np.savez(tmp_path / "bad.npz", text=np.array([b"\xff", b"b"]), labels=[0, 1])
-    with pytest.raises(StudyInputError, match="'text' holds bytes that are no UTF-8"):
+    with pytest.raises(StudyInputError, match="'text' holds bytes that are not UTF-8"):
         read_data(tmp_path / "bad.npz")
 
 

@@ -87,7 +87,7 @@ def test_accuracies_that_go_round_in_a_circle_still_give_an_order():
 
 def test_few_rounds_uneven_rounds_and_no_rate_are_refused():
     for other in (Finalist(INT8, (1.0,) * 5), Finalist(INT8, (1.0,) * 7)):
-        with pytest.raises(MeasurementError, match="6 at least"):
+        with pytest.raises(MeasurementError, match="at least 6"):
             rank(Finalist(FULL, (1.0,) * 5), other)
     for bad in (0.0, math.inf, math.nan):
         with pytest.raises(MeasurementError, match="above 0"):

@@ -37,7 +37,7 @@ def test_a_winner_as_good_as_the_baseline_is_shown_to_do_no_harm_in_as_many_bloc
     log.add(block())
     assert next_look(log, 10) is None
     figures = judge_harm(log, 10)
-    assert figures.is_none
+    assert figures.is_harmless
     assert figures.blocks == 10
     assert figures.alone.ratio == pytest.approx(1.0, abs=0.05)
     assert figures.alone_p50_ms[BASELINE] == pytest.approx(5.0, rel=0.1)
@@ -49,8 +49,8 @@ def test_a_winner_as_good_as_the_baseline_is_shown_to_do_no_harm_in_as_many_bloc
 def test_a_winner_that_harms_is_found_out_without_more_blocks(tmp_path, harm):
     log = log_of(tmp_path, [block(**harm) for _ in range(10)])
     assert next_look(log, 10) is None
-    assert judge_harm(log, 10).is_certain
-    assert not judge_harm(log, 10).is_none
+    assert judge_harm(log, 10).is_harmful
+    assert not judge_harm(log, 10).is_harmless
 
 
 def test_what_cannot_be_told_gets_three_times_as_many_blocks_and_no_more(tmp_path):
@@ -63,7 +63,7 @@ def test_what_cannot_be_told_gets_three_times_as_many_blocks_and_no_more(tmp_pat
         log.add(block(alone=1.1))
     assert next_look(log, 5) is None
     figures = judge_harm(log, 5)
-    assert (figures.blocks, figures.is_none, figures.is_certain) == (15, False, False)
+    assert (figures.blocks, figures.is_harmless, figures.is_harmful) == (15, False, False)
 
 
 def test_the_figures_are_of_the_look_that_decided_though_more_was_measured(tmp_path):
@@ -121,7 +121,7 @@ def test_harm_at_the_limit_passes_once_in_twenty_however_often_it_is_looked_at(t
         ]
         log = read_harm_log(tmp_path / "none.json")
         log.blocks = blocks
-        passed += judge_harm(log, 5).is_none
+        passed += judge_harm(log, 5).is_harmless
     assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
 
 

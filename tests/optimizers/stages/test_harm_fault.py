@@ -44,4 +44,4 @@ def test_a_faster_winner_is_not_held_to_its_own_latency():
 
 
 def test_time_stolen_by_the_host_is_a_fault():
-    assert "2.0% of the processors' time was stolen" in fault(alone=result(steal_s=2.0))
+    assert "the host stole 2.0% of the processors' time" in fault(alone=result(steal_s=2.0))

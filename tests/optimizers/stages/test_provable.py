@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bento_monitor.serving_config import Batching, Execution, Precision
 from optimizers.candidate import Candidate
-from optimizers.stages.provable import provable, reserve_of
+from optimizers.stages.provable import provable, fastest_exact
 
 RESERVE = Execution("onnxruntime", "fp32", 2)
 
@@ -39,5 +39,5 @@ def test_the_reserve_is_the_fastest_in_the_race_that_keeps_the_weights() -> None
         {"execution": asdict(run), "samples_per_s": 1.0}
         for run in (INT8.execution, RESERVE, Execution("torch", "fp32", 1))
     ]
-    assert reserve_of(raced) == RESERVE
-    assert reserve_of(raced[:1]) is None
+    assert fastest_exact(raced) == RESERVE
+    assert fastest_exact(raced[:1]) is None

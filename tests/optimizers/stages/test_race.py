@@ -38,7 +38,7 @@ def test_what_fails_is_left_out_and_said() -> None:
 
 def test_where_nothing_runs_the_first_reason_is_said() -> None:
     bench: Any = Bench(lambda _execution: True)
-    with pytest.raises(NoWinnerError, match="No way to run the accepted precisions works: 1 threads are too many"):
+    with pytest.raises(NoWinnerError, match="No execution of the accepted precisions runs: 1 threads are too many"):
         race(bench, [("onnxruntime", "fp32")], 1, str)
 
 

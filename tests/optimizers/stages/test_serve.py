@@ -6,13 +6,13 @@ from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.trial_log import TrialOutcome
-from optimizers.stages.serve import why_none
+from optimizers.stages.serve import why_no_candidate
 
 CANDIDATE = Candidate(Execution("onnxruntime", "fp32", 1), Batching(8, 0.0), 1)
 
 
 def why(*outcomes: TrialOutcome, slo: Slo | None = None, most_alone_ratio: float | None = None) -> str:
-    return why_none([(CANDIDATE, outcome) for outcome in outcomes], slo, most_alone_ratio, "trial")
+    return why_no_candidate([(CANDIDATE, outcome) for outcome in outcomes], slo, most_alone_ratio, "trial")
 
 
 def test_equal_failures_are_counted_and_said_once() -> None:
@@ -37,6 +37,6 @@ def test_requests_that_failed_are_counted() -> None:
 def test_what_makes_a_lone_client_wait_is_said_with_the_best_of_it() -> None:
     outcomes = [TrialOutcome(100.0, 10.0, 0, -1.0, alone_ratio=ratio) for ratio in (1.8, 1.4)]
     sentence = why(*outcomes, most_alone_ratio=1.1)
-    assert "2 were measured without a fault" in sentence
+    assert "2 met the other limits" in sentence
     assert "(the best: 1.40 times): --allow-slower-alone" in sentence
     assert "lone client" not in why(*outcomes)

@@ -1,1 +1,1 @@
-"""A profile as a page and as sentences."""
+"""A profile as an HTML page and as sentences."""

@@ -1,4 +1,4 @@
-"""A profile as one page that needs nothing else: plots as SVG, tables, what was found."""
+"""A profile as one self-contained HTML page: SVG plots, tables and findings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from html import escape
 
 from ..profile_record import Finding, LoadPoint, Profile
 from .page_standalone import section_of
-from .sentences import error_texts, gpu_texts, latency_text, limit_of, share_text, slo_text, watching_text
+from .sentences import bottleneck_of, error_texts, gpu_texts, latency_text, probe_text, share_text, slo_text
 from .svg import WIDTH, dot, legend, line, paragraphs, svg, table, text
 
 _HEIGHT, _LEFT, _BOTTOM = 300, 76, 40
-_COLOURS = {50.0: "#2b7bba", 95.0: "#e08a1e", 99.0: "#c0392b"}
-_STAGE_COLOURS = [
+_COLORS = {50.0: "#2b7bba", 95.0: "#e08a1e", 99.0: "#c0392b"}
+_STAGE_COLORS = [
     "#9ecae1",
     "#6baed6",
     "#3182bd",
@@ -44,29 +44,33 @@ td:first-child, th:first-child { text-align: left }
 td, th { border-color: #2d353c } .dim { color: #93a0ab } svg text { fill: #dde4ea } }
 """
 _NOTE = (
-    "Latency counts from the planned time of each request. Bounds hold with 99 % each; ~ marks a percentile of too few "
-    "requests for one."
+    "Latency counts from the planned time of each request. Each bound holds with 99 % confidence; ~ marks a percentile "
+    "of too few requests for a bound."
 )
 
 
 def page_of(profile: Profile) -> str:
-    """The page as HTML."""
+    """Return the page as HTML.
+
+    The page marks percentiles of too few requests with ~, and the ratio to the standalone function varies on a busy
+    machine.
+    """
     title = f"{profile.target}{profile.path}"
     workers = "1 worker" if profile.workers == 1 else f"{profile.workers} workers"
     cpu, cores = profile.machine.get("cpu_model"), profile.machine.get("usable_cpus")
-    about = f"served as {profile.served_as} by {workers} on {cpu}, {cores} cores{watching_text(profile)}"
+    about = f"served as {profile.served_as} by {workers} on {cpu}, {cores} cores{probe_text(profile)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="dim">{escape(about)}</p>',
-        _answers(profile),
+        _summary(profile),
         "".join(map(_finding, profile.findings)),
         "" if profile.slo is None else f"<p>{escape(slo_text(profile.slo))}</p>",
-        "<h2>Latency against load</h2>",
+        "<h2>Latency by load</h2>",
         _latency_plot([point for point in profile.points if point.offered_rps is not None]),
         _stages(profile.points),
         "" if profile.standalone is None else section_of(profile.standalone),
         paragraphs(gpu_texts(profile.capacity)),
-        "<h2>Every load</h2>",
+        "<h2>All loads</h2>",
         _table(profile.points),
         paragraphs(error_texts(profile.points)),
         f'<p class="dim">{_NOTE}</p>',
@@ -77,15 +81,15 @@ def page_of(profile: Profile) -> str:
     )
 
 
-def _answers(profile: Profile) -> str:
-    alone, most = profile.points[0], profile.capacity
-    held = (profile.findings[0].title, "see below") if profile.findings else limit_of(profile)
-    with_what = f"with {most.name}" if most.offered_rps is None else f"{most.name} offered"
+def _summary(profile: Profile) -> str:
+    one_client, most = profile.points[0], profile.capacity
+    bottleneck = (profile.findings[0].title, "see below") if profile.findings else bottleneck_of(profile)
+    load = f"with {most.name}" if most.offered_rps is None else f"{most.name} offered"
     cells = [
-        ("how fast", f"{most.throughput_rps:.0f} requests/s", with_what),
-        _limit(profile),
-        ("how long, alone", f"{alone.latency_ms(50.0):.1f} ms", "median of one client"),
-        ("what holds it back", *held),
+        ("throughput", f"{most.throughput_rps:.0f} requests/s", load),
+        _upper_bound(profile),
+        ("latency", f"{one_client.latency_ms(50.0):.1f} ms", "median of one client"),
+        ("bottleneck", *bottleneck),
     ]
     return (
         '<div class="answers">'
@@ -97,11 +101,11 @@ def _answers(profile: Profile) -> str:
     )
 
 
-def _limit(profile: Profile) -> tuple[str, str, str]:
-    label, standalone = "how fast it could be", profile.standalone
+def _upper_bound(profile: Profile) -> tuple[str, str, str]:
+    label, standalone = "upper bound", profile.standalone
     if standalone is None:
-        return label, "not known", "its function could not be called alone"
-    return label, f"{standalone.items_per_s:.0f} requests/s", f"its function alone, {share_text(profile, standalone)}"
+        return label, "unknown", "the function could not be called without a server"
+    return label, f"{standalone.items_per_s:.0f} requests/s", f"standalone function {share_text(profile, standalone)}"
 
 
 def _finding(finding: Finding) -> str:
@@ -111,7 +115,7 @@ def _finding(finding: Finding) -> str:
 
 def _latency_plot(points: Sequence[LoadPoint]) -> str:
     if not points:
-        return "<p>There is no load at a rate.</p>"
+        return "<p>No load with an offered rate was measured.</p>"
     values = [value for point in points for each in point.latencies for value in (each.value_ms, each.high_ms) if value]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
     widest = max(point.offered_rps or 0.0 for point in points) * 1.05
@@ -130,19 +134,19 @@ def _latency_plot(points: Sequence[LoadPoint]) -> str:
     ]
     marks.append(text((_LEFT + WIDTH) / 2, _HEIGHT - 4, "offered requests/s", "middle"))
     for index, percentile in enumerate(each.percentile for each in points[0].latencies):
-        colour = _COLOURS[percentile]
+        color = _COLORS[percentile]
         series = [(x(point.offered_rps or 0), point.latencies[index]) for point in points]
         path = " ".join(
             f"{'L' if step else 'M'}{at:.1f},{y(each.value_ms):.1f}" for step, (at, each) in enumerate(series)
         )
-        marks.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        marks.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
         for at, each in series:
             if each.low_ms is not None and each.high_ms is not None:
-                marks.append(line(at, y(each.low_ms), at, y(each.high_ms), colour))
+                marks.append(line(at, y(each.low_ms), at, y(each.high_ms), color))
             bound = "" if each.high_ms is None else f", at most {each.high_ms:.2f} ms"
             tip = f"p{percentile:g}: {each.value_ms:.2f} ms{bound}"
-            marks.append(dot(at, y(each.value_ms), colour, tip))
-    entries = [(f"p{percentile:g}", colour) for percentile, colour in _COLOURS.items()]
+            marks.append(dot(at, y(each.value_ms), color, tip))
+    entries = [(f"p{percentile:g}", color) for percentile, color in _COLORS.items()]
     return svg(_HEIGHT, marks) + legend(entries)
 
 
@@ -158,14 +162,14 @@ def _stages(points: Sequence[LoadPoint]) -> str:
         marks.append(text(at - 10, top + 14, point.name, "end"))
         for name, mean_ms in point.stage_ms.items():
             width = (WIDTH - 250) * mean_ms / longest
-            colour = _STAGE_COLOURS[names.index(name) % len(_STAGE_COLOURS)]
+            color = _STAGE_COLORS[names.index(name) % len(_STAGE_COLORS)]
             marks.append(
-                f'<rect x="{at:.1f}" y="{top}" width="{max(width, 0.1):.1f}" height="20" fill="{colour}">'
+                f'<rect x="{at:.1f}" y="{top}" width="{max(width, 0.1):.1f}" height="20" fill="{color}">'
                 f"<title>{escape(name)}: {mean_ms:.3f} ms</title></rect>"
             )
             at += width
         marks.append(text(at + 6, top + 14, f"{sum(point.stage_ms.values()):.2f} ms", "start"))
-    entries = [(name, _STAGE_COLOURS[index % len(_STAGE_COLOURS)]) for index, name in enumerate(names)]
+    entries = [(name, _STAGE_COLORS[index % len(_STAGE_COLORS)]) for index, name in enumerate(names)]
     return "<h2>Where the time goes</h2>" + svg(len(shown) * row + 8, marks) + legend(entries)
 
 
@@ -179,7 +183,7 @@ def _table(points: Sequence[LoadPoint]) -> str:
         "failed",
         "batch",
         "cores",
-        "CPU us a request",
+        "CPU us per request",
         "longest pause",
         "longest lag",
         "switches/s",

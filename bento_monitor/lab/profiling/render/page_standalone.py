@@ -1,4 +1,4 @@
-"""The part of a profile's page on the function alone: its times, its operators, and the machine's roof over it."""
+"""The page's section on the standalone function: its times, its operators, and the machine's roofline."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _ROOF, _POINT, _GRID = "#66737f", "#c0392b", "#8884"
 
 
 def section_of(standalone: StandaloneProfile) -> str:
-    """The section as HTML."""
-    peak = f"{standalone.gemm_gflops:.0f} GFLOP/s, a copy {standalone.copy_gib_per_s:.1f} GiB/s"
-    notes = [f"Beside it, {product_text(standalone)} makes {peak}."]
+    """Return the section as HTML; its ratios to the machine's peaks vary on a busy machine."""
+    peak = f"{standalone.gemm_gflops:.0f} GFLOP/s, and a copy {standalone.copy_gib_per_s:.1f} GiB/s"
+    notes = [f"On this machine, {product_text(standalone)} reaches {peak}."]
     if standalone.alpha_ms is not None and standalone.beta_ms is not None:
-        notes.insert(0, f"A batch takes {standalone.alpha_ms:.2f} ms and {standalone.beta_ms:.2f} ms for each item.")
+        notes.insert(0, f"A batch takes {standalone.alpha_ms:.2f} ms plus {standalone.beta_ms:.2f} ms per item.")
     if standalone.peak_share is not None and standalone.gflop_per_item is not None:
         notes.append(
-            f"An item is {standalone.gflop_per_item:.2f} GFLOP: the largest batch reaches "
+            f"An item takes {standalone.gflop_per_item:.2f} GFLOP: the largest batch reaches "
             f"{standalone.peak_share:.0%} of that peak."
         )
     batches = [
@@ -30,7 +30,7 @@ def section_of(standalone: StandaloneProfile) -> str:
         for each in standalone.times
     ]
     parts = [
-        "<h2>The function alone</h2>",
+        "<h2>Standalone function</h2>",
         table(("batch", "median", "items/s"), batches),
         paragraphs(notes),
         _lengths(standalone),
@@ -38,7 +38,7 @@ def section_of(standalone: StandaloneProfile) -> str:
     ]
     if standalone.operators:
         shares = [(name, f"{share:.0%}") for name, share in standalone.operators]
-        parts.append("<h2>Its operators</h2>" + table(("operator", operators_text(standalone)), shares))
+        parts.append("<h2>Operators</h2>" + table(("operator", operators_text(standalone)), shares))
     return "".join(parts)
 
 
@@ -46,11 +46,11 @@ def _lengths(standalone: StandaloneProfile) -> str:
     if not standalone.length_times:
         return ""
     rows = [(str(each.length), f"{each.median_ms:.2f} ms") for each in standalone.length_times]
-    return f"<h2>By length</h2>{table((f'{standalone.length_unit} of one item', 'median'), rows)}"
+    return f"<h2>Time by input length</h2>{table((f'{standalone.length_unit} of one item', 'median'), rows)}"
 
 
 def _roofline(standalone: StandaloneProfile) -> str:
-    """Arithmetic a second against arithmetic a byte, both by powers of two, under the machine's two peaks."""
+    """Return a roofline plot: GFLOP/s by FLOP per byte, on logarithmic axes, with the machine's two peaks."""
     if not standalone.intensities:
         return ""
     ridge = standalone.gemm_gflops * 1e9 / (standalone.copy_gib_per_s * 2**30)
@@ -67,7 +67,7 @@ def _roofline(standalone: StandaloneProfile) -> str:
     marks = [line(_LEFT, y(2.0**power), WIDTH - 24, y(2.0**power), _GRID) for power in up]
     marks += [text(_LEFT - 8, y(2.0**power) + 4, f"{2.0**power:g}", "end") for power in up]
     marks += [text(x(2.0**power), _HEIGHT - _BOTTOM + 18, f"{2.0**power:g}", "middle") for power in across]
-    marks.append(text((_LEFT + WIDTH) / 2, _HEIGHT - 4, "FLOP for each byte that its operators move", "middle"))
+    marks.append(text((_LEFT + WIDTH) / 2, _HEIGHT - 4, "FLOP per byte moved by the operators", "middle"))
     marks.append(text(_LEFT, _TOP - 12, "GFLOP/s", "middle"))
     marks += [
         line(x(2.0 ** across[0]), y(low_roof), x(ridge), y(standalone.gemm_gflops), _ROOF),
@@ -75,7 +75,7 @@ def _roofline(standalone: StandaloneProfile) -> str:
     ]
     for each in standalone.intensities:
         share = each.gflops / standalone.roof_gflops(each.flop_per_byte)
-        tip = f"batch of {each.batch_size}: {each.gflops:.1f} GFLOP/s, {share:.0%} of the roof above it"
+        tip = f"batch of {each.batch_size}: {each.gflops:.1f} GFLOP/s, {share:.0%} of the roof"
         marks.append(dot(x(each.flop_per_byte), y(each.gflops), _POINT, tip))
     first, last = standalone.intensities[0], standalone.intensities[-1]
     for each in {first.batch_size: first, last.batch_size: last}.values():
@@ -83,14 +83,14 @@ def _roofline(standalone: StandaloneProfile) -> str:
         beside = x(each.flop_per_byte) + (8 if is_left else -8)
         marks.append(text(beside, y(each.gflops) + 4, f"batch of {each.batch_size}", "start" if is_left else "end"))
     note = (
-        "The roof is what a copy and a matrix product make here. A point above it keeps in its caches what is counted "
-        "as moved, or computes in fewer bits than that product."
+        "The roof is the rate of a copy and of a matrix product on this machine. A point above the roof reuses cached "
+        "data that is counted as moved, or computes in fewer bits than the matrix product."
     )
-    return f'<h2>How much is left</h2>{svg(_HEIGHT, marks)}<p class="dim">{escape(note)}</p>'
+    return f'<h2>Roofline</h2>{svg(_HEIGHT, marks)}<p class="dim">{escape(note)}</p>'
 
 
 def _powers(values: Iterable[float]) -> range:
-    """The powers of two around all values, at least two of them."""
+    """Return the exponents of the powers of two that enclose all values, at least two exponents."""
     logs = [math.log2(value) for value in values]
     low, high = math.floor(min(logs)), math.ceil(max(logs))
     return range(low, max(high, low + 1) + 1)

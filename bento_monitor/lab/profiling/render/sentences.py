@@ -1,4 +1,4 @@
-"""What a profile says in words, in the table and on the page alike."""
+"""Sentences about a profile, used by the terminal output and the HTML page."""
 
 from __future__ import annotations
 
@@ -7,62 +7,65 @@ from collections.abc import Sequence
 from ...loadgen.slo_search import SloSearch
 from ..profile_record import LoadPoint, Percentile, Profile, StandaloneProfile
 
-# Of the best batch's rate: what smaller batches cost is not worth a word from there on.
+# At this share of the best batch size's rate, the cost of smaller batches is not reported.
 _AS_GOOD = 0.9
 _NEARLY_ALL = 0.85
 
 
 def latency_text(found: Percentile, decimals: int) -> str:
-    """A percentile with its upper bound, or marked where it has none."""
+    """Return a percentile with its upper bound, or marked with ~ if there are too few requests for a bound."""
     if found.high_ms is None:
         return f"~{found.value_ms:.{decimals}f}"
     return f"{found.value_ms:.{decimals}f} ≤{found.high_ms:.{decimals}f}"
 
 
-def watching_text(profile: Profile) -> str:
-    """What watching cost; nothing where nobody watched."""
-    return "" if profile.watching_us is None else f"; watching takes {profile.watching_us:.1f} us of each request"
+def probe_text(profile: Profile) -> str:
+    """Return the probe's overhead; empty if there was no probe."""
+    return "" if profile.watching_us is None else f"; probe overhead {profile.watching_us:.1f} us per request"
 
 
 def gpu_texts(point: LoadPoint) -> list[str]:
-    """What each GPU did under a load, and what that took for a request; nothing without one."""
+    """Return the use of each GPU under a load, and the GPU time and energy per request; empty without a GPU."""
     lines = [
         f"{gpu.name} with {point.name}: "
         f"busy {gpu.utilization:.0%}, {gpu.memory_bytes / 2**20:.0f} MiB, {gpu.power_w:.0f} W"
         for gpu in point.gpus
     ]
     if point.gpu_ms_per_request is not None:
-        lines.append(f"They compute {point.gpu_ms_per_request:.3f} ms for a request.")
+        lines.append(f"GPU time per request: {point.gpu_ms_per_request:.3f} ms.")
     if point.energy_mj_per_request is not None:
-        lines.append(f"Their energy for a request: {point.energy_mj_per_request:.1f} mJ.")
+        lines.append(f"GPU energy per request: {point.energy_mj_per_request:.1f} mJ.")
     return lines
 
 
 def product_text(standalone: StandaloneProfile) -> str:
-    """The product of matrices that the function is held against."""
+    """Return the name of the matrix product with which the function is compared."""
     return "a matrix product" if standalone.computes_in is None else f"a matrix product in {standalone.computes_in}"
 
 
 def operators_text(standalone: StandaloneProfile) -> str:
-    """Of what the shares of its operators are shares."""
-    return "Its time inside torch and ONNX Runtime" if standalone.computes_in is None else "Its time on the GPU"
+    """Return the name of the total of which the operators' shares are shares."""
+    return "Time in torch and ONNX Runtime" if standalone.computes_in is None else "Time on the GPU"
 
 
 def share_text(profile: Profile, standalone: StandaloneProfile) -> str:
-    """What a service makes of its function alone, in that one's best batches and, where that is less, in its own."""
+    """Return the service's share of its standalone function's rate, in the best batch size and in the served one.
+
+    The served batch size is added if it is notably slower. Served and standalone rates were measured one after the
+    other: on a busy machine, the share varies.
+    """
     rate_rps, size = profile.capacity.throughput_rps, profile.capacity.batch_size
-    text = (
-        f"in batches of {standalone.best.batch_size}: it is served at {rate_rps / standalone.items_per_s:.0%} of that"
-    )
+    share = rate_rps / standalone.items_per_s
+    text = f"in batches of {standalone.best.batch_size}; the service reaches {share:.0%} of that"
     items_per_s = standalone.items_per_s if size is None else standalone.items_per_s_in(size)
     if items_per_s > _AS_GOOD * standalone.items_per_s:
         return text
-    own = f"{rate_rps / items_per_s:.0%} of the {items_per_s:.0f} that it makes in batches of {size:.1f}"
-    return f"{text}, and at {own}, as they are served"
+    served = f"{rate_rps / items_per_s:.0%} of the {items_per_s:.0f} items/s in batches of {size:.1f}"
+    return f"{text}, and {served}, the mean batch size when served"
 
 
 def error_texts(points: Sequence[LoadPoint]) -> list[str]:
-    """What failed under each load, by its kind."""
+    """Return the failures of each load, by kind."""
     return [
         f"Failed with {point.name}: " + ", ".join(f"{count} of {kind}" for kind, count in point.errors.items()) + "."
         for point in points
@@ -71,22 +74,22 @@ def error_texts(points: Sequence[LoadPoint]) -> list[str]:
 
 
 def slo_text(found: SloSearch) -> str:
-    """In one sentence, up to which rate the promise was shown to be kept."""
+    """Return a sentence on the highest rate that was shown to meet the SLO."""
     if found.rate_rps is None:
         lowest = found.trials[0]
-        bound = "failures are in it" if lowest.high_ms is None else f"its bound is {lowest.high_ms:.1f} ms"
-        return f"{found.slo} is not kept at {lowest.rate_rps:.0f} requests/s: {bound}."
-    return f"{found.slo} is kept up to {found.rate_rps:.0f} requests/s (tried at {len(found.trials)} rates)."
+        bound = "requests failed" if lowest.high_ms is None else f"the upper bound is {lowest.high_ms:.1f} ms"
+        return f"{found.slo} is not met at {lowest.rate_rps:.0f} requests/s: {bound}."
+    return f"{found.slo} is met up to {found.rate_rps:.0f} requests/s (tried at {len(found.trials)} rates)."
 
 
-def limit_of(profile: Profile) -> tuple[str, str]:
-    """What a service without a finding runs into at its capacity, and what shows it."""
+def bottleneck_of(profile: Profile) -> tuple[str, str]:
+    """Return the bottleneck of a service without findings at its capacity, and the evidence."""
     most, standalone = profile.capacity, profile.standalone
     if standalone is not None:
         share = most.throughput_rps / standalone.items_per_s_in(most.batch_size or 1.0)
         if share >= _NEARLY_ALL:
-            return "its own function", f"it is served at {share:.0%} of what that makes alone, in the same batches"
+            return "the API function", f"the service reaches {share:.0%} of the standalone rate in the same batches"
     if most.server is not None and most.machine.idle_cores <= (1 - _NEARLY_ALL) * most.machine.cores:
-        used = f"the server takes {most.server.cpu_cores:.1f} of {most.machine.cores} cores"
-        return "the processors", f"{used}, and {most.machine.idle_cores:.1f} are idle"
-    return "nothing that is known here", "no rule applies"
+        used = f"the server uses {most.server.cpu_cores:.1f} of {most.machine.cores} cores"
+        return "CPU cores", f"{used}, and {most.machine.idle_cores:.1f} are idle"
+    return "unknown", "no rule applies"

@@ -59,7 +59,7 @@ def test_loads_at_a_rate_are_those_of_the_same_share_and_have_no_change_of_rate(
     before = profile(mode="open", offered_rps=500.0, share=0.5)
     after = profile(mode="open", offered_rps=900.0, share=0.5)
     found = compare_profiles(before, after)
-    assert {change.load for change in found} == {"50% of its capacity"}
+    assert {change.load for change in found} == {"50% of capacity"}
     assert "requests/s" not in {change.figure for change in found}
 
 

@@ -13,7 +13,7 @@ from bento_monitor.lab.loadgen.slo_search import RateTrial, SloSearch
 from bento_monitor.lab.profiling.profile_file import profile_text, read_profile
 from bento_monitor.lab.profiling.profile_record import Pauses, Percentile, Profile
 from bento_monitor.lab.profiling.render.page import page_of
-from bento_monitor.lab.profiling.render.sentences import limit_of, slo_text
+from bento_monitor.lab.profiling.render.sentences import bottleneck_of, slo_text
 
 
 def held_back() -> Profile:
@@ -43,12 +43,12 @@ def test_a_profile_is_read_as_it_was_written(found, tmp_path):
 def test_a_file_that_is_no_profile_is_refused(text, tmp_path):
     file = tmp_path / "profile.json"
     file.write_text(text)
-    with pytest.raises(InputError, match="is no profile.*--output FILE"):
+    with pytest.raises(InputError, match="is not a profile.*--output FILE"):
         read_profile(file)
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no profile"):
+    with pytest.raises(InputError, match="is not a profile"):
         read_profile(tmp_path / "none")
 
 
@@ -57,17 +57,17 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
     assert "1000 requests/s" in page
     assert "Garbage collections stop every request" in page
     assert "60000 timers are alive" in page
-    assert "its function alone, in batches of 8: it is served at 50% of that, and at 71% of the 1400 that" in page
-    assert "in batches of 4.0, as they are served" in page
+    assert "standalone function in batches of 8; the service reaches 50% of that, and 71% of the 1400 items/s" in page
+    assert "in batches of 4.0, the mean batch size when served" in page
     assert "40% of that peak" in page
-    assert "p99=50ms is kept up to 800 requests/s" in page
+    assert "p99=50ms is met up to 800 requests/s" in page
     assert "<td>aten::addmm</td><td>80%</td>" in page
     assert "characters of one item" in page
-    assert "batch of 8: 40.0 GFLOP/s, 116% of the roof above it" in page
-    assert "watching takes 2.5 us of each request" in page
+    assert "batch of 8: 40.0 GFLOP/s, 116% of the roof<" in page
+    assert "probe overhead 2.5 us per request" in page
     assert "Test GPU with 16 clients: busy 50%, 1024 MiB, 70 W" in page
-    assert "0.250 ms for a request" in page
-    assert "1.5 mJ" in page
+    assert "GPU time per request: 0.250 ms" in page
+    assert "GPU energy per request: 1.5 mJ" in page
     for outside in ("http://", "https://", "<script", "<link", "src="):
         assert outside not in page
 
@@ -82,9 +82,9 @@ def test_a_page_draws_every_percentile_of_every_rate():
 
 def test_a_promise_that_is_not_kept_is_said_with_its_bound():
     broken = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, 6.0, 7.25, 0, False),))
-    assert slo_text(broken) == "p99=5ms is not kept at 40 requests/s: its bound is 7.2 ms."
+    assert slo_text(broken) == "p99=5ms is not met at 40 requests/s: the upper bound is 7.2 ms."
     failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, None, None, 9, False),))
-    assert slo_text(failing) == "p99=5ms is not kept at 40 requests/s: failures are in it."
+    assert slo_text(failing) == "p99=5ms is not met at 40 requests/s: requests failed."
 
 
 def test_what_failed_is_said_by_its_kind():
@@ -96,16 +96,16 @@ def test_what_failed_is_said_by_its_kind():
 @pytest.mark.parametrize(
     ("changes", "idle_cores", "limit"),
     [
-        ({"throughput_rps": 1300.0}, 0.8, "its own function"),
-        ({"throughput_rps": 700.0}, 0.2, "the processors"),
-        ({"throughput_rps": 700.0}, 0.8, "nothing that is known here"),
-        ({"throughput_rps": 700.0, "server": None}, 0.2, "nothing that is known here"),
-        ({"throughput_rps": 520.0, "batch_size": None}, 0.2, "its own function"),
+        ({"throughput_rps": 1300.0}, 0.8, "the API function"),
+        ({"throughput_rps": 700.0}, 0.2, "CPU cores"),
+        ({"throughput_rps": 700.0}, 0.8, "unknown"),
+        ({"throughput_rps": 700.0, "server": None}, 0.2, "unknown"),
+        ({"throughput_rps": 520.0, "batch_size": None}, 0.2, "the API function"),
     ],
 )
 def test_a_service_without_a_finding_runs_into_its_function_or_the_processors(changes, idle_cores, limit):
     found = profile(machine=replace(QUIET, idle_cores=idle_cores), **{"server": HEALTHY, **changes})
-    assert limit_of(found)[0] == limit
+    assert bottleneck_of(found)[0] == limit
     assert f"<b>{limit}</b>" in page_of(found)
 
 

@@ -59,7 +59,7 @@ def test_a_string_is_as_long_as_it_must_be():
     [
         ({"type": "tensor", "format": "numpy-array"}, "an input of type tensor numpy-array"),
         ({"type": "string", "format": "binary"}, "an input of type string binary"),
-        ({"$ref": "#/components/schemas/Endless"}, "it refers to itself"),
+        ({"$ref": "#/components/schemas/Endless"}, "its schema refers to itself"),
     ],
 )
 def test_an_input_that_a_schema_does_not_describe_is_asked_for(schema, reason):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bento_monitor.tracing.ledger.clock import StepNote, to_wall_ns, wall_offset_ns
+from bento_monitor.tracing.ledger.clock import ClockStepWarning, to_wall_ns, wall_offset_ns
 
 
 def test_a_monotonic_reading_becomes_the_wall_time_of_that_moment() -> None:
@@ -26,13 +26,13 @@ def test_a_clock_that_is_set_is_said_once_and_changes_no_duration(
 ) -> None:
     step_ns = 0
     monkeypatch.setattr(time, "time_ns", lambda: to_wall_ns(time.monotonic_ns()) + step_ns)
-    note = StepNote(time.time_ns)
+    note = ClockStepWarning(time.time_ns)
     begun_ns = to_wall_ns(1_000)
     with caplog.at_level(logging.WARNING, logger="bento_monitor"):
-        note.look()
+        note.check()
         assert caplog.messages == []
         step_ns = hours * 3600 * 10**9
         for _ in range(3):
-            note.look()
+            note.check()
     assert [text in message for message in caplog.messages] == [True]
     assert to_wall_ns(5_000) - begun_ns == 4_000

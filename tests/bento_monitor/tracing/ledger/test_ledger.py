@@ -55,7 +55,7 @@ def test_each_kind_is_noted_by_itself() -> None:
 
 
 def test_a_child_that_is_forked_while_a_first_note_is_made_can_make_its_own() -> None:
-    with module._first_note:
+    with module._create_lock:
         pid = os.fork()
         if pid == 0:
             finished_ledger().note_model_call(model_call(1, 2, 1))

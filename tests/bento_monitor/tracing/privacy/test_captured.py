@@ -124,7 +124,7 @@ def test_the_setting_is_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo")
     settings, (problem,) = read_settings()
     assert settings.capture_fields == ()
-    assert "'echo' is no api.field" in problem.text
+    assert "'echo' is not of the form api.field" in problem.text
     monkeypatch.delenv("BENTO_MONITOR_CAPTURE_FIELDS")
     assert load_settings().capture_fields == ()
     with pytest.raises(ValidationError):

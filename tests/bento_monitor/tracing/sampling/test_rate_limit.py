@@ -60,7 +60,7 @@ def test_a_flood_of_sampled_callers_cannot_force_exports(telemetry: Any, caplog:
     assert {ledger.trace_id for ledger in ledgers} == {int("a" * 32, 16)}
     assert telemetry.rate_limited == 47
     assert [record.getMessage() for record in caplog.records] == [
-        "1 requests were left untraced by the limit of 0.001 traces a second (BENTO_MONITOR_TRACE_RATE_LIMIT)."
+        "1 requests were left untraced by the limit of 0.001 traces per second (BENTO_MONITOR_TRACE_RATE_LIMIT)."
     ]
 
 
