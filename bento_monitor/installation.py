@@ -124,6 +124,11 @@ def read_extras() -> tuple[Extra, ...]:
     )
 
 
+def _requirement_of(distribution: str) -> str:
+    found = (text for text in metadata.requires(DISTRIBUTION) or () if Requirement(text).name == distribution)
+    return next(found, distribution)
+
+
 def _members(extra: str, requirements: Sequence[Requirement]) -> set[str]:
     """The distributions that an extra brings, those of the extras that it consists of among them."""
     found: set[str] = set()
@@ -176,7 +181,9 @@ def _read_hooks(problems: list[str]) -> tuple[HookStatus, ...]:
     try:
         from .bentoml_hooks import check_hooks
     except ImportError as error:
-        problems.append(f'BentoML cannot be imported ({error}): run pip install "bentoml>=1.4.39,<1.5".')
+        problems.append(
+            f'BentoML cannot be imported ({error}): run pip install --force-reinstall "{_requirement_of("bentoml")}".'
+        )
         return ()
     return tuple(check_hooks())
 
