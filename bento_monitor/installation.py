@@ -127,6 +127,11 @@ def read_extras() -> tuple[Extra, ...]:
     )
 
 
+def _requirement_of(distribution: str) -> str:
+    found = (text for text in metadata.requires(DISTRIBUTION) or () if Requirement(text).name == distribution)
+    return next(found, distribution)
+
+
 def _members(extra: str, requirements: Sequence[Requirement]) -> set[str]:
     """Return the distributions that an extra installs, including those of nested extras."""
     found: set[str] = set()
@@ -179,7 +184,9 @@ def _read_hooks(problems: list[str]) -> tuple[HookStatus, ...]:
     try:
         from .integrations import check_hooks
     except ImportError as error:
-        problems.append(f'BentoML cannot be imported ({error}): run pip install "bentoml>=1.4.39,<1.5".')
+        problems.append(
+            f'BentoML cannot be imported ({error}): run pip install --force-reinstall "{_requirement_of("bentoml")}".'
+        )
         return ()
     return tuple(check_hooks())
 

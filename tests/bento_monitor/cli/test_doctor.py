@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,16 @@ def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch
     assert found["openvino"].install_command == "pip install 'bento-monitor[openvino]'"
     result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
     assert "without openvino: pip install 'bento-monitor[openvino]'" in result.stdout
+
+
+def test_a_bentoml_that_cannot_be_imported_names_the_versions_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "bento_monitor.integrations", None)  # its import fails
+    (problem,) = read_installation().problems
+    (asked,) = (each for each in metadata.requires("bento-monitor") or () if each.startswith("bentoml"))
+    assert problem.startswith("BentoML cannot be imported")
+    assert f'pip install --force-reinstall "{asked}"' in problem
 
 
 def test_what_only_contributors_need_is_no_extra_of_users() -> None:

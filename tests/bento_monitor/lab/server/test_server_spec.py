@@ -71,6 +71,11 @@ def test_the_shared_home_is_no_private_one(tmp_path):
         make_private_home(tmp_path, {"BENTOML_HOME": str(tmp_path)})
 
 
+def test_no_two_servers_of_one_process_are_given_one_port():
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == len(ports)
+
+
 def test_a_free_port_can_be_listened_on_and_is_free_no_more():
     port = free_port()
     check_port("127.0.0.1", port)
