@@ -25,7 +25,7 @@ from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
-from .stages.provable import provable, fastest_exact
+from .stages.provable import fastest_exact, provable
 from .stages.prove import prove
 from .stages.race import race, survivors
 from .stages.screen import accepted_kinds, screen, why_none_accepted

@@ -10,7 +10,7 @@ from bento_monitor.lab.model_host.answer_values import Answers, as_answers
 
 from ..errors import StudyInputError
 from .answers import shown, take
-from .different_rows import why_another_model, largest_change, numbers_differ, vectors_differ
+from .different_rows import largest_change, numbers_differ, vectors_differ, why_another_model
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 from .raw_answers import numbers_of, skeleton_of
 

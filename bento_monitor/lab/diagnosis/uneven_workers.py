@@ -25,6 +25,6 @@ def find_uneven_workers(profile: Profile) -> Finding | None:
                     f"one of {profile.workers} workers holds {server.largest_share:.0%} of all connections",
                     f"it used {server.largest_cpu_share:.0%} of the workers' CPU time",
                 ),
-                "Enable the spreading of connections (BENTO_MONITOR_SPREAD_CONNECTIONS, on by default), or use a proxy.",
+                "Enable spreading of connections (BENTO_MONITOR_SPREAD_CONNECTIONS, on by default), or use a proxy.",
             )
     return None

@@ -59,7 +59,7 @@ def read_use(pids: Iterable[int], workers: Iterable[int], port: int) -> ProcessU
 
 
 def _switches(pid: int) -> tuple[int, int]:
-    """Return the voluntary and involuntary switches of all threads of a process; psutil counts the first thread only."""
+    """Return voluntary and involuntary switches of all threads of a process; psutil counts the first thread only."""
     found = [0, 0]
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         with suppress(OSError):  # the thread has ended

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bento_monitor.serving_config import Batching, Execution, Precision
 from optimizers.candidate import Candidate
-from optimizers.stages.provable import provable, fastest_exact
+from optimizers.stages.provable import fastest_exact, provable
 
 RESERVE = Execution("onnxruntime", "fp32", 2)
 
