@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Folders of scripts that import each other by name; each is checked by itself.
-SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
+SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py)))) tests/faults
 
 # Some containers set it: every process would then compile all that it imports anew, for seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +44,7 @@ types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in ex
 	@echo "==> mypy"
 	@$(BIN)/mypy
 	@for folder in $(SCRIPT_FOLDERS); do \
-		MYPYPATH=$$folder:$$folder/wild $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
+		MYPYPATH=$$folder:$$folder/wild:tests/faults $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
 			$$folder || exit 1; \
 	done
 
@@ -126,7 +126,7 @@ bench-wild: $(STAMP) ## Run the optimizer on the models and APIs that people bri
 	@$(BIN)/python benchmarks/bench_wild.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
-	@$(BIN)/python benchmarks/soak.py
+	@PYTHONPATH=tests/faults $(BIN)/python benchmarks/soak.py
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import scipy
-from accuracy_cells import ALPHA, CANDIDATES, FINALISTS, Cell, all_cells
-from accuracy_draws import ROUNDS, Draw, Flips, exact_bound
+from accuracy.cells import ALPHA, CANDIDATES, FINALISTS, Cell, all_cells
+from accuracy.draws import ROUNDS, Draw, Flips, exact_bound
 from result import Figure, write_result
 
 from bento_monitor.errors import MeasurementError

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from measuring_load import measure_against_mlperf, measure_client, measure_oracles
-from measuring_recording import judge, record
+from measuring.load import measure_against_mlperf, measure_client, measure_oracles
+from measuring.recording import judge, record
 from result import Figure, read_result, write_result
 
 _NAME = "measuring"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from statistics import median
 
-from overhead_arms import (
+from overhead.arms import (
     AT_0,
     AT_1,
     AT_100,
@@ -22,11 +22,11 @@ from overhead_arms import (
     start_receiver,
 )
 from result import Figure, write_result
-from served_arms import AGAINST, OURS, STOCK, start_arms
-from served_blocks import Plan, Samples, measure
-from served_check import plain_workload
-from served_figures import compare, cpu_added, throughput, total_figures
-from served_sections import raw_of
+from served.arms import AGAINST, OURS, STOCK, start_arms
+from served.blocks import Plan, Samples, measure
+from served.check import plain_workload
+from served.figures import compare, cpu_added, throughput, total_figures
+from served.sections import raw_of
 from wrk import require_wrk
 
 _WORKLOADS = {"noop": "noop", "1ms": "model_1ms", "5ms": "model_5ms"}

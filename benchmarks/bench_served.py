@@ -1,8 +1,8 @@
 """`make bench-served`: services served by stock BentoML, by us and by others, interleaved in one run.
 
-The sections are in `served_sections.py`, `served_memory.py` and `served_failures.py`; what they serve is in
-`served_plain.py`, `served_search.py`, `served_dependency.py`, `served_fastapi.py`,
-`served_litserve.py` and `served_asgi.py`.
+The sections are in `served/sections.py`, `served/memory.py` and `served/failures.py`; what they serve is in
+`served/plain.py`, `served/search.py`, `served/dependency.py`, `served/fastapi_app.py`,
+`served/litserve_app.py` and `served/asgi_app.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from functools import partial
 from typing import Any
 
 from result import Figure, read_commit, read_result, write_result
-from served_blocks import WARM_UP_S, Plan
-from served_failures import count_dependency_failures, count_differences
-from served_figures import total_figures
-from served_loads import LOADS, measure_loads
-from served_memory import measure_memory
-from served_over_bare import LONGEST_S
-from served_sections import (
+from served.blocks import WARM_UP_S, Plan
+from served.failures import count_dependency_failures, count_differences
+from served.figures import total_figures
+from served.loads import LOADS, measure_loads
+from served.memory import measure_memory
+from served.over_bare import LONGEST_S
+from served.sections import (
     SHARE_BLOCK_S,
     Part,
     measure_many,

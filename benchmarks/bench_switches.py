@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from result import Figure, write_result
-from served_arms import OURS, SAMPLER, Arm, start_arms
-from served_blocks import Plan, Samples, measure
-from served_check import plain_workload
-from served_figures import compare, cpu_added, p99, throughput, total_figures
-from served_sections import raw_of
+from served.arms import OURS, SAMPLER, Arm, start_arms
+from served.blocks import Plan, Samples, measure
+from served.check import plain_workload
+from served.figures import compare, cpu_added, p99, throughput, total_figures
+from served.sections import raw_of
 from wrk import require_wrk
 
 # By the figure's suffix: the workload, and blocks of each arm. What is small beside 1 ms takes many blocks to be seen.

@@ -5,9 +5,9 @@ from dataclasses import replace
 import jiwer
 import numpy as np
 import pytest
-from accuracy_cells import Cell, all_cells, auc_with_drop, noisy_auc
-from accuracy_draws import F1, SHAPES, Flips, Scores, WordErrors
-from accuracy_pooled import AucDrop, F1Drop, WordErrorDrop
+from accuracy.cells import Cell, all_cells, auc_with_drop, noisy_auc
+from accuracy.draws import F1, SHAPES, Flips, Scores, WordErrors
+from accuracy.pooled import AucDrop, F1Drop, WordErrorDrop
 from bench_accuracy import accepts_one, count_flips, run_cell
 from sklearn.metrics import f1_score, roc_auc_score
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from loads import MS, load
-from measuring_oracles import closed_form_quantile, sojourns
-from measuring_resample import BIN_S, autocorrelation, behaviour_of, draw, pair_log_ratios
+from measuring.oracles import closed_form_quantile, sojourns
+from measuring.resample import BIN_S, autocorrelation, behaviour_of, draw, pair_log_ratios
 
 from bento_monitor.lab.loadgen import summarize
 

@@ -12,7 +12,7 @@ from bento_monitor.request.entry import close_ledger
 from bento_monitor.tracing.ledger import ledger as module
 from bento_monitor.tracing.ledger.ledger import Ledger, ModelCall, ServiceCall
 
-from .conftest import finished_batch, finished_ledger, model_call
+from ..conftest import finished_batch, finished_ledger, model_call
 
 _THREADS, _ROUNDS = 8, 1_000
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from served_arms import Arm
-from served_check import Workload
-from served_pauses import forget_pauses, longest_pauses_ms
+from served.arms import Arm
+from served.check import Workload
+from served.pauses import forget_pauses, longest_pauses_ms
 from wrk import Block, run_block
 
 from bento_monitor.lab.statistics.blocks import interleave

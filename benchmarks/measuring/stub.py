@@ -1,6 +1,6 @@
 """A server that takes as long as its script says: what it must answer when is known to the microsecond.
 
-`python measuring_stub.py SCRIPT` prints its port. A request's body is its number in the script, a file of nanoseconds;
+`python stub.py SCRIPT` prints its port. A request's body is its number in the script, a file of nanoseconds;
 `queue` is "one" where requests are served one after another, "each" where each is answered after its own time.
 """
 

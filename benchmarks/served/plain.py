@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bentoml
 import numpy as np
-from served_pauses import note_pauses
-from served_work import EMBEDDING, compute, computed
+from served.pauses import note_pauses
+from served.work import EMBEDDING, compute, computed
 
 
 @bentoml.service(threads=1)

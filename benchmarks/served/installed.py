@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bento_monitor.lab.server.server_spec import ServerSpec
 
-_CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
+_CONSTRAINTS = Path(__file__).resolve().parent.parent.parent / "constraints.txt"
 _PACKAGES = ("bentoml", "numpy")  # numpy is the workloads'
 
 

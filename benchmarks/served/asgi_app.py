@@ -1,6 +1,6 @@
 """The models behind uvicorn and nothing else: no framework, no checks, no access log, no metrics.
 
-What it takes beside the model is what any server on uvicorn takes: `python -m uvicorn served_asgi:app`.
+What it takes beside the model is what any server on uvicorn takes: `python -m uvicorn served.asgi_app:app`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from served_work import compute, computed
+from served.work import compute, computed
 
 from bento_monitor.request.function_threads import FunctionThreads
 

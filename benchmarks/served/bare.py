@@ -1,4 +1,4 @@
-"""The workloads' functions called in a loop, with no server: `python served_bare.py`, a job a line, an answer a line.
+"""The workloads' functions called in a loop, with no server: `python -m served.bare`, a job a line, an answer a line.
 
 A job is `{"model": "model_5ms", "seconds": 2}` or `{"batches": [["a text", ...], ...]}`; the answer is
 `{"cpu_s": ..., "calls": ...}`. The process stays up, so that it is as warm as the server beside it.
@@ -41,7 +41,7 @@ def run_batches(batches: list[list[str]]) -> dict[str, float]:
 
 @cache
 def model(name: str) -> Callable[[int], int]:
-    from served_plain import Served
+    from served.plain import Served
 
     return own_function(Served, name)
 
@@ -49,7 +49,7 @@ def model(name: str) -> Callable[[int], int]:
 @cache
 def embedder() -> Callable[[list[str]], Any]:
     """The example's own function, its model loaded and called once."""
-    from served_search_plain import SemanticSearch
+    from served.search_plain import SemanticSearch
 
     function = own_function(SemanticSearch, "embed")
     function(["the first call allocates"])

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring_oracles import sojourns
+from measuring.oracles import sojourns
 from numpy.typing import NDArray
 from result import Figure
-from served_arms import ASGI, start_arms
+from served.arms import ASGI, start_arms
 
 from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 from bento_monitor.resilience.atomic_files import write_atomic
@@ -73,7 +73,7 @@ def measure_against_mlperf(seconds: float, seed: int) -> tuple[dict[str, Figure]
     """The same server, which answers each request after a fixed time, asked by LoadGen and by us."""
     with _stub(np.full(1, _DELAY_NS), "each") as port:
         done = subprocess.run(
-            [sys.executable, str(_HERE / "measuring_mlperf.py"), str(port), str(_DELAY_RPS), str(seconds)],
+            [sys.executable, str(_HERE / "mlperf.py"), str(port), str(_DELAY_RPS), str(seconds)],
             capture_output=True,
             text=True,
             check=False,
@@ -137,7 +137,7 @@ def _stub(services_ns: NDArray[np.int64], queue: str) -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="bench-measuring-") as folder:
         script = Path(folder) / "script.json"
         write_atomic(script, json.dumps({"services_ns": services_ns.tolist(), "queue": queue}))
-        command = [sys.executable, str(_HERE / "measuring_stub.py"), str(script)]
+        command = [sys.executable, str(_HERE / "stub.py"), str(script)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from accuracy_pooled import AucDrop, F1Drop, Floats, Indices, WordErrorDrop
+from accuracy.pooled import AucDrop, F1Drop, Floats, Indices, WordErrorDrop
 from scipy import special
 
 from bento_monitor.lab.statistics import DropBound, flip_drop_bound, resampled_drop_bound, score_drop_bound

@@ -9,8 +9,8 @@ from typing import Any
 
 from result import Figure
 from scipy import stats
-from served_arms import AGAIN, AGAINST, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
-from served_blocks import Sample, Samples
+from served.arms import AGAIN, AGAINST, BENTOML_PATH, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK
+from served.blocks import Sample, Samples
 
 from bento_monitor.lab.statistics.paired import Comparison
 

@@ -1,4 +1,4 @@
-"""The no-op in LitServe: `python served_litserve.py PORT`."""
+"""The no-op in LitServe: `python -m served.litserve_app PORT`."""
 
 import sys
 

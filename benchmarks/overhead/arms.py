@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from served_arms import SERVICES, STOCK, Arm
+from served.arms import SERVICES, STOCK, Arm
 from wrk import Block
 
 from bento_monitor.serving.ports import free_port
@@ -92,7 +92,7 @@ class SpanCounter:
 def start_receiver() -> Iterator[str]:
     """A receiver in a process of its own; its endpoint."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "overhead_receiver:app", "--no-access-log", "--log-level", "warning"]
+    command = [sys.executable, "-m", "uvicorn", "overhead.receiver:app", "--no-access-log", "--log-level", "warning"]
     with subprocess.Popen([*command, "--port", str(port)], cwd=SERVICES) as process:
         try:
             endpoint = f"http://127.0.0.1:{port}"

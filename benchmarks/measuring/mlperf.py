@@ -1,4 +1,4 @@
-"""MLPerf's own load generator, in a process of its own: `python measuring_mlperf.py PORT RPS SECONDS`.
+"""MLPerf's own load generator, in a process of its own: `python mlperf.py PORT RPS SECONDS`.
 
 Poisson arrivals, latency from the planned time; it prints a line of JSON, the percentiles in ns by LoadGen's summary.
 """

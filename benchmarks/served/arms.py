@@ -16,23 +16,23 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from against import python_of
-from served_installed import InstalledSpec, python_as_installed
-from served_pauses import PAUSES_FOLDER
+from served.against import python_of
+from served.installed import InstalledSpec, python_as_installed
+from served.pauses import PAUSES_FOLDER
 
 from bento_monitor.lab.server.process import ServerProcess, start_servers
 from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.serving.ports import free_port
 
-SERVICES = Path(__file__).resolve().parent
+SERVICES = Path(__file__).resolve().parent.parent
 STOCK, AGAIN, INSTALLED = "stock", "stock again", "stock as installed"
 OURS, OFF, BENTOML_PATH = "ours", "ours off", "ours, BentoML's path"
 AGAINST = "ours, another commit"
 FASTAPI, LITSERVE, ASGI = "fastapi", "litserve", "uvicorn alone"
 _OTHERS = {
-    FASTAPI: ["-m", "uvicorn", "served_fastapi:app", "--port"],
-    LITSERVE: ["served_litserve.py"],
-    ASGI: ["-m", "uvicorn", "served_asgi:app", "--no-access-log", "--port"],
+    FASTAPI: ["-m", "uvicorn", "served.fastapi_app:app", "--port"],
+    LITSERVE: ["-m", "served.litserve_app"],
+    ASGI: ["-m", "uvicorn", "served.asgi_app:app", "--no-access-log", "--port"],
 }
 SAMPLER = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
 _OURS = {
@@ -42,7 +42,7 @@ _OURS = {
     AGAINST: SAMPLER,
 }
 _READY_TIMEOUT_S = 60
-_PLAIN = "served_plain:Served"
+_PLAIN = "served.plain:Served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def start_arms(
 
     Args:
         names: which arms, of the constants above.
-        targets: the service of an arm that is not `served_plain:Served`.
+        targets: the service of an arm that is not `served.plain:Served`.
         workers: worker processes of that service, where not one.
         environments: variables of an arm of BentoML's. One whose name begins with "ours" is served by us.
         against: the commit that serves the arm of another one.

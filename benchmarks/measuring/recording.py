@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from measuring_resample import BIN_S, BLOCK_S, autocorrelation, behaviour_of
+from measuring.resample import BIN_S, BLOCK_S, autocorrelation, behaviour_of
 from numpy.typing import NDArray
 from result import Figure
-from served_arms import OURS, start_arms
+from served.arms import OURS, start_arms
 
 from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
 from bento_monitor.statistics import smallest_ratio

@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from served_installed import cache_folder, made_environment
+from served.installed import cache_folder, made_environment
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def python_of(commit: str) -> Path:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-from served_pauses import note_pauses
+from served.pauses import note_pauses
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "semantic_search"
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "semantic_search"
 
 
 class NotingTokenizer:

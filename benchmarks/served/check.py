@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
-from served_search_noted import EXAMPLE
+from served.search_noted import EXAMPLE
 
 CHECKED = 100
 _BATCHED = ("batched", "batch_model", "shedding_model")
@@ -80,7 +80,7 @@ def _ask_each(port: int, path: str, bodies: Sequence[bytes]) -> list[bytes | Non
 
 
 def plain_workload(name: str) -> Workload:
-    """A workload of `served_plain`, by its name."""
+    """A workload of `served.plain`, by its name."""
     bodies = {
         "embedding": {"text": "what the service is asked"},
         "numpy": {"a": _ARRAY},

@@ -10,19 +10,19 @@ import sys
 from pathlib import Path
 
 from result import Figure
-from served_arms import OURS, STOCK, Arm, start_arms
-from served_sections import Part
+from served.arms import OURS, STOCK, Arm, start_arms
+from served.sections import Part
 
 from bento_monitor.lab.loadgen import LoadSpec, run_load
 
 CONCURRENT_CALLS = 24
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parent.parent.parent
 _X = 21
 
 
 def count_dependency_failures(calls: int) -> Part:
     """Requests for each of which one service calls another, on ours and on stock."""
-    targets = dict.fromkeys((OURS, STOCK), "served_dependency:Outer")
+    targets = dict.fromkeys((OURS, STOCK), "served.dependency:Outer")
     with start_arms([OURS, STOCK], targets=targets) as arms:
         failed = {name: _count_failed(arm, calls) for name, arm in arms.items()}
     ours = failed[OURS]

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from statistics import median
 
 from result import Figure
-from served_arms import OURS, STOCK, Arm, start_arms
-from served_blocks import Plan, measure
-from served_check import Workload, plain_workload
-from served_figures import throughput
-from served_sections import Part, raw_of
+from served.arms import OURS, STOCK, Arm, start_arms
+from served.blocks import Plan, measure
+from served.check import Workload, plain_workload
+from served.figures import throughput
+from served.sections import Part, raw_of
 from wrk import Block, run_block
 
 from bento_monitor.lab.statistics.blocks import interleave

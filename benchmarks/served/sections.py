@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from result import Figure
-from served_arms import AGAIN, AGAINST, ASGI, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
-from served_blocks import Plan, Samples, measure
-from served_check import plain_workload, search_workload
-from served_figures import (
+from served.arms import AGAIN, AGAINST, ASGI, FASTAPI, INSTALLED, LITSERVE, OFF, OURS, STOCK, start_arms
+from served.blocks import Plan, Samples, measure
+from served.check import plain_workload, search_workload
+from served.figures import (
     BARE_GOALS,
     THROUGHPUT_GOALS,
     against_figures,
@@ -21,7 +21,7 @@ from served_figures import (
     share_figures,
     throughput,
 )
-from served_over_bare import BareBatches, BareModel, start_bare
+from served.over_bare import BareBatches, BareModel, start_bare
 
 SHARE_BLOCK_S = 2
 
@@ -72,7 +72,7 @@ def measure_models(plan: Plan) -> Part:
 def measure_semantic(plan: Plan) -> Part:
     """The semantic-search example, and the batches that it was called with, with no server."""
     name = "semantic_search"
-    targets = {STOCK: "served_search_plain:SemanticSearch", OURS: "served_search:SemanticSearch"}
+    targets = {STOCK: "served.search_plain:SemanticSearch", OURS: "served.search:SemanticSearch"}
     with start_arms([STOCK, OURS], targets=targets) as arms, start_bare() as bare:
         workload = search_workload()
         texts = [json.loads(body)["sentences"][0] for body in workload.bodies]

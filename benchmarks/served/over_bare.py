@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from served_arms import ASGI, OURS, SERVICES, Arm
+from served.arms import ASGI, OURS, SERVICES, Arm
 from wrk import Block
 
 LONGEST_S = 2.0
@@ -25,7 +25,7 @@ class BareLoop:
         self._process = process
 
     def run(self, job: dict[str, Any]) -> dict[str, float]:
-        """Run one job of `served_bare.py`."""
+        """Run one job of `served/bare.py`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -40,7 +40,7 @@ class BareLoop:
 @contextmanager
 def start_bare() -> Iterator[BareLoop]:
     """Start it; it ends with the block."""
-    command = [sys.executable, "served_bare.py"]
+    command = [sys.executable, "-m", "served.bare"]
     environment = os.environ | {"TQDM_DISABLE": "1"}
     with subprocess.Popen(
         command, cwd=SERVICES, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from result import Figure
-from served_arms import BENTOML_PATH, OURS, Arm, start_arms
-from served_check import plain_workload
-from served_sections import Part
+from served.arms import BENTOML_PATH, OURS, Arm, start_arms
+from served.check import plain_workload
+from served.sections import Part
 from wrk import run_block
 
 GOAL_MIB = 5.0

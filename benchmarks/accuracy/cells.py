@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from accuracy_draws import F1, Auc, Flips, Population, Scores, WordErrors
+from accuracy.draws import F1, Auc, Flips, Population, Scores, WordErrors
 from scipy import optimize
 
 from bento_monitor.lab.statistics import samples_for
