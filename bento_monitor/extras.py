@@ -19,7 +19,7 @@ def missing_distributions(*modules: str) -> list[str]:
     return [_DISTRIBUTIONS.get(module, module) for module in modules if not _is_installed(module)]
 
 
-def lack_of(extra: str, what: str, *modules: str) -> str | None:
+def missing_message(extra: str, what: str, *modules: str) -> str | None:
     """Return a sentence that names the missing modules and the command that installs them; None if none is missing.
 
     Args:
@@ -37,7 +37,7 @@ def require_extra(extra: str, what: str, *modules: str) -> None:
     Raises:
         InputError: a module is missing.
     """
-    if (lack := lack_of(extra, what, *modules)) is not None:
+    if (lack := missing_message(extra, what, *modules)) is not None:
         raise InputError(lack)
 
 

@@ -55,7 +55,7 @@ def _build(service: Any, build_stock: Callable[[], Any]) -> Any:
 def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
     from .integrations import is_supported
     from .integrations.bentoml_legacy.service import legacy_routes
-    from .integrations.worker_setup import log_disabled_hooks, ready_server
+    from .integrations.worker_setup import install_server_hooks, log_disabled_hooks
     from .worker.monitor import WorkerMonitor
 
     settings = load_settings()
@@ -68,7 +68,7 @@ def _build_monitored(service: Any, build_stock: Callable[[], Any]) -> Any:
     else:
         application = build_stock()
     log_disabled_hooks()
-    ready_server(settings, worker.loop_lag, worker.arrivals)
+    install_server_hooks(settings, worker.loop_lag, worker.arrivals)
     return _enter(application, worker, legacy_routes(service))
 
 

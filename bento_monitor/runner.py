@@ -258,7 +258,7 @@ def runners() -> dict[str, MonitoredRunner]:
     return dict(_registry)
 
 
-def note_structures() -> None:
+def read_model_structures() -> None:
     """Read the model structure of all runners of this process, before calls can change it."""
     for runner in runners().values():
         _ = runner.fingerprint

@@ -24,13 +24,13 @@ def monitored(service: ServiceT) -> ServiceT:
         TypeError: the decorated object is not a BentoML service.
     """
     from .settings import load_settings
-    from .telemetry_environment import drop_unusable
+    from .telemetry_environment import remove_unusable_variables
 
     if not load_settings().enabled:
         return service
-    drop_unusable()
+    remove_unusable_variables()
     from .bento_build import warn_if_not_listed
-    from .integrations.bentoml.service_class import give_application
+    from .integrations.bentoml.service_class import monitor_service
     from .integrations.bentoml_legacy.service import is_legacy
 
     if is_legacy(service):
@@ -38,7 +38,7 @@ def monitored(service: ServiceT) -> ServiceT:
 
         monitor_legacy_service(service)
     else:
-        give_application(service, _build)
+        monitor_service(service, _build)
     warn_if_not_listed(service)
     return service
 
@@ -55,9 +55,9 @@ def _build(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> A
         application = _build_or_fall_back(service, build_stock, is_main)
     if settings.profile_folder is None:
         return application
-    from .worker.observed import observed
+    from .worker.probed import with_probe
 
-    return observed(application, settings.profile_folder)
+    return with_probe(application, settings.profile_folder)
 
 
 def _stamp_stages(service: Any) -> None:
@@ -81,10 +81,10 @@ def _build_or_fall_back(service: Any, build_stock: Callable[[bool], Any], is_mai
 def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: bool) -> Any:
     from .batching import BatchHooks
     from .integrations import is_supported
-    from .integrations.bentoml.api_paths import prefix_of
+    from .integrations.bentoml.api_paths import service_path_prefix
     from .integrations.bentoml.service_class import make_factory
     from .integrations.bentoml.services import apis_of
-    from .integrations.worker_setup import log_disabled_hooks, ready_server, request_id_hook
+    from .integrations.worker_setup import install_server_hooks, log_disabled_hooks, request_id_hook
     from .request.entry import Entry
     from .request.limits import BodyLimits
     from .request.task_runs import TaskRuns
@@ -102,7 +102,7 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         worker.dispatchers = factory.batch_dispatchers
     application = build_stock(is_main) if factory is None else factory()
     log_disabled_hooks()
-    ready_server(settings, worker.loop_lag, worker.arrivals)
+    install_server_hooks(settings, worker.loop_lag, worker.arrivals)
     if settings.spread_connections and is_supported("connections"):
         from .integrations.uvicorn.spreading_server import spread_connections
 
@@ -112,14 +112,14 @@ def _build_monitored(service: Any, build_stock: Callable[[bool], Any], is_main: 
         worker,
         {api.route: api.name for api in apis_of(service)},
         template_of=None if factory is None else factory.template_of,
-        path_prefix=prefix_of(service),
+        path_prefix=service_path_prefix(service),
         set_request_id=request_id_hook(),
         shortcut=_shortcut(factory, is_open=settings.fast_path),
     )
     if is_supported("client_calls"):
-        from .integrations.bentoml.client_calls import take_own_calls
+        from .integrations.bentoml.client_calls import route_own_calls
 
-        take_own_calls(service.name, entry)
+        route_own_calls(service.name, entry)
     return entry
 
 

@@ -85,7 +85,7 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
     )
 
 
-def drop_unusable() -> None:
+def remove_unusable_variables() -> None:
     """Remove variables that make OpenTelemetry fail from this process's environment, and log each of them.
 
     These are span limits that are not numbers, and propagators that are not installed. BentoML creates a tracer

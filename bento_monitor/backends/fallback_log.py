@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 
-from ..resilience.rate_limited_log import SparseLog
+from ..resilience.rate_limited_log import RateLimitedLog
 from ._base import FallbackReason
 
 _LOGGER = logging.getLogger("bento_monitor")
@@ -18,7 +18,7 @@ class FallbackLog:
 
     def __init__(self, runner: str) -> None:
         self._counts: Counter[tuple[str, FallbackReason]] = Counter()
-        self._log = SparseLog(
+        self._log = RateLimitedLog(
             _LOGGER, f"Runner {runner}: %d call(s) were run by the service's own model: %s.", _INTERVAL_S
         )
         self._answered: Counter[str] = Counter()

@@ -9,7 +9,7 @@ import click
 
 from ..serving.launch import WORKERS_VARIABLE
 from ..settings import require_settings
-from ..telemetry_environment import drop_unusable
+from ..telemetry_environment import remove_unusable_variables
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -22,7 +22,7 @@ def serve(workers: int | None, arguments: tuple[str, ...]) -> None:
     All options are those of bentoml serve, such as --host, --port, --working-dir and --arg, and mean the same.
     """
     require_settings()
-    drop_unusable()
+    remove_unusable_variables()
     environment = dict(os.environ)
     if workers is not None:
         environment[WORKERS_VARIABLE] = str(workers)

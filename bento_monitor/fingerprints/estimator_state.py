@@ -19,7 +19,7 @@ class EstimatorState:
     def __init__(self, root: Any) -> None:
         self._seen: list[_Seen] = []
         self._rounds: list[tuple[Any, Any]] = []
-        for part in parts_of(root):
+        for part in nested_estimators(root):
             own = part.__dict__
             self._seen.append((own, tuple(own), tuple(own.values())))
             if (rounds := _rounds(part)) is not None:
@@ -35,7 +35,7 @@ def _is_same(seen: _Seen) -> bool:
     return len(own) == len(names) and tuple(own) == names and all(map(is_, own.values(), values))
 
 
-def parts_of(root: Any) -> Iterator[Any]:
+def nested_estimators(root: Any) -> Iterator[Any]:
     """Yield every estimator and booster that is reached through attributes and containers."""
     import numpy as np
 

@@ -23,7 +23,7 @@ def log_disabled_hooks() -> None:
         _LOGGER.warning("Hooks disabled: %s", "; ".join(disabled))
 
 
-def ready_server(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
+def install_server_hooks(settings: MonitorSettings, loop_lag: LoopLag, arrivals: Arrivals) -> None:
     """Install the supported hooks into the server and clients of this worker, before the server starts."""
     from . import is_supported
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _LOGGER = logging.getLogger("bento_monitor")
 
 
-def forget_gauges(pids: Iterable[int]) -> None:
+def remove_dead_gauges(pids: Iterable[int]) -> None:
     """Remove the live gauges of dead processes from the directory that several processes share.
 
     Never raises: a failure here must not stop the start of a worker.

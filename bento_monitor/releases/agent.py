@@ -266,7 +266,7 @@ class ReleaseAgent:
             self._reporter.report(phase="serving", loading=())
         if not self._watched and self._incumbent is not NOTHING_LOADED:
             self._incumbent = NOTHING_LOADED
-            self._models.let_go()
+            self._models.free_previous()
 
     def _revert_runner(self, runner: str, active: ActiveRelease, failed: int) -> None:
         """Serve in this runner what it served before, and revert the change for all workers."""

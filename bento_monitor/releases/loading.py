@@ -39,7 +39,7 @@ class ServedModels(Protocol):
     def serve(self, prepared: Mapping[str, Any], batching: Mapping[str, Batching]) -> None:
         """Serve these from the next call on; other runners serve their own model, other APIs their own batching."""
 
-    def let_go(self) -> None:
+    def free_previous(self) -> None:
         """Free the models that were served before."""
 
     def failures(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from ..fast_path.path import FastPath
 from ..fast_path.plan import PathChoice
 from ..resilience.circuit_breaker import CircuitBreaker
 from ..tracing.context.current_api import NO_API, untraced_api
-from ..tracing.ledger.ledger import CLIENT_LEFT, Connection, Ledger, current_ledger
+from ..tracing.ledger.ledger import CLIENT_DISCONNECTED, Connection, Ledger, current_ledger
 from .exchange import METRICS_PATH
 from .exchange_records import ExchangeRecords
 from .monitor import RequestMonitor
@@ -218,7 +218,7 @@ class Entry:
             ledger.error_type = type(error).__qualname__
             if not _has_client_left(ledger, error):
                 raise
-            ledger.error_type = CLIENT_LEFT
+            ledger.error_type = CLIENT_DISCONNECTED
         finally:
             self._worker.in_flight -= 1
             if leave is not None:
@@ -241,7 +241,7 @@ class Entry:
 
     def _finish(self, ledger: Ledger) -> None:
         if ledger.error_type is None and ledger.is_client_gone:  # the client left before the end of the answer
-            ledger.error_type = CLIENT_LEFT
+            ledger.error_type = CLIENT_DISCONNECTED
         ledger.connection = None  # break a reference cycle: the connection holds the ledger in its scope
         try:
             now_ns = time.monotonic_ns()

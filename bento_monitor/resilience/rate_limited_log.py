@@ -6,7 +6,7 @@ import logging
 import time
 
 
-class SparseLog:
+class RateLimitedLog:
     """Logs the number of events, at most once per interval. Events since the last line are in the next line."""
 
     def __init__(self, logger: logging.Logger, message: str, interval_s: float) -> None:

@@ -48,7 +48,7 @@ def read_paths(target: str, working_dir: Path) -> list[ApiPath]:
 def main(target: str) -> int:
     """Build the service's application as a worker does, and print the paths of its APIs."""
     from ..batching import BatchHooks
-    from ..integrations.bentoml.service_class import give_application, make_factory
+    from ..integrations.bentoml.service_class import make_factory, monitor_service
     from ..integrations.bentoml.services import load_service
     from ..settings import load_settings
 
@@ -58,7 +58,7 @@ def main(target: str) -> int:
     except BentoMonitorError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
-    give_application(service, lambda each, build_stock, is_main: build_stock(is_main))
+    monitor_service(service, lambda each, build_stock, is_main: build_stock(is_main))
     factory = make_factory(service, True, BatchHooks())
     reason = "the service builds its application in its own way" if factory is None else _OFF
     if factory is None or not is_on:

@@ -13,7 +13,13 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from ..settings import MonitorSettings
-from ..telemetry_environment import OtlpOptions, TelemetryEnvironment, drop_unusable, read_telemetry_environment, unset
+from ..telemetry_environment import (
+    OtlpOptions,
+    TelemetryEnvironment,
+    read_telemetry_environment,
+    remove_unusable_variables,
+    unset,
+)
 from .export.finished_span import FinishedSpan, FinishedSpanExporter
 from .export.grpc_forks import fork_handlers_off
 from .export.sdk_spans import ConsoleExporter
@@ -122,5 +128,5 @@ def make_sampler() -> Sampler:
 
 def span_limits() -> SpanLimits:
     """Return the span limits that OpenTelemetry's variables set."""
-    drop_unusable()
+    remove_unusable_variables()
     return SpanLimits()

@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from ..resilience.rate_limited_log import SparseLog
+from ..resilience.rate_limited_log import RateLimitedLog
 from ..settings import MonitorSettings
 from ..telemetry_environment import read_telemetry_environment
 from .context.caller import CallerReader
@@ -42,7 +42,7 @@ class Telemetry:
         limit = settings.trace_rate_limit
         self._bucket = TokenBucket(limit, settings.trace_rate_burst) if limit else None
         self.rate_limited = 0
-        self._limit_log = SparseLog(
+        self._limit_log = RateLimitedLog(
             _LOGGER,
             "%d requests were left untraced by the limit of %s traces per second (BENTO_MONITOR_TRACE_RATE_LIMIT).",
             60.0,

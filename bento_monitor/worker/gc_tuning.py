@@ -28,7 +28,7 @@ _GROWTH_BYTES = 32 * 2**20
 _COLLECTIONS_PER_CHECK = 4
 
 
-class Collector:
+class HeapTuner:
     """Freezes the heap when the service is up, and renews the freeze after a swap, while no request is served.
 
     Older generations are collected when the process has grown, and then as long as garbage is found in them.
@@ -82,7 +82,7 @@ class Collector:
             gc.set_threshold(*self._saved_thresholds)
             self._saved_thresholds = None
 
-    def renew_when_idle(self) -> None:
+    def refreeze_when_idle(self) -> None:
         """Free the memory of a swapped-out release, including reference cycles. Call it on the event loop's thread."""
         if self._waiting is None:
             self._wait(asyncio.get_running_loop())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from ..backends.onnxruntime import import_onnxruntime
 from ..batching import BatchDispatcher
 from ..integrations import check_hooks
-from ..metrics.dead_workers import forget_gauges
+from ..metrics.dead_workers import remove_dead_gauges
 from ..metrics.request_metrics import Levels, RequestMetrics
 from ..metrics.sinks import make_sinks
 from ..releases.active_store import ActiveStore
@@ -18,14 +18,14 @@ from ..releases.worker_state import dead_workers
 from ..request.loop_lag import LoopLag
 from ..request.socket_readiness import Arrivals
 from ..resilience.circuit_breaker import CircuitBreaker, breaker_levels
-from ..runner import note_structures, release_fallbacks, runners
+from ..runner import read_model_structures, release_fallbacks, runners
 from ..serving_config import Batching
 from ..settings import MonitorSettings
 from ..telemetry_environment import read_telemetry_environment
 from ..tracing.export.plain_text import plain_text_warning
 from ..tracing.ledger.ledger import BatchRecord, Ledger
 from ..tracing.telemetry import Telemetry
-from .gc_tuning import Collector
+from .gc_tuning import HeapTuner
 from .runner_models import RunnerModels
 
 _LOGGER = logging.getLogger("bento_monitor")
@@ -47,7 +47,7 @@ class WorkerMonitor:
         self.loop_lag = LoopLag()
         self.arrivals = Arrivals()
         self._batch_breaker = CircuitBreaker("Tracing of batches")
-        self.collector = Collector(lambda: self.in_flight == 0, is_tuned=settings.tune_collector)
+        self.heap_tuner = HeapTuner(lambda: self.in_flight == 0, is_tuned=settings.tune_collector)
         self._defaults: dict[str, Batching] = {}
         self._settings = settings
         self._models = RunnerModels(apis, self._configure, self._renew_heap)
@@ -74,7 +74,7 @@ class WorkerMonitor:
             CircuitBreaker("Counting requests").run(self.metrics.start)
             CircuitBreaker("Watching the event loop").run(self.loop_lag.start)
         self._defaults = {api: dispatcher.batching for api, dispatcher in self.dispatchers.items()}
-        note_structures()
+        read_model_structures()
         await asyncio.to_thread(self._forget_dead_workers)
         await asyncio.to_thread(self._agent.start)
 
@@ -84,7 +84,7 @@ class WorkerMonitor:
 
     async def stop(self) -> None:
         """Stop all parts; export queued records within the time in the settings."""
-        self.collector.stop()
+        self.heap_tuner.stop()
         self.loop_lag.stop()
         await asyncio.to_thread(self._agent.stop)
         await asyncio.to_thread(self.metrics.stop)
@@ -110,7 +110,7 @@ class WorkerMonitor:
 
     def freeze_heap(self) -> None:
         """Exclude all objects that exist now from garbage collection."""
-        self.collector.freeze()
+        self.heap_tuner.freeze()
 
     def _levels(self) -> Levels:
         stats = self.telemetry.stats()
@@ -143,11 +143,11 @@ class WorkerMonitor:
             dead = dead_workers(self._store.folder)
         except OSError:  # the folder cannot be read, so dead workers are unknown
             return
-        forget_gauges(state.pid for state in dead if state.server == mine.server and state.pid != mine.pid)
+        remove_dead_gauges(state.pid for state in dead if state.server == mine.server and state.pid != mine.pid)
 
     def _renew_heap(self) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.collector.renew_when_idle)
+            self._loop.call_soon_threadsafe(self.heap_tuner.refreeze_when_idle)
 
     def _configure(self, batching: Mapping[str, Batching]) -> None:
         """Set the batching of each API to that of its release, or to the service's own."""

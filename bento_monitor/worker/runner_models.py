@@ -85,7 +85,7 @@ class RunnerModels:
             self._swapped = dict(prepared)
             self._renew_heap()
 
-    def let_go(self) -> None:
+    def free_previous(self) -> None:
         """Free the previous models: they are no longer kept, but may be in reference cycles."""
         self._renew_heap()
 

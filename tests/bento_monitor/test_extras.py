@@ -8,7 +8,7 @@ import pytest
 
 from bento_monitor.backends.onnxruntime import default_session, import_onnxruntime, require_onnxruntime
 from bento_monitor.errors import InputError, ReleaseError, ServiceError
-from bento_monitor.extras import lack_of, missing_distributions, require_extra
+from bento_monitor.extras import missing_distributions, missing_message, require_extra
 from bento_monitor.installation import read_extras
 
 
@@ -20,12 +20,12 @@ def without(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_said_where_all_is_there() -> None:
     assert missing_distributions("click", "sklearn") == []
-    assert lack_of("optimize", "It", "click") is None
+    assert missing_message("optimize", "It", "click") is None
     require_extra("optimize", "It", "click")
 
 
 def test_what_is_missing_is_said_with_the_one_command_that_brings_it() -> None:
-    assert lack_of("onnx", "It", "no_such_a") == "It needs no_such_a: pip install 'bento-monitor[onnx]'"
+    assert missing_message("onnx", "It", "no_such_a") == "It needs no_such_a: pip install 'bento-monitor[onnx]'"
     with pytest.raises(InputError) as caught:
         require_extra("optimize", "bento-monitor optimize", "no_such_a", "click", "no_such_b")
     assert str(caught.value) == (

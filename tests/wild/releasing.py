@@ -90,7 +90,7 @@ class FakeModels:
         self.served, self.batching = dict(prepared), dict(batching)
         self.taken.append(dict(prepared))
 
-    def let_go(self) -> None:
+    def free_previous(self) -> None:
         self.times_let_go += 1
 
     def failures(self) -> dict[str, int]:

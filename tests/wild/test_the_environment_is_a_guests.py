@@ -16,7 +16,7 @@ from scraping import scrape, total
 from bento_monitor.errors import InputError
 from bento_monitor.lab.server.process import start_server
 from bento_monitor.settings import MonitorSettings, load_settings, read_settings, require_settings
-from bento_monitor.telemetry_environment import drop_unusable, read_telemetry_environment
+from bento_monitor.telemetry_environment import read_telemetry_environment, remove_unusable_variables
 from bento_monitor.tracing.exporters import make_exporters, make_sampler, span_limits
 
 OF_KUBERNETES = {
@@ -136,7 +136,7 @@ def test_a_propagator_that_is_not_installed_is_ignored(
     given: str, kept: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_PROPAGATORS", given)
-    drop_unusable()
+    remove_unusable_variables()
     assert os.environ.get("OTEL_PROPAGATORS") == kept
     assert ("OTEL_PROPAGATORS='b4' cannot be used and is ignored: use " in caplog.text) == ("b4" in given)
 

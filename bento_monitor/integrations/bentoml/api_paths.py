@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def prefix_of(service: Any) -> str:
+def service_path_prefix(service: Any) -> str:
     """Return the path prefix of a service, such as `/prefix`; empty if it has none."""
     prefix = (getattr(service, "path_prefix", None) or "").strip("/")
     return f"/{prefix}" if prefix else ""
 
 
-def path_of(service: Any, method: Any) -> str:
+def api_path(service: Any, method: Any) -> str:
     """Return the path of an API of a service."""
-    return f"{prefix_of(service)}/{method.route.lstrip('/')}"
+    return f"{service_path_prefix(service)}/{method.route.lstrip('/')}"

@@ -27,7 +27,7 @@ from ...serving_config import Batching
 from ...tracing.ledger.ledger import current_batch, current_ledger
 from ...tracing.privacy.captured import InputCapture
 from ..hooks import is_supported
-from .batch_context import batch_key_of_request, rows_of, share_response, writes_files
+from .batch_context import batch_key_of_request, count_rows, share_response, writes_files
 from .io_stamps import stamp_descriptors
 from .overload import Overloaded
 from .route_templates import RouteTemplates
@@ -80,7 +80,7 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
             name,
             functools.partial(self._run_batch, name),
             RowCodec(
-                count=functools.partial(rows_of, batch_dim=into),
+                count=functools.partial(count_rows, batch_dim=into),
                 split=functools.partial(AutoContainer.batch_to_batches, batch_dim=into),
                 join_outputs=join_outputs,
             ),

@@ -42,7 +42,7 @@ def writes_files(method: Any) -> bool:
     return bool(method.output_spec.model_json_schema().get("type") == "file")
 
 
-def rows_of(value: Any, batch_dim: int) -> int:
+def count_rows(value: Any, batch_dim: int) -> int:
     """Return the number of rows of a request's value or answer.
 
     For a data frame, BentoML 1.4 returns the whole shape.

@@ -20,7 +20,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 _entries: dict[str, Application] = {}
 
 
-def take_own_calls(service: str, entry: Application) -> None:
+def route_own_calls(service: str, entry: Application) -> None:
     """Send a service's calls of itself through its entry."""
     _entries[service] = entry
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from ...errors import ServiceError
-from .batch_context import rows_of
-from .import_fault import in_words
+from .batch_context import count_rows
+from .import_errors import error_text
 from .services import ApiArguments, ServiceApi
 
 _SHOWN_BYTES = 80
@@ -61,7 +61,7 @@ def parse_requests(api: ServiceApi, bodies: Iterable[bytes], content_type: str) 
     return asyncio.run(parse_all())
 
 
-def joined(api: ServiceApi, calls: Sequence[ApiArguments]) -> tuple[ApiArguments, list[int]]:
+def join_calls(api: ServiceApi, calls: Sequence[ApiArguments]) -> tuple[ApiArguments, list[int]]:
     """Join calls into one call, as in a batch, and return it with the row offsets of its parts, the first being 0.
 
     Raises:
@@ -81,7 +81,7 @@ def joined(api: ServiceApi, calls: Sequence[ApiArguments]) -> tuple[ApiArguments
     return ApiArguments((), dict.fromkeys(first.kwargs, batch)), list(ends)
 
 
-def answers_of(api: ServiceApi, output: Any, ends: Sequence[int] | None) -> list[RawAnswer]:
+def serialize_answers(api: ServiceApi, output: Any, ends: Sequence[int] | None) -> list[RawAnswer]:
     """Return what clients get for an output of the API's function: one answer for each part of a batch, else one.
 
     Raises:
@@ -106,7 +106,7 @@ async def _parse(api: ServiceApi, body: bytes, content_type: str) -> ApiArgument
         ) from error
     except Exception as error:
         raise ServiceError(
-            f"The API {api.name} refuses the request {_excerpt(body, content_type)}: {in_words(error)}."
+            f"The API {api.name} refuses the request {_excerpt(body, content_type)}: {error_text(error)}."
         ) from error
     if getattr(spec, "__root_input__", False):
         return ApiArguments((parsed.root if isinstance(parsed, IORootModel) else parsed,), {})
@@ -124,7 +124,7 @@ def _only_value(call: ApiArguments) -> Any:
 def _split(api: ServiceApi, output: Any, ends: Sequence[int]) -> Sequence[Any]:
     try:
         parts: Sequence[Any] = AutoContainer.batch_to_batches(output, list(ends), api.method.batch_dim[1])
-        rows = sum(rows_of(part, api.method.batch_dim[1]) for part in parts)
+        rows = sum(count_rows(part, api.method.batch_dim[1]) for part in parts)
     except Exception as error:
         raise ServiceError(
             f"The API {api.name} is batchable, but its answer for a batch, a {type(output).__name__}, cannot be split: "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, ServiceError
-from .import_fault import import_fault, in_words
+from .import_errors import error_text, explain_import_error
 
 _SCRIPTS = "bento_monitor.serving.worker"
 Load = Callable[..., Any]
@@ -49,7 +49,7 @@ def start_monitored_workers(check_address: Callable[[str, int], None], workers: 
         except (Exception, SystemExit) as error:
             target = str(bento_identifier)
             is_folder = ":" not in target or Path(target).exists()
-            fault = in_words(error) if is_folder else import_fault(target, error, working_dir)
+            fault = error_text(error) if is_folder else explain_import_error(target, error, working_dir)
             raise ServiceError(f"The service {bento_identifier} cannot be imported: {fault}.") from error
         if workers is not None and hasattr(service, "config"):
             service.config["workers"] = workers

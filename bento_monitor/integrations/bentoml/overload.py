@@ -6,7 +6,7 @@ import logging
 
 from bentoml.exceptions import ServiceUnavailable
 
-from ...resilience.rate_limited_log import SparseLog
+from ...resilience.rate_limited_log import RateLimitedLog
 
 
 class Overloaded(ServiceUnavailable):
@@ -19,4 +19,6 @@ class Overloaded(ServiceUnavailable):
         super().__init__("process is overloaded")
 
 
-refusals = SparseLog(logging.getLogger("bentoml.bento_monitor"), "Overloaded: %d requests refused, the last to %s", 1.0)
+refusals = RateLimitedLog(
+    logging.getLogger("bentoml.bento_monitor"), "Overloaded: %d requests refused, the last to %s", 1.0
+)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from ...fast_path.json_bytes import dump_json
 from ...fast_path.plan import Answer, Arguments, PathChoice, Plan
 from ...tracing.privacy.captured import InputCapture
-from .api_paths import path_of
+from .api_paths import api_path
 from .io_stamps import unstamped
 from .plan_check import find_difference
 
@@ -79,7 +79,7 @@ async def _choose_checked(factory: ApiCaller, application: Any, name: str, metho
 
 
 def _choose(factory: ApiCaller, application: Any, name: str, method: Any) -> PathChoice:
-    path = path_of(factory.service, method)
+    path = api_path(factory.service, method)
     try:
         route = _route_of(application, path, name)
         plan = Plan(

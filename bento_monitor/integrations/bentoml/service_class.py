@@ -17,12 +17,12 @@ Build = Callable[[Any, Callable[[bool], Any], bool], Any]
 
 
 class MonitoredMixin:
-    """Marks the classes that `give_application` makes."""
+    """Marks the classes that `monitor_service` makes."""
 
     __slots__ = ()
 
 
-def give_application(service: Any, build: Build) -> None:
+def monitor_service(service: Any, build: Build) -> None:
     """Make a service and every service that it depends on build its application by `build`; idempotent.
 
     `build` gets the service, a function that builds BentoML's own application, and whether it is the entry service.

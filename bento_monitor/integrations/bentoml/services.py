@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ServiceError
-from .api_paths import path_of
-from .import_fault import import_fault, in_words, is_service
+from .api_paths import api_path
+from .import_errors import error_text, explain_import_error, is_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def load_service(target: str, working_dir: Path) -> Any:
         service = bentoml.load(target, working_dir=str(working_dir), standalone_load=True)
     except (Exception, SystemExit) as error:
         raise ServiceError(
-            f"The service {target} cannot be imported: {import_fault(target, error, working_dir)}."
+            f"The service {target} cannot be imported: {explain_import_error(target, error, working_dir)}."
         ) from error
     if not is_service(service):
         raise ServiceError(f"{target} is not decorated with @bentoml.service, so it cannot be monitored.")
@@ -125,7 +125,7 @@ def instantiate(service: Any) -> Any:
     except ServiceError:
         raise
     except (Exception, SystemExit) as error:
-        raise ServiceError(f"The service {service.name} cannot be started: {in_words(error)}.") from error
+        raise ServiceError(f"The service {service.name} cannot be started: {error_text(error)}.") from error
     return instance
 
 
@@ -151,14 +151,14 @@ def call_api(service: Any, instance: Any, api: ServiceApi, arguments: ApiArgumen
     try:
         return _finish(getattr(instance, api.name).local(*arguments.args, **arguments.kwargs, **context))
     except (Exception, SystemExit) as error:
-        raise ServiceError(f"The API {api.name} fails on the samples: {in_words(error)}.") from error
+        raise ServiceError(f"The API {api.name} fails on the samples: {error_text(error)}.") from error
 
 
 def _describe_api(service: Any, name: str, method: Any) -> ServiceApi:
     parameters = list(inspect.signature(method.func).parameters)[1:]
     return ServiceApi(
         name=name,
-        route=path_of(service, method),
+        route=api_path(service, method),
         is_batchable=method.batchable,
         parameter_names=tuple(parameter for parameter in parameters if parameter != method.ctx_param),
         max_batch_size=method.max_batch_size,

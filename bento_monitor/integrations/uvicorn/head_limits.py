@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ...request.limits import HeadLimits, WaitingConnections
-from ...resilience.rate_limited_log import SparseLog
+from ...resilience.rate_limited_log import RateLimitedLog
 
 _LOGGER = logging.getLogger("bento_monitor")
 # Marks a head or trailers that began in the read being parsed; the bytes of that read are not counted.
@@ -30,13 +30,13 @@ def limit_heads(limits: HeadLimits) -> None:
 def _limited(protocol: Any, limits: HeadLimits) -> Any:
     """Return the protocol with limits: h11 already limits the size of heads and is only timed, httptools does not."""
     # A flood must not fill the log.
-    log = SparseLog(_LOGGER, "%d connections closed before a request, the last one: %s", 60.0)
+    log = RateLimitedLog(_LOGGER, "%d connections closed before a request, the last one: %s", 60.0)
     timed = _timed(protocol, limits, log)
     return _measured(timed, limits, log) if hasattr(protocol, "on_headers_complete") else timed
 
 
 # Methods that run for every request call `protocol` by name: `super()` in each of them costs a microsecond more.
-def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
+def _timed(protocol: Any, limits: HeadLimits, log: RateLimitedLog) -> Any:
     waiting = WaitingConnections(limits)
 
     class TimedProtocol(protocol):  # type: ignore[misc]
@@ -102,7 +102,7 @@ def _timed(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
     return TimedProtocol
 
 
-def _measured(protocol: Any, limits: HeadLimits, log: SparseLog) -> Any:
+def _measured(protocol: Any, limits: HeadLimits, log: RateLimitedLog) -> Any:
     class MeasuredProtocol(protocol):  # type: ignore[misc]
         open_bytes: int | None
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ..statistics.percentiles import least_samples
+from ..statistics.percentiles import min_samples
 
 _SLO = re.compile(r"p(?P<percentile>\d{1,2}(?:\.\d+)?)\s*=\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)")
 _SPARE_RATIO = 1.2
@@ -21,7 +21,7 @@ class Slo:
 
     def least_seconds(self, rate_rps: float) -> float:
         """Return how long a load of that rate must be to show that the SLO is met."""
-        return least_samples(self.percentile) * _SPARE_RATIO / rate_rps
+        return min_samples(self.percentile) * _SPARE_RATIO / rate_rps
 
     def __str__(self) -> str:
         return f"p{self.percentile:g}={self.limit_ms:g}ms"

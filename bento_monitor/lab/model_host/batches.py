@@ -21,14 +21,14 @@ def draw_batches(
     Raises:
         ServiceError: BentoML refuses a sample, or samples cannot be put into one batch.
     """
-    from ...integrations.bentoml.in_process import joined
+    from ...integrations.bentoml.in_process import join_calls
 
     bodies = state.bodies(source)
     for size in sizes:
         count = min(size, api.max_batch_size, len(bodies)) if api.is_batchable else 1
         rows = generator.permutation(len(bodies))[:count]
         parsed = state.parse(api, [bodies[row] for row in rows], source.content_type)
-        yield (joined(api, parsed)[0] if api.is_batchable else parsed[0]), count
+        yield (join_calls(api, parsed)[0] if api.is_batchable else parsed[0]), count
 
 
 def fresh(arguments: ApiArguments) -> ApiArguments:

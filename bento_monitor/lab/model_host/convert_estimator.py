@@ -10,8 +10,8 @@ from typing import Any
 from ...backends.method_answers import COLUMNS_KEY, FORMS_KEY, MISSING_VALUES_KEY
 from ...backends.onnxruntime import as_input, input_dtypes
 from ...errors import BentoMonitorError, ServiceError
-from ...extras import lack_of
-from ...fingerprints.estimator_state import parts_of
+from ...extras import missing_message
+from ...fingerprints.estimator_state import nested_estimators
 from ...releases.release_record import TensorSpec
 from .array_estimator import ArrayEstimator
 from .estimator_converters import graphs_of
@@ -61,7 +61,7 @@ def convert_estimator(
             note_in_graph(path, _seen_alike(estimator, methods, path, rows))
             return outputs
         path.unlink()
-        reasons += [f"of the graph in {dtype}, {parity.in_words}" for parity in failed]
+        reasons += [f"of the graph in {dtype}, {parity.description}" for parity in failed]
     raise BentoMonitorError(f"The {estimator.name} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
 
 
@@ -77,7 +77,7 @@ def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, r
 
 
 def _require_packages() -> None:
-    if (lack := lack_of("sklearn", "An estimator as ONNX", *_PACKAGES)) is not None:
+    if (lack := missing_message("sklearn", "An estimator as ONNX", *_PACKAGES)) is not None:
         raise ServiceError(lack)
 
 
@@ -102,7 +102,7 @@ def _require_finite_splits(model: Any) -> None:
     """Raise ServiceError for trees that split on whether a value is missing: skl2onnx 1.19 loops on these for ever."""
     import numpy as np
 
-    for part in parts_of(model):
+    for part in nested_estimators(model):
         tree = getattr(part, "tree_", None)
         if tree is not None and not np.isfinite(tree.threshold).all():
             raise ServiceError(

@@ -43,7 +43,7 @@ class MethodParity:
         return self.differing <= _TIES_SHARE * self.rows
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """What differs."""
         if self.is_refused:
             return f"{self.method} of the estimator refuses values, such as 0 or -1, that a graph would answer"
@@ -68,7 +68,7 @@ def graph_parity(
     found = check_parity(estimator, methods, path, captured_rows(calls))
     failed = next((each for each in found if not each.holds), None)
     difference = max(each.max_difference for each in found)
-    told = None if failed is None else failed.in_words
+    told = None if failed is None else failed.description
     return Parity(min(difference, LARGEST), 1.0, sum(each.rows for each in found), told)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MeasurementError, ReleaseError, ServiceError
 from ...integrations.bentoml.services import ApiArguments, ServiceApi, api_of, call_api, instantiate, load_service
 from ...releases.release_record import Release
-from ...runner import MonitoredRunner, PreparedModel, note_structures, runners
+from ...runner import MonitoredRunner, PreparedModel, read_model_structures, runners
 from ..loadgen.packing import read_bodies
 from .array_estimator import Frames
 from .export_record import with_fixed_axes
@@ -60,7 +60,7 @@ class HostState:
         if self.instance is None:
             self.service = load_service(self.target, self.working_dir)
             self.instance = instantiate(self.service)
-            note_structures()
+            read_model_structures()
             self._enter_request()
 
     def api(self, name: str) -> ServiceApi:
@@ -122,13 +122,13 @@ class HostState:
         Raises:
             ServiceError: BentoML refuses one, the function fails, or what it gives is no answer.
         """
-        from ...integrations.bentoml.in_process import answers_of, joined
+        from ...integrations.bentoml.in_process import join_calls, serialize_answers
 
         parsed = self.parse(api, bodies, content_type)
         if not api.is_batchable:
-            return [answer for each in parsed for answer in answers_of(api, self.call(api, each), None)]
-        batch, ends = joined(api, parsed)
-        return answers_of(api, self.call(api, batch), ends)
+            return [answer for each in parsed for answer in serialize_answers(api, self.call(api, each), None)]
+        batch, ends = join_calls(api, parsed)
+        return serialize_answers(api, self.call(api, batch), ends)
 
     def _enter_request(self) -> None:
         """Be within a request for good: files of requests are kept in its folder, and a context can be read."""

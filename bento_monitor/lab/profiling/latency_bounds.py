@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...errors import MeasurementError
 from ..loadgen import LoadResult
-from ..statistics import bound_percentile, least_samples
+from ..statistics import bound_percentile, min_samples
 from .profile_record import Percentile
 
 PERCENTILES = (50.0, 95.0, 99.0)
@@ -30,7 +30,7 @@ def latencies_of(result: LoadResult) -> tuple[Percentile, ...]:
 
 
 def _bounded(latency_ms: NDArray[np.float64], percentile: float) -> Percentile:
-    needs = least_samples(percentile)
+    needs = min_samples(percentile)
     if len(latency_ms) < needs:
         value_ms = float(np.percentile(latency_ms, percentile, method="inverted_cdf"))
         return Percentile(percentile, value_ms, None, None, needs)

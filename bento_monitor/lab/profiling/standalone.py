@@ -86,7 +86,7 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Stan
     if api.is_batchable:
         rows = [row for value in values for row in value]
         sizes = [size for size in _SIZES if size <= api.max_batch_size]
-        by_size = {size: [validated(api, rows_of(rows, size))] for size in sizes}
+        by_size = {size: [validated(api, repeat_rows(rows, size))] for size in sizes}
     else:
         rows, by_size = values, {1: [validated(api, value) for value in values]}
     by_length = {
@@ -102,7 +102,7 @@ def _measure(target: str, route: str, bodies: list[Any], seconds: float) -> Stan
     return profile_function(inputs, make, seconds)
 
 
-def rows_of(rows: Sequence[Any], size: int) -> list[Any]:
+def repeat_rows(rows: Sequence[Any], size: int) -> list[Any]:
     """Return the first `size` rows, repeating the rows if there are fewer."""
     return list(itertools.islice(itertools.cycle(rows), size))
 

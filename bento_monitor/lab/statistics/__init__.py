@@ -4,7 +4,7 @@ from .blocks import interleave
 from .flips import flip_drop_bound
 from .noninferiority import DropBound, samples_for, score_drop_bound
 from .paired import Comparison, compare_paired, smallest_paired_ratio
-from .percentiles import PercentileBounds, bound_percentile, least_samples
+from .percentiles import PercentileBounds, bound_percentile, min_samples
 from .resampled import resampled_drop_bound
 from .rig_check import RigCheck, check_rig
 
@@ -18,7 +18,7 @@ __all__ = [
     "compare_paired",
     "flip_drop_bound",
     "interleave",
-    "least_samples",
+    "min_samples",
     "resampled_drop_bound",
     "samples_for",
     "score_drop_bound",

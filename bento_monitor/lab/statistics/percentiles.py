@@ -45,7 +45,7 @@ def bound_percentile(samples: ArrayLike, percentile: float, confidence: float = 
         MeasurementError: the samples are too few, or are not finite numbers.
     """
     values = np.sort(np.asarray(samples, dtype=np.float64))
-    needed = least_samples(percentile, confidence)
+    needed = min_samples(percentile, confidence)
     if values.ndim != 1 or len(values) < needed:
         raise MeasurementError(f"p{percentile:g} of {values.size} samples has no bound: it needs {needed}.")
     if not np.isfinite(values).all():
@@ -64,7 +64,7 @@ def bound_percentile(samples: ArrayLike, percentile: float, confidence: float = 
     )
 
 
-def least_samples(percentile: float, confidence: float = _CONFIDENCE) -> int:
+def min_samples(percentile: float, confidence: float = _CONFIDENCE) -> int:
     """Return how many samples an upper bound of a percentile needs: 662 for p99 at 99 %.
 
     Raises:

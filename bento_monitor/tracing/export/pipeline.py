@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
-from ...resilience.rate_limited_log import SparseLog
+from ...resilience.rate_limited_log import RateLimitedLog
 from ..ledger.clock import ClockStepWarning
 from ..ledger.ledger import BatchRecord, Ledger
 from .delivery_report import DeliveryReportWriter
@@ -67,7 +67,9 @@ class Pipeline:
         self._inherited: list[ExporterState] = []
         self._open()
         self._queue_size = queue_size
-        self._incomplete = SparseLog(_LOGGER, "The spans of %d records could not be built (%s).", _INCOMPLETE_LOG_S)
+        self._incomplete = RateLimitedLog(
+            _LOGGER, "The spans of %d records could not be built (%s).", _INCOMPLETE_LOG_S
+        )
         self._reset()
         _reset_in_forked_child(self)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .device_clock import DeviceClock
 
 
-CLIENT_LEFT = "ClientDisconnect"
+CLIENT_DISCONNECTED = "ClientDisconnect"
 """The `error_type` of a request whose client disconnected before its response was complete."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..ledger.ledger import CLIENT_LEFT, Ledger
+from ..ledger.ledger import CLIENT_DISCONNECTED, Ledger
 from .rate_limit import TokenBucket
 
 FAILED, SLOW, FIRST = "failed", "slow", "first"
@@ -46,7 +46,7 @@ class TailSampler:
         if is_first:
             reason = FIRST
         if self._keeps_failed and (
-            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_LEFT)
+            ledger.status >= 500 or (ledger.error_type is not None and ledger.error_type != CLIENT_DISCONNECTED)
         ):
             reason = FAILED
         if reason is None or not (ledger.sampled or self._bucket is None or self._bucket.take()):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bento_monitor.extras import lack_of
+from bento_monitor.extras import missing_message
 
 from ...errors import StudyInputError
 from ..outputs import OutputReading
@@ -111,7 +111,7 @@ def require_extra(module: str, metric: str) -> None:
     Raises:
         StudyInputError: the library is missing; the message has the command that installs it.
     """
-    if (lack := lack_of("optimize", f"The metric {metric}", module)) is not None:
+    if (lack := missing_message("optimize", f"The metric {metric}", module)) is not None:
         raise StudyInputError(lack)
 
 

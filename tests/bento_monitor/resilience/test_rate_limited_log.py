@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from bento_monitor.resilience.rate_limited_log import OutageLog, SparseLog
+from bento_monitor.resilience.rate_limited_log import OutageLog, RateLimitedLog
 
 
 def test_it_is_said_once_an_interval_with_the_number(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = SparseLog(logging.getLogger("bento_monitor"), "%d times, the last time: %s", 60.0)
+    log = RateLimitedLog(logging.getLogger("bento_monitor"), "%d times, the last time: %s", 60.0)
     with caplog.at_level(logging.WARNING, "bento_monitor"):
         for now_s in (1000.0, 1001.0, 1059.0, 1061.0):
             monkeypatch.setattr(time, "monotonic", lambda now_s=now_s: now_s)

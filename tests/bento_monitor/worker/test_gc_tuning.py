@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bento_monitor.worker.gc_tuning import Collector
+from bento_monitor.worker.gc_tuning import HeapTuner
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +26,12 @@ class Model:
         self.itself = self
 
 
-async def frozen(collector: Collector) -> None:
+async def frozen(collector: HeapTuner) -> None:
     collector.freeze()
 
 
 def test_what_is_there_at_the_start_is_frozen_and_the_collector_stays_on() -> None:
-    asyncio.run(frozen(Collector(lambda: True)))
+    asyncio.run(frozen(HeapTuner(lambda: True)))
     assert gc.get_freeze_count() > 1000
     assert gc.isenabled()
 
@@ -51,7 +51,7 @@ def young_collections(count: int) -> None:
 def test_older_generations_are_walked_once_the_process_has_grown_and_not_before() -> None:
     async def scenario() -> list[bool]:
         process = Process()
-        collector = Collector(lambda: False, process)
+        collector = HeapTuner(lambda: False, process)
         collector.freeze()
         old = Model()
         seen = weakref.ref(old)
@@ -71,7 +71,7 @@ def test_older_generations_are_walked_once_the_process_has_grown_and_not_before(
 def test_one_that_is_not_tuned_is_as_the_service_left_it() -> None:
     gc.set_threshold(123, 4, 5)
     frozen_before, callbacks = gc.get_freeze_count(), list(gc.callbacks)
-    collector = Collector(lambda: True, is_tuned=False)
+    collector = HeapTuner(lambda: True, is_tuned=False)
     asyncio.run(frozen(collector))
     assert (gc.get_threshold(), gc.get_freeze_count()) == ((123, 4, 5), frozen_before)
     collector.stop()
@@ -80,7 +80,7 @@ def test_one_that_is_not_tuned_is_as_the_service_left_it() -> None:
 
 @pytest.mark.parametrize(("garbage", "is_eager"), [(10, False), (200, True)])
 def test_they_are_walked_often_for_as_long_as_garbage_is_found(garbage: int, is_eager: bool) -> None:
-    asyncio.run(frozen(Collector(lambda: False)))
+    asyncio.run(frozen(HeapTuner(lambda: False)))
     assert gc.get_threshold()[1] == 1_000_000
     for _ in range(garbage):
         Model()
@@ -91,7 +91,7 @@ def test_they_are_walked_often_for_as_long_as_garbage_is_found(garbage: int, is_
 
 
 def test_one_that_is_stopped_watches_no_more() -> None:
-    collector = Collector(lambda: False)
+    collector = HeapTuner(lambda: False)
     before = list(gc.callbacks)
     asyncio.run(frozen(collector))
     asyncio.run(frozen(collector))
@@ -104,13 +104,13 @@ def test_one_that_is_stopped_watches_no_more() -> None:
 def test_a_model_in_a_cycle_that_was_swapped_out_is_freed_in_an_idle_moment_and_not_before(is_tuned: bool) -> None:
     async def scenario() -> tuple[bool, bool]:
         is_idle = False
-        collector = Collector(lambda: is_idle, is_tuned=is_tuned)
+        collector = HeapTuner(lambda: is_idle, is_tuned=is_tuned)
         old = Model()
         seen = weakref.ref(old)
         collector.freeze()
         del old
-        collector.renew_when_idle()
-        collector.renew_when_idle()
+        collector.refreeze_when_idle()
+        collector.refreeze_when_idle()
         await asyncio.sleep(0.5)
         was_kept = seen() is not None
         is_idle = True

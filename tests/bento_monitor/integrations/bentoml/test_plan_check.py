@@ -15,11 +15,11 @@ from pathlib import Path
 from bento_monitor.integrations.bentoml.plan_check import find_difference
 from bento_monitor.integrations.bentoml.plans import _choose
 from bento_monitor.batching import BatchHooks
-from bento_monitor.integrations.bentoml.service_class import give_application, make_factory
+from bento_monitor.integrations.bentoml.service_class import monitor_service, make_factory
 from bento_monitor.integrations.bentoml.services import load_service
 
 service = load_service("kinds:Kinds", Path.cwd())
-give_application(service, lambda each, build_stock, is_main: build_stock(is_main))
+monitor_service(service, lambda each, build_stock, is_main: build_stock(is_main))
 factory = make_factory(service, True, BatchHooks())
 application = factory()
 CHANGES = {

@@ -16,8 +16,8 @@ from bento_monitor.lab.profiling.stage_times import (
     stages_around,
     stages_between,
 )
-from bento_monitor.worker.observed import observed
 from bento_monitor.worker.probe import CENSUS, THREAD_NAME, count_objects
+from bento_monitor.worker.probed import with_probe
 
 
 async def application(scope, receive, send):
@@ -50,7 +50,7 @@ def folder(tmp_path):
 
 def test_a_worker_notes_its_collections_lags_objects_and_requests(folder):
     async def serve():
-        app = observed(application, folder)
+        app = with_probe(application, folder)
         await app({"type": "lifespan"}, None, None)
         await app({"type": "http", "path": "/f"}, None, None)
         with pytest.raises(LookupError):

@@ -13,7 +13,7 @@ from bento_monitor.lab.profiling.machine_peak import Place
 from bento_monitor.lab.profiling.operators import Operators
 from bento_monitor.lab.profiling.profile_record import BatchTime
 from bento_monitor.lab.profiling.session_operators import read_session_operators
-from bento_monitor.lab.profiling.standalone import measure_standalone, rows_of
+from bento_monitor.lab.profiling.standalone import measure_standalone, repeat_rows
 from bento_monitor.lab.profiling.subject import Target
 from bento_monitor.lab.profiling.torch_operators import find_place, read_torch_operators
 
@@ -100,7 +100,7 @@ def test_the_line_through_the_times_is_what_they_are_made_of():
 
 
 def test_a_batch_is_filled_with_its_rows_over_again():
-    assert rows_of([1, 2, 3], 5) == [1, 2, 3, 1, 2]
+    assert repeat_rows([1, 2, 3], 5) == [1, 2, 3, 1, 2]
 
 
 def test_the_arithmetic_of_torch_is_counted_and_named():

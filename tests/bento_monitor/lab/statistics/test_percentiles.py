@@ -7,14 +7,14 @@ import pytest
 from scipy import stats
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.lab.statistics import bound_percentile, least_samples
+from bento_monitor.lab.statistics import bound_percentile, min_samples
 
 RUNS = 2000
 
 
 @pytest.mark.parametrize(("percentile", "samples"), [(50, 11), (75, 24), (90, 64), (95, 130), (99, 662), (99.9, 6636)])
 def test_a_percentile_needs_as_many_samples_as_in_mlperf(percentile, samples):
-    assert least_samples(percentile) == samples
+    assert min_samples(percentile) == samples
 
 
 def test_a_p99_of_100_samples_is_refused_and_the_error_says_how_many_it_needs():

@@ -9,7 +9,7 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from bento_monitor.integrations.bentoml.import_fault import import_fault
+from bento_monitor.integrations.bentoml.import_errors import explain_import_error
 
 SOURCES = {
     "fault_raising": "raise ValueError('two lines\\nof weights ' + 'y' * 2000)",
@@ -52,7 +52,7 @@ def test_the_cause_is_said_on_one_short_line(
     monkeypatch.chdir(tmp_path)
     importlib.invalidate_caches()
     before = list(sys.path)
-    found = import_fault(target, bentoml.exceptions.ImportServiceError("bento store ..."), tmp_path)
+    found = explain_import_error(target, bentoml.exceptions.ImportServiceError("bento store ..."), tmp_path)
     assert sys.path == before
     assert found.startswith(sentence)
     assert "\n" not in found

@@ -17,7 +17,7 @@ _CALLS = 2_000
 _SCOPE = {"type": "http", "path": "/"}
 
 
-def observed(application: Application, folder: Path) -> Application:
+def with_probe(application: Application, folder: Path) -> Application:
     """Wrap an application so that a probe starts with it, on its event loop. The notes include the cost per request."""
     probe = Probe(folder)
     watched = _watched(application, probe)

@@ -12,7 +12,7 @@ _MAX_CHARS = 300
 _OBJECT_REPR = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 
 
-def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
+def explain_import_error(target: str, error: BaseException, working_dir: Path) -> str:
     """Return why `module:Service` cannot be imported from `working_dir`, after `bentoml.load` raised `error`."""
     from bentoml.exceptions import ImportServiceError
 
@@ -20,20 +20,20 @@ def import_fault(target: str, error: BaseException, working_dir: Path) -> str:
     if not separator or not module_name or not name:
         return "write it as module:Service, such as service:Summarizer"
     if not isinstance(error, ImportServiceError | TypeError):
-        return in_words(error)
+        return error_text(error)
     path = str(working_dir)  # BentoML looked here during the load only
     sys.path.insert(0, path)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as own_error:
-        return in_words(own_error)
+        return error_text(own_error)
     finally:
         sys.path.remove(path)
     if not hasattr(module, name):
         return f"the module {module_name} has no {name!r}{_services_of(module)}"
     if not is_service(getattr(module, name)):
         return f"{name} is not decorated with @bentoml.service, so it cannot be monitored{_services_of(module)}"
-    return in_words(error)
+    return error_text(error)
 
 
 def is_service(found: Any) -> bool:
@@ -41,7 +41,7 @@ def is_service(found: Any) -> bool:
     return hasattr(found, "apis") and hasattr(found, "inner")
 
 
-def in_words(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error as one line of at most 300 characters."""
     if isinstance(error, SystemExit):
         return f"it ends the process, with the exit code {error.code}"
