@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,15 @@ packaging: $(STAMP) ## Build the wheel and test it away from the checkout
 
 demo: $(STAMP) ## Run the main job on a real model: serve, trace, optimize, promote
 	@$(BIN)/python examples/semantic_search/demo.py
+
+docs: $(STAMP) ## Build the documentation into site/; a broken link fails
+	@$(BIN)/zensical build --strict
+
+reference: $(STAMP) ## Write the pages of docs/reference that come from the code
+	@$(BIN)/python tests/docs/make_reference.py
+
+pictures: $(STAMP) ## Render the pictures of README and docs from real runs (needs Chromium; about 5 minutes)
+	@$(BIN)/python tests/docs/make_pictures.py
 
 jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 	@tests/integration/jaeger/run.sh

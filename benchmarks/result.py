@@ -1,4 +1,4 @@
-"""The one shape of every benchmark's result, and its table."""
+"""The common format of every benchmark's result, and its table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bento_monitor.machine import read_machine
 from bento_monitor.resilience.atomic_files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
-_LEAST_COLUMNS = 130  # of a log, where no terminal says how wide it is
+_LEAST_COLUMNS = 130  # in a log, where no terminal gives a width
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure. `met` is None where no goal was set."""
+    """One measured figure. `met` is None without a goal."""
 
     value: float
     unit: str
@@ -50,7 +50,7 @@ def write_result(name: str, figures: Mapping[str, Figure], raw: Any) -> Path:
 
 
 def read_result(name: str) -> dict[str, Any] | None:
-    """What `write_result` last wrote under this name; None where it has not."""
+    """Return what `write_result` last wrote under this name; None if nothing."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return None
@@ -59,7 +59,7 @@ def read_result(name: str) -> dict[str, Any] | None:
 
 
 def read_commit() -> str:
-    """The commit that is checked out."""
+    """Return the commit that is checked out."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 

@@ -1,4 +1,4 @@
-"""The outcomes of faults as figures, with the goals of what they must never do."""
+"""The outcomes of faults as figures, with goals for what they must never do."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from fault_stop import StopOutcome
 from fault_watch import Watch
 from result import Figure
 
-# Of readings, for the result: one of so many.
+# The result keeps one of so many readings.
 _READINGS_KEPT = 25
 _RESUME_S, _STOP_S, _PARSE_US = 10.0, 2.0, 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the result has of one fault."""
+    """The part of the result for one fault."""
 
     figures: Mapping[str, Figure]
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def collector_row(outcome: Outcome) -> Row:
-    """A collector that fails."""
+    """Return the row of a failing collector."""
     (report,) = outcome.reports
     (exporter,) = report.stats.exporters
     figures = {
@@ -56,7 +56,7 @@ def collector_row(outcome: Outcome) -> Row:
 
 
 def stop_row(outcomes: Mapping[str, StopOutcome]) -> Row:
-    """SIGTERM with a dead collector."""
+    """Return the row of SIGTERM with a dead collector."""
     figures: dict[str, Figure] = {}
     for name, outcome in outcomes.items():
         figures[f"{name}, worker"] = _at_most(outcome.worker_s, "s", _STOP_S)
@@ -66,7 +66,7 @@ def stop_row(outcomes: Mapping[str, StopOutcome]) -> Row:
 
 
 def kill_row(outcome: KillOutcome) -> Row:
-    """Workers that are killed."""
+    """Return the row of killed workers."""
     missing = outcome.answers.requests - outcome.answers.failed - outcome.traced
     figures = {
         **_watched(outcome.watch),
@@ -81,7 +81,7 @@ def kill_row(outcome: KillOutcome) -> Row:
 
 
 def fork_row(outcome: ForkOutcome) -> Row:
-    """User code that forks."""
+    """Return the row of user code that forks."""
     in_order = (ChildEnd.EXPORTED, ChildEnd.DROPPED)  # over gRPC
     figures = {
         **_answers(outcome.answers),
@@ -95,7 +95,7 @@ def fork_row(outcome: ForkOutcome) -> Row:
 
 
 def flood_row(outcome: FloodOutcome) -> Row:
-    """Callers that force traces."""
+    """Return the row of callers that force traces."""
     figures = {
         **_answers(outcome.answers),
         **_watched(outcome.watch),
@@ -105,7 +105,7 @@ def flood_row(outcome: FloodOutcome) -> Row:
 
 
 def headers_row(replies: Mapping[str, Reply]) -> Row:
-    """Headers of tracing without end."""
+    """Return the row of huge tracing headers."""
     expected = heavy_headers()
     wrong = sum(replies[name].status != status for name, (_, status) in expected.items())
     costs = {name: parse_cost_us(headers) for name, (headers, _) in expected.items()}
@@ -114,7 +114,7 @@ def headers_row(replies: Mapping[str, Reply]) -> Row:
 
 
 def attributes_row(outcome: AttributesOutcome) -> Row:
-    """Spans of user code with attributes that no exporter is made for."""
+    """Return the row of user code's spans with attributes that no exporter supports."""
     missing = outcome.asked - sum(span.name == "odd" for span in outcome.spans)
     figures = {
         **_answers(outcome.answers),
@@ -127,7 +127,7 @@ def attributes_row(outcome: AttributesOutcome) -> Row:
 
 
 def worker_row(answers: Answers) -> Row:
-    """A worker whose monitor suffers."""
+    """Return the row of a worker with a failing monitor."""
     return Row(_answers(answers), {"errors": answers.errors})
 
 

@@ -22,6 +22,20 @@ def monitored_runner(runner: RunnerT) -> RunnerT:
     `monitored()` does this for the runners of a legacy service. A current service that calls a runner with
     `init_local()` needs this function.
 
+    Examples:
+        >>> import bentoml
+        >>> class Doubler(bentoml.legacy.Runnable):
+        ...     SUPPORTED_RESOURCES = ("cpu",)
+        ...     SUPPORTS_CPU_MULTI_THREADING = True
+        ...
+        ...     @bentoml.legacy.Runnable.method(batchable=False)
+        ...     def double(self, x: int) -> int:
+        ...         return 2 * x
+        >>> runner = monitored_runner(bentoml.legacy.Runner(Doubler, name="doubler"))
+        >>> runner.init_local(quiet=True)
+        >>> runner.double.run(4)
+        8
+
     Raises:
         TypeError: `runner` is not a BentoML runner.
     """

@@ -56,11 +56,12 @@ class MonitoredRunner:
     A torch module, an ONNX file and a function are called directly. An estimator (scikit-learn, XGBoost, LightGBM) is
     called by `predict`, `predict_proba` and so on, any other object by the methods listed in `methods`.
 
-    >>> class Encoder:
-    ...     def encode(self, texts):
-    ...         return [len(text) for text in texts]
-    >>> MonitoredRunner(Encoder(), name="docs", methods=["encode"]).encode(["one", "three"])
-    [3, 5]
+    Examples:
+        >>> class Encoder:
+        ...     def encode(self, texts):
+        ...         return [len(text) for text in texts]
+        >>> MonitoredRunner(Encoder(), name="docs", methods=["encode"]).encode(["one", "three"])
+        [3, 5]
 
     Each call is timed in the trace of its request or batch. A release can be activated between two calls: running calls
     finish on the previous model, which is freed after the last of them. If the release cannot take a call, or fails,

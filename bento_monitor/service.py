@@ -20,6 +20,17 @@ def monitored(service: ServiceT) -> ServiceT:
     Returns the same object. Put the decorator above `@bentoml.service`, or call it with a `bentoml.legacy.Service`
     (which is traced, without releases). `BENTO_MONITOR_ENABLED=false` leaves the service unchanged.
 
+    Examples:
+        >>> import bentoml
+        >>> @monitored
+        ... @bentoml.service
+        ... class Doubler:
+        ...     @bentoml.api
+        ...     def double(self, x: int) -> int:
+        ...         return 2 * x
+        >>> Doubler().double(4)
+        8
+
     Raises:
         TypeError: the decorated object is not a BentoML service.
     """

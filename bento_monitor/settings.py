@@ -75,7 +75,12 @@ ALL_HOOKS = "all"
 
 
 class MonitorSettings(BaseSettings):
-    """Settings of bento-monitor, each from the variable `BENTO_MONITOR_<NAME>`."""
+    """Settings of bento-monitor, each from the variable `BENTO_MONITOR_<NAME>`.
+
+    Examples:
+        >>> MonitorSettings(trace_rate_limit=50).trace_rate_limit
+        50.0
+    """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 

@@ -17,7 +17,7 @@ ARTIFACT_FILE = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class OptimizedApi:
     """What a study optimizes: an API of a service, and the interface of the model that the API calls."""
 
     service: str
@@ -27,7 +27,7 @@ class Subject:
 
 def make_release(
     name: str,
-    subject: Subject,
+    subject: OptimizedApi,
     candidate: Candidate,
     artifact: Artifact | None,
     evidence: Mapping[str, Any] | None = None,

@@ -16,7 +16,7 @@ SIZES = (50, 200, 1000, 5000)
 FLIP_RUNS, SCORE_RUNS, LEAST_RUNS = 40_000, 8_000, 4_000
 CANDIDATES, FINALISTS = 6, 2
 ALPHA = 0.05
-# Tolerances, in units of what so many samples can just prove: the first cannot be proved.
+# Tolerances, in units of the smallest that the sample count can prove: the first cannot be proved.
 REACHES = (0.95, 1.3, 6.0)
 MOST_TOLERANCE = 0.3
 POWER_FACTOR = 3
@@ -36,12 +36,12 @@ class Cell:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether to accept is wrong here."""
+        """Whether accepting is wrong here."""
         return self.kind in ("bound", "procedure")
 
 
 def all_cells() -> list[Cell]:
-    """Every cell, the slowest first."""
+    """Return every cell, the slowest first."""
     cells = [*_flip_cells(), *_score_cells(), *_pooled_cells(), *_procedure_cells(), *_power_cells()]
     return sorted(
         cells, key=lambda cell: -cell.n * cell.runs * (1 if isinstance(cell.population, Flips | Scores) else 30)
@@ -86,7 +86,7 @@ def _score_cells() -> Iterator[Cell]:
 
 
 def auc_with_drop(positive_share: float, drop: float, noise: float) -> Auc:
-    """Scores of which enough are lost, beside the noise, that the true drop is this."""
+    """Return scores that lose enough, in addition to the noise, for the given true drop."""
 
     def missing(lost: float) -> float:
         return Auc(positive_share, lost, noise).drop - drop
@@ -95,7 +95,7 @@ def auc_with_drop(positive_share: float, drop: float, noise: float) -> Auc:
 
 
 def noisy_auc(positive_share: float, drop: float) -> Auc:
-    """Scores with so much noise that the true drop is this."""
+    """Return scores with enough noise for the given true drop."""
 
     def missing(noise: float) -> float:
         return Auc(positive_share, 0.0, noise).drop - drop
@@ -128,7 +128,7 @@ def _pooled_cells() -> Iterator[Cell]:
 
 
 def _procedure_cells() -> Iterator[Cell]:
-    """The whole procedure: every candidate's drop is at the tolerance, so whichever is accepted is wrong."""
+    """Yield cells of the whole procedure: every candidate's drop is at the tolerance, so any acceptance is wrong."""
     for n in (400, 2000):
         for tolerance in (12 / n, 30 / n):
             for name, population in (
@@ -150,9 +150,9 @@ def _procedure_cells() -> Iterator[Cell]:
 
 
 def _power_cells() -> Iterator[Cell]:
-    """Candidates without a true drop whose answers differ a little, with 3 times the samples that the tool names.
+    """Yield cells of candidates without a true drop, with slightly different answers and 3 times the required samples.
 
-    A twentieth of the tolerance's worth of answers is lost and as much is won; real scores move by 2 % of their range.
+    Answers worth a twentieth of the tolerance are lost, and as many are won; real scores move by 2 % of their range.
     """
     few = 0.05 / (0.9 * 2)
     for name, tolerance, population in (

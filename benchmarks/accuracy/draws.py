@@ -1,4 +1,4 @@
-"""Populations whose true drop is known, and samples drawn from them: what `bench_accuracy` tries the bounds on."""
+"""Populations with a known true drop, and samples drawn from them, on which `bench_accuracy` tests the bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import special
 
 from bento_monitor.lab.statistics import DropBound, flip_drop_bound, resampled_drop_bound, score_drop_bound
 
-ROUNDS = 100  # a resample's standard error is 7 % off, which can only cost coverage; studies take 1,000
+ROUNDS = 100  # a resample's standard error is 7 % off, which can only cost coverage; studies use 1,000
 
 Bound = Callable[[int, Indices, float], DropBound]
 exact_bound = lru_cache(maxsize=200_000)(flip_drop_bound)
@@ -21,7 +21,7 @@ exact_bound = lru_cache(maxsize=200_000)(flip_drop_bound)
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Samples of one run: labels, each candidate's measured drop over some rows, and its bound at an alpha."""
+    """Samples of one run: labels, each candidate's measured drop over given rows, and its bound at an alpha."""
 
     labels: Indices
     drop: Callable[[int, Indices], float]
@@ -36,19 +36,19 @@ class Population(Protocol):
         """What the statistic falls by for each share of all samples that fails."""
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """`n` samples of a baseline and so many candidates, each with the same true drop."""
+        """Draw `n` samples of a baseline and of `candidates` candidates, each with the same true drop."""
 
 
 @dataclass(frozen=True)
 class Flips:
-    """Right and wrong answers of which a share turns wrong and a share turns right."""
+    """Right and wrong answers: a share `lose` turns wrong, a share `gain` turns right."""
 
     lose: float
     gain: float
     largest_loss = 1.0
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """Each sample is lost, won or the same, for each candidate by itself."""
+        """Draw for each candidate separately whether a sample is lost, won or the same."""
         chance = generator.random((candidates, n))
         is_lost = chance < self.lose
         is_won = chance > 1 - self.gain
@@ -65,7 +65,7 @@ class Flips:
 
 @dataclass(frozen=True)
 class Scores:
-    """Real scores from 0 to `height` times a beta variable, of which candidates lose by `shape`."""
+    """Real scores from a beta distribution; `shape` says how candidates lose."""
 
     shape: str
     drop: float
@@ -73,7 +73,7 @@ class Scores:
     largest_loss = 1.0
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """The baseline's scores, and each candidate's."""
+        """Draw the baseline's scores, and each candidate's."""
         baseline = generator.beta(8, 2, n) if self.shape != "skewed" else np.ones(n)
         scores = [baseline - SHAPES[self.shape](self, baseline, generator) for _ in range(candidates)]
 
@@ -106,14 +106,14 @@ def _some_lose_half(cell: Scores, baseline: Floats, generator: np.random.Generat
 
 
 def _one_percent_lose_all(cell: Scores, baseline: Floats, generator: np.random.Generator) -> Floats:
-    """The others win or lose so that the true drop is the one asked for."""
+    """Let the other samples win or lose so that the true drop is `cell.drop`."""
     others = (cell.drop - 0.01 * MEAN_SCORE) / 0.99
     is_lost = generator.random(len(baseline)) < 0.01
     return np.where(is_lost, baseline, generator.normal(others, cell.noise, len(baseline)))
 
 
 def _churn(cell: Scores, baseline: Floats, generator: np.random.Generator) -> Floats:
-    """6 % lose and 4 % gain as much, so that the true drop is that of 2 %."""
+    """Let 6 % lose and 4 % gain as much, so that the true drop is that of 2 %."""
     chance = generator.random(len(baseline))
     size = cell.drop / 0.02
     return size * ((chance < 0.06).astype(np.float64) - (chance > 0.96))
@@ -134,7 +134,7 @@ SHAPES: dict[str, Callable[[Scores, Floats, np.random.Generator], Floats]] = {
 
 
 def _pooled(labels: Indices, drops: Callable[[int, Indices], Any], seed: int) -> Draw:
-    """A draw whose statistic is pooled; `drops(candidate, rows)` is a function of indices among the rows."""
+    """Return a draw with a pooled statistic; `drops(candidate, rows)` is a function of indices among the rows."""
 
     def bound(candidate: int, rows: Indices, alpha: float) -> DropBound:
         drop_of = drops(candidate, rows)
@@ -161,13 +161,13 @@ class Auc:
 
     @property
     def drop(self) -> float:
-        """The true drop: of the binormal model (Hanley and McNeil 1982)."""
+        """The true drop of the binormal model (Hanley and McNeil 1982)."""
         before = special.ndtr(self.distance / np.sqrt(2))
         after = special.ndtr(self.distance / np.sqrt(2 + 2 * self.noise**2))
         return float(before - (1 - self.lost) * after)
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """The classes, the baseline's scores, and each candidate's."""
+        """Draw the classes, the baseline's scores, and each candidate's."""
         labels = (generator.random(n) < self.positive_share).astype(np.int64)
         baseline = generator.normal(size=n) + self.distance * labels
         scores = []
@@ -184,7 +184,7 @@ class Auc:
 
 @dataclass(frozen=True)
 class F1:
-    """Two classes; the baseline finds 90 % of class 1 and calls as many wrongly. `gain` of the missed are found."""
+    """Two classes; the baseline finds 90 % of class 1, with as many false positives. `gain` of the missed are found."""
 
     positive_share: float
     drop: float
@@ -193,12 +193,12 @@ class F1:
 
     @property
     def largest_loss(self) -> float:
-        """The slope of F1 where true positives are lost."""
+        """The slope of F1 when true positives are lost."""
         return (2 - self.recall) / (2 * self.positive_share)
 
     @property
     def lost(self) -> float:
-        """The share of found positives that a candidate must lose, so that the true drop is `drop`."""
+        """The share of found positives that a candidate must lose for a true drop of `drop`."""
         found = self.positive_share * self.recall
         won = self.gain * self.positive_share * (1 - self.recall)
         target = self.recall - self.drop
@@ -206,7 +206,7 @@ class F1:
         return (twice - target * involved) / ((found + won) * (2 - target))
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """The classes, the baseline's answers, and each candidate's."""
+        """Draw the classes, the baseline's answers, and each candidate's."""
         labels = (generator.random(n) < self.positive_share).astype(np.int64)
         wrong_calls = self.positive_share * (1 - self.recall) / (1 - self.positive_share)
         baseline = (generator.random(n) < np.where(labels == 1, self.recall, wrong_calls)).astype(np.int64)
@@ -224,7 +224,7 @@ class F1:
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Utterances of 1 + geometric words of which the baseline gets 10 % wrong.
+    """Utterances with a geometric number of words; the baseline gets 10 % of the words wrong.
 
     A candidate gets a share `spoiled` of the right words wrong, a share `mended` of the wrong words right, and a share
     `lost` of utterances wholly wrong.
@@ -233,10 +233,10 @@ class WordErrors:
     spoiled: float = 0.0
     mended: float = 0.0
     lost: float = 0.0
-    largest_loss = 4.0  # the longest of some hundred utterances, by the mean length
+    largest_loss = 4.0  # the longest of a few hundred utterances over the mean length
 
     def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
-        """The words, the baseline's errors, and each candidate's."""
+        """Draw the words, the baseline's errors, and each candidate's."""
         words = np.minimum(generator.geometric(0.1, n), 50)
         before = generator.binomial(words, 0.1)
         errors = []

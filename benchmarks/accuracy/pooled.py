@@ -1,4 +1,4 @@
-"""ROC AUC, F1 and word error rate over resamples: what is sorted or counted once serves every resample."""
+"""ROC AUC, F1 and word error rate over resamples: sorting and counting are done once for every resample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 class ResampledAuc:
-    """ROC AUC of the samples at given indices, as scikit-learn's `roc_auc_score`; NaN where one class is missing."""
+    """ROC AUC of the samples at given indices, as scikit-learn's `roc_auc_score`; NaN if a class is missing."""
 
     def __init__(self, labels: Indices, scores: Floats) -> None:
         self._order = np.argsort(scores, kind="stable")
@@ -20,7 +20,7 @@ class ResampledAuc:
         self._ties = starts if len(starts) < len(scores) else None
 
     def of(self, counts: Indices) -> float:
-        """The AUC where sample i is there `counts[i]` times."""
+        """Return the AUC of a resample that holds sample i `counts[i]` times."""
         weights = counts[self._order].astype(np.float64)
         positive = weights * self._is_positive
         negative = weights - positive
@@ -38,7 +38,7 @@ class AucDrop:
         self._n = len(labels)
         self._baseline, self._candidate = ResampledAuc(labels, baseline), ResampledAuc(labels, candidate)
         rarer = min(labels.mean(), 1 - labels.mean())
-        # All that fail may be of the rarer class.
+        # All failing samples may be of the rarer class.
         self.largest_loss = float(1 / rarer) if rarer else 1.0
 
     def __call__(self, indices: Indices) -> float:
@@ -54,7 +54,7 @@ class F1Drop:
         self._codes = labels * 4 + baseline * 2 + candidate
         involved = int(labels.sum() + baseline.sum())
         score = f1_score(self._table(np.arange(len(labels))))[0]
-        # The slope of F1 where true positives turn into false negatives.
+        # The slope of F1 when true positives turn into false negatives.
         self.largest_loss = float((2 - score) * len(labels) / involved) if involved else 1.0
 
     def __call__(self, indices: Indices) -> float:
@@ -67,9 +67,9 @@ class F1Drop:
 
 
 def f1_score(table: Indices) -> tuple[float, float]:
-    """F1 of baseline and candidate from counts by label, baseline and candidate, `(2, 2, 2) int64`.
+    """Return F1 of baseline and candidate from counts by label, baseline and candidate, `(2, 2, 2) int64`.
 
-    0 where nothing is positive or called so, as scikit-learn's `f1_score` with `zero_division=0`.
+    0 if nothing is positive or predicted as positive, as scikit-learn's `f1_score` with `zero_division=0`.
     """
     positives = table[1].sum()
     scores = []

@@ -1,4 +1,4 @@
-"""Our load generator against what must come out: scripted queues, MLPerf's LoadGen, and its own cost."""
+"""The load generator against known results: scripted queues and MLPerf's LoadGen; and its own cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PERCENTILES = (50, 90, 99)
 _ERROR_GOALS = {50: 0.02, 90: 0.02, 99: 0.05}
 _CLIENT_GOAL_US = 50.0
 _CLIENT_RPS = 2000.0
-# What lies between client and server, up to 0.9 ms on two cores that sleep meanwhile, is no fiftieth of the median.
+# The way between client and server, up to 0.9 ms on two cores that sleep meanwhile, is less than a fiftieth of it.
 _SERVICE_NS = 50_000_000
 _LOAD = 0.7
 _DELAY_NS = 20_000_000
@@ -38,7 +38,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def measure_oracles(seconds: float, seed: int) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """Queues whose every answer is known: exponential and constant service times, and one that stalls now and then."""
+    """Measure queues with known sojourn times: exponential and constant service times, and occasional stalls."""
     rate_rps = _LOAD * 1e9 / _SERVICE_NS
     count = round(rate_rps * seconds)
     generator = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def measure_oracles(seconds: float, seed: int) -> tuple[dict[str, Figure], dict[
 
 
 def measure_against_mlperf(seconds: float, seed: int) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """The same server, which answers each request after a fixed time, asked by LoadGen and by us."""
+    """Measure one server, which responds after a fixed time, with LoadGen and with our load generator."""
     with _stub(np.full(1, _DELAY_NS), "each") as port:
         done = subprocess.run(
             [sys.executable, str(_HERE / "mlperf.py"), str(port), str(_DELAY_RPS), str(seconds)],
@@ -79,7 +79,7 @@ def measure_against_mlperf(seconds: float, seed: int) -> tuple[dict[str, Figure]
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"LoadGen ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+            raise RuntimeError(f"LoadGen exited with {done.returncode}: {done.stderr.strip()[-500:]}")
         theirs = {key: float(value) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
         spec = LoadSpec(
             port=port,
@@ -98,7 +98,7 @@ def measure_against_mlperf(seconds: float, seed: int) -> tuple[dict[str, Figure]
 
 
 def measure_client(seconds: float) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """What a request costs the client, closed and at a rate, on a server that does next to nothing."""
+    """Measure the client's cost per request, closed and at a rate, with a server that does next to nothing."""
     with start_arms([ASGI]) as arms:
         spec = LoadSpec(
             port=arms[ASGI].port,

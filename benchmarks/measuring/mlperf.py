@@ -1,6 +1,6 @@
-"""MLPerf's own load generator, in a process of its own: `python mlperf.py PORT RPS SECONDS`.
+"""MLPerf's load generator, in its own process: `python mlperf.py PORT RPS SECONDS`.
 
-Poisson arrivals, latency from the planned time; it prints a line of JSON, the percentiles in ns by LoadGen's summary.
+Poisson arrivals, latency from the planned time. Prints a line of JSON: the percentiles in ns from LoadGen's summary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PERCENTILE = re.compile(r"^(\d+\.\d+) percentile latency \(ns\)\s*:\s*(\d+)$", 
 
 
 def main(port: int, rate_rps: float, seconds: float) -> None:
-    """Run the server scenario and print what LoadGen says of it."""
+    """Run the server scenario and print LoadGen's percentiles."""
     import mlperf_loadgen as lg
 
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()

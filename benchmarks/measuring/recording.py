@@ -1,4 +1,4 @@
-"""A recording of this machine: one server under a steady closed load, and what the statistics do on it."""
+"""A recording of this machine, one server under a steady closed load, and the statistics' behaviour on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COVERAGE_FIXED = (0.93, 0.97)
 
 
 def record(minutes: float) -> list[float]:
-    """Requests per second of a 1 ms model, in bins of 0.25 s, for so many minutes."""
+    """Record the requests per second of a 1 ms model, in bins of 0.25 s."""
     with start_arms([OURS]) as arms:
         spec = LoadSpec(
             port=arms[OURS].port,
@@ -49,7 +49,7 @@ def record(minutes: float) -> list[float]:
 
 
 def rates_of(result: LoadResult) -> NDArray[np.float64]:
-    """Answers a second in each bin of the window."""
+    """Return the responses per second in each bin of the window."""
     edges = np.arange(result.window_start_ns, result.window_end_ns + 1, round(BIN_S * 1e9))
     counts, _ = np.histogram(result.done_ns, edges)
     rates: NDArray[np.float64] = counts / BIN_S
@@ -57,10 +57,10 @@ def rates_of(result: LoadResult) -> NDArray[np.float64]:
 
 
 def judge(rates: list[float], runs: int) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """The figures of the statistics on a recording."""
+    """Return the figures of the statistics on a recording."""
     values = np.asarray(rates)
     if (values <= 0).any():
-        raise RuntimeError("The server stood still for a whole bin of the recording: no ratio can be made of it.")
+        raise RuntimeError("The server answered nothing in a whole bin of the recording: there is no ratio to compute.")
     found = behaviour_of(values, runs, _EFFECT_RATIO, _SEED)
     spread = found.spread_interleaved / found.spread_back_to_back
     low, high = _COVERAGE_FIXED

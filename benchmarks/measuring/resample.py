@@ -1,7 +1,7 @@
-"""What the statistics do on a recording of this machine, by resampling it in blocks.
+"""The statistics' behaviour on a recording of this machine, by resampling it in blocks.
 
-A recording is the rate of one server in short bins, one after another. A run is drawn from it as windows of the
-recording, each whole, so that what the machine does slowly is in it.
+A recording is the rate of one server in consecutive short bins. A run is drawn from it as whole windows of the
+recording, so that it has the machine's slow changes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Runs = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Shares of the runs, and the spread of the log-ratio of equal arms in 60 s of interleaved and of whole halves."""
+    """Shares of the runs, and the spread of the log-ratio of equal arms in 60 s, interleaved and as whole halves."""
 
     false_alarm_rate: float
     power: float
@@ -40,9 +40,9 @@ def behaviour_of(rates: NDArray[np.float64], runs: int, effect_ratio: float, see
     """Run the statistics many times on a recording.
 
     Args:
-        rates: `(bins,)` of one server, each over 0.
-        runs: how many are drawn.
-        effect_ratio: put on one arm for power and coverage.
+        rates: `(bins,)` of one server, each above 0.
+        runs: number of runs to draw.
+        effect_ratio: applied to one arm for power and coverage.
         seed: of the drawing.
     """
     generator = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def behaviour_of(rates: NDArray[np.float64], runs: int, effect_ratio: float, see
 
 
 def draw(rates: NDArray[np.float64], runs: int, seconds: float, generator: np.random.Generator) -> Runs:
-    """Runs of whole windows of the recording, which is a circle: `(runs, bins)`."""
+    """Draw runs of whole windows of the recording, which is treated as a circle: `(runs, bins)`."""
     bins = round(_WINDOW_S / BIN_S)
     windows = round(seconds / _WINDOW_S)
     starts = generator.integers(0, len(rates), (runs, windows, 1))
@@ -71,7 +71,7 @@ def draw(rates: NDArray[np.float64], runs: int, seconds: float, generator: np.ra
 
 
 def pair_log_ratios(series: Runs, generator: np.random.Generator) -> Runs:
-    """Log-ratios of two neighbouring blocks, the arms in random order: `(runs, pairs)`."""
+    """Return the log-ratios of neighbouring blocks, the arms in random order: `(runs, pairs)`."""
     size = round(BLOCK_S / BIN_S)
     pairs = series.shape[1] // (2 * size)
     blocks = series[:, : pairs * 2 * size].reshape(len(series), pairs, 2, size).mean(axis=3)
@@ -81,7 +81,7 @@ def pair_log_ratios(series: Runs, generator: np.random.Generator) -> Runs:
 
 
 def autocorrelation(rates: NDArray[np.float64], lag_s: float) -> float:
-    """Of the log-rate, between bins that lie so far apart."""
+    """Return the autocorrelation of the log-rate at a lag."""
     lag = round(lag_s / BIN_S)
     values = np.log(rates)
     return float(np.corrcoef(values[:-lag], values[lag:])[0, 1])
@@ -99,7 +99,7 @@ def _coverage_fixed(runs: Runs) -> float:
 
 
 def _coverage_stopped(runs: Runs, effect: float) -> float:
-    """Stopped at the first difference that is found, or at the end."""
+    """Return the coverage of runs stopped at the first difference found, or at the end."""
     low, high = anytime_intervals(runs + effect)
     is_found = (low > 0) | (high < 0)
     stops = np.where(is_found.any(axis=1), is_found.argmax(axis=1), runs.shape[1] - 1)

@@ -1,7 +1,7 @@
-"""A server that takes as long as its script says: what it must answer when is known to the microsecond.
+"""A server with scripted service times: when it must respond is known to the microsecond.
 
-`python stub.py SCRIPT` prints its port. A request's body is its number in the script, a file of nanoseconds;
-`queue` is "one" where requests are served one after another, "each" where each is answered after its own time.
+`python stub.py SCRIPT` prints its port. A request's body is its number in the script, a file of nanoseconds. With the
+`queue` "one" requests are served one after another; with "each" every response comes after its own time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST_SLEEP_S = 0.01
 
 
 class Stub:
-    """One thread reads requests, one answers them when they are due."""
+    """A server in which one thread reads requests, and another answers them when they are due."""
 
     def __init__(self, services_ns: list[int], *, is_one_queue: bool) -> None:
         self._services_ns = services_ns
@@ -34,7 +34,7 @@ class Stub:
         self.port: int = self._listener.getsockname()[1]
 
     def run(self) -> None:
-        """Serve until the process ends."""
+        """Serve until the process exits."""
         threading.Thread(target=self._answer, daemon=True).start()
         selector = selectors.DefaultSelector()
         selector.register(self._listener, selectors.EVENT_READ)
@@ -49,7 +49,7 @@ class Stub:
                     self._read(key.fileobj, selector)
 
     def _read(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
-        data = connection.recv(4096)  # a request is a few hundred bytes, and comes in one piece
+        data = connection.recv(4096)  # a request is a few hundred bytes, and arrives in one piece
         now_ns = time.monotonic_ns()
         if not data:
             selector.unregister(connection)

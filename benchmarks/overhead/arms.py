@@ -1,4 +1,4 @@
-"""The arms of `make bench-overhead`: stock, stock with BentoML's own traces, and ours with less and more of them."""
+"""The arms of `make bench-overhead`: stock, stock with BentoML's own traces, and ours at several sampling rates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DRAIN_S = 120.0
 
 
 def environments(endpoint: str) -> dict[str, dict[str, str]]:
-    """The variables of each arm; its spans go to `endpoint` under a name of its own, since some come seconds later."""
+    """Return the variables of each arm. Its spans go to `endpoint` under its own name, since some come seconds late."""
     otlp = {"protocol": "http", "endpoint": f"{_under_name(endpoint, STOCK_OTLP)}/v1/traces"}
     tracing = {"exporter_type": "otlp", "sample_rate": 1.0, "otlp": otlp}
 
@@ -51,7 +51,7 @@ def environments(endpoint: str) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a block's spans were: distinct ones by name, and the median duration of the server spans."""
+    """The spans of a block: how many distinct ones by name, and the median duration of the server spans."""
 
     requests: int
     counts: dict[str, int]
@@ -61,17 +61,17 @@ class Received:
 
 @dataclass(slots=True)
 class SpanCounter:
-    """Around each block of an arm: what the receiver was sent of it."""
+    """Counts, around each block of an arm, the spans that the receiver got."""
 
     endpoint: str
     found: dict[str, list[Received]] = field(default_factory=dict)
 
     def before(self, arm: Arm) -> None:
-        """Forget what is on its way from earlier blocks and checks."""
+        """Drop the spans of earlier blocks and checks, which may still be arriving."""
         self._take(arm)
 
     def after(self, arm: Arm, block: Block) -> None:
-        """Wait until everything has come, and count it."""
+        """Wait until all spans have arrived, and count them."""
         summary = self._take(arm)
         received = Received(block.requests, summary["counts"], summary["server_p50_ms"], block.p50_ms)
         self.found.setdefault(arm.name, []).append(received)
@@ -90,7 +90,7 @@ class SpanCounter:
 
 @contextmanager
 def start_receiver() -> Iterator[str]:
-    """A receiver in a process of its own; its endpoint."""
+    """Start a receiver in its own process; yield its endpoint."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "overhead.receiver:app", "--no-access-log", "--log-level", "warning"]
     with subprocess.Popen([*command, "--port", str(port)], cwd=SERVICES) as process:
@@ -119,6 +119,6 @@ def _wait_until_ready(endpoint: str) -> None:
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_DRAIN_S) as response:  # noqa: S310 - a loopback address of ours
+    with urllib.request.urlopen(url, timeout=_DRAIN_S) as response:  # noqa: S310 - our loopback address
         content: bytes = response.read()
         return content

@@ -1,7 +1,7 @@
-"""An OTLP receiver that only stores what it is sent, and reads it when it is asked: `python -m uvicorn`, an ASGI app.
+"""An OTLP receiver, an ASGI application, that stores the bodies it gets and parses them only on request.
 
-`POST /NAME/v1/traces` stores a body under a name, `GET /NAME/stored` says how many there are, and `GET /NAME/take`
-reads and forgets them. Reading takes its time after a block, when no server is measured.
+`POST /NAME/v1/traces` stores a body under a name, `GET /NAME/stored` returns how many there are, and `GET /NAME/take`
+parses and forgets them. Parsing happens after a block, when no server is measured.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
 
 
 def _summary(bodies: list[bytes]) -> dict[str, Any]:
-    """The distinct spans by name, those of a server as "server", and the median duration of these."""
+    """Count the distinct spans by name, server spans as "server", with the median duration of the server spans."""
     counts: Counter[str] = Counter()
     seen: set[str] = set()
     durations_ns: list[int] = []

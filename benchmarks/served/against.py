@@ -1,6 +1,6 @@
-"""Another commit of ours to compare with: its files in a worktree, and its packages in an environment of their own.
+"""Another commit of this repository to compare with: its files in a worktree, its packages in an environment.
 
-Both are made once for each commit, and kept in the user's cache.
+Both are made once per commit and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def python_of(commit: str) -> Path:
-    """The Python that has that commit of ours installed, from its files and with the versions of its constraints.txt.
+    """Return a Python that has the commit installed, from its files and with the versions of its constraints.txt.
 
-    Ends with one sentence where there is no such commit.
+    Exits with one sentence if there is no such commit.
     """
     found = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
     if found.returncode:
-        raise SystemExit(f"There is no commit {commit} here: give one that `git log` names.")
+        raise SystemExit(f"There is no commit {commit} here: give one from `git log`.")
     name = found.stdout.strip()[:12]
     folder = cache_folder() / f"against-{name}"
     if not (folder / "pyproject.toml").exists():

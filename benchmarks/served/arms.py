@@ -1,4 +1,4 @@
-"""The servers that are compared, each in a state of its own, up at once."""
+"""The compared servers, all up at once, each with its own state."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PLAIN = "served.plain:Served"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A server that runs: all its processes, those of them that hold connections, and where these note pauses."""
+    """A running server: all its processes, its workers, which hold the connections, and their file of pauses."""
 
     name: str
     port: int
@@ -56,15 +56,15 @@ class Arm:
     pauses: Path | None = None
 
     def cpu_seconds(self) -> float:
-        """CPU time that its processes have taken."""
+        """Return the CPU time that its processes have used."""
         return sum(sum(process.cpu_times()[:2]) for process in self.processes)
 
     def rss_mib(self) -> float:
-        """Memory that its workers hold."""
+        """Return the memory that its workers hold."""
         return sum(worker.memory_info().rss for worker in self.workers) / 2**20
 
     def largest_connection_share(self) -> float:
-        """The share of the established connections that the worker with the most of them holds."""
+        """Return the largest share of the established connections that one worker holds."""
         held = [self._connections_of(worker) for worker in self.workers]
         return max(held) / max(sum(held), 1)
 
@@ -82,14 +82,14 @@ def start_arms(
     environments: Mapping[str, Mapping[str, str]] = _OURS,
     against: str | None = None,
 ) -> Iterator[dict[str, Arm]]:
-    """Every server that is named; those that are not asked take no time from the one that is.
+    """Start every named server; idle servers use no CPU time of the one under load.
 
     Args:
         names: which arms, of the constants above.
-        targets: the service of an arm that is not `served.plain:Served`.
-        workers: worker processes of that service, where not one.
-        environments: variables of an arm of BentoML's. One whose name begins with "ours" is served by us.
-        against: the commit that serves the arm of another one.
+        targets: the services of arms that do not serve `served.plain:Served`.
+        workers: worker processes of the service, if not one.
+        environments: variables of BentoML's arms. An arm whose name begins with "ours" is monitored.
+        against: the commit that serves the arm `AGAINST`.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-served-")))
@@ -129,7 +129,7 @@ def _spec(name: str, folder: Path, target: str, workers: int | None, env: Mappin
 
 
 def _by(python: Path, spec: ServerSpec) -> ServerSpec:
-    """The server as another Python serves it; earlier commits of ours find their target in a variable."""
+    """Return the server with another Python; earlier commits of this repository read their target from a variable."""
     env = spec.env if spec.as_ == "stock" else {**spec.env, "BENTO_MONITOR_TARGET": spec.target}
     values = {each.name: getattr(spec, each.name) for each in fields(spec)}
     return InstalledSpec(**{**values, "env": env}, python=python)
@@ -143,7 +143,7 @@ def _arm(name: str, server: ServerProcess, pauses: Path) -> Arm:
 
 @contextmanager
 def _other(name: str, log: Path) -> Iterator[Arm]:
-    """Another framework's server in its default configuration, its access log on as BentoML's is."""
+    """Start another framework's server in its default configuration, its access log on like BentoML's."""
     port = free_port()
     command = [sys.executable, *_OTHERS[name], str(port)]
     with log.open("wb") as output:

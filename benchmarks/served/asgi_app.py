@@ -1,6 +1,6 @@
 """The models behind uvicorn and nothing else: no framework, no checks, no access log, no metrics.
 
-What it takes beside the model is what any server on uvicorn takes: `python -m uvicorn served.asgi_app:app`.
+Its cost on top of the model is the cost of any server on uvicorn: `python -m uvicorn served.asgi_app:app`.
 """
 
 from __future__ import annotations

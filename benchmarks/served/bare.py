@@ -1,7 +1,7 @@
-"""The workloads' functions called in a loop, with no server: `python -m served.bare`, a job a line, an answer a line.
+"""The workloads' functions called in a loop, without a server: `python -m served.bare`, one line per job and answer.
 
 A job is `{"model": "model_5ms", "seconds": 2}` or `{"batches": [["a text", ...], ...]}`; the answer is
-`{"cpu_s": ..., "calls": ...}`. The process stays up, so that it is as warm as the server beside it.
+`{"cpu_s": ..., "calls": ...}`. The process stays up, so that it is as warm as the server next to it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def model(name: str) -> Callable[[int], int]:
 
 @cache
 def embedder() -> Callable[[list[str]], Any]:
-    """The example's own function, its model loaded and called once."""
+    """Return the example's function, with its model loaded and called once."""
     from served.search_plain import SemanticSearch
 
     function = own_function(SemanticSearch, "embed")
@@ -57,7 +57,7 @@ def embedder() -> Callable[[list[str]], Any]:
 
 
 def own_function(service: Any, name: str) -> Callable[[Any], Any]:
-    """A service's function on an instance of its class, as BentoML would call it."""
+    """Return a service's function on an instance of its class, as BentoML would call it."""
     instance, function = service.inner(), getattr(service.inner, name).func
     return lambda value: function(instance, value)
 

@@ -1,4 +1,4 @@
-"""Blocks of several arms in turn, each between two checks of the answers."""
+"""Blocks of several arms in turn, each between two checks of the responses."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Samples = dict[str, list["Sample"]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One block of an arm, and what was seen beside it; None where that was not looked at.
+    """One block of an arm, and what was measured around it; None for what was not measured.
 
-    `wrong` counts of the 200 answers around it, `bare_ratio` is CPU time of the bare function over that of the server.
+    `wrong` counts among the 200 responses around it; `bare_ratio` is the bare function's CPU time over the server's.
     """
 
     block: Block
@@ -33,12 +33,12 @@ class Sample:
 
     @property
     def is_failed(self) -> bool:
-        """Whether an answer was wrong, or a request failed: the block then counts for no comparison."""
+        """Whether a response was wrong or a request failed: comparisons then leave the block out."""
         return self.wrong > 0 or self.block.failed > 0
 
 
 class Beside(Protocol):
-    """What is measured around a block of one arm: called just before it, and just after."""
+    """A measurement around a block of one arm: called just before the block, and just after it."""
 
     def before(self, arm: Arm) -> None: ...
 
@@ -47,7 +47,7 @@ class Beside(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured; `against` is a commit of ours that is measured beside this one."""
+    """How much is measured; `against` is another commit to measure next to this one."""
 
     blocks: int
     seconds: int
@@ -56,7 +56,7 @@ class Plan:
 
 
 def measure(arms: Mapping[str, Arm], workload: Workload, plan: Plan, beside: Beside | None = None) -> Samples:
-    """Blocks of every arm, in an order of its own within each round; the first arm's answers are what is expected."""
+    """Measure blocks of every arm, each round in its own order; the first arm's responses are the expected ones."""
     expected = workload.expect(next(iter(arms.values())).port)
     for arm in arms.values():  # stock's dispatcher is in training for its first 11 batches
         _load(arm, workload, plan, WARM_UP_S)

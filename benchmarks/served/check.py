@@ -1,4 +1,4 @@
-"""What each workload is asked, and a client that compares answers before and after a block."""
+"""The requests of each workload, and a client that checks the responses before and after a block."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BATCHED = ("batched", "batch_model", "shedding_model")
 _CONNECTIONS = 4
 _ARRAY = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32).round(3).tolist()
 _TEXTS = 400
-# The same weights on the same kernels: in another batch only the order of sums differs.
+# The same weights on the same kernels: another batch only changes the order of sums.
 _TOLERANCE = 1e-3
 
 
 def are_close(answer: bytes, expected: bytes) -> bool:
-    """Whether two answers hold the same numbers."""
+    """Return whether two responses hold the same numbers."""
     try:
         numbers, wanted = np.asarray(json.loads(answer)), np.asarray(json.loads(expected))
         return numbers.shape == wanted.shape and bool(np.allclose(numbers, wanted, rtol=0, atol=_TOLERANCE))
@@ -34,7 +34,7 @@ def are_close(answer: bytes, expected: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A path, the bodies that it is sent in turn, when two answers are the same, and headers of the load's requests."""
+    """A path, the bodies sent to it in turn, the test for equal responses, and headers of the load's requests."""
 
     path: str
     bodies: tuple[bytes, ...]
@@ -42,20 +42,20 @@ class Workload:
     headers: tuple[tuple[str, str], ...] = ()
 
     def count_wrong(self, port: int, expected: Sequence[bytes]) -> int:
-        """How many of 100 answers are not as expected; one that did not come is not."""
+        """Count how many of 100 responses are not as expected; a missing one is not."""
         pairs = zip(self.ask(port), expected, strict=True)
         return sum(answer is None or not self.is_same(answer, wanted) for answer, wanted in pairs)
 
     def expect(self, port: int) -> list[bytes]:
-        """The 100 answers of a server to single requests, which all others are compared with."""
+        """Return the server's 100 responses to single requests, the reference of all comparisons."""
         answers = self.ask(port, connections=1)
         found = [answer for answer in answers if answer is not None]
         if len(found) < len(answers):
-            raise RuntimeError(f"{self.path}: {len(answers) - len(found)} of {len(answers)} answers did not come.")
+            raise RuntimeError(f"{self.path}: {len(answers) - len(found)} of {len(answers)} responses are missing.")
         return found
 
     def ask(self, port: int, connections: int = _CONNECTIONS) -> list[bytes | None]:
-        """The answers to 100 requests, None where there was none or no 2xx."""
+        """Return the responses to 100 requests; None if there was none, or not a 2xx."""
         bodies = [self.bodies[index % len(self.bodies)] for index in range(CHECKED)]
         size = CHECKED // connections
         parts = [bodies[start : start + size] for start in range(0, CHECKED, size)]
@@ -80,7 +80,7 @@ def _ask_each(port: int, path: str, bodies: Sequence[bytes]) -> list[bytes | Non
 
 
 def plain_workload(name: str) -> Workload:
-    """A workload of `served.plain`, by its name."""
+    """Return a workload of `served.plain` by its name."""
     bodies = {
         "embedding": {"text": "what the service is asked"},
         "numpy": {"a": _ARRAY},
@@ -90,7 +90,7 @@ def plain_workload(name: str) -> Workload:
 
 
 def search_workload() -> Workload:
-    """The semantic-search service, asked with one sentence at a time, of several hundred."""
+    """Return the workload of the semantic-search service: several hundred sentences, one per request."""
     sys.path.insert(0, str(EXAMPLE))
     every, _ = importlib.import_module("sentences").load_sentences()
     sentences = np.random.default_rng(3).choice(every, _TEXTS, replace=False).tolist()

@@ -1,4 +1,4 @@
-"""A service that calls another, in a process of its own, for each request."""
+"""A service that calls another one, in its own process, for each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections that count what goes wrong: calls of a dependency, and answers that differ from stock's."""
+"""Sections that count failures: of calls of a dependency, and of responses that differ from stock's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _X = 21
 
 
 def count_dependency_failures(calls: int) -> Part:
-    """Requests for each of which one service calls another, on ours and on stock."""
+    """Count failed requests to a service that calls another one, on ours and on stock."""
     targets = dict.fromkeys((OURS, STOCK), "served.dependency:Outer")
     with start_arms([OURS, STOCK], targets=targets) as arms:
         failed = {name: _count_failed(arm, calls) for name, arm in arms.items()}
@@ -54,7 +54,7 @@ def _count_failed(arm: Arm, calls: int) -> int:
 
 
 def count_differences(requests: int) -> Part:
-    """The differential test; where it fails, at least one answer, log line or counter differs."""
+    """Run the differential test; if it fails, at least one response, log line or counter differs."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/differential"],
         cwd=_ROOT,

@@ -1,4 +1,4 @@
-"""The no-op in FastAPI, with the model of its input that BentoML makes by itself."""
+"""The no-op in FastAPI, with the input model that BentoML generates automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of blocks that were measured in turn; a pair with a failed block in it is left out."""
+"""Figures of blocks measured in turn; a pair with a failed block is left out."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LEAST_PAIRS = 3
 
 
 def rate(sample: Sample) -> float:
-    """Requests per second."""
+    """Return the requests per second."""
     return sample.block.rps
 
 
 def p99(sample: Sample) -> float:
-    """The 99th percentile of the latency, in ms."""
+    """Return the 99th percentile of the latency, in ms."""
     return sample.block.p99_ms
 
 
 def throughput(samples: Samples, baseline: str, goal: float | None = None, *, candidate: str = OURS) -> Figure:
-    """The ratio of two arms' rates; a goal is for the lower end of its interval."""
+    """Return the ratio of two arms' rates; a goal is for the lower end of its interval."""
     figure = compare(samples, candidate, baseline, rate)
     if goal is None:
         return figure
@@ -41,18 +41,18 @@ def throughput(samples: Samples, baseline: str, goal: float | None = None, *, ca
 
 
 def compare(samples: Samples, candidate: str, baseline: str, value: Callable[[Sample], float]) -> Figure:
-    """The ratio of two arms' values, by pairs of blocks."""
+    """Return the ratio of two arms' values, by pairs of blocks."""
     return _ratio([math.log(value(left) / value(right)) for left, right in pairs(samples, candidate, baseline)])
 
 
 def pairs(samples: Samples, candidate: str, baseline: str) -> list[tuple[Sample, Sample]]:
-    """The blocks of two arms that were measured in one round, less those of which one failed."""
+    """Pair the blocks of two arms that were measured in one round, without pairs of which one failed."""
     every = zip(samples[candidate], samples[baseline], strict=True)
     return [(left, right) for left, right in every if not (left.is_failed or right.is_failed)]
 
 
 def noop_figures(samples: Samples) -> dict[str, Figure]:
-    """Every other arm against ours, and stock against itself."""
+    """Compare every other arm with ours, and stock with itself."""
     itself = throughput(samples, STOCK, candidate=AGAIN)
     holds = itself.ci95 is not None and itself.ci95[0] <= 1 <= itself.ci95[1]
     tail = compare(samples, OURS, STOCK, p99)
@@ -68,7 +68,7 @@ def noop_figures(samples: Samples) -> dict[str, Figure]:
 
 
 def cpu_figures(samples: Samples, name: str) -> dict[str, Figure]:
-    """CPU time of all processes of stock's server and of ours, for a request."""
+    """Return the CPU time per request of all processes, of stock's server and of ours."""
     return {
         f"cpu_us_{arm}_{name}": Figure(median(sample.block.cpu_us for sample in samples[arm]), "us/request")
         for arm in (STOCK, OURS)
@@ -76,7 +76,7 @@ def cpu_figures(samples: Samples, name: str) -> dict[str, Figure]:
 
 
 def against_figures(samples: Samples, name: str) -> dict[str, Figure]:
-    """Ours against another commit of ours, where that was measured."""
+    """Compare this commit with another one, if that was measured."""
     if AGAINST not in samples:
         return {}
     return {
@@ -86,7 +86,7 @@ def against_figures(samples: Samples, name: str) -> dict[str, Figure]:
 
 
 def cpu_added(samples: Samples, candidate: str, baseline: str, goal_us: float | None = None) -> Figure:
-    """CPU time a request that an arm takes more than another; a goal is for the upper end of its interval."""
+    """Return the CPU time per request that an arm adds to another; a goal is for the upper end of its interval."""
     added_us = [left.block.cpu_us - right.block.cpu_us for left, right in pairs(samples, candidate, baseline)]
     mean_us, ci95 = fmean(added_us), None
     if len(added_us) > 2:
@@ -99,7 +99,7 @@ def cpu_added(samples: Samples, candidate: str, baseline: str, goal_us: float | 
 
 
 def bare_figure(samples: Sequence[Sample], goal: float | None = None) -> Figure:
-    """CPU time of the bare function over the server's."""
+    """Return the bare function's CPU time over the server's."""
     ratios = [sample.bare_ratio for sample in samples if sample.bare_ratio is not None and not sample.is_failed]
     figure = _ratio([math.log(ratio) for ratio in ratios])
     if goal is None:
@@ -108,7 +108,7 @@ def bare_figure(samples: Sequence[Sample], goal: float | None = None) -> Figure:
 
 
 def share_figures(samples: Sequence[Samples]) -> dict[str, Figure]:
-    """The largest share of connections that one of the workers held in any block."""
+    """Return the largest share of connections that one worker held in any block."""
     ours, stock = (
         max(sample.largest_share or 0.0 for found in samples for sample in found[arm]) for arm in (OURS, STOCK)
     )
@@ -121,7 +121,7 @@ def share_figures(samples: Sequence[Samples]) -> dict[str, Figure]:
 
 
 def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
-    """What is counted over all sections, from what they have left in the result."""
+    """Return the figures over all sections, from the raw part of the result."""
     failed = sum(section.get("failed_blocks", 0) for section in sections.values())
     broken = sum("error" in section for section in sections.values())
     figures = {
@@ -129,7 +129,7 @@ def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
         "failed_sections": Figure(broken, "sections", None, "0", broken == 0),
     }
     longest = [section["longest_gc_pause_ms"] for section in sections.values() if "longest_gc_pause_ms" in section]
-    # With everything off a service is served as if it were not wrapped: its collector is stock's.
+    # With everything off a service runs as if it were not wrapped: its collector is stock's.
     for suffix, arms in (("", (OURS, BENTOML_PATH)), ("_stock", (STOCK,)), ("_ours_off", (OFF,))):
         found = [pauses[arm] for pauses in longest for arm in arms if arm in pauses]
         if found and not suffix:
@@ -146,7 +146,7 @@ def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
 
 def _ratio(log_ratios: Sequence[float]) -> Figure:
     if not log_ratios:
-        raise RuntimeError("No pair of blocks is without a failure: there is nothing to compare.")
+        raise RuntimeError("Every pair of blocks has a failure: there is nothing to compare.")
     if len(log_ratios) < _LEAST_PAIRS:
         return Figure(math.exp(fmean(log_ratios)), "ratio")
     comparison = Comparison.from_log_ratios(log_ratios)

@@ -1,4 +1,4 @@
-"""Stock BentoML as its package installs it: an environment of its own, with what BentoML requires and no more."""
+"""Stock BentoML as its package installs it: in its own environment, with only BentoML's requirements."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from bento_monitor.lab.server.server_spec import ServerSpec
 
 _CONSTRAINTS = Path(__file__).resolve().parent.parent.parent / "constraints.txt"
-_PACKAGES = ("bentoml", "numpy")  # numpy is the workloads'
+_PACKAGES = ("bentoml", "numpy")  # numpy is for the workloads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledSpec(ServerSpec):
-    """A server that another Python than this process's serves."""
+    """A server that runs with another Python than this process."""
 
     python: Path
 
@@ -27,12 +27,12 @@ class InstalledSpec(ServerSpec):
 
 
 def cache_folder() -> Path:
-    """Where environments are kept: in the user's cache."""
+    """Return the folder of the environments, in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bento-monitor"
 
 
 def made_environment(folder: Path, constraints: Path, *packages: str) -> Path:
-    """The Python of an environment with these packages, in the versions of a constraints.txt; made once."""
+    """Return the Python of an environment with these packages, in the versions of a constraints.txt; made once."""
     python, is_whole = folder / "bin" / "python", folder / ".installed"
     if not is_whole.exists():
         print(f"Installing {' '.join(packages)} into {folder}", flush=True)
@@ -46,6 +46,6 @@ def made_environment(folder: Path, constraints: Path, *packages: str) -> Path:
 
 
 def python_as_installed() -> Path:
-    """The Python of that environment, which is made once for each constraints.txt."""
+    """Return the Python of stock's environment, which is made once per constraints.txt."""
     version = hashlib.sha256(_CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
     return made_environment(cache_folder() / f"stock-as-installed-{version}", _CONSTRAINTS, *_PACKAGES)

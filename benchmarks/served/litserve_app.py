@@ -7,7 +7,7 @@ import litserve
 
 class NoOp(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        """Nothing is loaded."""
+        """Load nothing."""
 
     def decode_request(self, request) -> int:  # type: ignore[no-untyped-def] # noqa: ANN001 - it would be a schema
         return int(request["x"])

@@ -1,4 +1,4 @@
-"""The section of a batched model at every load, from one client to more than can be served in time."""
+"""The section of a batched model under every load, from one client to overload."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bento_monitor.lab.statistics.blocks import interleave
 from bento_monitor.lab.statistics.paired import compare_paired
 
 LOADS = (1, 4, 16, 64, 256)
-# With 8 rows a batch and 18 ms of CPU time each, twice as many as are answered within the API's 250 ms.
+# With 8 rows per batch and 18 ms of CPU time each, twice as many requests as fit within the API's 250 ms.
 OVERLOAD = 256
 GOAL = 1.0
 
 
 def measure_loads(plan: Plan) -> Part:
-    """Answers per second of ours over stock's at each load; under overload both refuse what comes too late."""
+    """Measure the responses per second of ours over stock's at each load; under overload both refuse late requests."""
     with start_arms([STOCK, OURS]) as arms:
         found = {
             f"load_{connections}": measure(arms, plain_workload("batch_model"), replace(plan, connections=connections))
@@ -42,7 +42,7 @@ def measure_loads(plan: Plan) -> Part:
 
 
 def _overload(arms: dict[str, Arm], workload: Workload, plan: Plan) -> dict[str, list[Block]]:
-    """Blocks in which a refusal is no failure: only what was answered counts."""
+    """Measure blocks in which a refusal is not a failure: only answered requests count."""
     found: dict[str, list[Block]] = {name: [] for name in arms}
     for order in interleave(list(arms), plan.blocks, seed=1):
         for name in order:

@@ -1,4 +1,4 @@
-"""How much a worker's memory grows over a million requests, on both of our paths at once."""
+"""The section that measures a worker's memory growth over a million requests, on both paths at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECTIONS = 16
 
 
 def measure_memory(requests: int) -> Part:
-    """Load both until each has answered that many; a quarter of the requests at most are its warm-up."""
+    """Load both paths until each has answered `requests`; at most a quarter of them are the warm-up."""
     with start_arms([OURS, BENTOML_PATH]) as arms, ThreadPoolExecutor(len(arms)) as pool:
         found = list(pool.map(lambda arm: _grow(arm, requests), arms.values()))
     names = ("fast_path", "bentoml_path")
@@ -33,7 +33,7 @@ def measure_memory(requests: int) -> Part:
 
 
 def _grow(arm: Arm, requests: int) -> tuple[list[tuple[int, float]], int]:
-    """The memory after the warm-up and after each block since, and how many blocks had failures."""
+    """Return the memory after the warm-up and after each block since, and how many blocks had failures."""
     warm_up = min(WARM_UP_REQUESTS, requests // 4)
     series: list[tuple[int, float]] = []
     answered = counted = failed_blocks = 0
@@ -43,7 +43,7 @@ def _grow(arm: Arm, requests: int) -> tuple[list[tuple[int, float]], int]:
         url = f"http://127.0.0.1:{arm.port}{workload.path}"
         block = run_block(url, workload.bodies, _CONNECTIONS, seconds, cpu_seconds=arm.cpu_seconds)
         if block.requests == 0:
-            raise RuntimeError(f"{arm.name} answers no more, after {answered} requests.")
+            raise RuntimeError(f"{arm.name} stopped answering after {answered} requests.")
         answered += block.requests
         failed_blocks += block.failed > 0
         if answered < warm_up:

@@ -1,4 +1,4 @@
-"""CPU time of a bare loop of the service's own function, over that of the server's processes for the same calls."""
+"""CPU time of a bare loop over the service's function, relative to the server's for the same calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BARE = (OURS, ASGI)
 
 
 class BareLoop:
-    """A process that calls the function when it is told to, and sleeps else."""
+    """A process that calls the function on demand, and sleeps otherwise."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -32,14 +32,14 @@ class BareLoop:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"The bare loop ended with exit code {self._process.wait()}.")
+            raise RuntimeError(f"The bare loop exited with code {self._process.wait()}.")
         answer: dict[str, float] = json.loads(line)
         return answer
 
 
 @contextmanager
 def start_bare() -> Iterator[BareLoop]:
-    """Start it; it ends with the block."""
+    """Start a bare loop for the duration of the `with` block."""
     command = [sys.executable, "-m", "served.bare"]
     environment = os.environ | {"TQDM_DISABLE": "1"}
     with subprocess.Popen(
@@ -52,10 +52,10 @@ def start_bare() -> Iterator[BareLoop]:
 
 
 class BareModel:
-    """After each block of ours, and of uvicorn alone: the model alone, for up to 2 s, per call.
+    """The model alone, for up to 2 s, after each block of ours and of uvicorn alone: CPU time per call.
 
-    What the server took is divided by the calls that it made, as the batches are those that it ran: when the client
-    leaves, it still computes for up to 16 requests that the client does not count, 1.8 % of a block at 5 ms.
+    The server's CPU time is divided by the calls that it made, not by the client's requests: when the client leaves,
+    the server still computes for up to 16 requests that the client does not count, 1.8 % of a block at 5 ms.
     """
 
     def __init__(self, bare: BareLoop, name: str, seconds: float) -> None:
@@ -64,12 +64,12 @@ class BareModel:
         self._before = (0, 0.0)
 
     def before(self, arm: Arm) -> None:
-        """Note what it had done before the block."""
+        """Note the server's calls and CPU time before the block."""
         if arm.name in _BARE:
             self._before = _ask(arm.port, "/calls"), arm.cpu_seconds()
 
     def after(self, arm: Arm, block: Block) -> float | None:
-        """CPU time of a call over the server's for one."""
+        """Return the CPU time of a call over the server's for one."""
         if arm.name not in _BARE:
             return None
         calls = _ask(arm.port, "/calls") - self._before[0]
@@ -79,11 +79,11 @@ class BareModel:
 
 
 class BareBatches:
-    """After each of our blocks: the very batches that the server was called with."""
+    """The server's batches, run again without a server after each of our blocks."""
 
     def __init__(self, bare: BareLoop, texts: Sequence[str]) -> None:
         self._bare = bare
-        # As the server's warm-up does: the kernels of a shape are made when it is first seen.
+        # Like the server's warm-up: the kernels for a shape are built at its first use.
         bare.run({"batches": [list(texts[start : start + 16]) for start in range(0, len(texts), 16)]})
         self._before_s = 0.0
 
@@ -93,7 +93,7 @@ class BareBatches:
         self._before_s = arm.cpu_seconds()
 
     def after(self, arm: Arm, block: Block) -> float | None:
-        """CPU time of the batches, over the server's for them."""
+        """Return the CPU time of the batches over the server's for them."""
         batches = _take_batches(arm.port)
         served_s = arm.cpu_seconds() - self._before_s
         if arm.name != OURS:

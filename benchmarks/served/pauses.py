@@ -1,6 +1,6 @@
 """The longest pause of the garbage collector in a worker, through a file that the worker and the benchmark share.
 
-A request could ask only one of several workers, and would be one more to serve.
+A request would reach only one of several workers, and would itself be load.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _PAUSES = struct.Struct("=dd")
 
 
 def note_pauses() -> None:
-    """From now on keep this process's longest pause in a file of the folder that `SERVED_PAUSES` names.
+    """Keep this process's longest pause, from now on, in a file in the folder that `SERVED_PAUSES` names.
 
-    In ms of the wall clock, and in ms of the collecting thread's CPU time: on a busy machine a pause may be one of the
-    thread, and not of the collector.
+    In ms of the wall clock, and in ms of the collecting thread's CPU time: on a busy machine the thread may pause, and
+    not the collector.
     """
     folder = os.environ.get(PAUSES_FOLDER)
     if folder is None:
@@ -45,13 +45,13 @@ def note_pauses() -> None:
 
 
 def forget_pauses(folder: Path) -> None:
-    """Begin anew in every worker that notes its pauses in `folder`."""
+    """Start again from 0 in every worker that notes its pauses in `folder`."""
     for file in folder.iterdir():
         with file.open("r+b") as opened:
             opened.write(bytes(_PAUSES.size))
 
 
 def longest_pauses_ms(folder: Path, pids: Iterable[int]) -> tuple[float, float]:
-    """The longest of these workers' pauses since they were forgotten: by the wall clock, and in CPU time."""
+    """Return the longest of these workers' pauses since `forget_pauses`, in wall-clock and in CPU time."""
     pauses = [_PAUSES.unpack((folder / str(pid)).read_bytes()) for pid in pids]
     return max(wall for wall, _ in pauses), max(cpu for _, cpu in pauses)

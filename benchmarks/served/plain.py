@@ -1,4 +1,4 @@
-"""The benchmark's workloads as a BentoML service that knows nothing of us."""
+"""The benchmark's workloads as a plain BentoML service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Served:
 
     @bentoml.api
     def calls(self) -> int:
-        """How often a model was called. In a thread: there is one, so none is half done."""
+        """Return how often a model was called. Runs in the only thread, so that no call is half done."""
         return computed()
 
     @bentoml.api(batchable=True)

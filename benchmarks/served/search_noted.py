@@ -1,4 +1,4 @@
-"""The semantic-search example, which also tells in which batches it was called."""
+"""The semantic-search example, which also returns the batches it was called with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "semantic
 
 
 class NotingTokenizer:
-    """Keeps what it is called with; the example's function calls its tokenizer once a batch."""
+    """A tokenizer that records its inputs; the example's function calls its tokenizer once per batch."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -27,7 +27,7 @@ class NotingTokenizer:
 
 
 class NotedBatches:
-    """What is put before the example's class."""
+    """A mixin in front of the example's class."""
 
     tokenizer: Any
 
@@ -38,13 +38,13 @@ class NotedBatches:
 
     @bentoml.api
     def batches(self) -> list[list[str]]:
-        """The batches since this was last called. In a thread: there is one, so none is half done."""
+        """Return the batches since the last call. Runs in the only thread, so that no batch is half done."""
         noted, self.tokenizer.batches = self.tokenizer.batches, []
         return noted
 
 
 def load_example(module: str) -> Any:
-    """The service of a module of the example, its function untouched."""
+    """Return the service of one of the example's modules, its function unchanged."""
     sys.path.insert(0, str(EXAMPLE))
     service = importlib.import_module(module).SemanticSearch
     return bentoml.service(type("SemanticSearch", (NotedBatches, service.inner), {}))

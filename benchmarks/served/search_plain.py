@@ -1,4 +1,4 @@
-"""The semantic-search example as it is before it is monitored."""
+"""The semantic-search example without monitoring."""
 
 from served.search_noted import load_example
 

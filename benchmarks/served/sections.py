@@ -1,4 +1,4 @@
-"""The sections in which speed is measured, one after the other: each starts its servers, and measures their blocks."""
+"""The sections that measure speed, one after the other: each starts its servers and measures their blocks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHARE_BLOCK_S = 2
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a section found: its figures, and for the result what they were made of."""
+    """The figures of a section, and for the result the raw data behind them."""
 
     figures: Mapping[str, Figure]
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def measure_noop(plan: Plan) -> Part:
-    """All arms on the no-op."""
+    """Measure all arms on the no-op."""
     names = [STOCK, AGAIN, INSTALLED, OURS, OFF, FASTAPI, LITSERVE, *_against(plan)]
     with start_arms(names, against=plan.against) as arms:
         samples = measure(arms, plain_workload("noop"), plan)
@@ -43,7 +43,7 @@ def measure_noop(plan: Plan) -> Part:
 
 
 def measure_plain(name: str, plan: Plan) -> Part:
-    """Stock with uvloop and ours on another of the small workloads."""
+    """Measure stock with uvloop and ours on another of the small workloads."""
     with start_arms([STOCK, OURS, *_against(plan)], against=plan.against) as arms:
         samples = measure(arms, plain_workload(name), plan)
     figures = {f"throughput_vs_stock_{name}": throughput(samples, STOCK, THROUGHPUT_GOALS[name])}
@@ -55,7 +55,7 @@ def _against(plan: Plan) -> list[str]:
 
 
 def measure_models(plan: Plan) -> Part:
-    """Models of 1 and 5 ms of CPU time in a thread, and the same calls with uvicorn alone and with no server."""
+    """Measure models of 1 and 5 ms of CPU time in a thread: on stock, ours, uvicorn alone, and without a server."""
     figures: dict[str, Figure] = {}
     found: dict[str, Samples] = {}
     with start_arms([STOCK, OURS, ASGI]) as arms, start_bare() as bare:
@@ -70,7 +70,7 @@ def measure_models(plan: Plan) -> Part:
 
 
 def measure_semantic(plan: Plan) -> Part:
-    """The semantic-search example, and the batches that it was called with, with no server."""
+    """Measure the semantic-search example, and its batches without a server."""
     name = "semantic_search"
     targets = {STOCK: "served.search_plain:SemanticSearch", OURS: "served.search:SemanticSearch"}
     with start_arms([STOCK, OURS], targets=targets) as arms, start_bare() as bare:
@@ -85,7 +85,7 @@ def measure_semantic(plan: Plan) -> Part:
 
 
 def measure_many(plan: Plan) -> Part:
-    """The no-op at 64 connections, and with two workers; with these also who holds the connections."""
+    """Measure the no-op at 64 connections, and with two workers; with these also their shares of the connections."""
     workload, at_64 = plain_workload("noop"), replace(plan, connections=64)
     with start_arms([STOCK, OURS]) as arms:
         one_worker = measure(arms, workload, at_64)
@@ -101,7 +101,7 @@ def measure_many(plan: Plan) -> Part:
 
 
 def raw_of(found: Mapping[str, Samples]) -> dict[str, Any]:
-    """What the result has of samples, and what is counted over all sections."""
+    """Return the samples for the result, and the values that are combined over all sections."""
     every = [(arm, sample) for samples in found.values() for arm, own in samples.items() for sample in own]
     return {
         "samples": {

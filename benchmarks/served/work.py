@@ -1,4 +1,4 @@
-"""What the workloads do; the same for every server."""
+"""The computation of the workloads, the same for every server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _calls = 0
 
 
 def compute(x: int, cpu_s: float) -> int:
-    """Multiply matrices, with the interpreter released, for this much CPU time of the calling thread."""
+    """Multiply matrices, with the GIL released, for `cpu_s` of the calling thread's CPU time."""
     global _calls
     _calls += 1
     end_s = time.thread_time() + cpu_s
@@ -22,5 +22,5 @@ def compute(x: int, cpu_s: float) -> int:
 
 
 def computed() -> int:
-    """How often this process has computed; a client that has left is not told of its last calls."""
+    """Return how often this process has computed; a client that has left does not know of its last calls."""
     return _calls

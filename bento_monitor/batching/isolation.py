@@ -14,6 +14,17 @@ def isolate_failures(api: ApiT) -> ApiT:
     Put the decorator above or below `@bentoml.api(batchable=True)`. Without it, an error fails all requests of the
     batch, as in BentoML. The function may be called several times for one request, so it must be safe to repeat.
 
+    Examples:
+        >>> import bentoml
+        >>> @bentoml.service
+        ... class Reciprocals:
+        ...     @isolate_failures
+        ...     @bentoml.api(batchable=True)
+        ...     def reciprocals(self, numbers: list[float]) -> list[float]:
+        ...         return [1 / number for number in numbers]  # a zero fails its own request, not the batch
+        >>> Reciprocals().reciprocals([2.0, 4.0])
+        [0.5, 0.25]
+
     Raises:
         TypeError: the API is not batchable.
     """

@@ -1,4 +1,4 @@
-"""The reports of processes as a table."""
+"""Delivery reports of processes as a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTS = ("built", "exported", "dropped", "queued")
 
 
 def print_delivery_reports(console: Console, reports: Sequence[ProcessDelivery]) -> None:
-    """A line for each exporter of each process: requests and batches, then spans."""
+    """Print a line for each exporter of each process: requests and batches, then spans."""
     from rich.table import Table
     from rich.text import Text
 
@@ -44,18 +44,18 @@ def print_delivery_reports(console: Console, reports: Sequence[ProcessDelivery])
             )
     console.print(table)
     console.print(
-        "Waiting and refused are requests and batches, the rest spans: built = exported + dropped + queued.",
+        "Waiting and refused count requests and batches, the rest spans: built = exported + dropped + queued.",
         style="dim",
     )
     if any(found.state == "lost" for found in reports):
         console.print(
-            "One that is lost took with it what was waiting and queued, and what came within half a second of that.",
+            "A lost process also lost all waiting and queued items, and items of half a second after its last report.",
             style="dim",
         )
 
 
 def is_anything_missing(reports: Sequence[ProcessDelivery]) -> bool:
-    """Whether a process has dropped spans or requests, or died with some."""
+    """Return whether a process dropped spans or requests, or was lost."""
     return any(
         found.state == "lost"
         or found.report.stats.dropped

@@ -1,4 +1,4 @@
-"""`bento-monitor traces`: the slowest requests, one of them as a waterfall, or what became of all of their spans."""
+"""`bento-monitor traces`: the slowest requests, one request as a waterfall, or the delivery of all spans."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
 _MIN_ID_DIGITS = 8
 _ID_DIGITS = 32
-# What a terminal's line holds beside the bar: names, durations, notes.
+# Width of a terminal's line next to the bar, for names, durations and notes.
 _LABEL_CHARS = 90
 _BAR_CHARS = (24, 60)
 
 
 @click.command()
 @click.argument("trace_id", required=False)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many to list.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of requests.")
 @click.option("--service", help="Only requests to this service.")
-@click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only those that took this long.")
+@click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only requests that took this long.")
 @click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
 @click.option("--jaeger", metavar="URL", help="Read from a Jaeger instead of the embedded store.")
 @click.option(
     "--delivery-report",
     is_flag=True,
-    help="How many spans each process has built, exported and dropped; exits with 1 if any are missing.",
+    help="Show how many spans each process has built, exported and dropped; exits with 1 if any are missing.",
 )
 @click.option("--account", "is_account", is_flag=True, hidden=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def traces(
     trace_id: str | None,
     limit: int,
@@ -97,12 +97,12 @@ def _show_delivery_reports(home: Path, service: str | None, as_json: bool) -> No
 
 def _nothing_found(reader: TraceReader, path: Path | None) -> str:
     if reader.slowest(1):
-        return "No request that is kept is like that: give fewer conditions."
+        return "No stored request matches: give fewer conditions."
     if path is None:
         return "That Jaeger has no traces since yesterday."
     return (
         f"No traces yet in {path}. Serve with bento-monitor serve MODULE:SERVICE (or put @monitored on the service),"
-        " send it a request, and look again. Where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
+        " send it a request, and look again. If OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
         " server, its traces go there instead."
     )
 
@@ -121,7 +121,7 @@ def _console() -> Console:
 
 
 def print_summaries(console: Console, summaries: Sequence[TraceSummary], *, whole_ids: bool = False) -> None:
-    """A table of requests, with as many digits of each trace id as tell them apart, or all of them."""
+    """Print a table of requests, with as many digits of the trace ids as tell them apart, or with all digits."""
     from rich.table import Table
     from rich.text import Text
 
@@ -157,7 +157,7 @@ def _digits_that_differ(trace_ids: set[str]) -> int:
 
 
 def print_waterfall(console: Console, trace: Trace) -> None:
-    """Every span of a trace on a line, its bar where it lies in time; what belongs to a shared batch is hatched."""
+    """Print each span of a trace on a line, with a bar at its time; spans of a shared batch are hatched."""
     from rich.table import Table
     from rich.text import Text
 

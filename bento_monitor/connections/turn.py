@@ -16,7 +16,7 @@ _GIVEN_UP_S = 1.0
 _SLACK = 16
 
 
-class Counts(Protocol):
+class ConnectionCounts(Protocol):
     """The connection counts of the other workers."""
 
     def others(self) -> list[OtherWorker]:
@@ -34,7 +34,7 @@ def fair_share(connections: int, workers: int) -> int:
 class Turn:
     """Decides how many waiting connections this worker accepts."""
 
-    def __init__(self, counts: Counts, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, counts: ConnectionCounts, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._counts = counts
         self._clock = clock
         self._waiting_since_s: float | None = None

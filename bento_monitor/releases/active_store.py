@@ -30,7 +30,7 @@ Change = Callable[[ActiveState, History, float, int], ActiveState | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class StateReading:
     """The active state. If its file is damaged, `damage` says how, and `state` is the last good state."""
 
     state: ActiveState
@@ -63,19 +63,21 @@ class ActiveStore:
         except OSError:
             return None
 
-    def read(self) -> Reading:
+    def read(self) -> StateReading:
         """Read the active state; the own models if it was never changed."""
         try:
             text = _read_bounded(self.path).decode()
         except FileNotFoundError:
             last = self._last_good()  # the file was removed, or there never was a change
-            return Reading(OWN_MODELS) if last is None else Reading(last, f"{self.path} is missing")
+            return StateReading(OWN_MODELS) if last is None else StateReading(last, f"{self.path} is missing")
         except (OSError, UnicodeDecodeError) as error:
-            return Reading(self._last_good() or OWN_MODELS, f"{self.path} cannot be read ({error})")
+            return StateReading(self._last_good() or OWN_MODELS, f"{self.path} cannot be read ({error})")
         try:
-            return Reading(ActiveState.from_raw(json.loads(text)))
+            return StateReading(ActiveState.from_raw(json.loads(text)))
         except (ValueError, RecursionError, ReleaseError) as error:
-            return Reading(self._last_good() or OWN_MODELS, f"{self.path} is damaged ({str(error)[:200].rstrip('.')})")
+            return StateReading(
+                self._last_good() or OWN_MODELS, f"{self.path} is damaged ({str(error)[:200].rstrip('.')})"
+            )
 
     def history(self) -> History:
         """Read the journal; damaged lines are skipped."""

@@ -11,9 +11,9 @@ from ..conventions import OWN_MODEL
 from ..errors import ReleaseError
 from ..resilience.rate_limited_log import OutageLog
 from .active_state import ActiveRelease, ActiveState
-from .active_store import ActiveStore, Reading
+from .active_store import ActiveStore, StateReading
 from .deaths import forget_deaths, put_killers_aside
-from .loading import NOTHING_LOADED, Loaded, Refusal, ServedModels, load
+from .loading import NOTHING_LOADED, Loaded, ReleaseRefusal, ServedModels, load
 from .reporter import Reporter
 from .swap_counts import SwapCounts
 from .worker_state import WorkerState
@@ -217,7 +217,7 @@ class ReleaseAgent:
         own: dict[str, str | None] = dict.fromkeys(self._models.names())
         return own | self._loaded.releases
 
-    def _fail(self, state: ActiveState, refusal: Refusal) -> None:
+    def _fail(self, state: ActiveState, refusal: ReleaseRefusal) -> None:
         """Report a failed change, and revert it for all workers; this worker continues with what it serves."""
         self.swaps.count("failed", refusal.reason)
         _LOGGER.warning("Release %s is not activated: %s", refusal.release, refusal.message)
@@ -275,7 +275,7 @@ class ReleaseAgent:
         self._loaded = self._loaded.with_former(runner, self._incumbent)
         self._loaded.serve(self._models)
         message = f"it failed {failed} call(s) on probation that the service's own model answered."
-        self._fail(state, Refusal(active.release, message, "probation"))
+        self._fail(state, ReleaseRefusal(active.release, message, "probation"))
 
     def _note_kept(self) -> None:
         """Note in the journal that the state has served well, when it has; forget earlier deaths of workers."""
@@ -322,7 +322,7 @@ class ReleaseAgent:
             self._report_fallbacks_at_s = now_s + _REPORT_FALLBACKS_S
             self._reporter.report(fallbacks=fallbacks)
 
-    def _log_damage(self, reading: Reading) -> None:
+    def _log_damage(self, reading: StateReading) -> None:
         if reading.damage is not None:
             self._damage.failed(reading.damage)
         else:

@@ -50,7 +50,7 @@ class ServedModels(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ReleaseRefusal:
     """Why a release is not served: a message, and the reason in one word."""
 
     release: str
@@ -63,7 +63,7 @@ class Loaded:
     """Per runner, the active release and the model that was built for it, or the reason why there is none."""
 
     prepared: Mapping[str, tuple[ActiveRelease, Any]] = field(default_factory=dict)
-    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusals: Mapping[str, ReleaseRefusal] = field(default_factory=dict)
 
     def has(self, runner: str, active: ActiveRelease) -> bool:
         """Return whether exactly this release is ready in the runner."""
@@ -94,7 +94,7 @@ class Loaded:
         return {runner: active.release for runner, (active, _) in self.prepared.items()}
 
     @property
-    def first_refusal(self) -> Refusal | None:
+    def first_refusal(self) -> ReleaseRefusal | None:
         """The first refusal, if any."""
         return next(iter(self.refusals.values()), None)
 
@@ -115,7 +115,7 @@ NOTHING_LOADED = Loaded()
 def load(state: ActiveState, models: ServedModels, *known: Loaded) -> Loaded:
     """Build the releases of a state that are not in `known`; an error refuses only the release that raised it."""
     prepared: dict[str, tuple[ActiveRelease, Any]] = {}
-    refusals: dict[str, Refusal] = {}
+    refusals: dict[str, ReleaseRefusal] = {}
     for runner, active in state.runners.items():
         found = next((loaded for loaded in known if loaded.has(runner, active)), None)
         if found is not None:
@@ -127,7 +127,7 @@ def load(state: ActiveState, models: ServedModels, *known: Loaded) -> Loaded:
         except Exception as error:  # whatever the loading raises, the running models continue
             reason = error.reason if isinstance(error, ReleaseError) else "load"
             message = str(error) if isinstance(error, BentoMonitorError) else f"{type(error).__name__}: {error}"
-            refusals[runner] = Refusal(active.release, message, reason)
+            refusals[runner] = ReleaseRefusal(active.release, message, reason)
     return Loaded(prepared, refusals)
 
 

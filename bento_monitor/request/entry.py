@@ -16,7 +16,7 @@ from ..fast_path.path import FastPath
 from ..fast_path.plan import PathChoice
 from ..resilience.circuit_breaker import CircuitBreaker
 from ..tracing.context.current_api import NO_API, untraced_api
-from ..tracing.ledger.ledger import CLIENT_DISCONNECTED, Connection, Ledger, current_ledger
+from ..tracing.ledger.ledger import CLIENT_DISCONNECTED, ClientConnection, Ledger, current_ledger
 from .exchange import METRICS_PATH
 from .exchange_records import ExchangeRecords
 from .monitor import RequestMonitor
@@ -311,7 +311,7 @@ async def _answer_failed(ledger: Ledger, scope: Scope, receive: Receive, send: S
     await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
 
 
-def _connection_of(receive: Receive) -> Connection | None:
+def _connection_of(receive: Receive) -> ClientConnection | None:
     """Return uvicorn's state of the client's connection; None under another server."""
     cycle = getattr(receive, "__self__", None)
     return cycle if isinstance(getattr(cycle, "disconnected", None), bool) else None

@@ -11,6 +11,10 @@ class Fault:
     """A fault that is applied to every export; create it by one of the class methods.
 
     For a receiver that refuses connections, use `OtlpReceiver.stop_listening` instead.
+
+    Examples:
+        >>> Fault.answer(503, retry_after_s=2)
+        Fault(kind='answer', delay_s=0.0, status=503, retry_after_s=2)
     """
 
     kind: Literal["hang", "slow", "answer", "reset"]

@@ -15,6 +15,10 @@ def read_jaeger(url: str, trace_ids: Iterable[str]) -> list[SpanRecord]:
         url: URL of Jaeger's query service, such as `http://127.0.0.1:16686`.
         trace_ids: complete ids of 32 hexadecimal digits.
 
+    Examples:
+        >>> read_jaeger("http://127.0.0.1:16686", [])
+        []
+
     Raises:
         InputError: Jaeger cannot be reached, or returns an error.
     """

@@ -30,7 +30,13 @@ class Listener(Protocol):
 
 
 class OtlpReceiver:
-    """Accepts traces and metrics from any OTLP exporter. A context manager that listens from its creation."""
+    """Accepts traces and metrics from any OTLP exporter. A context manager that listens from its creation.
+
+    Examples:
+        >>> with OtlpReceiver() as receiver:
+        ...     sorted(receiver.environment), receiver.spans()
+        (['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_PROTOCOL'], [])
+    """
 
     def __init__(self, protocol: Literal["http/protobuf", "grpc"] = "http/protobuf") -> None:
         self.protocol = protocol

@@ -17,7 +17,12 @@ _STAGE_OF_SPAN = {span: stage for stage, span in names.SPAN_OF_STAGE.items()}
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A violated law, and the span that violates it; `span_id` is None if the law concerns all spans."""
+    """A violated law, and the span that violates it; `span_id` is None if the law concerns all spans.
+
+    Examples:
+        >>> print(Violation("count", "", None, "1 request has no server span"))
+        count: 1 request has no server span
+    """
 
     law: str
     trace_id: str
@@ -62,6 +67,12 @@ def find_violations(
         attributes: allowed attributes of the monitor's spans; other scopes are not checked.
         have_calls_spans: whether calls of other services have client spans; without them, the called service's server
             span is a child of the caller's server span.
+
+    Examples:
+        >>> find_violations([], requests=0)
+        []
+        >>> [violation.law for violation in find_violations([], requests=1)]
+        ['one server span per request']
     """
     children: defaultdict[tuple[str, str], list[SpanRecord]] = defaultdict(list)
     for span in spans:

@@ -105,8 +105,8 @@ def _require_same_model(runner: MonitoredRunner, release: Release) -> None:
     wanted = release.model_fingerprint
     if wanted is None:
         raise ReleaseError(
-            f"Release {release.name} does not say which model it was made from, so it is not served: make it anew with "
-            f"{release.renewal}",
+            f"Release {release.name} does not say which model it was made from, so it is not served: make a new "
+            f"release with {release.renewal}",
             "fingerprint",
         )
     try:

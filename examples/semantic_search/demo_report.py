@@ -30,7 +30,7 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
         f"drop at most {report['accuracy_drop_upper95']:.4f} (95 %), {report['accuracy_tolerance']:g} allowed",
     )
     table.add_row(
-        "least cosine, in a batch to alone",
+        "least cosine, batched to alone",
         f"{report['baseline_batch_dependence']:.4f}",
         f"{report['batch_dependence']:.4f}",
         "how much other rows of a batch change an answer",

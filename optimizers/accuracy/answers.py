@@ -56,7 +56,7 @@ def field(answers: Answers, name: str) -> Answers:
 
 
 def named_columns(answers: Answers, labels: NDArray[Any] | None) -> tuple[str, ...]:
-    """Return the fields of all answers if each field is named after a class and holds its number, otherwise `()`."""
+    """Return the fields of all answers if each field is named after a class and holds a number, otherwise `()`."""
     names = fields_of(answers)
     if labels is None or len(names) < _LEAST_CLASSES or len(names) != len(answers[0]):
         return ()

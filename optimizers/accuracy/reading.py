@@ -144,7 +144,7 @@ def _choose_field(
 
 
 def _is_confidence(answers: Answers, reading: OutputReading, names: tuple[str, ...]) -> bool:
-    """Whether a number beside a class is the confidence in that class, not the probability of class 1."""
+    """Whether a number next to a class is the confidence in that class, not the probability of class 1."""
     import numpy as np
 
     if reading.kind != "probability":

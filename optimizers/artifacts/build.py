@@ -12,9 +12,9 @@ from bento_monitor.lab.model_host.messages import Exporter, ModelInterface, Pari
 from bento_monitor.resilience.atomic_files import sha256_of
 
 from ..errors import ArtifactError
+from .artifact_spec import ArtifactSpec
 from .cache import ArtifactCache
 from .quantise import Granularity, quantise
-from .spec import ArtifactSpec
 
 _EXPORTERS: tuple[Exporter, ...] = ("torchscript", "scripted", "dynamo")
 

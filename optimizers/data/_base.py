@@ -63,8 +63,8 @@ def labels_array(path: Path, labels: Sequence[Any]) -> NDArray[Any]:
             check_finite(path, "label", array)
             return array
     raise StudyInputError(
-        f"{path}: the labels have several types or shapes, such as {labels[0]!r}: give numbers or texts, the same for "
-        "all samples."
+        f"{path}: the labels have several types or shapes, such as {labels[0]!r}: give only numbers or only "
+        "texts, of one shape."
     )
 
 

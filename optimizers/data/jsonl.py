@@ -1,6 +1,6 @@
 """A `.jsonl` file: on each line the body of a request, and its label.
 
-A line holds `label` beside the body's parameters, `{"text": "good", "label": 1}`, or separate from the body,
+A line holds `label` among the body's parameters, `{"text": "good", "label": 1}`, or separate from the body,
 `{"request": {"text": "good"}, "label": 1}`.
 """
 

@@ -72,7 +72,7 @@ class TrialServer:
         self._active_folder = folder
 
     def require_no_failed_calls(self, release: str) -> None:
-        """Raise MeasurementError if the own model answered calls in place of a release: figures would mix both.
+        """Raise MeasurementError if the own model answered calls instead of a release: figures would mix both.
 
         Calls whose input the release does not take are allowed: the release will not take them in production either.
         """

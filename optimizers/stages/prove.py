@@ -37,7 +37,7 @@ from .harm_fault import harm_fault
 from .servers import baseline_server, candidate_server
 from .workbench import Workbench
 
-# BentoML's dispatcher trains on its first 11 batches; ours needs no training, but gets the same requests.
+# BentoML's dispatcher trains on its first 11 batches; our dispatcher needs no training, but gets the same requests.
 _WARMUP_BATCHES = 12
 # After a change of the load, the server's dispatcher needs a moment to adapt.
 _SETTLE_S = 0.2

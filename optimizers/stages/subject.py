@@ -23,7 +23,7 @@ from ..accuracy.metrics import Metric, parse_metric
 from ..data._base import EvaluationData
 from ..data.read import read_data
 from ..errors import StudyInputError
-from ..releasing import Subject
+from ..releasing import OptimizedApi
 from ..study_spec import StudySpec
 
 
@@ -36,7 +36,7 @@ class StudySubject:
     sent.
     """
 
-    subject: Subject
+    subject: OptimizedApi
     requests: RequestSource
     form: str
     labels: NDArray[Any] | None
@@ -83,7 +83,7 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     if interface.largest_batch is not None:
         api = replace(api, max_batch_size=min(api.max_batch_size, interface.largest_batch))
     return StudySubject(
-        subject=Subject(description.service, api, interface),
+        subject=OptimizedApi(description.service, api, interface),
         requests=requests,
         form=form,
         labels=labels,

@@ -14,32 +14,32 @@ Reason = Literal["slower", "not told apart", "noisy machine", "slo", "failures",
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why nothing is released: a keyword for programs and a sentence for people."""
 
     reason: Reason
     sentence: str
 
 
-def verdict_of(proof: Mapping[str, Any], *, slo: Slo | None, allow_slower_alone: bool) -> Refusal | None:
+def verdict_of(proof: Mapping[str, Any], *, slo: Slo | None, allow_slower_alone: bool) -> Rejection | None:
     """Judge a proof as returned by `proof_record`; return None if the winner may be released."""
     return _slower(proof) or _failures(proof) or _over_slo(proof, slo) or (None if allow_slower_alone else _harm(proof))
 
 
-def _slower(proof: Mapping[str, Any]) -> Refusal | None:
+def _slower(proof: Mapping[str, Any]) -> Rejection | None:
     low, high = proof["speedup_ci95"]
     aa_low, aa_high = proof["aa_ratio_ci95"]
     found = f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]"
     if high < 1:
-        return Refusal("slower", f"The fastest candidate is slower: {found}. Nothing was released.")
+        return Rejection("slower", f"The fastest candidate is slower: {found}. Nothing was released.")
     if low <= 1:
-        return Refusal(
+        return Rejection(
             "not told apart",
             f"The fastest candidate cannot be distinguished from the baseline: {found}. Nothing was released; more "
             "--blocks would narrow the interval.",
         )
     if low <= aa_high:
-        return Refusal(
+        return Rejection(
             "noisy machine",
             f"The machine is too noisy now: the baseline measured against itself gives an interval of [{aa_low:.2f}, "
             f"{aa_high:.2f}], which overlaps that of the fastest candidate, {found}. Nothing was released; measure at "
@@ -48,22 +48,22 @@ def _slower(proof: Mapping[str, Any]) -> Refusal | None:
     return None
 
 
-def _failures(proof: Mapping[str, Any]) -> Refusal | None:
+def _failures(proof: Mapping[str, Any]) -> Rejection | None:
     failed, baseline_failed = proof["optimized_failed"], proof["baseline_failed"]
     if failed <= baseline_failed:
         return None
-    return Refusal(
+    return Rejection(
         "failures",
         f"{failed} of {proof['optimized_harm_requests']} requests of a lone client and of an open load at half of the "
         f"baseline's rate failed, but only {baseline_failed} of the baseline's. Nothing was released.",
     )
 
 
-def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Refusal | None:
+def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Rejection | None:
     in_time = proof["slo_in_time_ratio"]
     if slo is None or in_time is None or 100 * in_time >= slo.percentile:
         return None
-    return Refusal(
+    return Rejection(
         "slo",
         f"The fastest candidate breaks --slo {slo} under the load: {in_time:.2%} of its requests were answered in "
         f"time, and the median p{slo.percentile:g} of its blocks was {proof['slo_percentile_ms']:.1f} ms. Nothing was "
@@ -71,7 +71,7 @@ def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Refusal | None:
     )
 
 
-def _harm(proof: Mapping[str, Any]) -> Refusal | None:
+def _harm(proof: Mapping[str, Any]) -> Rejection | None:
     return _harm_of(
         proof, "alone", "alone_p50", MOST_ALONE_RATIO, "A lone client's median latency", "alone"
     ) or _harm_of(
@@ -86,7 +86,7 @@ def _harm(proof: Mapping[str, Any]) -> Refusal | None:
 
 def _harm_of(
     proof: Mapping[str, Any], reason: Literal["alone", "half load"], name: str, most: float, what: str, where: str
-) -> Refusal | None:
+) -> Rejection | None:
     low, high = proof[f"{name}_ratio_ci95"]
     if high <= most:
         return None
@@ -96,7 +96,7 @@ def _harm_of(
     )
     verb = "is longer" if low > most else f"is not shown to be at most {most:.2f} times as long"
     place = "" if reason == "alone" else f" {where}"
-    return Refusal(
+    return Rejection(
         reason,
         f"{what}{place} {verb}: {found} after {proof['harm_blocks']} blocks, although the winner serves "
         f"{proof['speedup']:.2f} times the requests under full load. Nothing was released; pass --allow-slower-alone "

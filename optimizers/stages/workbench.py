@@ -17,9 +17,9 @@ from bento_monitor.machine import sums_int8_exactly
 from bento_monitor.serving_config import Backend, Execution, Precision
 
 from ..accuracy.sameness import AnswerCheck
+from ..artifacts.artifact_spec import ArtifactSpec
 from ..artifacts.build import Artifact, build_artifact
 from ..artifacts.cache import ArtifactCache
-from ..artifacts.spec import ArtifactSpec
 from ..study_folder import StudyFolder
 from ..study_spec import StudySpec
 from .subject import StudySubject

@@ -1,4 +1,4 @@
-"""Services in which each of our hooks is entered, and what is asked of them."""
+"""Services whose requests enter each of our hooks, and those requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Ask = Callable[[Arm, Asked], Answered]
 
 @dataclass(frozen=True)
 class Service:
-    """A service, how it is asked, and by which function of ours it is seen that a hook was entered."""
+    """A service, its requests, and for each hook a function of ours that shows that the hook was entered."""
 
     target: str
     folder: Path
@@ -51,7 +51,7 @@ def _plain(arm: Arm, asked: Asked) -> Answered:
 
 
 def _and_its_task(arm: Arm, asked: Asked) -> Answered:
-    """The answer, or that of the task which was submitted."""
+    """Return the response, or the result of the submitted task."""
     answer = arm.ask(asked)
     if not asked.path.endswith("/submit"):
         return answer
@@ -83,7 +83,7 @@ def _generated(count: int) -> list[Asked]:
 
 
 def _from_its_own_span(asked: Asked, number: int) -> Asked:
-    """The same of a caller that calls once from each of its spans, and exports them: so the laws of traces have it."""
+    """Return the request with its own parent span: the trace laws assume one call from each of a caller's spans."""
 
     def own(value: str) -> str:
         return _PARENT.sub(lambda found: f"{found[1]}{number + 1:016x}-01", value)

@@ -1,4 +1,4 @@
-"""Spans of the service's own code with attributes that no exporter is made for."""
+"""Spans of the service's own code with attributes that no exporter supports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ASKED = 20
 
 @dataclass(frozen=True, slots=True)
 class AttributesOutcome:
-    """What came of a load beside which such spans were made, with the `wrong` answers to those who made them."""
+    """The outcome of a load during which such spans were made; `wrong` counts wrong responses to their requests."""
 
     answers: Answers
     watch: Watch
@@ -29,7 +29,7 @@ class AttributesOutcome:
 
 
 def run_odd_attributes(seconds: float, rate_rps: float, home: Path) -> AttributesOutcome:
-    """Serve under load, and now and then a request whose code makes such a span."""
+    """Serve under load, with occasional requests whose code makes such a span."""
     wrong = 0
     with OtlpReceiver() as receiver:
         with (

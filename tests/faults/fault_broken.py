@@ -1,4 +1,4 @@
-"""The service of the faults with some of the monitor's own functions broken: those that `FAULT_HOOK` names."""
+"""The faults' service with some of the monitor's functions broken, which `FAULT_HOOK` names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fault_service import Faulted
 
 __all__ = ["HOOKS", "Faulted"]
 
-# What of ours runs on a request's path, or around a worker's life: module, class or "", function.
+# Our functions on a request's path, or in a worker's life: module, class or "", function.
 HOOKS = {
     "start_ledger": ("bento_monitor.tracing.telemetry", "Telemetry", "start_ledger"),
     "enter_request": ("bento_monitor.tracing.telemetry", "Telemetry", "enter_request"),
@@ -45,7 +45,7 @@ def _break(name: str) -> None:
     setattr(getattr(target, owner) if owner else target, function, _raise)
 
 
-# In workers alone: what belongs to BentoML's server must not be imported in its supervisor.
+# Only in workers: modules of BentoML's server must not be imported in its supervisor.
 if "--worker-id" in sys.argv:
     for hook in os.environ["FAULT_HOOK"].split(","):
         _break(hook)

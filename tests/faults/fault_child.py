@@ -1,4 +1,4 @@
-"""How the forked child of the faults' service ends."""
+"""The exit codes of the forked child of the faults' service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ChildEnd(IntEnum):
-    """Its exit code, by what became of its spans."""
+    """Exit code by the fate of the child's spans."""
 
     EXPORTED = 0
     RAISED = 1

@@ -24,13 +24,13 @@ _RESUME_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long, how much, and the limits that are scaled to it; None leaves the defaults.
+    """Durations, the rate, and limits scaled to them; None leaves the default.
 
     Args:
-        before_s: of load with nothing wrong, and as long again after the fault.
-        fault_s: of the fault.
-        flap_s: how long a collector that comes and goes stays away, and stays.
-        timeout_s: of one export, its repetitions included.
+        before_s: load without a fault, before the fault and again after it.
+        fault_s: length of the fault.
+        flap_s: how long a flapping collector stays away, and how long it stays.
+        timeout_s: timeout of one export, with its retries.
     """
 
     before_s: float
@@ -42,17 +42,17 @@ class Lengths:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The limits as a server takes them."""
+        """The limits as environment variables of a server."""
         queue = {} if self.queue_size is None else {"BENTO_MONITOR_TRACE_QUEUE_SIZE": str(self.queue_size)}
         return {"OTEL_EXPORTER_OTLP_TIMEOUT": f"{self.timeout_s:g}", **queue}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a fault of the collector did. Times are of `time.monotonic()`.
+    """The outcome of a collector's fault. Times are from `time.monotonic()`.
 
-    `attempts` were made during the fault; `resumed_s` is from its end until an export was taken. `received` are the
-    spans that came in all, `duplicates` those that came more than once; `reports` are those after the stop.
+    `attempts` counts exports tried during the fault; `resumed_s` is the time from its end to the next accepted export.
+    `received` counts all received spans, `duplicates` the repeated ones; `reports` are those after the stop.
     """
 
     answers: Answers
@@ -68,14 +68,14 @@ class Outcome:
     p99_during_ms: float | None
 
     def growth(self, of: Literal["rss_mib", "threads", "sockets"]) -> float:
-        """How much larger a figure was at most, during the fault and after it, than at most before it."""
+        """Return the maximum of a figure during and after the fault minus its maximum before."""
         before = [getattr(each, of) for each in self.watch.readings if each.at_s < self.fault_begin_s]
         since = [getattr(each, of) for each in self.watch.readings if each.at_s >= self.fault_begin_s]
         return float(max(since) - max(before))
 
 
 def collector_faults(lengths: Lengths) -> Mapping[str, tuple[Protocol, MakeFault]]:
-    """Every row: its protocol, and what makes the fault for so many seconds and then ends it."""
+    """Return every row: its protocol, and a function that causes the fault for a number of seconds."""
     http: Protocol = "http/protobuf"
     later_s = round(2 * lengths.timeout_s)
     return {
@@ -94,7 +94,7 @@ def collector_faults(lengths: Lengths) -> Mapping[str, tuple[Protocol, MakeFault
 
 
 def run_collector_fault(name: str, lengths: Lengths, home: Path) -> Outcome:
-    """Serve under load, with nothing wrong, then with the fault, then with nothing wrong again, and stop in order."""
+    """Serve under load before, during and after the fault, and shut down cleanly."""
     protocol, make_fault = collector_faults(lengths)[name]
     with OtlpReceiver(protocol) as receiver:
         spec = server_spec(home, receiver, lengths.environment)

@@ -1,4 +1,4 @@
-"""A home folder that cannot be written, as on a disk that is read-only."""
+"""A home folder that cannot be written, as on a read-only disk."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bento_monitor.lab.server.process import start_server
 
 @dataclass(frozen=True, slots=True)
 class DiskOutcome:
-    """What a worker did that can write neither its report nor its traces, and its log."""
+    """The responses and the log of a worker that can write neither its report nor its traces."""
 
     answers: Answers
     log: str
 
 
 def run_without_disk(seconds: float, rate_rps: float, home: Path) -> DiskOutcome:
-    """Serve under load with a file where the home folder must be, which not even root can write into."""
+    """Serve under load with a file instead of the home folder, so that not even root can write into it."""
     monitor_home(home).touch()
     with start_server(server_spec(home)) as server, checked_loads(server.port, rate_rps) as loads:
         time.sleep(seconds)

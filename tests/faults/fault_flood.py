@@ -1,4 +1,4 @@
-"""Callers that force traces, and headers of tracing that are far too many or too large."""
+"""Callers that force traces, and far too many or too large tracing headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RATE_PER_S, _BURST = 20, 50
 
 @dataclass(frozen=True, slots=True)
 class FloodOutcome:
-    """What a flood of sampled requests did: `traced` of them in `seconds`, of at most `allowed`."""
+    """The outcome of a flood of sampled requests: `traced` of them in `seconds`, at most `allowed`."""
 
     answers: Answers
     watch: Watch
@@ -33,16 +33,16 @@ class FloodOutcome:
 
     @property
     def allowed(self) -> float:
-        """The burst, and what the rate gives for as long as the flood lasted."""
+        """The burst plus the rate times the duration of the flood."""
         return _BURST + _RATE_PER_S * self.seconds
 
 
 def run_flood(seconds: float, rate_rps: float, home: Path) -> FloodOutcome:
-    """Send requests that all ask to be traced, at many times the limit."""
+    """Send requests that all force a trace, at many times the limit."""
     limits = {
         "BENTO_MONITOR_TRACE_RATE_LIMIT": str(_RATE_PER_S),
         "BENTO_MONITOR_TRACE_RATE_BURST": str(_BURST),
-        "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "",  # which has a limit of its own
+        "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "",  # it has its own limit
     }
     header = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
     with OtlpReceiver() as receiver:
@@ -57,7 +57,7 @@ def run_flood(seconds: float, rate_rps: float, home: Path) -> FloodOutcome:
 
 
 def heavy_headers() -> dict[str, tuple[Headers, int]]:
-    """Headers that a request may come with, and the status of its answer, by what is heavy about them."""
+    """Return heavy headers of a request and the status of the response, by a description."""
     parent = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
     large = ",".join(f"vendor{index}={'x' * 200}" for index in range(250))
     return {
@@ -73,13 +73,13 @@ def heavy_headers() -> dict[str, tuple[Headers, int]]:
 
 
 def run_heavy_headers(home: Path) -> dict[str, Reply]:
-    """The answer to a request with each of them; all to one server."""
+    """Return one server's response to a request with each of the heavy headers."""
     with OtlpReceiver() as receiver, start_server(server_spec(home, receiver)) as server:
         return {name: ask(server.port, "/echo", b'{"x": 1}', headers) for name, (headers, _) in heavy_headers().items()}
 
 
 def parse_cost_us(headers: Headers, repetitions: int = 200) -> float:
-    """Microseconds that it takes to begin the trace of a request with such headers; the median."""
+    """Return the median time, in microseconds, to start the trace of a request with the headers."""
     raw = [(name.encode(), value.encode()) for name, value in headers]
     sampler = make_sampler()
     took_ns = []

@@ -1,4 +1,4 @@
-"""User code that forks while an export is under way."""
+"""User code that forks during an export."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bento_monitor.lab.server.process import start_server
 from bento_monitor.testing import Fault, OtlpReceiver
 from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_delivery_reports
 
-# Each export takes so long, so that nearly every fork is amid one.
+# The duration of each export: so long that nearly every fork is during one.
 _EXPORT_S = 0.3
 _TRACED_BY_CHILD = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ForkOutcome:
-    """What the forks did: the exit codes of the children, and the spans that came from them and in all."""
+    """The outcome of the forks: the exit codes of the children, and the spans of all processes."""
 
     answers: Answers
     exit_codes: tuple[int, ...]
@@ -33,7 +33,7 @@ class ForkOutcome:
 
 
 def run_forks(count: int, rate_rps: float, protocol: Protocol, home: Path) -> ForkOutcome:
-    """Fork under load, one after another; each child traces some requests of its own and hands them over."""
+    """Fork under load, one fork after another; each child traces a few requests and exports them."""
     with OtlpReceiver(protocol) as receiver, receiver.failing(Fault.slow(_EXPORT_S)):
         with start_server(server_spec(home, receiver)) as server:
             (worker_pid,) = server.worker_pids()
@@ -42,7 +42,7 @@ def run_forks(count: int, rate_rps: float, protocol: Protocol, home: Path) -> Fo
                 amid = 0
                 codes = []
                 for _ in range(count):
-                    # Attempts are counted when they begin, exports when they are taken.
+                    # Attempts count when they begin, exports when they are accepted.
                     amid += receiver.attempts > len(receiver.exports)
                     codes.append(_fork(server.port))
                 answers = loads.stop()

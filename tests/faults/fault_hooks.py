@@ -1,4 +1,4 @@
-"""The monitor's own functions broken in a worker that serves: its requests must not notice."""
+"""Broken functions of the monitor in a serving worker: requests must not notice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fault_server import ask, server_spec
 
 from bento_monitor.lab.server.process import start_server
 
-# Those that do not hide each other are broken at once.
+# Hooks that do not hide each other are broken at once.
 GROUPS: Mapping[str, Sequence[str]] = {
     "start_ledger": ("start_ledger",),
     "enter_request": ("enter_request",),
@@ -32,7 +32,7 @@ _OF_TWO_WORKERS = frozenset({"turn", "connection_counts", "connection_slot"})
 
 @dataclass(frozen=True, slots=True)
 class HookOutcome:
-    """What a worker with broken hooks did; `raised` is how often its log has the failure, `log_lines` of how many."""
+    """The outcome of a worker with broken hooks; `raised` counts the failure in its log, `log_lines` all lines."""
 
     answers: Answers
     headers: frozenset[str]
@@ -48,7 +48,7 @@ def run_broken(hooks: Sequence[str], seconds: float, rate_rps: float, home: Path
     with start_server(spec) as server, checked_loads(server.port, rate_rps) as loads:
         time.sleep(seconds)
         answers = loads.stop()
-        # Each on a connection of its own: what is met once a connection is met more often than it may fail.
+        # Each on a new connection: a hook that runs once per connection then runs more often than it may fail.
         replies = [ask(server.port, "/echo", b'{"x": 1}') for _ in range(_CONNECTIONS)]
     log = (home / "server.log").read_text(errors="replace")
     return HookOutcome(answers, replies[-1].headers, log.count(BUG), log.count("\n"), log)

@@ -1,4 +1,4 @@
-"""Workers that are killed under load: what it costs the others, and what is reported as lost."""
+"""Workers killed under load: the effect on the others, and the spans reported as lost."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_d
 _WORKERS = 2
 _RESPAWN_TIMEOUT_S = 60.0
 _SETTLE_S = 0.5
-# The kernel takes some time to end a process, and its connections are open until then.
+# The kernel needs some time to end a process, and its connections are open until then.
 _ENDING_NS = 500_000_000
 _UP = b" initialized"
-# Of arrivals at random times, more may come together than the rate says.
+# Random arrivals may briefly exceed the rate.
 _BURST_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One worker that was killed, at a time of CLOCK_MONOTONIC and by the clock, and how long it took until another
-    served.
-    """
+    """One killed worker: the time by CLOCK_MONOTONIC and by the clock, and the time until another worker served."""
 
     pid: int
     at_ns: int
@@ -44,10 +42,10 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class KillOutcome:
-    """What the kills did. `received` counts the spans that came from each process, `traced` the requests among them.
+    """The outcome of the kills. `received` counts the spans of each process, `traced` the requests among them.
 
-    `not_in_flight` are requests that failed although they were not under way when a worker was killed. `rate_rps` is
-    that of all requests.
+    `not_in_flight` counts requests that failed although they were not in flight when a worker was killed. `rate_rps` is
+    the rate of all requests.
     """
 
     rate_rps: float
@@ -62,7 +60,7 @@ class KillOutcome:
     duplicates: int
 
     def could_be_lost(self) -> float:
-        """The requests that killed workers had when they last wrote their reports, and those that came after."""
+        """Count the requests in the last reports of killed workers, and those that came after the reports."""
         killed_at_s = {kill.pid: kill.at_s for kill in self.kills}
         found = 0.0
         for report in (each.report for each in self.reports if each.state == "lost"):
@@ -97,7 +95,7 @@ def run_kills(count: int, rate_rps: float, home: Path, env: Mapping[str, str] | 
 def _kill_one(server: ServerProcess, home: Path, seed: int) -> Kill:
     time.sleep(_SETTLE_S)
     up = _times_up(home)
-    # One that has served nothing yet has no report, and nothing to lose.
+    # A worker that has served nothing yet has no report, and nothing to lose.
     wait_for(lambda: bool(_served(server, home)), _RESPAWN_TIMEOUT_S)
     pid = random.Random(seed).choice(_served(server, home))
     at_ns, at_s = time.monotonic_ns(), time.time()

@@ -1,4 +1,4 @@
-"""A steady load whose every answer is checked."""
+"""A steady load with a check of every response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load, summarize
 
 _BODIES = 50
-# API -> its input of a number, and the answer to it.
+# API -> the input for a number, and the expected output.
 _APIS: Mapping[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
     "echo": (lambda x: {"x": x}, lambda x: x + 1),
     "batched": (lambda x: {"xs": [x]}, lambda x: [x + 1]),
@@ -22,7 +22,7 @@ _APIS: Mapping[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What became of the requests of a load; `failures_ns` has when each that failed was planned, and done."""
+    """The outcome of a load's requests; `failures_ns` has the planned and the done time of each failed request."""
 
     requests: int
     failed: int
@@ -32,7 +32,7 @@ class Answers:
 
 
 class CheckedLoads:
-    """Loads on every API of the service, at a rate in all; they end together."""
+    """Loads on every API of the service, with a common rate; they end together."""
 
     def __init__(self, port: int, rate_rps: float, headers: tuple[tuple[str, str], ...], timeout_s: float) -> None:
         self._loads = {
@@ -54,7 +54,7 @@ class CheckedLoads:
         self._results: dict[str, LoadResult] = {}
 
     def stop(self) -> Answers:
-        """Send no more, wait for what was sent, and compare every answer."""
+        """Stop sending, wait for the sent requests, and check every response."""
         self._results = self._results or {api: load.stop() for api, load in self._loads.items()}
         checked = [_check(api, result) for api, result in self._results.items()]
         errors: dict[str, int] = {}
@@ -70,14 +70,14 @@ class CheckedLoads:
         )
 
     def p99_ms(self, begin_ns: int, end_ns: int) -> float | None:
-        """The p99 of the requests to `echo` between two times of CLOCK_MONOTONIC, once the loads have stopped."""
+        """Return the p99 of the requests to `echo` between two times of CLOCK_MONOTONIC; call `stop` before."""
         try:
             return summarize(self._results["echo"], begin_ns, end_ns).p99_ms
         except MeasurementError:
             return None
 
     def kill(self) -> None:
-        """End what still runs."""
+        """Kill the loads that still run."""
         for load in self._loads.values():
             load.kill()
 

@@ -1,4 +1,4 @@
-"""Servers of the service that faults are made around."""
+"""Servers of the faults' service."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def server_spec(
     workers: int = 1,
     module: str = "fault_service",
 ) -> ServerSpec:
-    """A monitored server in a home of its own, which exports to the receiver; every request is traced."""
+    """Return a monitored server with its own home, which exports to the receiver and traces every request."""
     own = {"BENTO_MONITOR_HOME": str(monitor_home(home)), "BENTO_MONITOR_TRACE_RATE_LIMIT": "0"}
-    # As where nobody has set it: whoever makes the faults has switched it off for itself, since it forks amid calls.
+    # As if not set: the process that causes the faults has disabled it for itself, since it forks during calls.
     own["GRPC_ENABLE_FORK_SUPPORT"] = ""
     home.mkdir(exist_ok=True)
     exported = {} if receiver is None else receiver.environment
@@ -45,13 +45,13 @@ def server_spec(
 
 
 def monitor_home(home: Path) -> Path:
-    """Where the monitor of such a server keeps its reports."""
+    """Return the folder in which the server's monitor keeps its reports."""
     return home / "monitor"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; `headers` has the names of its headers, in lower case."""
+    """One response; `headers` has the names of its headers, in lower case."""
 
     status: int
     body: bytes
@@ -59,7 +59,7 @@ class Reply:
 
 
 def ask(port: int, path: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> Reply:
-    """Send one request, with such headers beside its own."""
+    """Send one request, with additional headers."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWER_TIMEOUT_S)
     try:
         connection.putrequest("POST", path)
@@ -73,14 +73,14 @@ def ask(port: int, path: str, body: bytes, headers: Sequence[tuple[str, str]] = 
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float) -> float:
-    """Wait until a condition holds; how long it took.
+    """Wait until a condition holds; return the time that it took.
 
     Raises:
-        TimeoutError: it did not in time.
+        TimeoutError: the condition did not hold in time.
     """
     begun_s = time.monotonic()
     while not condition():
         if time.monotonic() - begun_s > timeout_s:
-            raise TimeoutError(f"It did not come to that within {timeout_s:g} s.")
+            raise TimeoutError(f"The condition did not hold within {timeout_s:g} s.")
         time.sleep(_POLL_S)
     return time.monotonic() - begun_s

@@ -1,4 +1,4 @@
-"""What is served while faults are made: each answer follows from its request, so that one that is changed is seen."""
+"""The service under faults: each response follows from its request, so that a changed one is detected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bento_monitor.tracing.telemetry import Telemetry
 
 _WAIT_S = 10.0
 _TRACER = trace.get_tracer("of the author")
-# What a span of an author's may be given: no numbers, no attributes at all, and texts without end.
+# Attributes that user code may set on a span: NaN, values that are not attributes, and huge texts.
 ODD_ATTRIBUTES: dict[str, Any] = {
     "nan": float("nan"),
     "infinite": float("inf"),
@@ -27,7 +27,7 @@ ODD_ATTRIBUTES: dict[str, Any] = {
     "many long": ["x" * 1_000_000] * 10,
     "plain": 1,
 }
-# Of this process; a forked child has its copy.
+# Objects of this process; a forked child has its copy.
 _made: list[Telemetry] = []
 _make = Telemetry.__init__
 
@@ -56,7 +56,7 @@ class Faulted:
 
     @bentoml.api
     def odd(self, x: int) -> int:
-        """A span with attributes that no exporter is made for."""
+        """Make a span with attributes that no exporter supports."""
         with _TRACER.start_as_current_span("odd") as span:
             for name, value in ODD_ATTRIBUTES.items():
                 span.set_attribute(name, value)
@@ -64,7 +64,7 @@ class Faulted:
 
     @bentoml.api
     def fork(self, x: int) -> int:
-        """Fork, as user code may; the child traces requests of its own, hands them over and ends; its exit code."""
+        """Fork, as user code may. The child traces requests, exports them and exits; return its exit code."""
         child = os.fork()
         if child == 0:
             code = ChildEnd.RAISED

@@ -1,4 +1,4 @@
-"""The spans that a receiver has taken, by the process that sent them."""
+"""The spans that a receiver got, by sending process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bento_monitor.testing import OtlpReceiver
 
 @dataclass(frozen=True, slots=True)
 class SentSpan:
-    """A span, and the process and instance that its resource names."""
+    """A span, with process and instance from its resource."""
 
     pid: int
     instance: str
@@ -22,7 +22,7 @@ class SentSpan:
 
 
 def sent_spans(receiver: OtlpReceiver) -> list[SentSpan]:
-    """Every span of every export, in order."""
+    """Return every span of every export, in order."""
     found = []
     for export in receiver.exports:
         for of_resource in ExportTraceServiceRequest.FromString(export.body).resource_spans:
@@ -35,10 +35,10 @@ def sent_spans(receiver: OtlpReceiver) -> list[SentSpan]:
 
 
 def duplicates(spans: Sequence[SentSpan]) -> int:
-    """How many of them had come before."""
+    """Count the repeated spans."""
     return len(spans) - len({span.span_id for span in spans})
 
 
 def count_by_process(spans: Sequence[SentSpan]) -> dict[int, int]:
-    """How many came from each process."""
+    """Count the spans of each process."""
     return dict(Counter(span.pid for span in spans))

@@ -1,4 +1,4 @@
-"""SIGTERM while the collector is dead: how long the server takes to end."""
+"""SIGTERM with a dead collector: how long the server takes to exit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bento_monitor.tracing.export.delivery_report import ProcessDelivery, read_d
 
 _STOP_TIMEOUT_S = 60.0
 
-# Row -> its protocol, and the fault; None where nobody listens.
+# Row -> its protocol, and the fault; None if nothing listens.
 DEAD_COLLECTORS: Mapping[str, tuple[Protocol, Fault | None]] = {
     "absent": ("http/protobuf", None),
     "hanging": ("http/protobuf", Fault.hang()),
@@ -31,7 +31,7 @@ DEAD_COLLECTORS: Mapping[str, tuple[Protocol, Fault | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class StopOutcome:
-    """From the last answer until the worker had ended, and until the whole server had."""
+    """Times from the last response to the exit of the worker, and of the whole server."""
 
     answers: Answers
     worker_s: float
@@ -40,7 +40,7 @@ class StopOutcome:
 
 
 def run_stops(load_s: float, rate_rps: float, home: Path) -> dict[str, StopOutcome]:
-    """Start a server beside each dead collector; load them, one after another, and stop each at once."""
+    """Start a server for each dead collector; load them, one after another, and stop each right after its load."""
     with ExitStack() as stack:
         specs = []
         for name, (protocol, fault) in DEAD_COLLECTORS.items():

@@ -1,4 +1,4 @@
-"""Reads the reports of a server's processes, and their memory, threads and sockets, again and again."""
+"""Periodic readings of the reports of a server's processes, and of their memory, threads and sockets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look: the largest of the watched processes' figures, and the sums of all reports.
+    """One reading: the largest figures among the watched processes, and the sums over all reports.
 
-    `sockets` are those to the collector.
+    `sockets` counts those to the collector.
     """
 
     at_s: float
@@ -35,7 +35,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Watch:
-    """Everything that was read. `inexact` has the reports that did not add up, `writings` how many were new."""
+    """All readings. `inexact` has the reports that did not add up, `writings` counts the new ones."""
 
     readings: list[Reading] = field(default_factory=list)
     inexact: list[DeliveryReport] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Watch:
     writings: int = 0
 
     def between(self, begin_s: float, end_s: float) -> list[Reading]:
-        """The readings of a time, in `time.monotonic()`."""
+        """Return the readings between two times of `time.monotonic()`."""
         return [each for each in self.readings if begin_s <= each.at_s < end_s]
 
 

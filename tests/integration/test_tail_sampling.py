@@ -1,4 +1,4 @@
-"""Requests that nobody sampled, and whose traces are there all the same: what failed, what was slow, what was new."""
+"""Tail sampling: unsampled requests whose traces are kept because they failed, were slow or were the first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def serve_load(tmp_path: Path, fast_path: str = "true", **env: str) -> list[Span
 
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])
-def test_failures_and_the_first_of_each_kind_are_kept_whole(tmp_path: Path, fast_path: str) -> None:
+def test_failures_and_first_requests_of_each_kind_are_kept_complete(tmp_path: Path, fast_path: str) -> None:
     spans = serve_load(tmp_path, fast_path, BENTO_MONITOR_TRACE_TAIL_SAMPLING="failed,first")
     assert find_violations(spans) == []
     servers = [span for span in spans if span.kind == "SERVER"]
@@ -45,12 +45,12 @@ def test_failures_and_the_first_of_each_kind_are_kept_whole(tmp_path: Path, fast
     assert batch.attributes[names.BATCH_LINKED] == 1
 
 
-def test_nothing_is_kept_where_nothing_is_to_be(tmp_path: Path) -> None:
+def test_empty_setting_keeps_nothing(tmp_path: Path) -> None:
     assert serve_load(tmp_path, BENTO_MONITOR_TRACE_TAIL_SAMPLING="") == []
 
 
-def test_a_request_in_several_batches_is_linked_with_each(tmp_path: Path) -> None:
-    """One with more rows than a batch may have is cut; every batch knows it, and it knows every batch."""
+def test_request_in_several_batches_links_each(tmp_path: Path) -> None:
+    """A request with more rows than a batch may have is split; it and its batches link each other."""
     with OtlpReceiver() as receiver:
         spec = ServerSpec(
             target="plain:Plain", working_dir=SERVICES, as_="monitored", env=receiver.environment, home=tmp_path

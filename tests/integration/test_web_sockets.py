@@ -1,4 +1,4 @@
-"""WebSockets of a mounted application, on a service that has only just started."""
+"""WebSockets of a mounted application, on a service that has just started."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ser
             yield server, receiver
 
 
-def test_a_socket_echoes_messages_of_any_size_and_requests_beside_it_are_traced(
+def test_socket_echoes_messages_of_any_size_while_requests_are_traced(
     served: tuple[ServerProcess, OtlpReceiver],
 ) -> None:
     server, receiver = served

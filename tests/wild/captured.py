@@ -1,4 +1,4 @@
-"""A model as a model host holds it once its calls were captured; no service, so that a test is of the model alone."""
+"""A model as a model host holds it after capturing calls, without a service, for tests of only the model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Inputs = Mapping[str, Any]
 
 @contextmanager
 def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
-    """The state after `calls` of the model, each its inputs by name."""
+    """Yield the state after `calls` of the model, each a mapping of inputs by name."""
     runner = MonitoredRunner(model, name="captured")
     state = HostState("service:Service", Path())
     outputs = []
@@ -44,7 +44,7 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
 
 
 def contender_of(state: HostState, backend: Backend, folder: Path) -> Contender:
-    """What runs the captured model in fp32 by a backend; a graph that was made for it in `folder` is the model."""
+    """Return a contender that runs the captured model in fp32 on a backend, with a graph in `folder` if needed."""
     execution = Execution(backend, "fp32", 1)
     if backend == "torch":
         return Contender(execution)

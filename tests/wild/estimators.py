@@ -1,4 +1,4 @@
-"""Fitted estimators of each library, and a release of one."""
+"""Fitted estimators of each library, and releases of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def is_lightgbm(model: Any) -> bool:
 
 
 def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
-    """A release of an estimator, converted on the rows."""
+    """Return a release of an estimator, converted with the rows."""
     model, path = runner.own_model.model, folder / "model.onnx"
     inputs = inputs_of(runner, rows)
     outputs = convert_estimator(ArrayEstimator(runner.own_model), methods_of(model), inputs, path, rows=rows)
@@ -79,7 +79,7 @@ def inputs_of(runner: MonitoredRunner, rows: Any) -> tuple[TensorSpec, ...]:
 def release_of(
     runner: MonitoredRunner, path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> Release:
-    """A release of the runner's estimator by a graph that is made."""
+    """Return a release of the runner's estimator with an existing graph."""
     release = Release(
         name="svc-release:1",
         service="Svc",

@@ -1,6 +1,6 @@
-"""`kill -9` anywhere in a served search: the same command goes on, and loses no trial that had its outcome.
+"""`kill -9` anywhere in a served search: the same command resumes, and loses no trial with an outcome.
 
-Seen before: a kill in `ask` left a trial with half of its parameters in the journal, and each later start ended in a
+Seen before: a kill in `ask` left a trial with half of its parameters in the journal, and each later start raised a
 KeyError.
 """
 
@@ -19,7 +19,7 @@ SCRIPT = Path(killed_search.__file__)
 
 
 def kill_searches(folder: Path, mode: str) -> int:
-    """How many searches were killed, in processes of their own."""
+    """Kill searches in another process; return how many were killed."""
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder), mode],
         env=script_environment(),
@@ -31,7 +31,7 @@ def kill_searches(folder: Path, mode: str) -> int:
     return int(done.stdout)
 
 
-def require_goes_on(log: Path) -> None:
+def require_resumes(log: Path) -> None:
     known = TrialLog(log).measured if log.exists() else []
     search, measured = killed_search.run(log)
     assert search.finished == killed_search.TRIALS
@@ -41,19 +41,19 @@ def require_goes_on(log: Path) -> None:
     assert rates == sorted(rates, reverse=True) != []
 
 
-def test_a_search_killed_anywhere_goes_on(tmp_path: Path) -> None:
+def test_search_killed_anywhere_resumes(tmp_path: Path) -> None:
     kills = kill_searches(tmp_path, "everywhere")
     assert kills > 100
     for kill_at in range(1, kills + 1):
-        require_goes_on(tmp_path / f"{kill_at}.json")
+        require_resumes(tmp_path / f"{kill_at}.json")
 
 
-def test_a_search_killed_again_and_again_comes_to_its_end(tmp_path: Path) -> None:
+def test_repeatedly_killed_search_finishes(tmp_path: Path) -> None:
     assert kill_searches(tmp_path, "again") > 3
     assert len(TrialLog(tmp_path / "trials.json").measured) == killed_search.TRIALS
 
 
-def test_the_outcome_of_a_trial_outlives_a_kill_before_the_sampler_is_told(tmp_path: Path) -> None:
+def test_outcome_survives_a_kill_before_the_sampler_gets_it(tmp_path: Path) -> None:
     log = tmp_path / "trials.json"
     _, first = killed_search.run(log)
     assert first[:2] == [candidate.name for candidate in killed_search.SEEDS]

@@ -1,7 +1,7 @@
-"""A promotion is over when the workers that were there, or those in their place, say that they serve this very move.
+"""A promotion ends when the existing workers, or their replacements, report that they serve exactly this move.
 
-Seen before: it succeeded when the worker had died loading, when another promotion had overtaken it, and after the wall
-clock was stepped by a second; workers that died left nothing behind that their successors could have learnt from.
+Seen before: it succeeded although the worker had died while loading, another promotion had overtaken it, or the wall
+clock was stepped by a second; workers that died left no trace for their successors to learn from.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bento_monitor.resilience.liveness import is_alive, process_identity
 
 
 class Server:
-    """One that runs, and what its workers are told to do."""
+    """A running server, with instructions for its workers."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.process = process
@@ -80,7 +80,9 @@ def on_release(store: ActiveStore, release: str) -> int:
     return sum(state.serves == {"model": release} and state.phase == "serving" for state in live_workers(store.folder))
 
 
-def test_all_workers_of_all_servers_serve_what_is_reported(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
+def test_all_workers_of_all_servers_serve_the_reported_release(
+    store: ActiveStore, tmp_path: Path, serve: Serve
+) -> None:
     serve(2), serve(1)
     result = promote(store, *make_release(tmp_path))
     assert [state.serves for state in result.workers] == [{"model": "svc-release:1"}] * 3
@@ -88,7 +90,7 @@ def test_all_workers_of_all_servers_serve_what_is_reported(store: ActiveStore, t
     assert on_release(store, "svc-release:1") == 0
 
 
-def test_a_release_that_kills_the_worker_that_loads_it_is_not_promoted(
+def test_release_that_kills_its_loading_worker_is_not_promoted(
     store: ActiveStore, tmp_path: Path, serve: Serve
 ) -> None:
     server = serve(2)
@@ -101,7 +103,7 @@ def test_a_release_that_kills_the_worker_that_loads_it_is_not_promoted(
     assert store.read().state.releases == {"model": "svc-release:1"}
 
 
-def test_the_supervisor_s_next_worker_comes_up_with_what_served_before_also_where_nobody_waits(
+def test_replacement_worker_serves_the_previous_release_even_if_nobody_waits(
     store: ActiveStore, tmp_path: Path, serve: Serve
 ) -> None:
     server = serve(1)
@@ -114,9 +116,7 @@ def test_the_supervisor_s_next_worker_comes_up_with_what_served_before_also_wher
     assert "died while it loaded svc-release:2" in (store.read().state.note or "")
 
 
-def test_a_release_that_kills_its_workers_soon_after_they_began_is_taken_back(
-    store: ActiveStore, tmp_path: Path, serve: Serve
-) -> None:
+def test_release_that_kills_its_workers_soon_is_rolled_back(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     server = serve(2, probation_s=30.0)
     server.tell("kill", "svc-release:1", "-later")
     with pytest.raises(ReleaseError, match="died"):
@@ -124,7 +124,7 @@ def test_a_release_that_kills_its_workers_soon_after_they_began_is_taken_back(
     wait_until(lambda: [state.serves for state in live_workers(store.folder)] == [{"model": None}] * 2)
 
 
-def test_a_server_that_was_killed_whole_while_it_loaded_once_is_not_the_release_s_fault(
+def test_one_killed_server_is_not_blamed_on_the_loading_release(
     store: ActiveStore, tmp_path: Path, serve: Serve
 ) -> None:
     server = serve(1)
@@ -140,12 +140,10 @@ def test_a_server_that_was_killed_whole_while_it_loaded_once_is_not_the_release_
     wait_until(lambda: on_release(store, release.name) == 1)
 
 
-def test_a_release_that_kills_server_after_server_is_put_aside(
-    store: ActiveStore, tmp_path: Path, serve: Serve
-) -> None:
+def test_release_that_kills_server_after_server_is_put_aside(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     release, folder = make_release(tmp_path, "1")
     promote(store, release, folder)
-    for _ in range(2):  # each a container that ends with its only worker
+    for _ in range(2):  # each a container that exits with its only worker
         code = (
             "import os, sys, signal; from releasing import *; models = FakeModels(); "
             "models.on_prepare = lambda release: os.kill(os.getpid(), signal.SIGKILL); "
@@ -162,9 +160,7 @@ def test_a_release_that_kills_server_after_server_is_put_aside(
     assert store.history().aside.keys() == {release.name}
 
 
-def test_a_worker_that_dies_and_is_replaced_while_it_is_promoted_is_waited_for(
-    store: ActiveStore, tmp_path: Path, serve: Serve
-) -> None:
+def test_promotion_waits_for_a_replaced_worker(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     server = serve(2, probation_s=0.5)
     killed: list[int] = []
 
@@ -180,7 +176,7 @@ def test_a_worker_that_dies_and_is_replaced_while_it_is_promoted_is_waited_for(
     assert len(server.workers(store)) == 2
 
 
-def test_of_promotions_that_race_those_that_are_reported_were_made(store: ActiveStore, tmp_path: Path) -> None:
+def test_racing_promotions_report_success_only_if_made(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         for race in range(6):
             releases = [make_release(tmp_path, f"{race}-{index}") for index in range(2)]
@@ -195,7 +191,7 @@ def test_of_promotions_that_race_those_that_are_reported_were_made(store: Active
                 assert "overtaken" in str(error)
 
 
-def test_a_promotion_that_was_overtaken_says_so_and_takes_nothing_back(store: ActiveStore, tmp_path: Path) -> None:
+def test_overtaken_promotion_reports_it_and_rolls_nothing_back(store: ActiveStore, tmp_path: Path) -> None:
     later, later_folder = make_release(tmp_path, "2")
 
     def overtake(states: list[WorkerState]) -> None:
@@ -209,9 +205,7 @@ def test_a_promotion_that_was_overtaken_says_so_and_takes_nothing_back(store: Ac
     assert store.read().state.releases == {"model": "svc-release:2"}
 
 
-def test_a_server_that_stops_while_it_is_promoted_is_no_success(
-    store: ActiveStore, tmp_path: Path, serve: Serve
-) -> None:
+def test_server_that_stops_during_promotion_is_a_failure(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     server = serve(1)
     server.tell("hang", "svc-release:1")
 
@@ -227,9 +221,7 @@ def test_a_server_that_stops_while_it_is_promoted_is_no_success(
     assert store.read().state.releases == {}
 
 
-def test_a_server_that_starts_while_another_is_promoted_serves_the_same(
-    store: ActiveStore, tmp_path: Path, serve: Serve
-) -> None:
+def test_server_started_during_promotion_serves_the_same(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     first = serve(1)
     hang = first.tell("hang", "svc-release:1")
     started: list[Server] = []
@@ -245,7 +237,7 @@ def test_a_server_that_starts_while_another_is_promoted_serves_the_same(
     assert read_status(store).problems == ()
 
 
-def test_a_worker_that_is_stuck_is_no_success(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
+def test_stuck_worker_is_a_failure(store: ActiveStore, tmp_path: Path, serve: Serve) -> None:
     server = serve(2)
     hang = server.tell("hang", "svc-release:1")
     with pytest.raises(ReleaseError, match=r"0 of 2 worker\(s\) serve it after 1 s. Reverted"):
@@ -255,7 +247,7 @@ def test_a_worker_that_is_stuck_is_no_success(store: ActiveStore, tmp_path: Path
     assert on_release(store, "svc-release:1") == 0
 
 
-def test_several_services_on_one_home_do_not_touch_each_other(tmp_path: Path) -> None:
+def test_several_services_on_one_home_do_not_affect_each_other(tmp_path: Path) -> None:
     one, other = ActiveStore(tmp_path / "home", SERVICE), ActiveStore(tmp_path / "home", "other")
     with worker(one) as models, worker(other) as others:
         promote(one, *make_release(tmp_path))
@@ -267,7 +259,7 @@ def test_several_services_on_one_home_do_not_touch_each_other(tmp_path: Path) ->
 
 @contextmanager
 def stepped_clock(monkeypatch: pytest.MonkeyPatch, step_s: float) -> Iterator[None]:
-    """The wall clock as it is after a step: what is reckoned from it, the boot's time too, is off by as much."""
+    """Step the wall clock: times derived from it, such as the boot time, shift by the same amount."""
     wall, booted_s = time.time, psutil.boot_time()
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: wall() + step_s)
@@ -277,7 +269,7 @@ def stepped_clock(monkeypatch: pytest.MonkeyPatch, step_s: float) -> Iterator[No
 
 
 @pytest.mark.parametrize("step_s", [1.0, -3600.0])
-def test_a_clock_that_is_stepped_makes_no_worker_disappear(
+def test_stepped_clock_hides_no_worker(
     store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_s: float
 ) -> None:
     with worker(store) as models, stepped_clock(monkeypatch, step_s):
@@ -286,7 +278,7 @@ def test_a_clock_that_is_stepped_makes_no_worker_disappear(
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_a_process_that_has_ended_and_was_not_waited_for_is_not_alive() -> None:
+def test_zombie_process_is_not_alive() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     identity = process_identity(process.pid)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -296,18 +288,14 @@ def test_a_process_that_has_ended_and_was_not_waited_for_is_not_alive() -> None:
     assert not is_alive(process.pid, identity)
 
 
-def test_what_is_promoted_with_no_server_is_said_to_be_taken_at_the_next_start(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_release_promoted_without_a_server_is_served_at_the_next_start(store: ActiveStore, tmp_path: Path) -> None:
     result = promote(store, *make_release(tmp_path))
     assert result.workers == ()
     with worker(store, FakeModels()) as models:
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_a_promotion_that_is_interrupted_is_taken_back_and_a_rollback_is_not(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_interrupted_promotion_is_undone_but_interrupted_rollback_is_not(store: ActiveStore, tmp_path: Path) -> None:
     def interrupt(states: list[WorkerState]) -> None:
         raise KeyboardInterrupt
 
@@ -323,15 +311,13 @@ def test_a_promotion_that_is_interrupted_is_taken_back_and_a_rollback_is_not(
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan")])
-def test_a_timeout_that_is_no_time_is_refused_before_anything_is_moved(
-    store: ActiveStore, tmp_path: Path, timeout_s: float
-) -> None:
+def test_invalid_timeout_is_refused_before_the_move(store: ActiveStore, tmp_path: Path, timeout_s: float) -> None:
     with pytest.raises(InputError, match="timeout"):
         promote(store, *make_release(tmp_path), timeout_s=timeout_s)
     assert store.read().state.sequence == 0
 
 
-def test_a_worker_that_sees_the_model_store_under_another_path_finds_the_release(
+def test_worker_finds_the_release_under_another_model_store_path(
     store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(store, *make_release(tmp_path / "here", "1"))
@@ -341,7 +327,7 @@ def test_a_worker_that_sees_the_model_store_under_another_path_finds_the_release
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_a_worker_whose_parent_has_ended_is_still_promoted_to(
+def test_worker_without_its_parent_is_still_promoted(
     store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getppid", lambda: 2**22 - 3)

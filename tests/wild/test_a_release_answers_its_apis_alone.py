@@ -1,7 +1,7 @@
-"""A release answers calls for the APIs whose accuracy was measured with it, and no other call of the same model.
+"""A release serves only calls of the APIs whose accuracy was measured with it, no other call of the same model.
 
 On a live server: APIs that share a runner, APIs that call one another in every way that BentoML has, two runners, one
-runner called several times for a request, and routes that are no API at all.
+runner called several times per request, and routes that are not APIs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def promoted(live: Live, api: str, runner: str = "embed") -> None:
     live.place.done("promote", f"wild-release:{version}")
 
 
-def test_another_api_keeps_its_own_model_however_it_comes_to_it(live: Live) -> None:
+def test_other_apis_keep_the_own_model_however_they_call_it(live: Live) -> None:
     promoted(live, "embed")
     assert live.factors("embed") == {RELEASED: 40}
     found = {api: live.factors(api, 5) for api in OTHERS}
@@ -54,7 +54,7 @@ def test_another_api_keeps_its_own_model_however_it_comes_to_it(live: Live) -> N
 
 
 @pytest.mark.parametrize("other", ["calls_embed", "calls_embed_from_a_thread", "calls_embed_twice", "search"])
-def test_requests_for_two_apis_at_once_get_their_own_answers(live: Live, other: str) -> None:
+def test_concurrent_requests_to_two_apis_get_their_own_models(live: Live, other: str) -> None:
     promoted(live, "embed")
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda api: (api, live.factors(api, 100)), ["embed", other, "embed"]))
@@ -62,13 +62,13 @@ def test_requests_for_two_apis_at_once_get_their_own_answers(live: Live, other: 
 
 
 @pytest.mark.parametrize("api", ["calls_embed", "calls_embed_twice", "calls_search", "calls_the_function", "parts"])
-def test_an_api_that_is_governed_is_answered_by_its_release_also_in_what_it_calls(live: Live, api: str) -> None:
+def test_release_of_an_api_also_serves_the_apis_that_it_calls(live: Live, api: str) -> None:
     promoted(live, api)
     assert live.factors(api, 10) == {RELEASED: 10}
     assert live.factors("embed", 10) == live.factors("search", 10) == {OWN: 10}
 
 
-def test_of_two_runners_the_one_that_was_released_alone_is_replaced(live: Live) -> None:
+def test_only_the_released_runner_of_two_is_replaced(live: Live) -> None:
     promoted(live, "both")
     assert live.factors("both", 10) == {RELEASED * OWN_RERANK: 10}
     assert live.factors("rerank", 10) == {OWN_RERANK: 10}
@@ -79,7 +79,7 @@ def test_of_two_runners_the_one_that_was_released_alone_is_replaced(live: Live) 
 
 
 @pytest.mark.parametrize("tracing", ["true", "false"])
-def test_of_a_service_with_one_api_a_mounted_route_keeps_the_own_model(tmp_path: Path, tracing: str) -> None:
+def test_mounted_route_keeps_the_own_model(tmp_path: Path, tracing: str) -> None:
     place = Place(tmp_path, {"BENTO_MONITOR_TRACING": tracing}, source=SHARING, service="OneApi")
     with place.serve(workers=1) as live:
         promoted(live, "embed")

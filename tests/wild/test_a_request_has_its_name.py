@@ -1,4 +1,4 @@
-"""A span and a series have the template of the route that was taken; only what no route takes is unmatched."""
+"""Spans and metrics have the template of the matched route; only requests without a route are unmatched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 PROJECT = Path(__file__).parent / "context"
-# Method, path, its template (None where there is none) and the API that it asks.
+# Method, path, its template (None if there is none) and its API.
 ASKED = [
     ("POST", "/models/users/7/predict", "/models/users/{uid}/predict", "predict"),
     ("POST", "/models/users/8/predict", "/models/users/{uid}/predict", "predict"),
@@ -72,7 +72,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], 
 
 
 @pytest.mark.parametrize("index", range(len(ASKED)), ids=[f"{method} {path}" for method, path, _, _ in ASKED])
-def test_a_server_span_is_named_by_the_template(seen: tuple[list[str], list[SpanRecord], Samples], index: int) -> None:
+def test_server_span_is_named_by_the_template(seen: tuple[list[str], list[SpanRecord], Samples], index: int) -> None:
     method, _, template, api = ASKED[index]
     ids, spans, _ = seen
     (server,) = [span for span in spans if span.trace_id == ids[index] and span.kind == "SERVER"]
@@ -81,7 +81,7 @@ def test_a_server_span_is_named_by_the_template(seen: tuple[list[str], list[Span
     assert server.attributes.get(names.API_NAME) == api
 
 
-def test_series_have_the_templates_and_one_for_all_that_has_none(
+def test_metrics_have_the_templates_and_one_label_for_unmatched(
     seen: tuple[list[str], list[SpanRecord], Samples],
 ) -> None:
     samples = seen[2]
@@ -91,7 +91,7 @@ def test_series_have_the_templates_and_one_for_all_that_has_none(
     for _, _, template, _ in ASKED:
         route = template or names.ROUTE_UNMATCHED
         expected[route] = expected.get(route, 0) + 1
-    # Whoever waits for the server has asked for /readyz, which is elsewhere under a prefix.
+    # Waiting for the server sends requests to /readyz, which has another path under a prefix.
     assert found.pop(names.ROUTE_UNMATCHED) >= expected.pop(names.ROUTE_UNMATCHED)
     assert found == expected
 
@@ -101,7 +101,7 @@ def test_health_under_a_prefix_is_not_traced(seen: tuple[list[str], list[SpanRec
     assert not {span.trace_id for span in spans} & set(ids[len(ASKED) :])
 
 
-def test_a_flood_of_paths_is_bounded_and_a_method_chooses_among_routes() -> None:
+def test_many_paths_are_bounded_and_the_method_selects_the_route() -> None:
     async def page(_request: object) -> PlainTextResponse:
         return PlainTextResponse("")
 
@@ -116,7 +116,7 @@ def test_a_flood_of_paths_is_bounded_and_a_method_chooses_among_routes() -> None
     assert len(templates._found) <= 1024
 
 
-def test_what_is_measured_is_sent_to_where_it_is_served() -> None:
+def test_measured_route_is_the_served_route() -> None:
     with ModelHost("named:Named", PROJECT) as host:
         routes = {api.name: api.route for api in host.describe().apis}
     assert routes["plain"] == "/models/plain"

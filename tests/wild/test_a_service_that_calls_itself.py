@@ -1,4 +1,4 @@
-"""A call of a service by itself is a request of its own: the caller's stages stay true."""
+"""A service's call to itself is a separate request: the caller's stages stay correct."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLEEP_NS = 100_000_000
 
 @dataclass
 class Seen:
-    """What was traced, counted and logged of one request to each API that calls another."""
+    """The spans, metrics and outputs of one request to each API that calls another."""
 
     answers: dict[str, int]
     ids: dict[str, str]
@@ -71,12 +71,12 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Seen(answers, ids, samples, receiver.spans())
 
 
-def test_answers_are_those_of_stock(seen: Seen) -> None:
+def test_responses_equal_stocks(seen: Seen) -> None:
     assert seen.answers == {"on_loop": 4, "in_thread": 2}
 
 
 @pytest.mark.parametrize(("api", "calls"), [("on_loop", ["slow", "batched"]), ("in_thread", ["slow"])])
-def test_the_called_request_lies_below_a_client_span_of_the_caller(seen: Seen, api: str, calls: list[str]) -> None:
+def test_called_request_is_below_a_client_span_of_the_caller(seen: Seen, api: str, calls: list[str]) -> None:
     found = seen.of(api)
     (outer,) = found[f"POST /{api}"]
     for called in calls:
@@ -88,7 +88,7 @@ def test_the_called_request_lies_below_a_client_span_of_the_caller(seen: Seen, a
 
 
 @pytest.mark.parametrize(("api", "sleeps"), [("on_loop", 3), ("in_thread", 2)])
-def test_the_callers_stages_are_its_own(seen: Seen, api: str, sleeps: int) -> None:
+def test_stages_of_the_caller_are_its_own(seen: Seen, api: str, sleeps: int) -> None:
     (outer,) = seen.of(api)[f"POST /{api}"]
     assert outer.attributes[names.STAGE_INFER] > (sleeps - 0.1) * SLEEP_NS
     assert outer.attributes.get(names.STAGE_QUEUE, 0) < SLEEP_NS
@@ -103,7 +103,7 @@ def test_every_trace_keeps_the_laws(seen: Seen) -> None:
 
 @pytest.mark.parametrize("endpoint", ["/on_loop", "/in_thread", "/slow", "/batched"])
 @pytest.mark.parametrize("name", ["ours", "untraced"])
-def test_bentomls_own_series_count_the_calls_as_stock_does(seen: Seen, name: str, endpoint: str) -> None:
+def test_bentomls_own_metrics_count_the_calls_as_stock_does(seen: Seen, name: str, endpoint: str) -> None:
     metric = "bentoml_service_request_total"
     stock = total(seen.samples["stock"], metric, endpoint=endpoint)
     assert stock > 0

@@ -1,7 +1,7 @@
-"""A study is of one model: retrained weights are another study, and never get the old one's proof.
+"""A study belongs to one model: retrained weights are another study, and never get the old one's proof.
 
-Seen before: `optimize` gave back "drop at most +0.0000" for a model at .028, since the study's key left the weights
-out.
+Seen before: `optimize` returned "drop at most +0.0000" for a model at .028, since the study's key did not include the
+weights.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def fingerprint_of(place: Place) -> str:
         return find_subject(host, spec, place.folder).subject.interface.fingerprint
 
 
-def test_retrained_weights_are_another_study_and_the_same_ones_the_same(place: Place) -> None:
+def test_retrained_weights_are_another_study_and_equal_weights_the_same(place: Place) -> None:
     spec, fingerprint = spec_of(place), fingerprint_of(place)
     key = study_key(spec, fingerprint, CIRCUMSTANCES)
     assert study_key(spec, fingerprint_of(place), CIRCUMSTANCES) == key
@@ -60,12 +60,12 @@ def test_retrained_weights_are_another_study_and_the_same_ones_the_same(place: P
     assert study_key(spec, fingerprint, {**CIRCUMSTANCES, "cores": 4}) != key
 
 
-def test_the_optimizer_and_a_worker_see_the_same_model(place: Place) -> None:
+def test_optimizer_and_worker_see_the_same_model(place: Place) -> None:
     with place.serve(workers=1) as live:
         assert live.fingerprints()["embed"] == fingerprint_of(place)
 
 
-def test_a_release_of_a_study_is_bound_to_its_model_and_names_the_command_that_renews_it(place: Place) -> None:
+def test_release_is_bound_to_its_model_and_names_its_renewal_command(place: Place) -> None:
     spec = spec_of(place)
     with ModelHost(spec.target, spec.working_dir, place.env) as host:
         subject = find_subject(host, spec, place.folder).subject
@@ -76,7 +76,7 @@ def test_a_release_of_a_study_is_bound_to_its_model_and_names_the_command_that_r
     assert "--api embed" in release.renewal
 
 
-def test_an_editor_s_lock_that_links_to_nowhere_is_no_part_of_a_study(place: Place) -> None:
+def test_dangling_editor_lock_is_not_part_of_a_study(place: Place) -> None:
     key = study_key(spec_of(place), "v1:0", CIRCUMSTANCES)
     (place.project / ".#service.py").symlink_to("somebody@somewhere.1234")
     assert study_key(spec_of(place), "v1:0", CIRCUMSTANCES) == key
@@ -111,7 +111,7 @@ class Changing:
 """
 
 
-def test_a_model_whose_weights_change_when_it_is_called_gets_no_release(place: Place) -> None:
+def test_model_that_changes_its_weights_in_calls_gets_no_release(place: Place) -> None:
     (place.project / "changing.py").write_text(CHANGING)
     write_bodies(place.folder / "bodies.npz", [b'{"x": [[1.0, 2.0]]}'] * 8)
     with (

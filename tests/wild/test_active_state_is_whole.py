@@ -1,7 +1,7 @@
-"""The active state is one whole value: however it was reached, every worker serves the same of it.
+"""The active state is one complete value: however it was reached, every worker serves the same.
 
 Seen before: with A in one runner and B in another, rollback left B running while `status` showed A; a worker that
-started later differed from one that had run on; a release without batching kept its predecessor's.
+started later differed from a running one; a release without batching kept its predecessor's.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def served_by_a_new_worker(store: ActiveStore, *runners: str) -> tuple[dict[str,
         return models.served, models.batching
 
 
-def test_rollback_with_two_runners_takes_back_the_last_move_and_nothing_else(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_rollback_with_two_runners_undoes_only_the_last_move(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store, FakeModels("embed", "rerank")) as models:
         promote(store, *make_release(tmp_path, "a", runner="embed"))
         promote(store, *make_release(tmp_path, "b", runner="rerank"))
@@ -41,7 +39,7 @@ def test_rollback_with_two_runners_takes_back_the_last_move_and_nothing_else(
         assert served_by_a_new_worker(store, "embed", "rerank") == (models.served, models.batching)
 
 
-def test_a_release_without_batching_does_not_keep_its_predecessor_s(store: ActiveStore, tmp_path: Path) -> None:
+def test_release_without_batching_does_not_keep_its_predecessors(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         promote(store, *make_release(tmp_path, "1", batching=Batching(32, 5.0)))
         assert models.batching == {"embed": Batching(32, 5.0)}
@@ -50,9 +48,7 @@ def test_a_release_without_batching_does_not_keep_its_predecessor_s(store: Activ
         assert served_by_a_new_worker(store) == (models.served, {})
 
 
-def test_a_release_of_another_runner_without_batching_leaves_the_api_s_batching(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_release_of_another_runner_without_batching_keeps_the_apis_batching(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store, FakeModels("embed", "rerank")) as models:
         promote(store, *make_release(tmp_path, "1", runner="embed", batching=Batching(16, 1.0)))
         promote(store, *make_release(tmp_path, "2", runner="rerank", batching=Batching(8, 2.0)))
@@ -63,9 +59,7 @@ def test_a_release_of_another_runner_without_batching_leaves_the_api_s_batching(
         assert models.batching == {}
 
 
-def test_a_release_in_place_of_another_says_which_apis_no_release_governs_any_more(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_replacing_a_release_reports_the_apis_without_a_release(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         promote(store, *make_release(tmp_path, "1", apis=("embed", "search")))
         result = promote(store, *make_release(tmp_path, "2", apis=("embed",)))
@@ -73,7 +67,7 @@ def test_a_release_in_place_of_another_says_which_apis_no_release_governs_any_mo
         assert models.batching == {"embed": Batching(32, 5.0)}
 
 
-def test_rollback_never_leads_to_a_release_that_failed(store: ActiveStore, tmp_path: Path) -> None:
+def test_rollback_never_returns_to_a_failed_release(store: ActiveStore, tmp_path: Path) -> None:
     bad = make_release(tmp_path, "bad")
     with worker(store, FakeModels(refuse={"svc-release:bad": "load"})) as models:
         promote(store, *make_release(tmp_path, "1"))
@@ -98,9 +92,7 @@ def test_rollback_walks_back_and_does_not_toggle(store: ActiveStore, tmp_path: P
             rollback(store)
 
 
-def test_rollback_leads_below_what_the_release_was_promoted_onto_not_to_what_was_rolled_back(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_rollback_returns_to_the_state_under_the_release(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         promote(store, *make_release(tmp_path, "1"))
         promote(store, *make_release(tmp_path, "2"))
@@ -110,7 +102,7 @@ def test_rollback_leads_below_what_the_release_was_promoted_onto_not_to_what_was
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_what_no_worker_has_served_is_no_target_of_a_rollback(store: ActiveStore, tmp_path: Path) -> None:
+def test_rollback_skips_a_release_that_no_worker_served(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store):
         promote(store, *make_release(tmp_path, "1"))
     promote(store, *make_release(tmp_path, "2"))  # no server runs
@@ -121,7 +113,7 @@ def test_what_no_worker_has_served_is_no_target_of_a_rollback(store: ActiveStore
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_the_own_model_can_be_promoted_and_rolled_back(store: ActiveStore, tmp_path: Path) -> None:
+def test_own_model_can_be_promoted_and_rolled_back(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store, FakeModels("embed", "rerank")) as models:
         promote(store, *make_release(tmp_path, "a", runner="embed"))
         promote(store, *make_release(tmp_path, "b", runner="rerank"))
@@ -135,9 +127,7 @@ def test_the_own_model_can_be_promoted_and_rolled_back(store: ActiveStore, tmp_p
         assert models.served == {"rerank": "svc-release:b"}
 
 
-def test_an_automatic_move_back_writes_all_of_the_state_and_is_served_by_a_worker_that_starts(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_automatic_rollback_writes_the_complete_state_for_new_workers(store: ActiveStore, tmp_path: Path) -> None:
     refuse = {"svc-release:bad": "load"}
     with worker(store, FakeModels("embed", "rerank", refuse=refuse)) as models:
         promote(store, *make_release(tmp_path, "a", runner="embed", batching=Batching(7, 1.0)))
@@ -155,7 +145,7 @@ def test_an_automatic_move_back_writes_all_of_the_state_and_is_served_by_a_worke
         assert served_by_a_new_worker(store, "embed", "rerank") == ({}, {})
 
 
-def test_a_release_that_failed_and_is_promoted_again_is_put_aside_no_more(store: ActiveStore, tmp_path: Path) -> None:
+def test_failed_release_promoted_again_is_no_longer_put_aside(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels(refuse={"svc-release:1": "load"})
     with worker(store, models):
         release = make_release(tmp_path, "1")
@@ -169,9 +159,7 @@ def test_a_release_that_failed_and_is_promoted_again_is_put_aside_no_more(store:
         assert store.history().aside == {}
 
 
-def test_a_release_of_another_runner_that_fails_calls_does_not_veto_a_promotion(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_failing_calls_of_another_runners_release_do_not_veto_a_promotion(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels("embed", "rerank")
     models.failing = "svc-release:b"
 

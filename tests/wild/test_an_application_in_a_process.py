@@ -1,4 +1,4 @@
-"""`to_asgi()` gives what stock gives: it can be extended, used in a process, used again, and leaves nothing behind."""
+"""`to_asgi()` works like stock's: the application can be extended, used in a process, reused, and leaves no traces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def used(arm: str, home: Path, **variables: str) -> Any:
 @pytest.mark.parametrize(
     "variables", [{}, {"BENTO_MONITOR_FAST_PATH": "false"}, {"BENTO_MONITOR_TRACING": "false"}], ids=str
 )
-def test_it_is_used_as_stocks_is(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_application_in_a_process_works_like_stocks(tmp_path: Path, variables: dict[str, str]) -> None:
     stock, ours = used("stock", tmp_path), used("ours", tmp_path, **variables)
     assert ours == stock
     assert ours["found"] == ["1", "2", "[3]", "7"]

@@ -1,7 +1,7 @@
-"""A release's answer is built as the model's own, however that is nested.
+"""A release's output has the structure of the model's own, however nested.
 
-Seen before: an LSTM's `(out, (h, c))`, a dataclass or an int beside the tensors ended a study, and a None in a dict was
-left out of the release's answer.
+Seen before: an LSTM's `(out, (h, c))`, a dataclass or an int next to the tensors ended a study, and a None in a dict
+was missing from the release's output.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 class Model(nn.Module):
-    """A linear layer, and what a function makes of it and of the input."""
+    """A linear layer, and a function of its output and of the input."""
 
     def __init__(self, build: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ ROWS = [{"x": torch.randn(n, 4, generator=torch.Generator().manual_seed(n))} for
 
 @pytest.mark.parametrize("name", BUILDS)
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
-def test_a_release_answers_in_the_structure_of_the_model(name: str, backend: Any, tmp_path: Path) -> None:
+def test_release_returns_the_structure_of_the_model(name: str, backend: Any, tmp_path: Path) -> None:
     model = Model(BUILDS[name]).eval()
     with captured(model, *ROWS) as state:
         state.service = SimpleNamespace(name="Service")
@@ -85,7 +85,7 @@ def test_a_release_answers_in_the_structure_of_the_model(name: str, backend: Any
     assert_alike(found, expected)
 
 
-def test_a_release_of_another_structure_is_refused() -> None:
+def test_release_of_another_structure_is_refused() -> None:
     model = Model(BUILDS["dataclass"]).eval()
     with captured(model, *ROWS) as state:
         state.service = SimpleNamespace(name="Service")
@@ -95,7 +95,7 @@ def test_a_release_of_another_structure_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes"], ids=["object", "set", "NaN", "bytes"])
-def test_what_is_neither_tensor_nor_constant_is_named(value: Any) -> None:
+def test_error_names_values_that_are_neither_tensor_nor_constant(value: Any) -> None:
     with (
         pytest.raises(InputError, match=r"as a\.b: only tensors"),
         captured(Model(lambda y, _: {"y": y, "a": {"b": value}}).eval(), *ROWS),

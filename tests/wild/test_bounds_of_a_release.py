@@ -1,7 +1,7 @@
-"""Every field of a release record has bounds, and what is outside of them is refused before anything is made of it.
+"""Every field of a release record has bounds, and values outside of them are refused before they have any effect.
 
-Seen before: `max_batch_size: 0` was promoted as "serving" and nothing was answered any more; a million threads took 1.5
-GB, and no release could be taken after it; a service named `../../escape` made folders outside of the home; the class
+Seen before: `max_batch_size: 0` was promoted as "serving" and no request was answered any more; a million threads used
+1.5 GB, and no release could be loaded after it; a service named `../../escape` made folders outside the home; the class
 of an output was imported from the working folder.
 """
 
@@ -149,7 +149,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("field", "value"), OUT_OF_BOUNDS, ids=lambda value: repr(value)[:40])
-def test_a_field_out_of_bounds_is_refused_by_promote_and_shown_by_list(home: Path, field: str, value: Any) -> None:
+def test_field_out_of_bounds_is_refused_by_promote_and_shown_by_list(home: Path, field: str, value: Any) -> None:
     release, folder = make_release(home)
     record = folder / "release.json"
     record.write_text(json.dumps(changed(json.loads(record.read_text()), field, value)))
@@ -172,7 +172,7 @@ def test_a_field_out_of_bounds_is_refused_by_promote_and_shown_by_list(home: Pat
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_whatever_json_a_record_is_it_is_a_release_or_refused(value: Any) -> None:
+def test_any_json_record_is_a_release_or_refused(value: Any) -> None:
     try:
         parse_release(json.dumps(value))
     except ReleaseError:
@@ -185,7 +185,7 @@ def test_whatever_json_a_record_is_it_is_a_release_or_refused(value: Any) -> Non
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.lists(st.integers()),
 )
 @settings(max_examples=300, deadline=None)
-def test_whatever_a_field_is_set_to_the_record_is_refused_or_reads_back_as_it_is(field: str, value: Any) -> None:
+def test_record_with_any_field_value_is_refused_or_reads_back_equal(field: str, value: Any) -> None:
     release = Release(
         "svc-release:1",
         SERVICE,
@@ -207,7 +207,7 @@ def test_whatever_a_field_is_set_to_the_record_is_refused_or_reads_back_as_it_is
     assert parse_release(found.to_json()) == found
 
 
-def test_a_figure_that_is_no_number_costs_the_list_nothing(home: Path) -> None:
+def test_invalid_figure_does_not_break_the_list(home: Path) -> None:
     _, folder = make_release(home)
     record = folder / "release.json"
     raw = json.loads(record.read_text())
@@ -217,7 +217,7 @@ def test_a_figure_that_is_no_number_costs_the_list_nothing(home: Path) -> None:
     assert (listed.exit_code, "not measured" in listed.output) == (0, True), listed.exception
 
 
-def test_a_copy_of_a_release_under_another_name_is_not_promoted(home: Path) -> None:
+def test_copied_release_under_another_name_is_not_promoted(home: Path) -> None:
     _, folder = make_release(home)
     folder.rename(folder.with_name("2"))
     done = CliRunner().invoke(main, ["release", "promote", "svc-release:2"])
@@ -230,7 +230,7 @@ class Named(torch.nn.Module):
         return {"y": x}
 
 
-def test_the_class_of_an_output_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_class_of_an_output_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "trap.py").write_text("raise SystemExit('imported')\n\n\nclass Output(dict):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     spec = TensorSpec("x", "float32", (None, 2), (1, 2))
@@ -256,14 +256,14 @@ def test_the_class_of_an_output_is_never_imported(tmp_path: Path, monkeypatch: p
     assert "trap" not in sys.modules
 
 
-def test_more_threads_than_a_machine_has_use_for_are_refused_before_they_are_made(tmp_path: Path) -> None:
+def test_too_many_threads_are_refused_before_they_start(tmp_path: Path) -> None:
     release, folder = make_release(tmp_path, execution=Execution("onnxruntime", "fp32", 4096), runner="many")
     runner = MonitoredRunner(Named().eval(), name="many")
     with pytest.raises(ReleaseError, match="4096 threads"):
         runner.prepare(release, folder)
 
 
-def test_a_nested_output_is_read_as_it_was_written_and_one_of_before_still_is(tmp_path: Path) -> None:
+def test_nested_output_round_trips_and_old_records_still_parse(tmp_path: Path) -> None:
     release = replace(make_release(tmp_path)[0], outputs=(TensorSpec("out.logits", "float32", (None,), (1,)),))
     inner = OutputNode("dataclass", (OutputNode("torch"),), ("logits",), "service:Output")
     root = OutputNode("mapping", (inner, OutputNode("constant", value=None)), ("out", 7))

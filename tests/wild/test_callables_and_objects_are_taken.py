@@ -1,4 +1,4 @@
-"""Any function and any object with methods can be wrapped: it is called as before, and each call is traced.
+"""Any function and any object with methods can be wrapped: calls work as before, and each is traced.
 
 Seen before: an object with `encode` and a function were refused with "wraps a torch.nn.Module or the path of an ONNX
 file".
@@ -20,7 +20,7 @@ from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
 class Encoder:
-    """An object with methods and slots, that cannot be called."""
+    """An object with methods and slots, which is not callable."""
 
     __slots__ = ("size", "where")
 
@@ -62,12 +62,12 @@ class Doubler:
     ],
     ids=["function", "lambda", "partial", "object", "method"],
 )
-def test_what_can_be_called_is_called_and_traced(model: Any, traced: BatchRecord) -> None:
+def test_callables_are_called_and_traced(model: Any, traced: BatchRecord) -> None:
     runner = MonitoredRunner(model)
     x = torch.ones(3, 2)
     assert torch.equal(runner(x), model(x))
     assert [(call.method, call.rows, call.backend) for call in traced.model_calls] == [(None, 3, "python")]
-    with pytest.raises(ReleaseError, match="none can be made"):
+    with pytest.raises(ReleaseError, match="No release can be made of it"):
         runner.fingerprint.value()
 
 
@@ -92,11 +92,11 @@ def test_named_methods_of_any_object_are_traced(traced: BatchRecord) -> None:
         ({}, r"Name the methods that compute, as in MonitoredRunner\(model, methods=\['embed', 'encode', 'generate'\]"),
         ({"methods": "encode"}, 'methods=\\["encode"\\]'),
         ({"methods": ["encoding"]}, "has no method 'encoding'"),
-        ({"methods": ["reset"]}, "'reset' of its own"),
+        ({"methods": ["reset"]}, "'reset' is an attribute of MonitoredRunner"),
     ],
     ids=["none named", "a string", "unknown", "taken"],
 )
-def test_what_cannot_be_called_is_told_what_to_do(arguments: dict[str, Any], match: str) -> None:
+def test_error_for_an_object_that_is_not_callable_gives_advice(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ServiceError, match=match):
         MonitoredRunner(Encoder(), **arguments)
 
@@ -120,7 +120,7 @@ class Weighted(torch.nn.Module):
     ],
     ids=["script", "trace", "compile"],
 )
-def test_jit_and_compiled_modules_name_their_arguments_and_keep_their_fingerprint(make: Any) -> None:
+def test_jit_and_compiled_modules_keep_argument_names_and_fingerprint(make: Any) -> None:
     module = Weighted().eval()
     runner = MonitoredRunner(make(module))
     x, bias = torch.ones(5, 3), torch.ones(2)

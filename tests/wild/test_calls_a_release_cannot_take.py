@@ -1,7 +1,7 @@
-"""A call that a release cannot take, or fails, is run by the user's own model, counted by reason, and seen on its span.
+"""Calls that a release cannot serve, or fails, fall back to the own model: counted by reason, and marked on the span.
 
-Seen before: an LSTM released from sequences of length 8 answered 500 for ever to length 12; one request that the own
-model refuses too vetoed any promotion.
+Seen before: an LSTM released from sequences of length 8 failed with 500 forever at length 12; one request that the own
+model also refuses vetoed any promotion.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def runner() -> MonitoredRunner:
 
 
 def released(folder: Path, **fields: Any) -> Release:
-    """A release of `Twice` for `(n, 2)` float32, which multiplies by 1000."""
+    """Return a release of `Twice` for `(n, 2)` float32, which multiplies by 1000."""
     onnx.save(scale(RELEASED), folder / "scale.onnx")
     record = {
         "execution": Execution("onnxruntime", "fp32", 1),
@@ -85,7 +85,7 @@ def released(folder: Path, **fields: Any) -> Release:
 
 
 def stored(runner: MonitoredRunner, folder: Path) -> tuple[Release, Path]:
-    """The same, bound to the runner's model, in a folder."""
+    """Store the same release, bound to the runner's model."""
     release = released(folder, model_fingerprint=runner.fingerprint.value())
     return release, write_release(release, folder / "scale.onnx", folder / "stored")
 
@@ -99,7 +99,7 @@ def on_release(runner: MonitoredRunner, tmp_path: Path) -> MonitoredRunner:
 FITS = torch.ones(3, 2)
 
 
-def test_a_call_like_those_that_it_was_made_for_is_the_release_s(on_release: MonitoredRunner) -> None:
+def test_release_serves_calls_like_those_it_was_made_for(on_release: MonitoredRunner) -> None:
     assert on_release(FITS)[0, 0] == RELEASED
     assert on_release(x=FITS[:1])[0, 0] == RELEASED
     assert on_release.fallbacks.totals() == {}
@@ -120,7 +120,7 @@ def test_a_call_like_those_that_it_was_made_for_is_the_release_s(on_release: Mon
         ("gradient", {"x": torch.ones(3, 2, requires_grad=True)}),
     ],
 )
-def test_any_other_call_is_the_own_model_s(on_release: MonitoredRunner, reason: str, arguments: dict[str, Any]) -> None:
+def test_own_model_serves_any_other_call(on_release: MonitoredRunner, reason: str, arguments: dict[str, Any]) -> None:
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     token = current_ledger.set(ledger)
     answer = on_release(**arguments)
@@ -136,7 +136,7 @@ def test_any_other_call_is_the_own_model_s(on_release: MonitoredRunner, reason: 
     assert on_release.failures.total() == 0
 
 
-def test_what_the_own_model_refuses_too_is_the_caller_s_error_unchanged(on_release: MonitoredRunner) -> None:
+def test_error_of_the_own_model_reaches_the_caller_unchanged(on_release: MonitoredRunner) -> None:
     with pytest.raises(ValueError, match="too many axes") as raised:
         on_release(torch.ones(1, 1, 1, 1))
     assert raised.value.__context__ is None
@@ -148,7 +148,7 @@ def test_what_the_own_model_refuses_too_is_the_caller_s_error_unchanged(on_relea
     dtype=st.sampled_from([torch.float32, torch.float64, torch.int64, torch.bool, torch.bfloat16]),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_it_is_called_with_the_answer_is_one_of_the_two_models_or_the_own_one_s_error(
+def test_any_call_gets_an_output_of_either_model_or_the_own_models_error(
     on_release: MonitoredRunner, shape: list[int], dtype: torch.dtype
 ) -> None:
     x = torch.ones(shape, dtype=dtype)
@@ -164,7 +164,7 @@ def test_whatever_it_is_called_with_the_answer_is_one_of_the_two_models_or_the_o
 
 
 class Failing:
-    """A release that fails each call."""
+    """A release that fails every call."""
 
     backend, precision = "onnxruntime", "fp32"
 
@@ -176,7 +176,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, IndexError])
-def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
+def test_error_of_the_release_falls_back_to_the_own_model_and_is_counted(
     runner: MonitoredRunner, tmp_path: Path, error: type[Exception]
 ) -> None:
     runner.activate(PreparedModel(Failing(error), released(tmp_path)))
@@ -189,11 +189,9 @@ def test_an_error_of_the_release_is_answered_by_the_own_model_once_and_counted(
     assert runner.failures.total() == 1
 
 
-def test_the_optimizer_takes_no_figures_of_a_contender_whose_calls_the_own_model_answers(
-    runner: MonitoredRunner, tmp_path: Path
-) -> None:
+def test_optimizer_rejects_figures_of_a_contender_with_fallbacks(runner: MonitoredRunner, tmp_path: Path) -> None:
     state = HostState("nowhere:Service", tmp_path)
-    with pytest.raises(ReleaseError, match=r"fails 1 call\(s\).*RuntimeError"), state.measured(runner):
+    with pytest.raises(ReleaseError, match=r"fails on 1 call\(s\).*RuntimeError"), state.measured(runner):
         _call(runner, PreparedModel(Failing(RuntimeError), released(tmp_path)))
     assert runner.release is None
     with state.measured(runner):
@@ -206,13 +204,13 @@ def _call(runner: MonitoredRunner, prepared: PreparedModel) -> None:
     runner(FITS)
 
 
-def test_an_interrupt_is_not_answered(runner: MonitoredRunner, tmp_path: Path) -> None:
+def test_interrupt_is_not_a_fallback(runner: MonitoredRunner, tmp_path: Path) -> None:
     runner.activate(PreparedModel(Failing(KeyboardInterrupt), released(tmp_path)))
     with pytest.raises(KeyboardInterrupt):
         runner(FITS)
 
 
-def test_fallbacks_are_logged_once_a_minute_not_once_a_call(
+def test_fallbacks_are_logged_once_per_minute_not_per_call(
     on_release: MonitoredRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -227,13 +225,13 @@ def test_fallbacks_are_logged_once_a_minute_not_once_a_call(
     ("apis", "api", "is_released"),
     [
         (("embed",), "embed", True),
-        (("embed",), None, True),  # of a service with this one API all calls are for it
+        (("embed",), None, True),  # in a service with only this API all calls belong to it
         (("embed", "search"), "embed", True),
         (("embed", "search"), "search", False),
         (("embed", "search"), None, False),
     ],
 )
-def test_a_release_answers_the_apis_that_it_governs_alone(
+def test_release_serves_only_its_apis(
     runner: MonitoredRunner, tmp_path: Path, apis: tuple[str, ...], api: str | None, is_released: bool
 ) -> None:
     models = RunnerModels(apis, lambda batching: None, lambda: None)
@@ -246,9 +244,7 @@ def test_a_release_answers_the_apis_that_it_governs_alone(
     assert ("svc-release:1", "api") not in runner.fallbacks.totals() or not is_released
 
 
-def test_a_release_for_an_api_that_the_service_does_not_have_is_refused(
-    runner: MonitoredRunner, tmp_path: Path
-) -> None:
+def test_release_for_a_missing_api_is_refused(runner: MonitoredRunner, tmp_path: Path) -> None:
     models = RunnerModels(("search",), lambda batching: None, lambda: None)
     release = released(tmp_path, model_fingerprint=runner.fingerprint.value())
     with pytest.raises(ReleaseError, match="embed"):
@@ -256,9 +252,10 @@ def test_a_release_for_an_api_that_the_service_does_not_have_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("fingerprint", "sentence"), [(None, "make it anew with bento-monitor optimize"), (FINGERPRINT, "another model")]
+    ("fingerprint", "sentence"),
+    [(None, "make a new release with bento-monitor optimize"), (FINGERPRINT, "another model")],
 )
-def test_a_release_of_another_model_or_of_none_is_not_loaded(
+def test_release_of_another_model_or_without_a_fingerprint_is_not_loaded(
     runner: MonitoredRunner, tmp_path: Path, fingerprint: str | None, sentence: str
 ) -> None:
     models = RunnerModels(("embed",), lambda batching: None, lambda: None)
@@ -268,7 +265,7 @@ def test_a_release_of_another_model_or_of_none_is_not_loaded(
 
 @pytest.fixture
 def probation(runner: MonitoredRunner, tmp_path: Path) -> Iterator[ActiveStore]:
-    """A worker with a real runner, whose releases are on probation for long."""
+    """A worker with a real runner, whose releases have a long probation."""
     store = ActiveStore(tmp_path / "home", SERVICE)
     models = RunnerModels(("embed",), lambda batching: None, lambda: None)
     agent = ReleaseAgent(store, models, poll_interval_s=0.01, probation_s=1.0)
@@ -277,7 +274,7 @@ def probation(runner: MonitoredRunner, tmp_path: Path) -> Iterator[ActiveStore]:
     agent.stop()
 
 
-def test_a_request_that_the_own_model_refuses_too_does_not_veto_a_promotion(
+def test_request_that_the_own_model_also_refuses_vetoes_no_promotion(
     runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
 ) -> None:
     release, folder = stored(runner, tmp_path)
@@ -294,7 +291,7 @@ def test_a_request_that_the_own_model_refuses_too_does_not_veto_a_promotion(
     assert runner(FITS)[0, 0] == RELEASED
 
 
-def test_a_release_that_fails_what_the_own_model_answers_is_taken_back(
+def test_release_that_fails_where_the_own_model_succeeds_is_rolled_back(
     runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
 ) -> None:
     release, folder = stored(runner, tmp_path)
@@ -311,9 +308,7 @@ def test_a_release_that_fails_what_the_own_model_answers_is_taken_back(
     wait_until(lambda: runner.release is None)
 
 
-def test_what_a_torch_release_gives_can_be_written_to_as_what_the_model_gives(
-    runner: MonitoredRunner, tmp_path: Path
-) -> None:
+def test_output_of_a_torch_release_is_writable_like_the_models(runner: MonitoredRunner, tmp_path: Path) -> None:
     fields = {"execution": Execution("torch", "fp32", 1), "artifact_file": None, "artifact_sha256": None}
     runner.activate(runner.prepare(released(tmp_path, **fields), tmp_path))
     answer = runner(FITS)
@@ -321,7 +316,7 @@ def test_what_a_torch_release_gives_can_be_written_to_as_what_the_model_gives(
     assert runner.fallbacks.totals() == {}
 
 
-def test_weights_loaded_anew_end_a_release_though_another_one_was_refused_in_between(
+def test_reloaded_weights_end_a_release_even_after_a_refused_one(
     runner: MonitoredRunner, probation: ActiveStore, tmp_path: Path
 ) -> None:
     release, folder = stored(runner, tmp_path)
@@ -334,12 +329,12 @@ def test_weights_loaded_anew_end_a_release_though_another_one_was_refused_in_bet
 
 
 def _renamed(release: Release, folder: Path) -> tuple[Release, Path]:
-    """The same release under another name."""
+    """Store the same release under another name."""
     other = replace(release, name="svc-release:2")
     return other, write_release(other, folder / "scale.onnx", folder.with_name("other"))
 
 
-def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Path) -> None:
+def test_lstm_released_for_length_8_serves_length_12_with_the_own_model(tmp_path: Path) -> None:
     class Sequences(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -372,7 +367,7 @@ def test_an_lstm_released_from_length_8_answers_length_12_as_itself(tmp_path: Pa
     assert flatten_output(runner(torch.ones(2, 8, 4)))[0].kind == "array"
 
 
-def test_an_onnx_file_that_takes_strings_is_called_with_strings(tmp_path: Path) -> None:
+def test_onnx_file_with_string_inputs_is_called_with_strings(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])],
         "strings",

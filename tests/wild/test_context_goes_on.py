@@ -1,4 +1,4 @@
-"""The caller's context is what OpenTelemetry's propagators read; user code and the calls it makes have it."""
+"""OpenTelemetry's propagators read the caller's context; user code and its calls have it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ask(server: ServerProcess, api: str, headers: dict[str, str], body: Any = No
 
 @pytest.mark.parametrize("api", ["sync", "on_loop"])
 @pytest.mark.parametrize("name", ALIKE)
-def test_user_code_has_the_callers_baggage_and_passes_its_trace_on(
+def test_user_code_has_the_callers_baggage_and_propagates_its_trace(
     servers: dict[str, ServerProcess], name: str, api: str
 ) -> None:
     found = ask(servers[name], api, {"traceparent": PARENT, "tracestate": "a=1", "baggage": "tenant=acme,tier=gold"})
@@ -83,7 +83,7 @@ def test_baggage_needs_no_trace(servers: dict[str, ServerProcess], name: str) ->
 
 
 @pytest.mark.parametrize("name", ["ours", "BentoML's path", "untraced"])
-def test_a_batch_has_the_baggage_of_none_of_its_requests(servers: dict[str, ServerProcess], name: str) -> None:
+def test_batch_has_no_baggage_of_its_requests(servers: dict[str, ServerProcess], name: str) -> None:
     """Stock runs every batch in the context of the first request that the worker ever batched."""
 
     def one(number: int) -> Any:
@@ -93,7 +93,7 @@ def test_a_batch_has_the_baggage_of_none_of_its_requests(servers: dict[str, Serv
         assert all(answer[0]["baggage"] == {} for answer in pool.map(one, range(24)))
 
 
-def test_a_services_own_propagator_is_obeyed(servers: dict[str, ServerProcess]) -> None:
+def test_propagator_of_the_service_is_used(servers: dict[str, ServerProcess]) -> None:
     found = ask(servers["own propagator"], "on_loop", {"x-trace": f"{TRACE}-{SPAN}", "traceparent": PARENT[:-2] + "00"})
     assert found["baggage"] == {"format": "plain"}
     assert found["sends"]["x-trace"].split("-")[0] == TRACE
@@ -102,7 +102,7 @@ def test_a_services_own_propagator_is_obeyed(servers: dict[str, ServerProcess]) 
     assert alone["sends"]["x-trace"].split("-")[0] != TRACE
 
 
-def test_without_propagators_every_request_is_a_trace_of_its_own(servers: dict[str, ServerProcess]) -> None:
+def test_without_propagators_every_request_is_a_new_trace(servers: dict[str, ServerProcess]) -> None:
     assert ask(servers["none"], "sync", {"traceparent": PARENT, "baggage": "a=1"}) == {"baggage": {}, "sends": {}}
 
 
@@ -123,11 +123,11 @@ ALMOST = st.builds(
 
 @settings(max_examples=600, deadline=None)
 @given(header=ALMOST, reader=st.sampled_from([CallerReader(), CallerReader(W3C)]))
-def test_a_traceparent_is_read_as_the_sdk_reads_it(header: str, reader: CallerReader) -> None:
+def test_traceparent_is_read_like_the_sdk(header: str, reader: CallerReader) -> None:
     expected = trace.get_current_span(W3C.extract({"traceparent": header}, Context())).get_span_context()
     found = reader.read([(b"traceparent", header.encode())]).parent
     if header.endswith("\n"):
-        assert found is None  # no header has one; Python's `$` matches before it
+        assert found is None  # no header contains a newline; Python's `$` matches before it
     elif expected.is_valid:
         assert found is not None
         assert (found.trace_id, found.span_id, found.flags) == (
@@ -146,7 +146,7 @@ def test_a_traceparent_is_read_as_the_sdk_reads_it(header: str, reader: CallerRe
     | st.from_regex(r"[!-~]{1,4}=[!-~]{1,9}(,[!-~]{1,4}=[!-~]{0,9}){0,3}", fullmatch=True)
     | st.integers(1, 300).map(lambda count: ",".join(f"k{number}={number}" for number in range(count)))
 )
-def test_baggage_is_read_as_the_sdk_reads_it(header: str) -> None:
+def test_baggage_is_read_like_the_sdk(header: str) -> None:
     expected = baggage.get_all(W3CBaggagePropagator().extract({"baggage": header}, Context()))
     context = CallerReader().read([(b"baggage", header.encode("latin-1"))]).context
     assert (baggage.get_all(context) if context is not None else {}) == expected
@@ -162,19 +162,19 @@ def test_baggage_is_read_as_the_sdk_reads_it(header: str) -> None:
         ([(b"baggage", b"a=1")], False),
     ],
 )
-def test_headers_that_say_nothing_of_a_caller_cost_nothing(headers: list[Any], is_nobody: bool) -> None:
+def test_headers_without_a_caller_cost_nothing(headers: list[Any], is_nobody: bool) -> None:
     assert (CallerReader().read(headers) is NO_CALLER) == is_nobody
 
 
 @pytest.mark.parametrize("propagator", [None, W3C, CompositePropagator([TraceContextTextMapPropagator()])])
-def test_other_vendors_entries_can_be_dropped(propagator: Any) -> None:
+def test_entries_of_other_vendors_can_be_dropped(propagator: Any) -> None:
     headers = [(b"traceparent", PARENT.encode()), (b"tracestate", b"a=1"), (b"baggage", b"x=1")]
     assert CallerReader(propagator).read(headers).trace_state == "a=1"
     without = CallerReader(propagator, keeps_trace_state=False).read(headers)
     assert (without.trace_state, without.parent is not None) == (None, True)
 
 
-def test_only_what_the_propagators_read_is_read() -> None:
+def test_only_headers_of_the_propagators_are_read() -> None:
     headers = [(b"traceparent", PARENT.encode()), (b"baggage", b"x=1")]
     trace_alone = CallerReader(CompositePropagator([TraceContextTextMapPropagator()])).read(headers)
     baggage_alone = CallerReader(W3CBaggagePropagator()).read(headers)

@@ -1,7 +1,7 @@
-"""What serves more requests under full load must not make a lone client wait, or the slowest at half of the load.
+"""A faster release must slow down neither a lone client nor the slowest requests at half of the load.
 
-Seen before: a release that was 1.74 times faster made a lone client's median 8.6 ms in place of 5.4, by a window that
-had lost its trials and topped two short finals.
+Seen before: a release that was 1.74 times faster made a lone client's median 8.6 ms instead of 5.4, by a window that
+had lost its trials and won two short finals.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WAITS = {"max_batch_size": 4, "window_ms": 60.0}
 
 
 class Study:
-    """A study whose winner is chosen by hand."""
+    """A study with a winner chosen by the test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Study:
         )
 
     def search(self) -> list[dict[str, Any]]:
-        """The finalists of a study that is killed once it has them."""
+        """Start a study, kill it once it has its finalists, and return them."""
         with subprocess.Popen(
             self._command,
             cwd=self._project,
@@ -71,7 +71,7 @@ class Study:
         return finalists
 
     def choose(self, winner: dict[str, Any]) -> None:
-        """Let it be what the search has found, whether or not it may be slower alone."""
+        """Make `winner` the only finalist, whether or not it may be slower alone."""
         found = self._file("search.json")[0]
         for name in ("search.json", "search-slower-alone.json"):
             found.with_name(name).write_text(json.dumps([winner]))
@@ -87,7 +87,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return study
 
 
-def test_a_window_that_a_lone_client_waits_for_is_not_released(study: Study) -> None:
+def test_window_that_delays_a_lone_client_is_not_released(study: Study) -> None:
     done = study.run()
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert done.returncode != 0
@@ -95,7 +95,7 @@ def test_a_window_that_a_lone_client_waits_for_is_not_released(study: Study) -> 
     assert "--allow-slower-alone" in error
 
 
-def test_it_is_released_where_that_is_allowed_and_the_evidence_says_what_it_costs(study: Study) -> None:
+def test_allowed_slower_release_has_its_cost_in_the_evidence(study: Study) -> None:
     done = study.run("--allow-slower-alone")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

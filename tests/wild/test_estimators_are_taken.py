@@ -1,4 +1,4 @@
-"""Estimators are called as before and traced, and a release of one never changes an answer.
+"""Calls of estimators work as before and are traced, and a release of one never changes an output.
 
 Seen before: a fitted pipeline was refused with "wraps a torch.nn.Module or the path of an ONNX file".
 """
@@ -28,7 +28,7 @@ from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-def test_an_estimator_s_methods_are_called_as_before_and_traced(kind: str, traced: BatchRecord) -> None:
+def test_methods_of_an_estimator_work_as_before_and_are_traced(kind: str, traced: BatchRecord) -> None:
     model = ESTIMATORS[kind]()
     runner = MonitoredRunner(model, name=kind)
     for method in methods_of(model):
@@ -39,7 +39,7 @@ def test_an_estimator_s_methods_are_called_as_before_and_traced(kind: str, trace
         runner(ROWS)
 
 
-def test_attributes_of_an_estimator_are_its_own() -> None:
+def test_runner_has_the_attributes_of_its_estimator() -> None:
     runner = MonitoredRunner(LogisticRegression().fit(ROWS, WORDS))
     assert list(runner.classes_) == ["maybe", "no", "yes"]
     assert runner.fit(ROWS, CLASSES) is runner
@@ -48,9 +48,7 @@ def test_attributes_of_an_estimator_are_its_own() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", ESTIMATORS)
-def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
-    kind: str, dtype: str, tmp_path: Path
-) -> None:
+def test_released_methods_keep_type_and_shape(kind: str, dtype: str, tmp_path: Path) -> None:
     model = ESTIMATORS[kind]()
     rows = np.random.default_rng(5).normal(size=(300, 4)).astype(dtype)
     runner = MonitoredRunner(model, name=kind)
@@ -78,7 +76,7 @@ def test_a_released_estimator_answers_each_method_in_its_own_type_and_shape(
     ],
     ids=["sparse", "frame of nullable numbers", "frame of text", "lists of text", "float32", "integers"],
 )
-def test_what_a_release_was_not_made_for_is_answered_by_the_estimator(reason: str, rows: Any, tmp_path: Path) -> None:
+def test_unsupported_rows_fall_back_to_the_estimator(reason: str, rows: Any, tmp_path: Path) -> None:
     model = ESTIMATORS["pipeline"]() if not sparse.issparse(rows) else LogisticRegression().fit(ROWS, CLASSES)
     runner = MonitoredRunner(model)
     runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
@@ -86,7 +84,7 @@ def test_what_a_release_was_not_made_for_is_answered_by_the_estimator(reason: st
     assert runner.fallbacks.totals() == {("svc-release:1", reason): 1}
 
 
-def test_what_the_estimator_refuses_is_refused_with_a_release_too(tmp_path: Path) -> None:
+def test_rows_that_the_estimator_refuses_are_also_refused_with_a_release(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
     runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
     with_nan = np.where(ROWS > 2, np.nan, ROWS)
@@ -97,14 +95,14 @@ def test_what_the_estimator_refuses_is_refused_with_a_release_too(tmp_path: Path
         assert runner.fallbacks.totals()[("svc-release:1", reason)] == before + 1
 
 
-def test_a_method_without_an_output_is_the_estimator_s(tmp_path: Path) -> None:
+def test_method_without_a_graph_output_falls_back_to_the_estimator(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
     runner.activate(runner.prepare(released(runner, tmp_path, ROWS), tmp_path))
     np.testing.assert_array_equal(runner.predict_log_proba(ROWS), runner.own_model.model.predict_log_proba(ROWS))
     assert runner.fallbacks.totals() == {("svc-release:1", "method"): 1}
 
 
-def test_a_graph_that_answers_otherwise_is_not_accepted(tmp_path: Path) -> None:
+def test_graph_with_different_outputs_is_not_accepted(tmp_path: Path) -> None:
     runner = MonitoredRunner(ESTIMATORS["pipeline"]())
     released(runner, tmp_path, ROWS)
     other = MonitoredRunner(make_pipeline(StandardScaler(), LogisticRegression(C=1e-3)).fit(ROWS, CLASSES), name="b")
@@ -118,13 +116,13 @@ def test_a_graph_that_answers_otherwise_is_not_accepted(tmp_path: Path) -> None:
 
 
 class Center(StandardScaler):
-    """A transformer of the user's own, for which there is no converter."""
+    """A transformer of the user, without a converter."""
 
     def transform(self, X: Any, copy: bool | None = None) -> Any:  # noqa: N803
         return super().transform(X, copy) * 2
 
 
-def test_what_has_no_converter_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_missing_converter_is_reported_in_one_sentence(tmp_path: Path) -> None:
     runner = MonitoredRunner(make_pipeline(Center(), LogisticRegression()).fit(ROWS, CLASSES))
     inputs = (TensorSpec("X", "float64", (None, 4), (4, 4)),)
     with pytest.raises(BentoMonitorError, match="Pipeline cannot be served as ONNX"):
@@ -132,12 +130,12 @@ def test_what_has_no_converter_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_pipeline_is_no_function() -> None:
+def test_pipeline_is_an_estimator_not_a_function() -> None:
     assert MonitoredRunner(Pipeline([("a", StandardScaler())]).fit(ROWS)).own_model.kind == "estimator"
 
 
-def test_samples_of_one_row_each_are_no_limit_of_an_estimator(tmp_path: Path) -> None:
-    """An API that is not batchable calls it with one row at a time, which is then all that was seen."""
+def test_samples_of_one_row_do_not_fix_the_batch(tmp_path: Path) -> None:
+    """An API that is not batchable calls the estimator only with one row at a time."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, CLASSES)
     inputs = (TensorSpec("X", "float64", (1, 4), (1, 4)),)
     convert_estimator(

@@ -1,4 +1,4 @@
-"""What fails for one request, or cannot be had for a moment, leaves no other request waiting for ever."""
+"""A failure of one request, or a temporary lack of resources, leaves no other request waiting forever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bento_monitor.serving_config import Batching
 
 
 class Reports(list[str]):
-    """What the loop's exception handler was told."""
+    """The messages that the loop's exception handler got."""
 
     def collect(self) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.append(context["message"]))
@@ -37,7 +37,7 @@ def reports() -> Reports:
 
 @pytest.fixture
 def no_thread(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
-    """Errors that the next attempts to start a thread end with."""
+    """Errors that the next attempts to start a thread raise."""
     import anyio.to_thread
 
     errors: list[Exception] = []
@@ -52,7 +52,7 @@ def no_thread(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     return errors
 
 
-def test_a_thread_that_cannot_be_started_is_its_requests_error_and_the_next_one_starts_it(
+def test_failed_thread_start_fails_only_its_request(
     no_thread: list[Exception],
 ) -> None:
     async def scenario() -> None:
@@ -66,7 +66,7 @@ def test_a_thread_that_cannot_be_started_is_its_requests_error_and_the_next_one_
     asyncio.run(scenario())
 
 
-def test_where_another_thread_runs_it_does_the_work_of_one_that_cannot_be_started(no_thread: list[Exception]) -> None:
+def test_running_thread_does_the_work_of_one_that_cannot_start(no_thread: list[Exception]) -> None:
     async def scenario() -> None:
         threads = FunctionThreads(2)
         slow = asyncio.ensure_future(threads.run(time.sleep, 0.2))
@@ -79,7 +79,7 @@ def test_where_another_thread_runs_it_does_the_work_of_one_that_cannot_be_starte
     asyncio.run(scenario())
 
 
-def test_what_still_runs_when_the_threads_are_stopped_takes_none_from_the_next_start() -> None:
+def test_functions_running_at_stop_do_not_block_the_next_start() -> None:
     async def scenario() -> None:
         threads = FunctionThreads(1)
         slow = [asyncio.ensure_future(threads.run(time.sleep, 0.05)) for _ in range(3)]
@@ -101,14 +101,14 @@ def dispatcher_of(rows: RowCodec, size: int, max_latency_ms: float = 60_000) -> 
     )
 
 
-def test_a_request_that_turns_late_between_two_looks_is_refused_as_late(
+def test_request_that_becomes_late_between_checks_is_refused_as_late(
     reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = RowCodec(len, lambda value, edges: [value[a:b] for a, b in pairwise(edges)], lambda parts: parts)
     take = JobQueue.take
 
     def take_late(queue: JobQueue, max_rows: int) -> list[Any]:
-        time.sleep(0.06)  # as a busy loop, or a neighbour, makes it
+        time.sleep(0.06)  # like a busy loop, or a busy machine
         return take(queue, max_rows)
 
     monkeypatch.setattr(JobQueue, "take", take_late)
@@ -123,7 +123,7 @@ def test_a_request_that_turns_late_between_two_looks_is_refused_as_late(
     assert reports == []
 
 
-def test_a_request_that_cannot_be_cut_fails_and_nothing_else_does(reports: Reports) -> None:
+def test_request_that_cannot_be_split_fails_alone(reports: Reports) -> None:
     def refuse(_value: Any, _edges: Sequence[int]) -> list[Any]:
         raise ValueError("It cannot be cut.")
 
@@ -139,7 +139,7 @@ def test_a_request_that_cannot_be_cut_fails_and_nothing_else_does(reports: Repor
 
 
 class Wire:
-    """A transport that keeps what is written, or is broken."""
+    """A transport that records writes, or is broken."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -158,7 +158,7 @@ class Wire:
         return self.is_aborted
 
 
-def test_a_transport_that_raises_ends_its_own_connection_and_the_heads_held_on_others_are_written(
+def test_failing_transport_ends_only_its_own_connection(
     reports: Reports,
 ) -> None:
     first, broken, last = Wire(), Wire(OSError("It is broken.")), Wire()
@@ -177,7 +177,7 @@ def test_a_transport_that_raises_ends_its_own_connection_and_the_heads_held_on_o
     assert reports == ["An answer cannot be written"]
 
 
-def test_where_the_kernel_counts_no_waiting_connection_one_that_the_loop_tells_of_is_accepted(tmp_path: Path) -> None:
+def test_connection_is_accepted_even_if_the_kernel_counts_none(tmp_path: Path) -> None:
     looks = 0
 
     def count_none() -> int:
@@ -204,4 +204,4 @@ def test_where_the_kernel_counts_no_waiting_connection_one_that_the_loop_tells_o
         assert len(made) == 3
 
     asyncio.run(scenario())
-    assert looks < 10  # a loop that spins looks thousands of times
+    assert looks < 10  # a spinning loop would look thousands of times

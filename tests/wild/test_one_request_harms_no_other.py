@@ -1,4 +1,4 @@
-"""Whatever a client sends is written escaped, in its own line and span; what comes after it is written as ever."""
+"""Any client input is written escaped, in its own line and span, and does not affect later requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bento_monitor.tracing.store.writer import _row
 
 ALL = AccessLogRules(True, True, True, True, ())
 HEADER_BYTES = st.binary(max_size=64)
-# All that Python takes for a text, halves of surrogate pairs among it.
+# Any text of Python, including lone surrogates.
 TEXTS = st.text(st.characters(), max_size=64)
 POWERS_OF_TEN = st.sampled_from([19, 400, 3_001, 5_000]).map(lambda digits: 10**digits)
 NUMBERS = st.integers() | st.floats() | POWERS_OF_TEN | POWERS_OF_TEN.map(lambda number: -number)
@@ -51,7 +51,7 @@ class AsciiOutput(io.TextIOWrapper):
 
 
 def written(*portions: list[Exchange]) -> list[str]:
-    """The lines of the access log of a server that is configured as BentoML does it."""
+    """Return the lines of the access log of a server with BentoML's logging configuration."""
     from bentoml._internal.log import DATE_FORMAT, TRACED_LOG_FORMAT, TraceRecordFilter
 
     stream = AsciiOutput()
@@ -83,7 +83,7 @@ def ended(path: str = "/plain", content_type: bytes = b"application/json", lengt
 
 @settings(max_examples=200, deadline=None)
 @given(paths=st.lists(TEXTS, min_size=1, max_size=30), content_type=HEADER_BYTES, length=HEADER_BYTES)
-def test_every_request_has_one_line_whatever_its_headers_and_path(
+def test_every_request_has_one_log_line_whatever_its_headers_and_path(
     paths: list[str], content_type: bytes, length: bytes
 ) -> None:
     lines = written([ended(path, content_type, length) for path in paths], [ended()])
@@ -92,7 +92,7 @@ def test_every_request_has_one_line_whatever_its_headers_and_path(
     assert "path=/plain,type=application/json,length=2) (status=200" in lines[-1]
 
 
-def test_what_no_ascii_stream_can_write_is_escaped() -> None:
+def test_characters_outside_ascii_are_escaped() -> None:
     exchanges = [ended("/\u2603"), ended("/a\r\nb\x1b[2J\x00"), ended("/x", b"application/json;\xff")]
     snowman, controls, header = written(exchanges)
     assert "path=/\\u2603," in snowman
@@ -102,7 +102,7 @@ def test_what_no_ascii_stream_can_write_is_escaped() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(value=VALUES, redacts=st.booleans())
-def test_every_captured_field_is_shown_or_marked_and_can_be_exported(value: Any, redacts: bool) -> None:
+def test_every_captured_field_is_shown_or_marked_and_exportable(value: Any, redacts: bool) -> None:
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     token = current_ledger.set(ledger)
     try:
@@ -117,7 +117,7 @@ def test_every_captured_field_is_shown_or_marked_and_can_be_exported(value: Any,
 
 @settings(max_examples=300, deadline=None)
 @given(value=VALUES, name=TEXTS)
-def test_every_attribute_of_an_author_is_shown_or_marked_and_can_be_exported(value: Any, name: str) -> None:
+def test_every_user_attribute_is_shown_or_marked_and_exportable(value: Any, name: str) -> None:
     attributes = user_attributes({name: value, "plain": 7})
     assert attributes["plain"] == 7
     assert_can_be_exported(attributes)
@@ -136,7 +136,7 @@ def assert_can_be_exported(attributes: Any) -> None:
 
 
 class Kept:
-    """An exporter that keeps what it is given."""
+    """An exporter that keeps its spans."""
 
     def __init__(self) -> None:
         self.spans: list[FinishedSpan] = []
@@ -154,7 +154,7 @@ class Unreadable(dict[str, Any]):
         raise ValueError("a bug of ours, or of a library's")
 
 
-def test_a_record_that_cannot_be_built_has_one_marked_span_and_the_others_have_theirs() -> None:
+def test_record_that_cannot_be_built_has_one_marked_span() -> None:
     exporter = Kept()
     pipeline = Pipeline(lambda: [exporter], lambda: Resource({"service.name": "wild"}), 1_000)
     made: list[ReadableSpan] = []

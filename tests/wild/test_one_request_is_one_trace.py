@@ -1,6 +1,4 @@
-"""One request is one trace below our server span, whatever tracing a framework inside brings, and nothing of what the
-client has sent leaves by its spans.
-"""
+"""One request is one trace below our server span, whatever tracing a framework has, without client input in spans."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from bento_monitor.testing import OtlpReceiver, SpanRecord
 
 PROJECT = Path(__file__).parent / "context"
 MOUNTS = ("fastapi", "instrumented_fastapi", "instrumented_starlette", "instrumented_asgi", "starlette", "plain")
-# What `opentelemetry-instrument` and the operator of Kubernetes do: a sitecustomize that is found first.
+# Like `opentelemetry-instrument` and the Kubernetes operator: a sitecustomize that is found first.
 BY_OPERATOR = {
     "PYTHONPATH": os.pathsep.join([str(Path(auto_instrumentation.__file__).parent), str(PROJECT)]),
     "OTEL_TRACES_EXPORTER": "otlp",
@@ -36,13 +34,13 @@ ARMS: dict[str, tuple[ServedAs, dict[str, str]]] = {
     "instrumented bento-monitor serve": ("monitored", BY_OPERATOR),
     "instrumented bentoml serve": ("stock", BY_OPERATOR),
 }
-# As a client sends them; none of it may be in a span.
+# Parts of a client's request; none of them may be in a span.
 SECRETS = ("secret-agent", "secret-path", "secret-query", "203.0.113.9", "secret.example")
 SENT = {"user-agent": SECRETS[0], "x-forwarded-for": SECRETS[3], "host": SECRETS[4]}
 
 
 class Seen:
-    """What an arm has answered, and the spans that came of it, by trace."""
+    """The responses of an arm, and its spans by trace."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, bool], bytes] = {}
@@ -100,7 +98,7 @@ def test_every_request_is_one_trace_below_our_server_span(arms: dict[str, Seen],
     routes: Counter[str] = Counter()
     for trace_id, spans in arms[name].traces.items():
         ours = [span for span in spans if is_ours(span)]
-        if not ours:  # health endpoints are not traced by us
+        if not ours:  # we do not trace health endpoints
             assert all("readyz" in span.name or "livez" in span.name for span in spans)
             continue
         (server,) = ours
@@ -114,15 +112,15 @@ def test_every_request_is_one_trace_below_our_server_span(arms: dict[str, Seen],
 
 @pytest.mark.parametrize("name", ARMS)
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_what_has_a_tracing_of_its_own_was_traced_by_it(arms: dict[str, Seen], name: str, mount: str) -> None:
-    """Otherwise these tests would show nothing; by a sitecustomize, all of them are."""
+def test_frameworks_with_their_own_tracing_use_it(arms: dict[str, Seen], name: str, mount: str) -> None:
+    """Otherwise these tests would prove nothing; with a sitecustomize, all frameworks do."""
     scopes = {span.scope for span in arms[name].traces[trace_of(mount)]}
     assert SCOPE_NAME in scopes
     assert (len(scopes) > 1) == (mount != "plain" or name != "bento-monitor serve")
 
 
 @pytest.mark.parametrize("mount", ["instrumented_starlette", "instrumented_asgi", "starlette", "plain"])
-def test_an_application_reads_our_span_as_its_caller(arms: dict[str, Seen], mount: str) -> None:
+def test_application_reads_our_span_as_its_caller(arms: dict[str, Seen], mount: str) -> None:
     seen = arms["bento-monitor serve"]
     continued, begun = (json.loads(seen.answers[mount, is_continued]) for is_continued in (True, False))
     (server,) = filter(is_ours, seen.traces[trace_of(mount)])
@@ -139,7 +137,7 @@ def test_an_application_reads_our_span_as_its_caller(arms: dict[str, Seen], moun
     }
 
 
-def test_nothing_of_a_client_is_in_a_span_where_the_author_has_no_provider(arms: dict[str, Seen]) -> None:
+def test_spans_have_no_client_input_without_a_provider_of_the_author(arms: dict[str, Seen]) -> None:
     spans = [span for spans in arms["bento-monitor serve"].traces.values() for span in spans]
     assert {span.scope for span in spans} > {SCOPE_NAME, "fastapi", "starlette"}
     for span in spans:
@@ -149,13 +147,13 @@ def test_nothing_of_a_client_is_in_a_span_where_the_author_has_no_provider(arms:
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_a_line_of_the_log_has_the_ids_of_our_server_span(arms: dict[str, Seen], name: str) -> None:
+def test_log_line_has_the_ids_of_our_server_span(arms: dict[str, Seen], name: str) -> None:
     logged = re.findall(r"path=/[a-z_]+/items/.*\(trace=([0-9a-f]+),span=([0-9a-f]+),", arms[name].log)
     ours = [span for spans in arms[name].traces.values() for span in spans if is_ours(span)]
     assert sorted(logged) == sorted((span.trace_id, span.span_id) for span in ours)
 
 
-def test_a_command_behind_bentoml_is_in_the_requests_trace(tmp_path: Path) -> None:
+def test_command_behind_bentoml_is_in_the_requests_trace(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
         spec = ServerSpec(
             target="commanded:Commanded",

@@ -1,7 +1,7 @@
-"""ONNX files of any kind can be wrapped: by their own names, with external data, with a state and with scalars.
+"""ONNX files of any kind can be wrapped: with their own names, external data, a state and scalars.
 
-Seen before: a scalar input was given an axis; a release of a file whose output is `logits` could not be loaded, for it
-was recorded as `output`.
+Seen before: a scalar input got an axis; a release of a file with the output `logits` could not be loaded, since it was
+recorded as `output`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bento_monitor.serving_config import Execution
 
 
 def onnx_file(path: Path, batch: int | str = "n", *, external: bool = False) -> Path:
-    """Like silero's: rows, a state with the batch on its second axis, and a scalar rate."""
+    """Write a file like silero's: rows, a state with the batch on its second axis, and a scalar rate."""
     nodes = [
         helper.make_node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["x", "w"], ["product"]),
@@ -50,9 +50,7 @@ def onnx_file(path: Path, batch: int | str = "n", *, external: bool = False) -> 
 
 
 @pytest.mark.parametrize(("batch", "fixed"), [("n", None), (1, 1), (5, 5)])
-def test_a_file_with_a_state_and_a_scalar_says_which_axis_is_the_batch(
-    batch: Any, fixed: int | None, tmp_path: Path
-) -> None:
+def test_batch_axis_is_found_with_a_state_and_a_scalar(batch: Any, fixed: int | None, tmp_path: Path) -> None:
     own = OwnOnnxFile(onnx_file(tmp_path / "model.onnx", batch))
     assert own.fixed_batch == fixed
     assert own.batch_axes == {"x": 0, "state": 1, "rate": None}
@@ -65,9 +63,7 @@ def test_a_file_with_a_state_and_a_scalar_says_which_axis_is_the_batch(
 
 
 @pytest.mark.parametrize("names", [("logits", "next_state"), ("output_0", "output_1")])
-def test_a_file_with_external_data_is_released_by_its_own_names_and_by_places(
-    names: tuple[str, str], tmp_path: Path
-) -> None:
+def test_file_with_external_data_is_released_by_name_and_by_position(names: tuple[str, str], tmp_path: Path) -> None:
     source = onnx_file(tmp_path / "model.onnx", external=True)
     assert (tmp_path / "weights.bin").exists()
     folder = tmp_path / "release"

@@ -1,4 +1,4 @@
-"""`bento-monitor serve` takes what `bentoml serve` takes, and means the same by it."""
+"""`bento-monitor serve` accepts the arguments of `bentoml serve`, with the same meaning."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LINES: list[tuple[dict[str, str], list[str]]] = [
     ({"BENTOML_CONFIG": "{project}/configuration.yaml"}, [GREETER]),
     ({"BENTOML_CONFIG_OVERRIDES": '{"services": {"Greeter": {"workers": 4}}}'}, [GREETER]),
     ({}, [GREETER, "--api-workers", "2"]),
-    # What cannot be.
+    # Invalid command lines.
     ({}, ["nowhere:Nothing"]),
     ({}, ["service:Nothing"]),
     ({}, [GREETER, "--no-such-option"]),
@@ -93,7 +93,7 @@ def bento(project: Path, environment: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def found(project: Path, bento: Path, environment: dict[str, str]) -> dict[str, list[Any]]:
-    """What each command line comes to, by arm."""
+    """The outcome of each command line, by arm."""
 
     def filled(text: str) -> str:
         return text.replace("{project}", str(project)).replace("{bento}", str(bento))
@@ -122,7 +122,7 @@ def found(project: Path, bento: Path, environment: dict[str, str]) -> dict[str, 
 
 
 @pytest.mark.parametrize("index", range(len(LINES)), ids=[" ".join([*map("=".join, v.items()), *a]) for v, a in LINES])
-def test_what_comes_up_is_what_bentoml_starts(found: dict[str, list[Any]], index: int) -> None:
+def test_command_line_starts_what_bentoml_starts(found: dict[str, list[Any]], index: int) -> None:
     stock, monitored = found["stock"][index], found["monitored"][index]
     if "exit_code" in stock:
         assert "exit_code" in monitored
@@ -131,7 +131,7 @@ def test_what_comes_up_is_what_bentoml_starts(found: dict[str, list[Any]], index
         assert monitored == stock
 
 
-def test_the_table_starts_servers_of_many_kinds(found: dict[str, list[Any]]) -> None:
+def test_command_lines_start_servers_of_many_kinds(found: dict[str, list[Any]]) -> None:
     started = [each for each in found["monitored"] if "started" in each]
     assert len(started) >= 30
     assert len({json.dumps(each["sockets"]) for each in started}) >= 10
@@ -141,7 +141,7 @@ def test_the_table_starts_servers_of_many_kinds(found: dict[str, list[Any]]) -> 
 @pytest.mark.parametrize(
     "arguments", [["--host", "127.0.0.1", "x:Y"], ["x:Y", "--arg", "a=b"], ["--development"], [], ["--reload", "."]]
 )
-def test_arguments_are_handed_on_as_they_are(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_are_passed_on_unchanged(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: handed.append(call))
     assert CliRunner().invoke(main, ["serve", "--workers", "3", *arguments]).exit_code == 0
@@ -157,7 +157,7 @@ def test_arguments_are_handed_on_as_they_are(arguments: list[str], monkeypatch: 
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, [], "hello Ann from project"),
     ],
 )
-def test_a_server_answers_with_its_arguments_and_is_monitored(
+def test_server_uses_its_arguments_and_is_monitored(
     project: Path, tmp_path: Path, variables: dict[str, str], options: list[str], answer: str
 ) -> None:
     spec = ServerSpec(

@@ -1,4 +1,4 @@
-"""A stream that breaks midway is an error on its span, whatever its status, and is kept though nobody sampled it."""
+"""A stream that breaks midway is an error on its span, whatever its status, and is kept even if not sampled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask(server: ServerProcess, path: str) -> str:
         connection.request("POST", path, b"{}", headers)
         connection.getresponse().read()
     except (http.client.HTTPException, OSError):
-        pass  # it breaks off
+        pass  # the stream breaks
     finally:
         connection.close()
     return trace_id
@@ -49,7 +49,7 @@ def seen(
 
 
 @pytest.mark.parametrize("path", BROKEN)
-def test_it_is_an_error_and_kept(seen: tuple[dict[str, str], list[SpanRecord]], path: str) -> None:
+def test_broken_stream_is_an_error_and_kept(seen: tuple[dict[str, str], list[SpanRecord]], path: str) -> None:
     ids, spans = seen
     (server,) = [span for span in spans if span.trace_id == ids[path] and span.kind == "SERVER"]
     assert server.is_error
@@ -57,6 +57,6 @@ def test_it_is_an_error_and_kept(seen: tuple[dict[str, str], list[SpanRecord]], 
     assert server.attributes[names.HTTP_ROUTE] == path
 
 
-def test_one_that_ends_well_is_none(seen: tuple[dict[str, str], list[SpanRecord]]) -> None:
+def test_complete_stream_is_not_an_error(seen: tuple[dict[str, str], list[SpanRecord]]) -> None:
     ids, spans = seen
     assert not [span for span in spans if span.trace_id == ids["/whole"]]

@@ -1,4 +1,4 @@
-"""What a task computes is a span with stages of its own, linked to the request that has submitted it."""
+"""A task has its own span with its own stages, linked to the request that submitted it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ask(server: ServerProcess, path: str, body: Any = None, flags: str = "01") -
 
 
 def submit(server: ServerProcess, api: str, flags: str = "01") -> str:
-    """Submit a task on a connection that is closed at once, and wait until it has ended; the submission's trace."""
+    """Submit a task on a connection that is closed at once, and wait for its end; return the submission's trace id."""
     trace_id, answer = ask(server, f"/{api}/submit", BODIES[api], flags)
     deadline_s = time.monotonic() + 20
     while ask(server, f"/{api}/status?task_id={answer['task_id']}", flags="00")[1]["status"] == "in_progress":
@@ -66,9 +66,7 @@ def task_of(seen: tuple[dict[str, str], list[SpanRecord]], name: str) -> list[Sp
 
 
 @pytest.mark.parametrize("api", list(BODIES))
-def test_a_task_is_a_span_that_is_linked_to_its_submission(
-    seen: tuple[dict[str, str], list[SpanRecord]], api: str
-) -> None:
+def test_task_is_a_span_linked_to_its_submission(seen: tuple[dict[str, str], list[SpanRecord]], api: str) -> None:
     ids, spans = seen
     (submission,) = [span for span in spans if span.trace_id == ids[api] and span.kind == "SERVER"]
     (task,) = task_of(seen, api)
@@ -78,7 +76,7 @@ def test_a_task_is_a_span_that_is_linked_to_its_submission(
     assert names.HTTP_ROUTE not in task.attributes
 
 
-def test_its_stages_are_its_own_and_the_submission_has_none_of_them(
+def test_task_has_its_own_stages_and_the_submission_has_none(
     seen: tuple[dict[str, str], list[SpanRecord]],
 ) -> None:
     ids, spans = seen
@@ -91,7 +89,7 @@ def test_its_stages_are_its_own_and_the_submission_has_none_of_them(
     assert submission.duration_ns < 150_000_000
 
 
-def test_a_batched_task_is_computed_though_its_client_has_gone(
+def test_batched_task_is_computed_after_its_client_left(
     seen: tuple[dict[str, str], list[SpanRecord]],
 ) -> None:
     (task,) = task_of(seen, "batched")
@@ -99,7 +97,7 @@ def test_a_batched_task_is_computed_though_its_client_has_gone(
     assert not task.is_error
 
 
-def test_a_failed_task_is_an_error_and_kept_though_nobody_has_sampled_it(
+def test_failed_task_is_an_error_and_kept_even_if_not_sampled(
     seen: tuple[dict[str, str], list[SpanRecord]],
 ) -> None:
     for name in ("fails", "failed, not sampled"):

@@ -1,4 +1,4 @@
-"""Variables that others set, or set wrong, change neither which model is served nor which limits hold."""
+"""Foreign or invalid environment variables change neither the served model nor the limits."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def no_variables_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def status_with_headers(live: Live, count: int) -> bytes:
-    """The status line that a request with so many headers gets."""
+    """Return the status line for a request with `count` headers."""
     head = b"POST /embed HTTP/1.1\r\nhost: x\r\n" + b"".join(b"x-%d: y\r\n" % number for number in range(count))
     with socket.create_connection(("127.0.0.1", live.server.port), timeout=10) as connection:
         connection.sendall(head + b"content-length: 2\r\n\r\n{}")
         return connection.recv(64).split(b"\r\n")[0]
 
 
-def test_no_variable_of_telemetry_changes_which_model_is_served_or_which_limits_hold(tmp_path: Path) -> None:
+def test_no_telemetry_variable_changes_the_served_model_or_the_limits(tmp_path: Path) -> None:
     place = Place(tmp_path, env=LIMITS)
     with place.serve() as live:
         place.done("promote", place.scaling("1", 1000.0, live))
@@ -89,7 +89,7 @@ def test_no_variable_of_telemetry_changes_which_model_is_served_or_which_limits_
             assert total(scrape(live.server), "bento_monitor_request_duration_seconds_count") > 0, name
 
 
-def test_what_is_ignored_is_said_once_with_what_would_do() -> None:
+def test_ignored_variables_are_reported_once_with_valid_values() -> None:
     warnings = read_telemetry_environment(HOSTILE["numbers"] | HOSTILE["zipkin"] | HOSTILE["protocol"]).warnings
     text = "\n".join(warnings)
     assert len(set(warnings)) == len(warnings)
@@ -106,7 +106,7 @@ def test_what_is_ignored_is_said_once_with_what_would_do() -> None:
 
 
 @pytest.mark.parametrize("name", ["numbers", "grpc without a certificate"])
-def test_exporters_and_limits_are_made_whatever_the_variables_hold(
+def test_exporters_are_made_whatever_the_variables_hold(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in HOSTILE[name].items():
@@ -117,9 +117,7 @@ def test_exporters_and_limits_are_made_whatever_the_variables_hold(
     assert dict(os.environ) == before
 
 
-def test_a_limit_that_is_no_number_keeps_nothing_from_being_made(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_invalid_limit_is_ignored(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "many")
     monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "7")
     assert make_sampler() is not None
@@ -132,7 +130,7 @@ def test_a_limit_that_is_no_number_keeps_nothing_from_being_made(
 @pytest.mark.parametrize(
     ("given", "kept"), [("b4", None), ("b4, tracecontext", "tracecontext"), ("none", "none"), ("baggage", "baggage")]
 )
-def test_a_propagator_that_is_not_installed_is_ignored(
+def test_missing_propagator_is_ignored(
     given: str, kept: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_PROPAGATORS", given)
@@ -141,14 +139,14 @@ def test_a_propagator_that_is_not_installed_is_ignored(
     assert ("OTEL_PROPAGATORS='b4' cannot be used and is ignored: use " in caplog.text) == ("b4" in given)
 
 
-def test_an_exporter_that_is_not_known_leaves_those_that_are() -> None:
+def test_unknown_exporter_leaves_the_known_ones() -> None:
     found = read_telemetry_environment({"OTEL_TRACES_EXPORTER": "zipkin, OTLP", "OTEL_METRICS_EXPORTER": "prometheus"})
     assert (found.exporters, found.metrics_exporters, found.sends_otlp) == (("otlp",), ("prometheus",), True)
     assert not read_telemetry_environment({"OTEL_METRICS_EXPORTER": "otlp,none"}).metrics_exporters
     assert read_telemetry_environment({"OTEL_TRACES_EXPORTER": "", "OTEL_METRIC_EXPORT_INTERVAL": ""}).warnings == ()
 
 
-def test_what_kubernetes_sets_is_one_warning_and_a_slip_of_the_pen_names_the_nearest(
+def test_kubernetes_variables_give_one_warning_and_a_typo_names_the_nearest(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, value in {**OF_KUBERNETES, "BENTO_MONITOR_MAX_BODY_BYTE": "7"}.items():
@@ -180,7 +178,7 @@ def test_what_kubernetes_sets_is_one_warning_and_a_slip_of_the_pen_names_the_nea
         ("CAPTURE_REDACTION", "some", False),
     ],
 )
-def test_a_command_refuses_what_decides_of_limits_and_releases_and_a_worker_takes_the_default(
+def test_command_refuses_invalid_limits_and_a_worker_uses_the_default(
     name: str, value: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"BENTO_MONITOR_{name}", value)
@@ -196,7 +194,7 @@ def test_a_command_refuses_what_decides_of_limits_and_releases_and_a_worker_take
         assert require_settings() == settings
 
 
-def test_a_former_name_of_a_setting_works_with_a_warning_and_the_new_name_wins(
+def test_former_setting_name_works_with_a_warning_and_the_new_name_wins(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("BENTO_MONITOR_TRACE_KEEP", "failed")
@@ -210,7 +208,7 @@ def test_a_former_name_of_a_setting_works_with_a_warning_and_the_new_name_wins(
     assert require_settings() == settings
 
 
-def test_serve_ends_with_2_for_a_limit_that_cannot_be_used(tmp_path: Path) -> None:
+def test_serve_exits_with_2_for_an_invalid_limit(tmp_path: Path) -> None:
     done = subprocess.run(
         [COMMAND, "serve", "service:Wild"],
         env={**os.environ, "BENTO_MONITOR_MAX_BODY_BYTES": "much"},
@@ -248,9 +246,7 @@ def fill(folder: Path) -> Path:
     return path
 
 
-def test_a_home_on_a_full_disk_takes_no_new_release_and_the_one_it_has_is_served(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_full_disk_refuses_a_new_release_and_serves_the_active_one(tmp_path: Path, small_disk: Path) -> None:
     place = Place(tmp_path / "place", env=LIMITS)
     (place.folder / "home").symlink_to(small_disk)
     with place.serve() as live:

@@ -1,7 +1,7 @@
-"""The baseline against itself: equal arms are told to be equal, and arms that are not never prove anything.
+"""The baseline against itself: equal arms pass as equal, and unequal ones never prove anything.
 
 Seen before: at 5 to 8 blocks the interval of the rig check was infinite and was printed as the smallest speed-up, and
-at 10 it took a t of 9.4 to fail, which is no test of 1 % but one of 6 in a million.
+at 10 it needed a t of 9.4 to fail, which is not a test at 1 % but at 6 in a million.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def refused_share(blocks: int, again: float) -> float:
 
 
 @pytest.mark.parametrize("blocks", [5, 8, 10])
-def test_equal_arms_are_refused_once_in_a_hundred_at_most(blocks: int) -> None:
+def test_equal_arms_are_refused_at_most_once_in_a_hundred(blocks: int) -> None:
     assert refused_share(blocks, 1.0) <= 0.01
 
 
-def test_a_baseline_a_tenth_faster_than_itself_is_refused_nearly_always() -> None:
+def test_baseline_a_tenth_faster_than_itself_is_nearly_always_refused() -> None:
     assert refused_share(10, 1.1) > 0.9
     assert refused_share(10, 1 / 1.1) > 0.9
 
 
 @pytest.mark.parametrize("blocks", [5, 8, 10])
-def test_every_figure_is_finite_and_the_smallest_speed_up_is_one_that_the_verdict_would_see(blocks: int) -> None:
+def test_figures_are_finite_and_the_smallest_speed_up_is_detectable(blocks: int) -> None:
     for found in proofs(blocks, runs=50):
         assert isinstance(found, Proof)
         assert found.speedup.low > 1
@@ -56,7 +56,7 @@ def test_every_figure_is_finite_and_the_smallest_speed_up_is_one_that_the_verdic
         json.dumps([found.smallest_ratio, *found.speedup.ci95, *found.against_itself.ci95], allow_nan=False)
 
 
-def test_the_smallest_speed_up_is_proved_nine_times_in_ten_on_a_machine_as_noisy() -> None:
+def test_smallest_speed_up_is_proved_nine_times_in_ten() -> None:
     usual = [found.smallest_ratio for found in proofs(10) if isinstance(found, Proof)]
     speedup = float(np.median(usual))
     shown = [
@@ -67,7 +67,7 @@ def test_the_smallest_speed_up_is_proved_nine_times_in_ten_on_a_machine_as_noisy
     assert 0.8 < sum(shown) / len(shown) < 0.98
 
 
-def test_a_run_that_was_disturbed_is_invalid_and_the_next_one_goes_on_from_its_good_blocks(tmp_path) -> None:
+def test_disturbed_run_is_invalid_and_the_next_resumes_from_its_good_blocks(tmp_path) -> None:
     rates = {BASELINE: 100.0, AGAIN: 101.0, WINNER: 200.0}
     log = BlockLog(tmp_path / "blocks.json", parse_block)
     while not log.is_enough(10, 30):

@@ -1,8 +1,8 @@
-"""Whatever happens to the files, every command works or says what it mended, and workers come back by themselves.
+"""Whatever happens to the files, every command works or reports its repair, and workers recover automatically.
 
-Seen before: a corrupt `active.json` named a remedy that failed on it; half a line in the journal made rollback a
-traceback for good; a deeply nested record was a RecursionError in `list` and in the error of `promote`; a worker that
-started meanwhile never followed again; a move on a full disk was never followed.
+Seen before: a corrupt `active.json` named a remedy that failed on it; half a line in the journal made rollback fail
+with a traceback forever; a deeply nested record was a RecursionError in `list` and in the error of `promote`; a worker
+that started meanwhile never followed again; a move on a full disk was never followed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def store(home: Path) -> ActiveStore:
-    """Where two releases have served one after the other, by a worker that is gone."""
+    """A store in which two releases have served one after the other, on a worker that has exited."""
     store = ActiveStore(home / "home", SERVICE)
     with worker(store):
         for version in ("1", "2"):
@@ -77,7 +77,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_every_command_works_on_a_damaged_active_state_and_the_next_move_mends_it(
+def test_commands_work_on_a_damaged_active_state_and_the_next_move_repairs_it(
     store: ActiveStore, home: Path, damage: str
 ) -> None:
     DAMAGE[damage](store.path)
@@ -95,7 +95,7 @@ def test_every_command_works_on_a_damaged_active_state_and_the_next_move_mends_i
 
 
 @pytest.mark.parametrize("damage", ["half", "gone", "nested"])
-def test_where_the_copy_is_damaged_too_the_journal_has_the_last_good_state(store: ActiveStore, damage: str) -> None:
+def test_journal_has_the_last_good_state_if_the_copy_is_damaged(store: ActiveStore, damage: str) -> None:
     for path in (store.path, store.path.with_name("active.last-good.json")):
         DAMAGE[damage](path)
     assert store.read().state.releases == {"model": "svc-release:2"}
@@ -103,9 +103,7 @@ def test_where_the_copy_is_damaged_too_the_journal_has_the_last_good_state(store
     assert store.read().state.releases == {"model": "svc-release:1"}
 
 
-def test_where_nothing_can_be_read_any_more_the_own_model_is_served_and_every_command_works(
-    store: ActiveStore, home: Path
-) -> None:
+def test_own_model_is_served_and_commands_work_if_nothing_is_readable(store: ActiveStore, home: Path) -> None:
     for path in store.folder.glob("*.json*"):
         path.write_text("{")
     with worker(store) as models:
@@ -123,7 +121,7 @@ def test_where_nothing_can_be_read_any_more_the_own_model_is_served_and_every_co
     "line",
     ["", '{"format": 1, "sequ', "}{", NESTED, '{"kept": "x"}', '{"kept": Infinity}', '{"kept": 1e400}', "null", "7"],
 )
-def test_half_a_line_in_the_journal_costs_no_other_line(store: ActiveStore, home: Path, line: str) -> None:
+def test_partial_journal_line_affects_no_other_line(store: ActiveStore, home: Path, line: str) -> None:
     journal = store.folder / "journal.jsonl"
     with journal.open("a") as file:
         file.write(line)  # without its end: its writer was killed
@@ -137,7 +135,7 @@ def test_half_a_line_in_the_journal_costs_no_other_line(store: ActiveStore, home
 
 
 @pytest.mark.parametrize("damage", ["gone", "a folder"])
-def test_a_journal_that_is_gone_or_a_folder_leaves_the_own_model_to_go_back_to(store: ActiveStore, damage: str) -> None:
+def test_rollback_without_a_journal_returns_to_the_own_model(store: ActiveStore, damage: str) -> None:
     DAMAGE[damage](store.folder / "journal.jsonl")
     with worker(store) as models:
         assert models.served == {"model": "svc-release:2"}
@@ -161,7 +159,7 @@ def test_a_journal_that_is_gone_or_a_folder_leaves_the_own_model_to_go_back_to(s
     ],
     ids=str,
 )
-def test_a_worker_s_file_of_other_kinds_is_passed_over(store: ActiveStore, home: Path, change: dict[str, Any]) -> None:
+def test_invalid_worker_file_is_skipped(store: ActiveStore, home: Path, change: dict[str, Any]) -> None:
     with worker(store) as models:
         (path,) = (store.folder / "workers").glob("*.json")
         raw = json.loads(path.read_text())
@@ -174,15 +172,13 @@ def test_a_worker_s_file_of_other_kinds_is_passed_over(store: ActiveStore, home:
 
 
 @pytest.mark.parametrize("arguments", [["promote", "a" * 300 + ":1"], ["status", "語" * 100], ["rollback", "x" * 250]])
-def test_a_name_that_no_file_can_have_is_one_sentence(home: Path, arguments: list[str]) -> None:
+def test_impossible_file_name_gives_one_sentence(home: Path, arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.exit_code in (1, 2)
     assert done.output.startswith("Error: ")
 
 
-def test_what_the_system_does_not_let_us_read_is_one_sentence(
-    store: ActiveStore, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_gives_one_sentence(store: ActiveStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, _ = make_release(home, "3")
 
     def refuse(path: Path) -> str:
@@ -195,9 +191,7 @@ def test_what_the_system_does_not_let_us_read_is_one_sentence(
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "no text", "nested", "a list", "gone", "a folder"])
-def test_a_damaged_record_is_listed_as_such_and_costs_no_other_command(
-    store: ActiveStore, home: Path, damage: str
-) -> None:
+def test_damaged_record_is_listed_and_breaks_no_other_command(store: ActiveStore, home: Path, damage: str) -> None:
     bad, folder = make_release(home, "bad")
     record = folder / "release.json"
     DAMAGE[damage](record)
@@ -211,7 +205,7 @@ def test_a_damaged_record_is_listed_as_such_and_costs_no_other_command(
     assert store.read().state.releases == {"model": "svc-release:2"}
 
 
-def test_a_worker_that_starts_on_a_damaged_state_follows_again_when_it_is_whole(store: ActiveStore, home: Path) -> None:
+def test_worker_started_on_a_damaged_state_follows_after_its_repair(store: ActiveStore, home: Path) -> None:
     whole = store.path.read_bytes()
     for path in store.folder.glob("*.json*"):
         path.write_text("{")
@@ -223,7 +217,7 @@ def test_a_worker_that_starts_on_a_damaged_state_follows_again_when_it_is_whole(
         assert models.served == {"model": "svc-release:3"}
 
 
-def test_a_worker_whose_release_is_not_there_at_its_start_takes_it_when_it_is(store: ActiveStore, home: Path) -> None:
+def test_worker_loads_a_missing_release_when_it_appears(store: ActiveStore, home: Path) -> None:
     folder = home / "models" / "svc-release" / "2"
     away = folder.rename(home / "away")
     with worker(store) as models:
@@ -237,7 +231,7 @@ def test_a_worker_whose_release_is_not_there_at_its_start_takes_it_when_it_is(st
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
-    """Makes every write of the store fail as on a full disk, until it is told otherwise."""
+    """A switch that makes every write of the store fail as on a full disk."""
     modules: list[Any] = [active_store, worker_state]
     originals = {
         (module, name): getattr(module, name)
@@ -265,7 +259,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None
     full[0] = False
 
 
-def test_a_move_that_comes_while_the_disk_is_full_is_followed_and_told_later(
+def test_move_on_a_full_disk_is_followed_and_reported_later(
     store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
 ) -> None:
     release, folder = make_release(home, "3")
@@ -278,7 +272,7 @@ def test_a_move_that_comes_while_the_disk_is_full_is_followed_and_told_later(
         wait_until(lambda: store.read().state.position in store.history().kept)
 
 
-def test_a_promotion_on_a_full_disk_changes_nothing_and_says_so(
+def test_promotion_on_a_full_disk_changes_nothing_and_reports_it(
     store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
 ) -> None:
     release, _ = make_release(home, "3")
@@ -293,7 +287,7 @@ def test_a_promotion_on_a_full_disk_changes_nothing_and_says_so(
         assert models.served == {"model": release.name}
 
 
-def test_a_move_during_which_the_disk_fills_is_made_or_not_and_is_reported_so(
+def test_move_during_which_the_disk_fills_is_reported_as_made(
     store: ActiveStore, home: Path, full_disk: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, folder = make_release(home, "3")
@@ -317,7 +311,7 @@ def test_a_move_during_which_the_disk_fills_is_made_or_not_and_is_reported_so(
         assert models.served == {"model": release.name}
 
 
-def test_a_release_that_fails_while_the_disk_is_full_is_taken_back_when_it_is_not(
+def test_failed_release_is_rolled_back_when_the_disk_has_space_again(
     store: ActiveStore, home: Path, full_disk: Callable[[bool], None]
 ) -> None:
     release, folder = make_release(home, "3")
@@ -331,9 +325,7 @@ def test_a_release_that_fails_while_the_disk_is_full_is_taken_back_when_it_is_no
     assert store.read().state.releases == {"model": "svc-release:2"}
 
 
-def test_a_home_that_cannot_be_written_is_one_sentence_and_the_worker_serves(
-    home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unwritable_home_gives_one_sentence_and_the_worker_serves(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     release, _ = make_release(home)
     (home / "home").write_text("a file where a folder should be")
     store = ActiveStore(home / "home", SERVICE)
@@ -346,7 +338,7 @@ def test_a_home_that_cannot_be_written_is_one_sentence_and_the_worker_serves(
 
 
 @pytest.mark.parametrize("gone", ["workers", "lock", "."])
-def test_folders_that_disappear_under_a_worker_are_made_again(store: ActiveStore, home: Path, gone: str) -> None:
+def test_folders_that_disappear_under_a_worker_are_recreated(store: ActiveStore, home: Path, gone: str) -> None:
     with worker(store) as models:
         path = store.folder / gone
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -356,7 +348,7 @@ def test_folders_that_disappear_under_a_worker_are_made_again(store: ActiveStore
         wait_until(lambda: models.served == {"model": "svc-release:4"})
 
 
-def test_what_a_writer_that_was_killed_left_behind_is_not_read(store: ActiveStore) -> None:
+def test_leftovers_of_a_killed_writer_are_not_read(store: ActiveStore) -> None:
     (store.folder / f".active.json.{os.getpid():08x}.tmp").write_text("{")
     (store.folder / "workers").mkdir(exist_ok=True)
     (store.folder / "workers" / "12-x.json").write_text('{"pid": ')

@@ -1,4 +1,4 @@
-"""What is served can be seen, and what a file or a client has put into a name cannot move the terminal's cursor."""
+"""Commands show what is served, and names from files or clients cannot move the terminal's cursor."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def is_harmless(output: str) -> bool:
     return all(char.isprintable() or char == "\n" for char in output)
 
 
-def test_every_control_character_is_escaped_and_everything_else_is_as_it_was() -> None:
+def test_only_control_characters_are_escaped() -> None:
     assert printable("naïve café 日本 — “x”") == "naïve café 日本 — “x”"
     assert printable(HOSTILE) == "x\\x1b[2J\\r\\n\\x00\\x7f\\x9b31m\\u202e"
     assert printable_lines("a\nb\x1b") == "a\nb\\x1b"
 
 
-def test_release_commands_escape_what_records_states_and_arguments_hold(home: Path) -> None:
+def test_release_commands_escape_records_states_and_arguments(home: Path) -> None:
     store = ActiveStore(home / "home", SERVICE)
     with worker(store):
         promote(store, *make_release(home, "1", evidence={"candidate": HOSTILE, "speedup": HOSTILE, "speedup_ci95": 3}))
@@ -72,7 +72,7 @@ def test_release_commands_escape_what_records_states_and_arguments_hold(home: Pa
         assert (code, is_harmless(output)) == (2, True), output
 
 
-def test_traces_escape_what_a_client_has_sent(home: Path) -> None:
+def test_traces_escape_client_input(home: Path) -> None:
     ledger = Ledger(trace_id=1 << 96, parent_span_id=0, sampled=True, received_ns=1)
     ledger.method, ledger.route, ledger.api, ledger.status = HOSTILE, "/x" + HOSTILE, "x", 200
     ledger.error_type = HOSTILE
@@ -86,7 +86,7 @@ def test_traces_escape_what_a_client_has_sent(home: Path) -> None:
         assert (code, "\\x1b[2J" in output, is_harmless(output)) == (0, True, True), output
 
 
-def test_list_says_of_each_release_what_there_is_to_say(home: Path) -> None:
+def test_list_marks_every_release(home: Path) -> None:
     store = ActiveStore(home / "home", SERVICE)
     models = FakeModels(refuse={"svc-release:bad": "load"})
     with worker(store, models):
@@ -109,7 +109,7 @@ def test_list_says_of_each_release_what_there_is_to_say(home: Path) -> None:
     assert marks["svc-release:torn"][0].startswith("damaged: ")
 
 
-def test_status_is_exit_code_1_where_a_worker_is_not_on_the_active_state(home: Path) -> None:
+def test_status_exits_with_1_if_a_worker_is_not_on_the_active_state(home: Path) -> None:
     store = ActiveStore(home / "home", SERVICE)
     with worker(store):
         promote(store, *make_release(home, "1"))
@@ -126,7 +126,7 @@ def test_status_is_exit_code_1_where_a_worker_is_not_on_the_active_state(home: P
         assert "not on the active state" in found["problems"][0]
 
 
-def test_what_is_served_goes_out_by_otlp() -> None:
+def test_served_releases_are_exported_over_otlp() -> None:
     metrics = OtlpMetrics(InMemoryMetricReader, Resource.get_empty, 60.0)  # type: ignore[arg-type]
     levels = Levels(
         in_flight=0,

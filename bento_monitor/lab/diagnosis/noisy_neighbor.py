@@ -10,7 +10,7 @@ _LEAST_STEAL = 0.05
 
 
 def find_noisy_neighbor(profile: Profile) -> Finding | None:
-    """Return the finding at the load where other processes take most cores; None if enough cores were left."""
+    """Return the finding at the load where other processes use most cores; None if enough cores were left."""
     found = [(taken, point) for point in profile.points if (taken := _taken_cores(point)) > 0]
     if not found:
         return None

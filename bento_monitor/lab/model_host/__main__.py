@@ -1,4 +1,4 @@
-"""`python -P -m bento_monitor.lab.model_host module:Service`: holds a model, answers requests until stdin ends."""
+"""`python -P -m bento_monitor.lab.model_host module:Service`: hold a model, and serve requests until stdin ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients read in the answers to samples: numbers or texts as an array where they are of one shape, else JSON."""
+"""Values of an API's answers: an array of numbers or strings if all have the same shape, else JSON values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Answers: TypeAlias = "NDArray[Any] | list[Any]"
-"""Answers to n samples: an array `(n, ...)` of numbers, booleans or strings, or else n values as JSON has them."""
+"""Answers to n samples: an array `(n, ...)` of numbers, booleans or strings, or else a list of n JSON values."""
 
 _JSON = "application/json"
 _KINDS: dict[type, str] = {bool: "b", int: "f", float: "f", str: "U"}
 
 
 def value_of(body: bytes, media_type: str = _JSON) -> Any:
-    """The value of one response.
+    """Return the value of one response.
 
     Raises:
-        ServiceError: it is neither JSON nor text.
+        ServiceError: the response is neither JSON nor text.
     """
     try:
         if media_type == _JSON or media_type.endswith("+json"):
@@ -33,33 +33,33 @@ def value_of(body: bytes, media_type: str = _JSON) -> Any:
         if media_type.startswith("text/"):
             return body.decode()
     except ValueError as error:
-        raise ServiceError(f"An answer is declared as {media_type}, but cannot be read as that: {error}.") from error
-    raise ServiceError(f"The API answers with {media_type}: only JSON and text can be compared.")
+        raise ServiceError(f"A response is declared as {media_type}, but cannot be read as such: {error}.") from error
+    raise ServiceError(f"The API returns {media_type}: only JSON and text can be compared.")
 
 
 def collect_values(values: Sequence[Any]) -> Answers:
-    """Answers in the order of the samples, without a batch axis of length 1 that all of them have."""
+    """Return the answers in the order of the samples; remove the batch axis if it has length 1 in all of them."""
     return as_answers(_without_batch_axis(values))
 
 
 def as_answers(values: Sequence[Any]) -> Answers:
-    """JSON values as an array where all are numbers, booleans, strings or lists of these of one shape; else a list."""
+    """Return JSON values as an array if all are numbers, booleans, strings or lists of one shape; else as a list."""
     import numpy as np
 
     try:
         array = np.array(values)
-    except (ValueError, OverflowError):  # of several shapes, or no float64
+    except (ValueError, OverflowError):  # different shapes, or too large for float64
         return list(values)
-    # numpy turns [1, "a"] into strings and [True, 2] into numbers: such a mixture is no array.
+    # NumPy turns [1, "a"] into strings and [True, 2] into numbers: such mixtures stay lists.
     is_one_kind = array.dtype.kind in "biufU" and len(leaf_kinds(values)) <= 1
     return array if is_one_kind else list(values)
 
 
 def leaf_kinds(values: Any) -> set[str]:
-    """The numpy kinds of what JSON values hold, "f" for every number; "O" for what no array can hold."""
+    """Return the NumPy kinds of the leaves of JSON values: "f" for all numbers, "O" for leaves that fit no array."""
     if isinstance(values, list | tuple):
         types = set(map(type, values))
-        if types <= _KINDS.keys():  # a row of plain values is read at once
+        if types <= _KINDS.keys():  # fast path for a row of plain values
             return {_KINDS[each] for each in types}
         return set().union(*map(leaf_kinds, values))
     kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
@@ -67,7 +67,7 @@ def leaf_kinds(values: Any) -> set[str]:
 
 
 def write_answers(path: Path, rows: NDArray[Any], answers: Answers) -> None:
-    """Write the answers to the samples `rows` to a `.npz` file, whole."""
+    """Write the answers to the samples `rows` to a `.npz` file, atomically."""
     import numpy as np
 
     buffer = io.BytesIO()
@@ -91,7 +91,7 @@ def read_answers(path: Path) -> Answers:
 
 
 def read_answered_rows(path: Path) -> list[int]:
-    """Which samples the answers in a file of `write_answers` are to."""
+    """Return the samples to which a file of `write_answers` has the answers."""
     import numpy as np
 
     with np.load(path, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""The operation `answers`: what clients get for every sample, when the model is run in a given way."""
+"""The operation `answers`: the API's answers to samples when the model runs in a given way."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def answers(
     path: Path,
     progress: Progress,
 ) -> None:
-    """Write the answers to the samples `rows`, in their order, to a file for `read_answers`; None asks for all.
+    """Write the answers to the samples `rows`, in their order, to a file for `read_answers`; None means all samples.
 
-    The samples are drawn into batches of `batch_size` at random, so that each is answered in random company; a
-    `batch_size` of 1 answers each alone, and no batch is larger than the API allows.
+    Batches of `batch_size` are drawn at random, so each sample shares its batch with random others; a `batch_size` of 1
+    runs each sample alone. No batch is larger than the API allows.
 
     Raises:
         ServiceError: the API refuses a sample, fails, or does not give one answer for each.

@@ -1,4 +1,4 @@
-"""An estimator as a function of arrays, where a service gives it data frames of columns that arrays stand for."""
+"""An estimator as a function of arrays, also if the service calls it with data frames."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...backends.own import OwnModel
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """How frames stand in arrays, and one that a service gave: its dtypes, and values for what is dropped."""
+    """The encoding of data frames as arrays, and a sample frame for the dtypes and for values of unused columns."""
 
     columns: FrameColumns
     sample: Any
 
     def of_rows(self, rows: Any) -> Any:
-        """The frame that an array `(n, columns)` stands for; a column of integers alone is one of integers."""
+        """Return the frame that an array `(n, columns)` represents; integer columns without fractions stay integers."""
         import pandas as pd
 
         series = {
@@ -45,7 +45,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class ArrayEstimator:
-    """The user's estimator, called with arrays; with `frames`, it is given the frames that these stand for."""
+    """The user's estimator as a function of arrays; with `frames`, it gets the frames that the arrays represent."""
 
     own: OwnModel
     frames: Frames | None = None
@@ -57,22 +57,22 @@ class ArrayEstimator:
 
     @property
     def name(self) -> str:
-        """Its class, as messages call it."""
+        """Name of the estimator's class, for messages."""
         return type(self.model).__name__
 
     def answer(self, method: str, rows: Any) -> Any:
-        """What a method answers for an array of rows, which it may write to."""
+        """Return a method's output for an array of rows, which the method cannot change."""
         return self.answer_given(method, rows.copy() if self.frames is None else self.frames.of_rows(rows))
 
     def answer_given(self, method: str, value: Any) -> Any:
-        """What a method answers for a value as a service gives it."""
+        """Return a method's output for a value as the service gives it."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that an array has no names of features
+            warnings.simplefilter("ignore")  # arrays have no feature names
             return self.own.run((value,), {}, method)
 
 
 def unknown_value(column: Column) -> str | int | bool:
-    """A value of the column's type that no encoder was fitted on; of bools there is none, and the first stands in."""
+    """Return a value of the column's type that no encoder was fitted on; for bools, return the first value."""
     first = column.known[0]
     if not isinstance(first, str):
         return first if isinstance(first, bool) else max(int(value) for value in column.known) + 1

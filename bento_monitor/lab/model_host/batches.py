@@ -1,4 +1,4 @@
-"""Samples as an API's function gets them: several in one call where the API is batchable, else one by one."""
+"""Samples as arguments of an API's function: several in one call if the API is batchable, else one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def draw_batches(
     state: HostState, api: ServiceApi, source: RequestSource, sizes: Sequence[int], generator: np.random.Generator
 ) -> Iterator[tuple[ApiArguments, int]]:
-    """Random samples in one call for each of `sizes`, with their number: never more than the API allows in a batch.
+    """Yield the arguments of one call with random samples, and their number, for each of `sizes`.
+
+    No call has more samples than the API allows in a batch.
 
     Raises:
         ServiceError: BentoML refuses a sample, or samples cannot be put into one batch.
@@ -32,14 +34,14 @@ def draw_batches(
 
 
 def fresh(arguments: ApiArguments) -> ApiArguments:
-    """The same arguments in arrays and lists of their own, since a function may change what it is given."""
+    """Return a copy of the arguments, because a function may change its arrays and lists."""
     return ApiArguments(
         tuple(map(copy_of, arguments.args)), {name: copy_of(value) for name, value in arguments.kwargs.items()}
     )
 
 
 def copy_of(value: Any) -> Any:
-    """A tensor, an array, a data frame or a list as another with the same values; anything else as it is."""
+    """Return a copy of a tensor, an array, a data frame or a list; anything else unchanged."""
     if isinstance(value, list):
         return value.copy()
     if hasattr(value, "clone"):  # a tensor

@@ -1,11 +1,11 @@
-"""Whether the path through a module depends on the values that it is given, and at which lines.
+"""Detection of data-dependent control flow in a torch module, with the lines that cause it.
 
-Tracing keeps the path of one call. `torch.export` refuses a branch on data, so what it takes has none (measured on
-torch 2.13: `if x.sum() > 0`, `.item()` in a comparison, `while`, `torch.equal` are refused in both of its modes;
-an assertion on data and `float(x.mean())` in the mode that is not strict alone). What it cannot take at all is run
-under a mode of torch functions that sees each tensor become a Python value.
+Tracing keeps the path of one call. `torch.export` refuses branches on data, so a module that it accepts has none
+(measured on torch 2.13: it refuses `if x.sum() > 0`, `.item()` in a comparison, `while` and `torch.equal` in strict and
+non-strict mode, an assertion on data and `float(x.mean())` in non-strict mode only). A module that it refuses runs
+under a `TorchFunctionMode` that sees each conversion of a tensor to a Python value.
 
-The tracer's own warnings are not enough: it says nothing of `torch.equal` and `torch.allclose`.
+The tracer's own warnings are not enough: it does not warn of `torch.equal` and `torch.allclose`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _LARGEST_LIMIT = 2**14
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A tensor that became a Python value: by which function, at which line of which file, and whether a boolean."""
+class ValueRead:
+    """A conversion of a tensor to a Python value: the function, the file and line, and whether the value is a bool."""
 
     function: str
     line: str
@@ -41,15 +41,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`is_independent` where no value of the inputs decides the path; `readings` are the lines where one may."""
+    """Control flow of a module; `is_independent` if no input value affects the path, else `readings` are the causes."""
 
     is_independent: bool
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ValueRead, ...] = ()
     limits: tuple[AxisLimit, ...] = ()
 
 
 def control_flow(module: Any, tensors: tuple[Any, ...], inputs: Sequence[TensorSpec]) -> Flow:
-    """Judge a module `(*tensors) -> tensors`, such as `flat_module` gives."""
+    """Return the control flow of a module `(*tensors) -> tensors`, as `flat_module` creates."""
     import torch
 
     automatic = torch.export.Dim.AUTO
@@ -63,20 +63,20 @@ def control_flow(module: Any, tensors: tuple[Any, ...], inputs: Sequence[TensorS
     return Flow(is_independent=not readings, readings=readings)
 
 
-def read_values(module: Any, tensors: tuple[Any, ...]) -> tuple[Reading, ...]:
-    """Each place where a call of the module makes a Python value of a tensor, once."""
-    found: dict[Reading, None] = {}
+def read_values(module: Any, tensors: tuple[Any, ...]) -> tuple[ValueRead, ...]:
+    """Return each place, once, at which a call of the module converts a tensor to a Python value."""
+    found: dict[ValueRead, None] = {}
     _watched(module, tensors, lambda reading, value: (found.setdefault(reading), value)[1])
     return tuple(found)
 
 
-def call_with_other_branch(module: Any, tensors: tuple[Any, ...], reading: Reading) -> Any:
-    """The module's output where every decision at one line goes the other way; it raises what the module raises."""
+def call_with_other_branch(module: Any, tensors: tuple[Any, ...], reading: ValueRead) -> Any:
+    """Return the module's output with every decision at one line inverted; raise what the module raises."""
     return _watched(module, tensors, lambda seen, value: not value if seen == reading else value)
 
 
 def place_of(filename: str, line: int) -> str:
-    """A file and line as people write them: the name of the file; with its package for a library's."""
+    """Return `file:line` for messages: the name of the file, or its path within site-packages for a library's."""
     path = Path(filename)
     libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     for library in libraries:
@@ -85,7 +85,7 @@ def place_of(filename: str, line: int) -> str:
     return f"{path.name}:{line}"
 
 
-def _watched(module: Any, tensors: tuple[Any, ...], on_value: Callable[[Reading, Any], Any]) -> Any:
+def _watched(module: Any, tensors: tuple[Any, ...], on_value: Callable[[ValueRead, Any], Any]) -> Any:
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -96,17 +96,17 @@ def _watched(module: Any, tensors: tuple[Any, ...], on_value: Callable[[Reading,
             value = function(*args, **(kwargs or {}))
             name = getattr(function, "__name__", "")
             tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
-            # A weight that is read decides the same in every call.
+            # Weights decide the same in every call.
             if name not in _TO_PYTHON or all(tensor.untyped_storage().data_ptr() in own for tensor in tensors):
                 return value
-            return on_value(Reading(name, _caller(), isinstance(value, bool)), value)
+            return on_value(ValueRead(name, _caller(), isinstance(value, bool)), value)
 
     with torch.no_grad(), Watch():
         return module(*tensors)
 
 
 def _caller() -> str:
-    """The line that made a Python value: the nearest one that is neither torch's own nor this file's."""
+    """Return the line that converts a tensor: the nearest caller that is neither in torch nor in this file."""
     own = (str(Path(sys.modules["torch"].__file__ or "").parent), __file__)
     for frame, line in traceback.walk_stack(inspect.currentframe()):
         if not frame.f_code.co_filename.startswith(own):
@@ -115,7 +115,7 @@ def _caller() -> str:
 
 
 def _limits(program: Any, inputs: Sequence[TensorSpec]) -> tuple[AxisLimit, ...]:
-    """The longest that each axis may be for the path that was exported, where there is a longest."""
+    """Return the maximum lengths of the axes for the exported path, for axes that have one."""
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"][-len(inputs) :]
     limits = []
     for spec, node in zip(inputs, nodes, strict=True):

@@ -1,4 +1,4 @@
-"""The operation `capture`: what an API's calls of its model look like, learnt from calls on real samples."""
+"""The operation `capture`: the interface between an API and its model, learned from calls with real samples."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _VARIED_BATCHES = 2
 
 
 def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -> ModelInterface:
-    """Call the API on batches of several sizes, and describe what its model is given and gives back.
+    """Call the API on batches of several sizes, and describe the inputs and outputs of its model.
 
-    Of several runners, the one that takes most of the time is described. Samples in other lengths and sizes show which
-    axes vary, as far as the user's own function takes them.
+    If the API calls several runners, the one with most of the time is described. Samples of other lengths and sizes
+    show which axes vary, as far as the user's own function accepts them.
 
     Raises:
-        ServiceError: the API calls no runner, or gives it other inputs for the same request each time, or its model has
-            no one answer, or takes or gives what cannot be exported.
+        ServiceError: the API calls no runner, or gives it other inputs for the same request each time, or its model's
+            outputs are not reproducible, or its inputs or outputs cannot be exported.
     """
-    state.interface, state.frames = None, None  # what is known of another API's model
+    state.interface, state.frames = None, None  # may be those of another API
     api = state.api(api_name)
     before = _fingerprints()
     name, called, tried = _record(state, api, source, seed)
@@ -78,10 +78,10 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
 
 
 def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]) -> str:
-    """The fingerprint of the model as it was loaded.
+    """Return the fingerprint of the model as it was loaded.
 
     Raises:
-        ServiceError: it has none, or calls change its weights, so that a release would answer otherwise after some.
+        ServiceError: the model has none, or calls change its weights, so that a release would soon be of another model.
     """
     try:
         value = state.runner(runner).fingerprint.present_value()
@@ -91,18 +91,19 @@ def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]
         require_no_training()
         raise ServiceError(
             f"The weights or buffers of the model {runner} change when it is called, so a release would soon be of "
-            "another model: load the weights in the service's constructor, and keep what calls change out of the model."
+            "another model: load the weights in the service's constructor, and keep state that calls change out of the "
+            "model."
         )
     return value
 
 
 def _fingerprints() -> dict[str, str | None]:
-    """Those of all models before the first call of them; None for one that has none."""
+    """Return the fingerprints of all models, to be read before the first call; None for a model without one."""
     found: dict[str, str | None] = {}
     for name, runner in runners().items():
         try:
             found[name] = runner.fingerprint.present_value()
-        except ReleaseError:  # it may be another model than the one that the API calls
+        except ReleaseError:  # the API may not call this model
             found[name] = None
     return found
 
@@ -110,7 +111,7 @@ def _fingerprints() -> dict[str, str | None]:
 def _record(
     state: HostState, api: ServiceApi, source: RequestSource, seed: int
 ) -> tuple[str, dict[str, RecordingModel], RecordingModel]:
-    """The runner that the API spends most time in, the calls of all for samples, and its own for other sizes."""
+    """Return the runner with most of the API's time, the calls of all runners, and its calls for other sizes."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -135,18 +136,18 @@ def _record(
                 count = len(tried.calls)
                 try:
                     state.call(api, arguments)
-                except ServiceError:  # the user's function does not take that size
+                except ServiceError:  # the user's function does not accept this size
                     del tried.calls[count:]
     return name, called, tried
 
 
 def _choice(chosen: str, seconds: Mapping[str, float]) -> str:
-    """Which of several runners was chosen, and why."""
+    """Return a note on the chosen runner and the reason; empty if there is only one runner."""
     if len(seconds) == 1:
         return ""
     share = seconds[chosen] / sum(seconds.values())
     others = " and ".join(sorted(seconds.keys() - {chosen}))
-    return f"the runner {chosen} is optimized, where the API spends {share:.0%} of its time in models; {others} stays"
+    return f"the runner {chosen} is optimized: it takes {share:.0%} of the API's time in models; unchanged: {others}"
 
 
 def _call_together(state: HostState, api: ServiceApi, batch: ApiArguments, count: int) -> None:
@@ -156,14 +157,13 @@ def _call_together(state: HostState, api: ServiceApi, batch: ApiArguments, count
         if count == 1:
             raise
         raise ServiceError(
-            f"{str(error).rstrip('.')}. It answers a sample alone, and fails on {count} together: if these are right, "
-            "let the model take any number of rows, allow no more in a batch (max_batch_size), or make the API not "
-            "batchable."
+            f"{str(error).rstrip('.')}. It succeeds on one sample, and fails on {count} together: if these are valid, "
+            "let the model accept any number of rows, limit the batch (max_batch_size), or make the API not batchable."
         ) from error
 
 
 def _of_one_kind(calls: Sequence[CapturedCall], like: CapturedCall) -> list[CapturedCall]:
-    """Those of the calls that have the names, types and numbers of axes of another."""
+    """Return the calls with the same names, dtypes and numbers of axes as the call `like`."""
     return [
         call
         for call in calls
@@ -181,17 +181,17 @@ def _require_exportable(runner: str, own: OwnModel, calls: Sequence[CapturedCall
     for call in calls:
         has_other_outputs = own.kind != "estimator" and call.outputs.keys() != calls[0].outputs.keys()
         if call.inputs.keys() != names or has_other_outputs:
-            raise ServiceError(f"The model {runner} is not always called with the same inputs, or gives other outputs.")
+            raise ServiceError(f"The model {runner} does not have the same inputs and the same outputs in all calls.")
         for name, value in call.inputs.items():
             if not is_array(value):
                 raise ServiceError(
-                    f"The model {runner} is given a {type(value).__name__} as {name}: only tensors can be exported. "
+                    f"The model {runner} gets a {type(value).__name__} as {name}: only tensors can be exported. "
                     "Set it in the model itself."
                 )
 
 
 def _specs(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
-    """One spec for each array: an axis that had more than one length varies."""
+    """Return the spec of each array: an axis that had more than one length varies."""
     largest = max(calls, key=lambda arrays: sum(value.size for value in map(to_numpy, arrays.values())))
     specs = []
     for name in calls[0]:
@@ -204,7 +204,7 @@ def _specs(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
 
 
 def _method_specs(calls: Sequence[CapturedCall]) -> tuple[TensorSpec, ...]:
-    """The answer of each method that was called; class labels in text have the type "str"."""
+    """Return the spec of each called method's output; class labels in text have the dtype "str"."""
     found: dict[str, list[Any]] = {}
     for call in calls:
         for method, answer in call.outputs.items():
@@ -218,7 +218,7 @@ def _method_specs(calls: Sequence[CapturedCall]) -> tuple[TensorSpec, ...]:
 
 
 def _probed_axes(inputs: Sequence[TensorSpec], of_samples: Sequence[TensorSpec]) -> tuple[FixedAxis, ...]:
-    """The axes that vary, and have one length in all samples."""
+    """Return the axes that vary, but have one length in all samples."""
     return tuple(
         FixedAxis(spec.name, axis, length)
         for spec, in_samples in zip(inputs, of_samples, strict=True)
@@ -228,7 +228,7 @@ def _probed_axes(inputs: Sequence[TensorSpec], of_samples: Sequence[TensorSpec])
 
 
 def _largest_batch(own: OwnModel, calls: Sequence[CapturedCall]) -> int | None:
-    """The rows that an ONNX file takes at once, where it was given more; an API that hands over so many is free."""
+    """Return the fixed batch size of an ONNX file that was called with more rows, else None."""
     if not isinstance(own, OwnOnnxFile) or own.fixed_batch is None:
         return None
     given = (call.inputs[name].shape[axis] for call in calls for name, axis in own.batch_axes.items() if axis == 0)
@@ -247,7 +247,7 @@ def _mask_input(
 
 
 def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
-    """Ones then zeros in every call, at least one of each row a one, and at least one zero somewhere."""
+    """Whether each row is ones then zeros in every call, starts with a one, and at least one zero occurs."""
     if spec.shape != (None, None):
         return False
     masks = [to_numpy(call.inputs[spec.name]) for call in calls]
@@ -256,7 +256,7 @@ def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
 
 
 def _gives_every_length(mask: str, calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec]) -> bool:
-    """Whether every axis that varies, but for the batch, was as long as the mask in each call: the mask can trim it."""
+    """Whether every varying axis except the batch was as long as the mask in each call: the mask can trim it."""
     varying = [
         (spec.name, axis) for spec in inputs for axis, length in enumerate(spec.shape) if axis and length is None
     ]

@@ -1,4 +1,4 @@
-"""ModelHost: a user's model in a process of its own, with one method for each thing that can be asked of it."""
+"""ModelHost: a user's model in its own process, with one method for each operation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .process import HostProcess
 OnProgress = Callable[[float], None]
 _IMPORT_TIMEOUT_S = 300.0
 _WORK_TIMEOUT_S = 1800.0
-# One sample, with what a first call compiles: BentoML's servers give a request 60 s by themselves.
+# For one sample, with the compilation in a first call; by default BentoML's servers give a request 60 s.
 _ANSWER_TIMEOUT_S = 300.0
 
 
@@ -24,13 +24,13 @@ class ModelHost:
     """A context manager around the child process; the child is gone when the block ends, however it ends.
 
     Every method raises what the child raised (ServiceError, InputError, ReleaseError, MeasurementError), and
-    MeasurementError where the child died or took too long.
+    MeasurementError if the child died or took too long.
     """
 
     def __init__(
         self, target: str, working_dir: Path, env: Mapping[str, str] | None = None, *, log: Path | None = None
     ) -> None:
-        """`env` is the child's whole environment, None this process's own; `log` gets what the user's code prints."""
+        """Create the host; `env` is the child's whole environment (default: inherited), `log` a file for its output."""
         self._target = target
         self._working_dir = working_dir
         self._env = env
@@ -56,12 +56,12 @@ class ModelHost:
         return ServiceDescription.from_dict(self._request("describe", {}, timeout_s=_IMPORT_TIMEOUT_S))
 
     def answer(self, api: str, source: RequestSource, row: int) -> Any:
-        """What a client gets for one sample alone, from the user's own model."""
+        """Return the API's answer to one sample alone, from the user's own model."""
         arguments = {"api": api, **_source(source), "row": row}
         return self._request("answer", arguments, timeout_s=_ANSWER_TIMEOUT_S)
 
     def capture(self, api: str, source: RequestSource, *, seed: int = 0) -> ModelInterface:
-        """Learn from real samples what the API's calls of its model look like; all that follows needs it."""
+        """Learn the interface of the API's model from real samples; the methods below need it."""
         return ModelInterface.from_dict(self._request("capture", {"api": api, **_source(source), "seed": seed}))
 
     def export(
@@ -69,14 +69,13 @@ class ModelHost:
     ) -> None:
         """Write the model as an ONNX file; a runner's own ONNX file is copied.
 
-        With `fixed_because`, a reason in words, the graph takes the axes of its inputs that vary in no sample in the
-        samples' length alone.
+        With `fixed_because`, a reason in words, input axes that have one length in all samples are fixed to it.
         """
         arguments = {"path": str(path.resolve()), "exporter": exporter, "opset": opset, "fixed_because": fixed_because}
         self._request("export", arguments)
 
     def parity(self, path: Path) -> Parity:
-        """How far the outputs of an ONNX file are from the model's own, on captured calls and on perturbed ones."""
+        """Compare the outputs of an ONNX file with the model's own, on captured and on perturbed calls."""
         return Parity.from_dict(self._request("parity", {"path": str(path.resolve())}))
 
     def answers(
@@ -91,7 +90,7 @@ class ModelHost:
         rows: Sequence[int] | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Write the answers to samples to `path`: in random company, or alone with a `batch_size` of 1."""
+        """Write the answers to samples to `path`: in random batches, or one by one with a `batch_size` of 1."""
         arguments = {
             "api": api,
             **_source(source),
@@ -116,7 +115,7 @@ class ModelHost:
         seed: int = 0,
         on_progress: OnProgress | None = None,
     ) -> list[list[float]]:
-        """Samples per second of each contender in each round of interleaved blocks."""
+        """Return the samples per second of each contender in each round of interleaved blocks."""
         arguments = {
             "api": api,
             **_source(source),

@@ -1,11 +1,11 @@
-"""How far one model's outputs are from another's: floats by their largest difference, others by their equality."""
+"""Comparison of two models' outputs: floats by their largest difference, other types by equality."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-LARGEST = 1.7e308  # what stands for an infinite difference: JSON has no infinity
+LARGEST = 1.7e308  # represents an infinite difference: JSON has no infinity
 TOLERANCE = 1e-3  # of the largest value of an output; float32 exports were within 1e-5
 _HALF_TOLERANCE = 1e-2
 _LEAST_SCALE = 1e-3  # float32 sums that cancel leave about 1e-7 where the true value is 0
@@ -16,10 +16,10 @@ _CHANGED_SHARE = 0.005
 def same_outputs(
     expected: Sequence[Any], found: Sequence[Any], *, jittered: Sequence[Any] | None = None, only_finite: bool = False
 ) -> bool:
-    """Whether two models gave the same, array by array.
+    """Whether two models' outputs agree, array by array.
 
-    `jittered` is what the first gives for inputs that differ by rounding: where it is unsteady, so may the second be.
-    With `only_finite`, elements that the first gives as NaN or infinite are left out.
+    `jittered` are the first model's outputs for inputs that differ by rounding: where these differ, the second model's
+    may differ too. With `only_finite`, elements that are NaN or infinite in `expected` are left out.
     """
     others = expected if jittered is None else jittered
     return len(expected) == len(found) and all(
@@ -28,7 +28,7 @@ def same_outputs(
 
 
 def largest_difference(expected: Sequence[Any], found: Sequence[Any]) -> tuple[float, float]:
-    """The largest difference of any element, and the largest value; infinite where shapes or NaNs differ."""
+    """Return the largest difference of any element (infinite if shapes or NaNs differ), and the largest value."""
     import numpy as np
 
     difference = value = 0.0

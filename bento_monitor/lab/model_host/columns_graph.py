@@ -1,4 +1,4 @@
-"""A converted graph with an input for each column, made one that takes the array that stands for them."""
+"""Conversion of a graph with an input for each column into a graph with one array input."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _ARRAY = "columns"
 
 
 def type_of(column: Column, dtype: str) -> str:
-    """The element type of a column's input in a graph that computes in `dtype`; text is "str"."""
+    """Return the element type of a column's input in a graph that computes in `dtype`; text is "str"."""
     if column.kind != "known":
         return dtype
     return "str" if isinstance(column.known[0], str) else "int64"
 
 
 def with_one_input(graph: Any, columns: FrameColumns) -> Any:
-    """The graph, whose inputs are named "c0", "c1" and so on, with one input `(n, columns)` of float64 in their place.
+    """Return the graph with one float64 input `(n, columns)` instead of its inputs "c0", "c1" and so on.
 
-    A known value is looked up by its place.
+    A known value is looked up by its index.
     """
     import numpy as np
     import onnx
@@ -34,7 +34,7 @@ def with_one_input(graph: Any, columns: FrameColumns) -> Any:
         initializers.append(numpy_helper.from_array(np.array([index], np.int64), f"{name}_index"))
         nodes.append(helper.make_node("Gather", [_ARRAY, f"{name}_index"], [name], axis=1))
         if column.kind == "known":
-            # One more than there are: a release is warmed up with ones.
+            # One more than there are, because a release is warmed up with ones.
             values = [*column.known, unknown_value(column)]
             array = np.array(values, object if elem == TensorProto.STRING else np.int64)
             initializers.append(numpy_helper.from_array(array, f"{name}_known"))

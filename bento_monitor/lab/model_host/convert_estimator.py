@@ -1,4 +1,4 @@
-"""An estimator as an ONNX graph, by skl2onnx and onnxmltools: kept only where it answers as the estimator does."""
+"""Conversion of an estimator to ONNX with skl2onnx and onnxmltools; the graph must agree with the estimator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .exporters import first_sentence
 
 _PACKAGES = ("sklearn", "skl2onnx", "onnxmltools")
 _ERRORS_ONLY = 3
-# The element types that a graph computes in, best first: the estimator's own, then the other.
+# Element types in which a graph computes, by the element type of its input; the best first.
 _COMPUTED_IN = {"float32": ("float32", "float64")}
 _CAST_FIRST = ("float64", "float32")
-# Of the perturbed rows: themselves, mixed, and with some noise.
+# The first of the perturbed rows: the rows themselves, mixed rows, and mixed rows with noise.
 _LIKE_THEM = 3
 _FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
 
@@ -32,16 +32,15 @@ _FIRST_OUTPUT = ("predict", "inplace_predict", "transform")
 def convert_estimator(
     estimator: ArrayEstimator, methods: Sequence[str], inputs: Sequence[TensorSpec], path: Path, *, rows: Any
 ) -> tuple[TensorSpec, ...]:
-    """Write the graph, an output for each method, and give the specs of the outputs.
+    """Write a graph with an output for each method, and return the specs of the outputs.
 
-    `rows` are samples as the estimator is called with them, an array of numpy `(n, features)`, or the array that stands
-    for its frames. Graphs that compute in
-    other element types than the estimator are tried in turn; the first that holds on `rows`, and on rows like them, is
-    written.
+    `rows` are captured rows, a NumPy array `(n, features)`, or the array that represents data frames. Graphs that
+    compute in different element types are tried in turn; the first that agrees with the estimator on `rows`, and on
+    rows like them, is written.
 
     Raises:
-        ServiceError: a package is missing, the estimator is given or answers what a graph cannot.
-        BentoMonitorError: it cannot be converted, or no graph answers as the estimator does.
+        ServiceError: a package is missing, or a graph cannot have the estimator's inputs or outputs.
+        BentoMonitorError: the estimator cannot be converted, or no graph agrees with it.
     """
     _require_packages()
     spec = _only_input(estimator, inputs, rows)
@@ -53,7 +52,7 @@ def convert_estimator(
         sources = _sources(estimator, methods, graphs, rows)
         missing = [method for method in methods if method not in sources]
         if missing:
-            reasons.append(f"no graph in {dtype} answers {', '.join(missing)} as the estimator does")
+            reasons.append(f"no graph in {dtype} agrees with the estimator's {', '.join(missing)}")
             continue
         write_graph(path, spec, graphs, sources, outputs)
         failed = [parity for parity in check_parity(estimator, methods, path, rows) if not parity.holds]
@@ -61,12 +60,12 @@ def convert_estimator(
             note_in_graph(path, _seen_alike(estimator, methods, path, rows))
             return outputs
         path.unlink()
-        reasons += [f"of the graph in {dtype}, {parity.description}" for parity in failed]
+        reasons += [f"in the {dtype} graph, {parity.description}" for parity in failed]
     raise BentoMonitorError(f"The {estimator.name} cannot be served as ONNX: {'; '.join(dict.fromkeys(reasons))}.")
 
 
 def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> dict[str, str]:
-    """What a release may answer beside arrays of finite numbers, as the metadata of its graph say it."""
+    """Return the inputs that a release may accept in addition to arrays of finite numbers, as metadata of its graph."""
     if estimator.frames is not None:
         found = {COLUMNS_KEY: estimator.frames.columns.to_text()}
     else:
@@ -77,8 +76,8 @@ def _seen_alike(estimator: ArrayEstimator, methods: Sequence[str], path: Path, r
 
 
 def _require_packages() -> None:
-    if (lack := missing_message("sklearn", "An estimator as ONNX", *_PACKAGES)) is not None:
-        raise ServiceError(lack)
+    if (problem := missing_message("sklearn", "An estimator as ONNX", *_PACKAGES)) is not None:
+        raise ServiceError(problem)
 
 
 def _only_input(estimator: ArrayEstimator, inputs: Sequence[TensorSpec], rows: Any) -> TensorSpec:
@@ -87,27 +86,27 @@ def _only_input(estimator: ArrayEstimator, inputs: Sequence[TensorSpec], rows: A
     if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[1] is None:
         raise ServiceError(
             f"The {estimator.name} is called with {[(spec.name, spec.shape) for spec in inputs]}: only one "
-            "array of rows, all with the same number of features, can be served as ONNX."
+            "array of rows with a fixed number of features can be served as ONNX."
         )
     if type(rows) is not np.ndarray or rows.dtype.kind not in "fiub" or str(rows.dtype) != inputs[0].dtype:
         raise ServiceError(
             f"The {estimator.name} is called with {getattr(rows, 'dtype', type(rows).__name__)} rows: only "
             "arrays of numbers can be served as ONNX."
         )
-    # Of the first axis, that every sample had one row is no property of an estimator.
+    # That every sample had one row is not a property of the estimator.
     return replace(inputs[0], shape=(None, *inputs[0].shape[1:]))
 
 
 def _require_finite_splits(model: Any) -> None:
-    """Raise ServiceError for trees that split on whether a value is missing: skl2onnx 1.19 loops on these for ever."""
+    """Raise ServiceError for trees that split on missing values: skl2onnx 1.19 loops forever on them."""
     import numpy as np
 
     for part in nested_estimators(model):
         tree = getattr(part, "tree_", None)
         if tree is not None and not np.isfinite(tree.threshold).all():
             raise ServiceError(
-                f"The {type(part).__name__} splits on whether a value is missing, which cannot be served as ONNX: "
-                "impute missing values before it, or use gradient boosting."
+                f"The {type(part).__name__} splits on missing values, which cannot be served as ONNX: impute missing "
+                "values before it, or use gradient boosting."
             )
 
 
@@ -118,25 +117,25 @@ def _output_spec(estimator: ArrayEstimator, method: str, rows: Any) -> TensorSpe
         answer = estimator.answer(method, rows)
     except Exception as error:
         raise ServiceError(
-            f"The method {method} of the {estimator.name} does not take arrays of numpy "
+            f"The method {method} of the {estimator.name} does not accept NumPy arrays "
             f"({first_sentence(str(error))}): it cannot be served as ONNX."
         ) from error
     if type(answer) is not np.ndarray or answer.ndim not in (1, 2) or answer.dtype.kind not in "fiubOU":
         raise ServiceError(
-            f"The method {method} of the {estimator.name} answers a {type(answer).__name__}: only an array "
-            "of one row, number or label for each sample can be served as ONNX."
+            f"The method {method} of the {estimator.name} returns a {type(answer).__name__}: only an array "
+            "with one row, number or label for each sample can be served as ONNX."
         )
     is_text = answer.dtype.kind in "OU"
     if is_text and not all(isinstance(label, str) for label in answer.ravel()):
         raise ServiceError(
-            f"The method {method} answers Python objects that are no text: use numbers or text as labels."
+            f"The method {method} returns Python objects that are not text: use numbers or text as labels."
         )
     dtype = "str" if is_text else str(answer.dtype)
     return TensorSpec(method, dtype, (None, *answer.shape[1:]), answer.shape)
 
 
 def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence[Any], rows: Any) -> dict[str, Source]:
-    """Which output of which graph answers as each method does, on the rows and on rows mixed of them."""
+    """Return, for each method, the output of a graph that agrees with it on the rows and on rows mixed from them."""
     rows = _with_mixed(estimator, methods, rows)
     outputs = [_run(graph, rows) for graph in graphs]
     found: dict[str, Source] = {}
@@ -151,9 +150,7 @@ def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence
 
 
 def _with_mixed(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) -> Any:
-    """The rows and some like them, as far as the estimator takes these: of graphs that differ in few rows, the right
-    one is found.
-    """
+    """Return the rows and some like them, if the estimator accepts these; they tell graphs apart that differ rarely."""
     import numpy as np
 
     more = np.concatenate(perturbed_rows(rows, estimator.frames)[:_LIKE_THEM])
@@ -188,7 +185,7 @@ def _run(graph: Any, rows: Any) -> list[Any]:
         session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
         ((name, dtype),) = input_dtypes(session).items()
         outputs: list[Any] = session.run(None, {name: as_input(rows, dtype)})
-    except Exception:  # what onnxruntime cannot run answers nothing
+    except Exception:  # a graph that onnxruntime cannot run has no outputs
         return []
     return [output if hasattr(output, "shape") else _no_array() for output in outputs]
 

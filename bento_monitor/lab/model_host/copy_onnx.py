@@ -1,4 +1,4 @@
-"""A user's ONNX file as a release keeps it: one file, its external data within."""
+"""Copy of a user's ONNX file for a release: one file that contains its external data."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from ...errors import ServiceError
 from ...fingerprints.onnx_external import read_external_names
 
-# What protobuf can hold in one file.
+# The size limit of a protobuf file.
 _MOST_BYTES = (1 << 31) - 1
 
 
 def copy_onnx_file(source: Path, target: Path) -> None:
-    """Copy the file; tensors that lie beside it are put into the copy.
+    """Copy the file, with its external tensors in the copy.
 
     Raises:
-        ServiceError: it would be larger than an ONNX file can be.
+        ServiceError: the copy would be larger than an ONNX file can be.
     """
     names = read_external_names(source)
     if not names:
@@ -25,8 +25,8 @@ def copy_onnx_file(source: Path, target: Path) -> None:
     size = source.stat().st_size + sum((source.parent / name).stat().st_size for name in names)
     if size > _MOST_BYTES:
         raise ServiceError(
-            f"The model {source.name} has {size / 1e9:.1f} GB with its external data, and one ONNX file holds 2.1 GB "
-            "at most: no release can be made of it."
+            f"The model {source.name} has {size / 1e9:.1f} GB with its external data, and an ONNX file holds at most "
+            "2.1 GB: no release can be made of it."
         )
     import onnx
 

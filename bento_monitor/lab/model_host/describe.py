@@ -1,4 +1,4 @@
-"""The operation `describe`: what the service is."""
+"""The operation `describe`: the service's APIs, runners and workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def describe(state: HostState) -> ServiceDescription:
     """Import the service, make an instance, and list its APIs and runners.
 
     Raises:
-        ServiceError: it cannot be imported or started.
+        ServiceError: the service cannot be imported or started.
     """
     state.load()
     found = tuple(
@@ -48,6 +48,6 @@ def _describe_parameter(name: str, schema: Mapping[str, Any], is_file: bool, is_
 
 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a value that may be None, as if it may not."""
+    """Return the schema without null, if it allows null and one other type."""
     choices = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     return choices[0] if len(choices) == 1 else schema

@@ -1,4 +1,4 @@
-"""Captured calls of an estimator: which could be those of a graph, and their rows as arrays."""
+"""Captured calls of an estimator: check that a graph can serve them, and convert their rows to arrays."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _AS_IT_IS = "the model is served and traced as it is"
 
 
 def array_estimator(runner: str, own: OwnModel, calls: Sequence[CapturedCall]) -> ArrayEstimator:
-    """The estimator as a function of arrays, which can stand for the rows of all calls.
+    """Return the estimator as a function of arrays that can represent the rows of all calls.
 
     Raises:
-        ServiceError: it is called with something else than rows, or with rows that no array can stand for.
+        ServiceError: the estimator is called with arguments other than rows, or with rows that no array can represent.
     """
     for call in calls:
         if flags := {name: value for name, value in call.inputs.items() if name not in own.names}:
             told = ", ".join(f"{name}={value!r:.40}" for name, value in flags.items())
             raise ServiceError(
-                f"The model {runner} is called with {told}: a release answers calls with rows alone. Leave it away, or "
-                f"set it in the estimator; {_AS_IT_IS}."
+                f"The model {runner} is called with {told}: a release takes calls with rows only. Omit the argument, "
+                f"or set it in the estimator; {_AS_IT_IS}."
             )
     values = [value for call in calls for value in call.inputs.values()]
     methods = list(dict.fromkeys(method for call in calls for method in call.outputs))
@@ -42,9 +42,9 @@ def array_estimator(runner: str, own: OwnModel, calls: Sequence[CapturedCall]) -
 
 
 def calls_of_arrays(estimator: ArrayEstimator, calls: Sequence[CapturedCall]) -> list[CapturedCall]:
-    """The calls with lists and data frames as the arrays that stand for them.
+    """Return the calls with arrays instead of lists and data frames.
 
-    What never has an array stays as it is; a frame that has none among others that have is left to the estimator.
+    Values that have no array stay unchanged; if frames are encoded, a call with a frame that has no array is left out.
     """
     found = []
     for call in calls:
@@ -56,7 +56,7 @@ def calls_of_arrays(estimator: ArrayEstimator, calls: Sequence[CapturedCall]) ->
 
 
 def _frames(runner: str, own: OwnModel, values: Sequence[Any], methods: Sequence[str]) -> Frames | None:
-    """How frames stand in arrays, where the estimator is given some that are no plain tables of numbers to it."""
+    """Return the encoding of data frames as arrays; None without frames, or if they are plain tables of numbers."""
     if not all(map(is_frame, values)):
         return None
     frame = _together(values)
@@ -68,7 +68,7 @@ def _frames(runner: str, own: OwnModel, values: Sequence[Any], methods: Sequence
         if is_plain:
             return None
         raise ServiceError(
-            f"The model {runner} is given a data frame that a graph cannot take: {error}. Encode it in the service; "
+            f"The model {runner} gets a data frame that a graph cannot take: {error}. Encode it in the service; "
             f"{_AS_IT_IS}."
         ) from error
     if is_plain and not any(column.kind == "known" for column in columns.columns):
@@ -77,16 +77,16 @@ def _frames(runner: str, own: OwnModel, values: Sequence[Any], methods: Sequence
 
 
 def _together(frames: Sequence[Any]) -> Any:
-    """One frame of all rows: in one of few rows, a column of missing values alone has another type."""
+    """Return one frame of all rows: in a frame of few rows, a column of only missing values has another dtype."""
     import pandas as pd
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of columns that are empty
+        warnings.simplefilter("ignore")  # about empty columns
         return pd.concat(frames, ignore_index=True).infer_objects()
 
 
 def _as_seen(own: OwnModel, frame: Any, methods: Sequence[str], column: Column) -> Column:
-    """The column, whose missing values stand for another only where the estimator was seen to answer them so."""
+    """Return the column, with a fill for missing values only if the estimator was seen to treat them like the fill."""
     import pandas as pd
 
     estimator, values = ArrayEstimator(own), frame[column.name]
@@ -104,18 +104,19 @@ def _as_seen(own: OwnModel, frame: Any, methods: Sequence[str], column: Column) 
 
 
 def _require_alike(runner: str, estimator: ArrayEstimator, methods: Sequence[str], value: Any) -> None:
-    """Raise ServiceError where the rows have no array, or the estimator answers that otherwise."""
+    """Raise ServiceError if the rows have no array, or if the estimator's outputs for the array differ."""
     rows = _rows(estimator, value)
     kind = type(value).__name__
     if rows is None and row_form(value) is not None:
         raise ServiceError(
-            f"The model {runner} is given a {kind} that is no table of numbers with the features it was fitted on, nor "
-            f"of values that its encoders know: only such can be served as ONNX. Encode it in the service; {_AS_IT_IS}."
+            f"The model {runner} is called with a {kind} that is neither a table of numbers with the features it was "
+            "fitted on, nor of values that its encoders know: only these can be served as ONNX. Encode it in the "
+            f"service; {_AS_IT_IS}."
         )
     if row_form(value) in ("list", "frame") and not is_answered_alike(estimator, methods, value, rows):
         raise ServiceError(
-            f"The model {runner} answers a {kind} otherwise than an array of its numbers: no release can be made of "
-            f"it; {_AS_IT_IS}."
+            f"The model {runner} gives other outputs for a {kind} than for an array of its numbers: no release can be "
+            f"made of it; {_AS_IT_IS}."
         )
 
 

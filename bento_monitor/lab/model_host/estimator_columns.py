@@ -1,4 +1,4 @@
-"""What an estimator does with each column of its frames, and the estimator as the converters take it."""
+"""Use of each column of an estimator's data frames, and a copy of the estimator for the converters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PASSED = "passthrough"
 
 @dataclass(slots=True)
 class _Use:
-    """How one column is used: how often, the values that its encoders know, what they do with others, and what its
-    missing values are filled with.
+    """Use of one column: how often it is used, the values that its encoders know, whether they accept others, and the
+    fills of its missing values.
     """
 
     count: int = 0
@@ -28,11 +28,11 @@ class _Use:
 
 
 def columns_of(model: Any, frame: Any) -> FrameColumns:
-    """How data frames like this one can stand in an array for the estimator.
+    """Return the encoding of data frames like this one as arrays for the estimator.
 
     Raises:
-        ServiceError: it has other columns than the estimator was fitted on, or one that is used is neither numbers nor
-            values that an encoder was fitted on.
+        ServiceError: the frame has other columns than the estimator was fitted on, or a used column has neither numbers
+            nor values that an encoder was fitted on.
     """
     names = feature_names(model)
     if names is None or list(frame.columns) != names:
@@ -46,9 +46,9 @@ def columns_of(model: Any, frame: Any) -> FrameColumns:
 
 
 def by_position(model: Any, columns: FrameColumns) -> Any:
-    """A copy of the estimator that selects columns by position, and fills none that its array has filled.
+    """Return a copy of the estimator that selects columns by position, and does not fill columns that the array fills.
 
-    The parts that are not changed are the estimator's own.
+    The copy shares all unchanged parts with the estimator.
     """
     filled = {
         index for index, column in enumerate(columns.columns) if column.kind == "known" or column.fill is not None
@@ -57,7 +57,7 @@ def by_position(model: Any, columns: FrameColumns) -> Any:
 
 
 def best_of(model: Any) -> Any:
-    """The estimator that answers: a search does so by its best."""
+    """Return the estimator that computes the outputs: of a search, its best estimator."""
     while hasattr(model, "best_estimator_"):
         model = model.best_estimator_
     return model
@@ -74,34 +74,34 @@ def _column(name: str, use: _Use, series: Any) -> Column:
     if kind == "flag":
         return Column(name, kind)
     if kind is None:
-        raise ServiceError(f"the column {name} is of {series.dtype}, neither numbers nor what an encoder takes first")
+        raise ServiceError(f"the column {name} has dtype {series.dtype}: neither numbers nor input of an encoder")
     fill = _one_fill(use)
     fill = float(fill) if isinstance(fill, int | float) else None
     return Column(name, kind, fill=fill, is_single=series.dtype == np.float32)
 
 
 def _one_fill(use: _Use) -> Any | None:
-    """What every use of the column fills it with; None where they differ, or one fills nothing."""
+    """Return the fill of all uses of the column; None if fills differ, or if a use has none."""
     fills = [_plain(fill) for fill in use.fills]
     return fills[0] if len(fills) == use.count and all(fill == fills[0] for fill in fills) else None
 
 
 def _known_column(name: str, use: _Use) -> Column:
-    """A column of an encoder.
+    """Return the column of an encoder.
 
     Raises:
-        ServiceError: its values are not all text, all integers or all bools.
+        ServiceError: its values are not all text, all integers or all bools, or two encoders know different values.
     """
     values = [_plain(value) for value in use.categories[0]]
     known = tuple(value for value in values if value == value and value is not None)
     kind = type(known[0]) if known else None
     if kind not in (str, int, bool) or any(type(value) is not kind for value in known):
-        raise ServiceError(f"the encoder of the column {name} knows values that are not all text, integers or bools")
+        raise ServiceError(f"the known values of the encoder of the column {name} are not all text, integers or bools")
     if any(list(map(_plain, other)) != values for other in use.categories[1:]):
-        raise ServiceError(f"the column {name} is encoded twice, with other values known")
+        raise ServiceError(f"the column {name} is encoded twice, with different known values")
     fill = _one_fill(use)
     missing = known.index(fill) if type(fill) is kind and fill in known else None
-    # What else takes the column may tell such values apart.
+    # Other uses of the column may tell unknown values apart.
     are_alike = all(use.takes_unknown) and len(use.takes_unknown) == use.count and kind is not bool
     unknown = len(known) if are_alike else None
     return Column(name, "known", known=known, missing=missing, unknown=unknown)
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Sequence[_Use]) -> None:
-    """Note what a part of the estimator does with the columns that it is given."""
+    """Note the uses of columns in a part of the estimator that gets the columns at `positions`."""
     if hasattr(part, "transformers_"):
         given = [names[position] for position in positions]
         for _, transformer, columns in part.transformers_:
@@ -125,7 +125,7 @@ def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Seque
     for position in positions:
         uses[position].count += 1
     if _is_encoder(part, positions):
-        is_of_sklearn = type(part).__module__.startswith("sklearn.")  # to which all unknown values are one
+        is_of_sklearn = type(part).__module__.startswith("sklearn.")  # treats all unknown values alike
         takes_unknown = is_of_sklearn and getattr(part, "handle_unknown", "error") != "error"
         for position, values in zip(positions, part.categories_, strict=True):
             uses[position].categories.append(values)
@@ -133,13 +133,13 @@ def _read(part: Any, positions: Sequence[int], names: Sequence[str], uses: Seque
 
 
 def _read_steps(part: Any, positions: Sequence[int], names: Sequence[str], uses: Sequence[_Use]) -> None:
-    """Note what the first step does; where that fills missing values, the next one."""
+    """Note the uses in the first step; if it fills missing values, also in the next step."""
     steps = _steps_of(part)
     if steps and _is_filler(steps[0][1], positions):
         for position, fill in zip(positions, steps[0][1].statistics_, strict=True):
             uses[position].fills.append(fill)
         steps = steps[1:]
-        if steps and hasattr(steps[0][1], "transformers_"):  # which has no names any more
+        if steps and hasattr(steps[0][1], "transformers_"):  # the filled columns have no names any more
             steps = []
     _read(steps[0][1] if steps else None, positions, names, uses)
 
@@ -171,11 +171,11 @@ def _positioned(part: Any, positions: Sequence[int], names: Sequence[str], fille
 
 
 def _indices(columns: Any, names: Sequence[str]) -> list[int]:
-    """The positions that a ColumnTransformer selects: by names, positions, a slice of either, or a mask."""
+    """Return the positions that a ColumnTransformer selects by names, by positions, by a slice of either, or a mask."""
     if isinstance(columns, slice):
         start, stop = (names.index(end) if isinstance(end, str) else end for end in (columns.start, columns.stop))
         if isinstance(columns.stop, str):
-            stop += 1  # a slice of names has its end
+            stop += 1  # a slice of names includes its end
         return list(range(len(names)))[slice(start, stop, columns.step)]
     if isinstance(columns, str | int):
         columns = [columns]
@@ -196,11 +196,11 @@ def _is_encoder(part: Any, positions: Sequence[int]) -> bool:
 
 
 def _is_filler(part: Any, positions: Sequence[int]) -> bool:
-    """Whether it fills missing values (NaN), and gives each column as it came otherwise."""
+    """Whether the part fills missing values (NaN), and leaves all other values and the columns unchanged."""
     statistics = getattr(part, "statistics_", None)
     if statistics is None or len(statistics) != len(positions) or getattr(part, "add_indicator", False):
         return False
-    if any(fill != fill for fill in statistics):  # of a column without values, which it leaves out
+    if any(fill != fill for fill in statistics):  # a column without values, which the part drops
         return False
     missing = getattr(part, "missing_values", None)
     has_all = getattr(part, "n_features_in_", None) == len(positions)

@@ -1,4 +1,4 @@
-"""An estimator as graphs of ONNX, by every option that the converters of skl2onnx and onnxmltools have for it."""
+"""Conversion of an estimator to ONNX graphs with all options of the converters of skl2onnx and onnxmltools."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _OPTIONS: tuple[Mapping[str, Any], ...] = (
 
 
 def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: list[str]) -> Iterator[Any]:
-    """The estimator as each of the converters' options gives it; what fails is told among the reasons.
+    """Yield the graphs from each of the converters' options; failures are appended to `reasons`.
 
-    All graphs take one array; that which stands for frames is taken apart in the graph.
+    All graphs have one array as input; a graph for data frames splits the array into columns.
     """
     columns = None if estimator.frames is None else estimator.frames.columns
     model = best_of(estimator.model) if columns is None else by_position(estimator.model, columns)
@@ -41,7 +41,7 @@ def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: lis
     if columns is not None:
         inputs = [(f"c{index}", type_of(column, dtype), 1) for index, column in enumerate(columns.columns)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions, and of what a graph cannot hold; the comparison decides
+        warnings.simplefilter("ignore")  # about versions and losses in a graph; the comparison decides
         for options in _OPTIONS:
             try:
                 graph = _convert(model, inputs, options)
@@ -59,9 +59,9 @@ def graphs_of(estimator: ArrayEstimator, dtype: str, features: int, reasons: lis
 
 
 def _with_single_trees(graph: Any) -> Any:
-    """The graph, whose trees are given float32: trees and forests of scikit-learn round what they are given so.
+    """Return the graph with float32 inputs of its trees: scikit-learn's trees and forests round their input so.
 
-    Thresholds are rounded down by skl2onnx: what is float32 falls on the same side of them.
+    skl2onnx rounds thresholds down, so float32 values fall on the same side of them.
     """
     from onnx import ModelProto, TensorProto, helper
 
@@ -81,10 +81,10 @@ def _with_single_trees(graph: Any) -> Any:
 
 
 def _with_single_outputs(graph: Any) -> Any:
-    """The graph with its outputs of float64 declared as float32.
+    """Return the graph with its float64 outputs declared as float32.
 
-    The operators of ONNX for trees and labels take float64, and answer float32, which skl2onnx 1.20 declares otherwise:
-    onnxruntime refuses that.
+    ONNX's operators for trees and labels have float64 inputs and float32 outputs, but skl2onnx 1.20 declares the
+    outputs as float64, which onnxruntime refuses.
     """
     from onnx import ModelProto, TensorProto
 
@@ -98,7 +98,7 @@ def _with_single_outputs(graph: Any) -> Any:
 
 
 def _convert(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mapping[str, Any]) -> Any:
-    """Convert it with these inputs: of each the name, the element type and the number of features."""
+    """Convert the model with these inputs, each with its name, element type and number of features."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common import data_types
 
@@ -116,7 +116,7 @@ def _convert(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mappin
 
 @contextmanager
 def _booleans_as_numbers() -> Iterator[None]:
-    """Within it, skl2onnx may give True for 1: protobuf refuses that, as of histogram gradient boosting."""
+    """Let skl2onnx use True for 1, as it does for histogram gradient boosting: protobuf would refuse it."""
     from skl2onnx.common import _container as container
 
     make_node = container.make_node
@@ -134,7 +134,7 @@ def _booleans_as_numbers() -> Iterator[None]:
 
 
 def _convert_booster(model: Any, inputs: Sequence[tuple[str, str, int]], options: Mapping[str, Any]) -> Any:
-    """A bare booster, which the converters of onnxmltools take in float32 alone."""
+    """Convert a bare booster, which onnxmltools converts only in float32."""
     import onnxmltools
     from onnxmltools.convert.common.data_types import FloatTensorType
 
@@ -147,7 +147,7 @@ def _convert_booster(model: Any, inputs: Sequence[tuple[str, str, int]], options
 
 
 def _register_converters() -> None:
-    """Tell skl2onnx how XGBoost's and LightGBM's estimators are converted, for those that are imported."""
+    """Register converters for XGBoost's and LightGBM's estimators in skl2onnx, if the libraries are imported."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 

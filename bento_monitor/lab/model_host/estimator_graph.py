@@ -1,4 +1,4 @@
-"""An ONNX graph with one output for each method of an estimator, put together of those that the converters give."""
+"""An ONNX graph with one output for each method of an estimator, composed of the converters' graphs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...releases.release_record import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a method's answer comes from: the output of one of the converted graphs, and what is done to it.
+    """Source of a method's output: an output of one of the converted graphs, and the operations on it.
 
-    `column` is the one column that is taken; `is_log` takes the logarithm.
+    `column` selects one column; `is_log` applies the logarithm.
     """
 
     graph: int
@@ -23,7 +23,7 @@ class Source:
     is_log: bool = False
 
     def of(self, outputs: Sequence[Sequence[Any]], shape: tuple[int, ...]) -> Any | None:
-        """The answer in the given shape from the outputs of all graphs; None where it has no such shape."""
+        """Return the method's output in the given shape from the outputs of all graphs; None if it does not fit."""
         import numpy as np
 
         if self.graph >= len(outputs) or self.output >= len(outputs[self.graph]):
@@ -48,7 +48,7 @@ def write_graph(
     sources: Mapping[str, Source],
     outputs: Sequence[TensorSpec],
 ) -> None:
-    """Write one graph: the input as it is given, cast to what each converted graph takes; an output for each method."""
+    """Write one graph that casts its input for each converted graph, and has an output for each method."""
     import numpy as np
     import onnx
     from onnx import TensorProto, compose, helper, numpy_helper
@@ -89,9 +89,9 @@ def write_graph(
 
 
 def note_in_graph(path: Path, entries: Mapping[str, str]) -> None:
-    """Put entries into the metadata of an ONNX file.
+    """Add entries to the metadata of an ONNX file.
 
-    Serialised messages of protobuf that follow one another are read as one message, so the file is not parsed.
+    protobuf reads concatenated serialized messages as one message, so the file is not parsed.
     """
     import onnx
 

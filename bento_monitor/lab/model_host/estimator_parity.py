@@ -1,4 +1,4 @@
-"""Whether an ONNX graph answers as the estimator that it was made of: on given rows, and on rows like them."""
+"""Comparison of an ONNX graph with the estimator that it was made from: on given rows, and on rows like them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .messages import Parity
 from .state import CapturedCall
 
 _RELATIVE = 1e-5
-# Where two classes, or the two sides of a split, are as good as equal, rounding decides.
+# If two classes, or the two sides of a split, are nearly equal, rounding decides.
 _TIES_SHARE = 0.001
 _MOST_ROWS = 2000
 _NOISE = 0.01
@@ -26,9 +26,9 @@ _PLANTED_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class MethodParity:
-    """How many of the rows a method's output answers otherwise than the estimator, and by how much at most.
+    """Number of rows in which a method's output differs from the estimator's, and the largest difference.
 
-    `max_difference` is 0 for class labels. `is_refused` where the estimator raised an error for such rows.
+    `max_difference` is 0 for class labels. `is_refused` is true if the estimator raised an error for such rows.
     """
 
     method: str
@@ -39,19 +39,19 @@ class MethodParity:
 
     @property
     def holds(self) -> bool:
-        """Whether as good as all rows are answered alike: none of fewer than 1,000 may differ."""
+        """Whether nearly all rows agree: of fewer than 1,000 rows, none may differ."""
         return self.differing <= _TIES_SHARE * self.rows
 
     @property
     def description(self) -> str:
-        """What differs."""
+        """The difference in words."""
         if self.is_refused:
-            return f"{self.method} of the estimator refuses values, such as 0 or -1, that a graph would answer"
+            return f"{self.method} of the estimator refuses values, such as 0 or -1, that a graph would accept"
         return f"{self.method} differs from the estimator's in {self.differing} of {self.rows} rows"
 
 
 def captured_rows(calls: Sequence[CapturedCall]) -> Any:
-    """The rows of captured calls, whose one argument is an array `(n, features)`, together."""
+    """Return the rows of captured calls, whose one argument is an array `(n, features)`, as one array."""
     import numpy as np
 
     return np.concatenate([array for call in calls for array in call.inputs.values()])
@@ -60,7 +60,7 @@ def captured_rows(calls: Sequence[CapturedCall]) -> Any:
 def graph_parity(
     estimator: ArrayEstimator, methods: Sequence[str], path: Path, calls: Sequence[CapturedCall]
 ) -> Parity:
-    """How far the graph is from the estimator on captured rows, and on rows like them.
+    """Compare the graph with the estimator on captured rows, and on rows like them.
 
     Raises:
         BentoMonitorError: the graph cannot be loaded or run.
@@ -75,7 +75,7 @@ def graph_parity(
 def check_parity(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> tuple[MethodParity, ...]:
     """Compare the graph at `path` with the estimator on `rows` and on perturbed ones.
 
-    What an estimator refuses, as a category that it was not fitted on, a graph would answer: such a method differs.
+    A graph would accept values that an estimator refuses, such as an unknown category: such a method differs.
 
     Raises:
         BentoMonitorError: the graph cannot be loaded or run.
@@ -87,7 +87,7 @@ def check_parity(estimator: ArrayEstimator, methods: Sequence[str], path: Path, 
 
 
 def answers_missing_values(estimator: ArrayEstimator, methods: Sequence[str], path: Path, rows: Any) -> bool:
-    """Whether the graph answers rows with missing values (NaN) as the estimator does, in all of the methods.
+    """Whether the graph agrees with all methods of the estimator on rows with missing values (NaN).
 
     Raises:
         BentoMonitorError: the graph cannot be loaded or run.
@@ -105,7 +105,7 @@ def answers_missing_values(estimator: ArrayEstimator, methods: Sequence[str], pa
 
 
 def forms_alike(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) -> list[RowForm]:
-    """Whether lists and data frames of some numbers are to the estimator what an array of them is."""
+    """Return the forms of rows, list and data frame, for which the outputs are those for an array of the numbers."""
     mixed = mixed_rows(rows)
     forms: dict[RowForm, Any] = {"list": mixed.tolist()}
     if (pandas := sys.modules.get("pandas")) is not None:
@@ -115,7 +115,7 @@ def forms_alike(estimator: ArrayEstimator, methods: Sequence[str], rows: Any) ->
 
 
 def is_answered_alike(estimator: ArrayEstimator, methods: Sequence[str], value: Any, rows: Any) -> bool:
-    """Whether the methods answer `value` and the array of its rows alike; sums may be in another order."""
+    """Whether the methods' outputs for `value` and for the array of its rows agree, up to the order of sums."""
     try:
         pairs = {m: (estimator.answer_given(m, value), estimator.answer(m, rows)) for m in methods}
     except Exception:
@@ -140,10 +140,10 @@ def _compare(estimator: ArrayEstimator, method: str, session: Any, rows: Any) ->
 
 
 def perturbed_rows(rows: Any, frames: Frames | None) -> list[Any]:
-    """The rows, and rows mixed of them: as they are, with a little noise, and with special values planted in them.
+    """Return the rows, and rows mixed from them: unchanged, with a little noise, and with special values planted.
 
-    0 and -1 mean something else than a number to some estimators: a value that is missing, or a category. A column
-    whose values are known has each of them, and no other.
+    To some estimators 0 and -1 are not numbers, but a missing value or a category. A column with known values has each
+    of them, and no others.
     """
     import numpy as np
 
@@ -159,7 +159,7 @@ def perturbed_rows(rows: Any, frames: Frames | None) -> list[Any]:
 
 
 def mixed_rows(rows: Any) -> Any:
-    """Rows mixed of the given ones, column by column."""
+    """Return rows mixed from the given ones, column by column."""
     import numpy as np
 
     generator = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def mixed_rows(rows: Any) -> Any:
 
 
 def _with_places(changed: Any, rows: Any, frames: Frames | None) -> Any:
-    """Changed rows, whose columns that hold no numbers are as before, or have all places where values are known."""
+    """Restore the columns of changed rows that hold no numbers; give columns with known values all their indices."""
     import numpy as np
 
     for index, column in enumerate(() if frames is None else frames.columns.columns):
@@ -181,18 +181,18 @@ def _with_places(changed: Any, rows: Any, frames: Frames | None) -> Any:
 
 
 def _planted(rows: Any, value: float, frames: Frames | None) -> list[Any]:
-    """The rows with the value in a fifth of the cells, and rows in which each column in turn has it alone."""
+    """Return the rows with the value in a fifth of the cells, and rows with the value in one column each, in turn."""
     import numpy as np
 
     cells = np.random.default_rng(2).random(rows.shape) < _PLANTED_SHARE
     alone = np.arange(len(rows))[:, None] % rows.shape[1] == np.arange(rows.shape[1])
     found = [np.where(where, np.array(value, rows.dtype), rows) for where in (cells, alone)]
-    found[0][0] = value  # a row of nothing else
+    found[0][0] = value  # a row of only this value
     return [_with_places(each, rows, frames) for each in found]
 
 
 def compare(method: str, expected: Any, found: Any) -> MethodParity:
-    """How many answers of a method differ: labels unless they are the same, numbers by more than 1e-5 of their size."""
+    """Count the rows in which outputs of a method differ: unequal labels, numbers by more than 1e-5 of their size."""
     import numpy as np
 
     expected, found = np.asarray(expected), np.asarray(found)
@@ -219,5 +219,5 @@ def _rows_of(differs: Any) -> int:
 
 
 def _sum(parts: Sequence[MethodParity]) -> MethodParity:
-    """Both kinds of rows must hold by themselves, so the worst of them counts."""
+    """Return the worst of the comparisons: each kind of rows must agree on its own."""
     return max(parts, key=lambda part: (not part.holds, part.differing / max(part.rows, 1)))

@@ -1,4 +1,4 @@
-"""The operation `export`: the model as an ONNX file, with all its branches or with none."""
+"""The operation `export`: write the model as an ONNX file, with all its branches or with none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...backends.outputs import flatten_output
 from ...backends.own import OwnOnnxFile
 from ...errors import BentoMonitorError
 from .array_estimator import ArrayEstimator
-from .branches import Flow, Reading, call_with_other_branch, control_flow
+from .branches import Flow, ValueRead, call_with_other_branch, control_flow
 from .closeness import same_outputs
 from .convert_estimator import convert_estimator
 from .copy_onnx import copy_onnx_file
@@ -31,12 +31,12 @@ _UNKNOWN_TO_ONNXRUNTIME = ("bfloat16", "complex64", "complex128", "complex32")
 
 
 def export(state: HostState, path: Path, exporter: Exporter, opset: int, fixed_because: str | None = None) -> None:
-    """Write the model as an ONNX file, its evidence in it; the file of a runner that wraps one is copied.
+    """Write the model as an ONNX file with its export evidence; copy the file of a runner that wraps one.
 
-    With `fixed_because`, a reason in words, axes of the inputs that vary in no sample have the samples' length.
+    With `fixed_because`, a reason in words, input axes that have one length in all samples are fixed to it.
 
     Raises:
-        BentoMonitorError: the exporter fails, or the file would hold one path of several through the model.
+        BentoMonitorError: the exporter fails, or the file would hold only one of several paths through the model.
     """
     interface, runner = state.captured()
     own = runner.own_model
@@ -73,13 +73,13 @@ def export(state: HostState, path: Path, exporter: Exporter, opset: int, fixed_b
 def _words_for(fixed_axes: Sequence[FixedAxis], because: str) -> str:
     lengths = ", ".join(f"{fixed.length} in axis {fixed.axis} of {fixed.input}" for fixed in fixed_axes)
     return (
-        f"The graph takes the samples' length alone, {lengths}; the own model answers other calls. A graph for those "
-        f"was not made: {because}"
+        f"The graph takes only the samples' length, {lengths}; the own model runs other calls. A graph for those was "
+        f"not made: {because}"
     )
 
 
 def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
-    """By tracing where no value decides the path; else of the scripted module; else by tracing what cannot matter."""
+    """Trace the module if no value affects the path; else script it; else trace it if lost branches are harmless."""
     import torch
 
     if isinstance(module, torch.jit.ScriptModule):
@@ -106,7 +106,7 @@ def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -
 
 
 def _export_scripted(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
-    """Of the module as TorchScript, compiled from its code unless it is TorchScript already."""
+    """Export the module as TorchScript, compiled from its code unless it is TorchScript already."""
     import torch
 
     with warnings.catch_warnings():
@@ -129,23 +129,23 @@ _EXPORTERS: dict[Exporter, Callable[[Any, Example, Path, int], ExportEvidence]] 
 
 
 def _require_harmless(flat: Any, example: Example, flow: Flow) -> None:
-    """Raise where the side of a branch that tracing loses would give another answer; one that only raises is lost."""
+    """Raise if a branch that tracing loses changes the outputs; a branch that only raises an error may be lost."""
     expected = _outputs(flat(*example.tensors))
     for reading in flow.readings:
         if not reading.is_decision:
             raise _baked_in(reading)
         other = None
-        with suppress(Exception):  # an assertion, say: the graph only lacks the error
+        with suppress(Exception):  # such as an assertion: the graph only lacks the error
             other = _outputs(call_with_other_branch(flat, example.tensors, reading))
         if other is not None and not same_outputs(expected, other):
             raise _baked_in(reading)
 
 
-def _baked_in(reading: Reading) -> BentoMonitorError:
+def _baked_in(reading: ValueRead) -> BentoMonitorError:
     return BentoMonitorError(
         f"The model branches on the values of its inputs at {reading.line} ({reading.function} of a tensor), and a "
         "traced graph would keep one side of it for every input: use torch.where there, or code that torch.jit.script "
-        "takes. Without that, only torch can run the model."
+        "supports. Otherwise only torch can run the model."
     )
 
 
@@ -163,6 +163,6 @@ def _require_exportable(module: Any, interface: ModelInterface) -> None:
         )
     if twice := sorted({spec.name for spec in interface.inputs} & {spec.name for spec in interface.outputs}):
         raise BentoMonitorError(
-            f"The model has an input and an output named {twice[0]}, which an ONNX graph cannot have: name the output "
-            "otherwise, or only torch can run it."
+            f"The model has an input and an output named {twice[0]}, which an ONNX graph cannot have: rename the "
+            "output; otherwise only torch can run the model."
         )

@@ -1,4 +1,4 @@
-"""How an ONNX file was made of a module: kept in the file itself, so that a cached file still has its evidence."""
+"""Evidence of how a module was exported to an ONNX file, stored in the file so that cached files have it too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ControlFlow = Literal["independent", "kept", "data-dependent"]
 
 @dataclass(frozen=True, slots=True)
 class AxisLimit:
-    """A length at which the module's code may branch: the most that one branch takes on an axis of an input."""
+    """A length at which the module's code may branch: the maximum of one branch on an axis of an input."""
 
     input: str
     axis: int
@@ -27,7 +27,7 @@ class AxisLimit:
 
 @dataclass(frozen=True, slots=True)
 class FixedAxis:
-    """An axis of an input that had one length in all samples, although the model takes others."""
+    """An axis of an input that had one length in all samples, although the model accepts others."""
 
     input: str
     axis: int
@@ -36,12 +36,12 @@ class FixedAxis:
 
 @dataclass(frozen=True, slots=True)
 class ExportEvidence:
-    """What is known of an export.
+    """Evidence of an export.
 
-    `control_flow` says whether the module's path depends on the values that it is given: "independent", "kept" (the
-    graph holds the branches), or "data-dependent" (traced, so that the graph holds one path only). `warnings` are
-    those of the tracer, each with its file and line; `note` says in words what the other fields do not. `fixed_axes`
-    are those that the graph takes in the length of the samples alone: the model itself answers other calls.
+    `control_flow` says whether the module's path depends on its input values: "independent", "kept" (the graph holds
+    the branches), or "data-dependent" (traced, so that the graph holds one path only). `warnings` are those of the
+    tracer, each with its file and line; `note` adds facts in words. `fixed_axes` are the axes that have the samples'
+    length in the graph: the own model runs calls of other lengths.
     """
 
     method: ExportMethod
@@ -53,14 +53,14 @@ class ExportEvidence:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ExportEvidence:
-        """Read what `dataclasses.asdict` gave; a record without `fixed_axes` is in a file of before there were any."""
+        """Read a record of `dataclasses.asdict`; old files have records without `fixed_axes`."""
         limits = tuple(AxisLimit(**limit) for limit in raw["limits"])
         fixed_axes = tuple(FixedAxis(**axis) for axis in raw.get("fixed_axes", ()))
         return cls(raw["method"], raw["control_flow"], tuple(raw["warnings"]), limits, raw["note"], fixed_axes)
 
 
 def with_fixed_axes(inputs: Sequence[TensorSpec], fixed_axes: Sequence[FixedAxis]) -> tuple[TensorSpec, ...]:
-    """The inputs of a model as a graph takes them that has those axes in one length."""
+    """Return the specs of a model's inputs with the lengths of the fixed axes."""
     lengths = {(fixed.input, fixed.axis): fixed.length for fixed in fixed_axes}
 
     def fix(name: str, shape: Iterable[Any]) -> tuple[Any, ...]:
@@ -72,9 +72,9 @@ def with_fixed_axes(inputs: Sequence[TensorSpec], fixed_axes: Sequence[FixedAxis
 
 
 def write_evidence(path: Path, evidence: ExportEvidence) -> None:
-    """Put the evidence into the metadata of an ONNX file.
+    """Add the evidence to the metadata of an ONNX file.
 
-    Serialised messages of protobuf that follow one another are read as one message, so the file is not parsed.
+    protobuf reads concatenated serialized messages as one message, so the file is not parsed.
     """
     import onnx
 
@@ -84,6 +84,6 @@ def write_evidence(path: Path, evidence: ExportEvidence) -> None:
 
 
 def read_evidence(session: Any) -> ExportEvidence | None:
-    """The evidence in the file of an onnxruntime session; None for a file that was not exported here."""
+    """Return the evidence in the file of an onnxruntime session; None for a file that was not exported here."""
     text = session.get_modelmeta().custom_metadata_map.get(_METADATA_KEY)
     return None if text is None else ExportEvidence.from_dict(json.loads(text))

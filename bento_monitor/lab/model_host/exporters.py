@@ -1,4 +1,4 @@
-"""torch's exporters to ONNX: by tracing, of a scripted module with its branches and loops, and by `torch.export`."""
+"""Exports to ONNX with torch: by tracing, by scripting with branches and loops, and by `torch.export`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ...releases.release_record import TensorSpec
 from .branches import place_of
 from .state import CapturedCall
 
-_LOWEST_DYNAMO_OPSET = 18  # below it, it writes 18 all the same
+_LOWEST_DYNAMO_OPSET = 18  # for lower opsets, the exporter writes 18 too
 _MAX_REASON = 200
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What an exporter is told of a module's calls: specs, all captured calls, and the tensors of one of them."""
+    """A module's calls for an exporter: specs, all captured calls, and the tensors of one call."""
 
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]
@@ -34,19 +34,19 @@ class Example:
 def example_of(
     inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], calls: Sequence[CapturedCall], device: Any
 ) -> Example:
-    """The example with the least rows that are more than one: exporters take a length of 1 for a constant."""
+    """Return the example with the fewest rows above one: exporters treat a length of 1 as a constant."""
     call = min((call for call in calls if row_count(call) > 1), key=row_count, default=calls[0])
     return Example(inputs, outputs, calls, tuple(to_torch(call.inputs[spec.name], device) for spec in inputs))
 
 
 def row_count(call: CapturedCall) -> int:
-    """The length of the first axis of the first input."""
+    """Return the length of the first axis of the first input."""
     shape = next(iter(call.inputs.values())).shape
     return int(shape[0]) if len(shape) else 1
 
 
 def write_traced(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:
-    """Export the path that the example takes; what the tracer warns of, with its lines."""
+    """Export the path of the example; return the tracer's warnings, with their lines."""
     import torch
 
     with warnings.catch_warnings(record=True) as caught:
@@ -70,7 +70,7 @@ def write_traced(module: Any, example: Example, path: Path, opset: int) -> tuple
 
 
 def write_scripted(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:
-    """Export a flat module of a scripted one, whose branches and loops the graph keeps."""
+    """Export a flat module of a scripted module; the graph keeps its branches and loops."""
     import torch
 
     with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def write_scripted(module: Any, example: Example, path: Path, opset: int) -> tup
 
 
 def write_dynamo(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:
-    """Export what `torch.export` gives; it refuses branches on data."""
+    """Export with `torch.export`, which refuses branches on data."""
     import torch
 
     dynamic = tuple(
@@ -104,20 +104,20 @@ def write_dynamo(module: Any, example: Example, path: Path, opset: int) -> tuple
 
 
 def reason_of(error: BaseException) -> str:
-    """The first sentence of what an exporter's failure came from; the whole of it is for a log file."""
+    """Return the first sentence of the cause of an exporter's failure; log files get the full error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {first_sentence(str(error))}" if str(error).strip() else type(error).__name__
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a message, at most 200 characters long, without colours."""
+    """Return the first sentence of a message, at most 200 characters long, without color codes."""
     line = next(iter(_ESCAPES.sub("", text).strip().splitlines()), "")
     return re.split(r"(?<=[.!?])\s", line, maxsplit=1)[0][:_MAX_REASON].rstrip(" .:")
 
 
 def _axis_names(example: Example) -> Mapping[str, Mapping[int, str]]:
-    """A name for each axis that varies; those that were of one length in every call get one name."""
+    """Return a name for each axis that varies; axes that had equal lengths in every call share a name."""
     names: dict[tuple[int, ...], str] = {}
     axes: dict[str, dict[int, str]] = {}
     sides = (

@@ -1,4 +1,4 @@
-"""A user's module as one from positional tensors to a tuple of tensors, which is what exporters take."""
+"""A user's module as a module from positional tensors to a tuple of tensors, as exporters need it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ...releases.release_record import TensorSpec
 
 
 def original_module(module: Any) -> Any:
-    """The module that `torch.compile` was given; any other as it is."""
+    """Return the module that `torch.compile` wraps; any other module unchanged."""
     return getattr(module, "_orig_mod", module)
 
 
 @contextmanager
 def flat_module(module: Any, inputs: Sequence[TensorSpec]) -> Iterator[Any]:
-    """The module, with the names of its inputs in order; its mode is the same after the block.
+    """Wrap the module for the block, with its inputs in the order of `inputs`; its mode is the same after the block.
 
-    `torch.onnx.export` with `dynamo=False` puts what it exports back into its mode recursively: a wrapper that was
-    never told `.eval()` leaves the user's module in training mode. So it is told, and each part's mode is put back.
+    `torch.onnx.export` with `dynamo=False` restores the mode of the exported module recursively: without `.eval()`, the
+    wrapper would leave the user's module in training mode. So the wrapper gets `.eval()`, and each part's mode is
+    restored.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What the parent asks of a model host and what it gets back; each record is sent as JSON."""
+"""Arguments and results of a model host's operations; each record is sent as JSON."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Exporter = Literal["torchscript", "scripted", "dynamo", "copy", "converted"]
 
 @dataclass(frozen=True, slots=True)
 class ParameterDescription:
-    """A parameter of an API: what its schema says of it.
+    """A parameter of an API, as its schema describes it.
 
-    `type` is the word of the schema, such as "tensor", "array", "string", "dataframe" or "file", and "" where it says
-    none; `columns` are those of a data frame. `is_file` where it comes as a field of a multipart form.
+    `type` is the schema's type, such as "tensor", "array", "string", "dataframe" or "file", and "" if it has none;
+    `columns` are those of a data frame. `is_file` is true if the parameter is a field of a multipart form.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ParameterDescription:
 
 @dataclass(frozen=True, slots=True)
 class ApiDescription:
-    """One API; `takes_whole_body` where the body is the value of its one parameter."""
+    """One API; `takes_whole_body` is true if the body is the value of its one parameter."""
 
     name: str
     route: str
@@ -60,7 +60,7 @@ class RunnerDescription:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDescription:
-    """A service as it is imported: its APIs, the runners that an instance makes, and its number of workers."""
+    """An imported service: its APIs, the runners that an instance creates, and its number of workers."""
 
     service: str
     apis: tuple[ApiDescription, ...]
@@ -77,7 +77,7 @@ class ServiceDescription:
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """The bodies of requests, one a sample: a file that `write_bodies` wrote, and the type of their content."""
+    """The bodies of requests, one per sample: a file that `write_bodies` wrote, and their content type."""
 
     path: Path
     content_type: str = "application/json"
@@ -85,13 +85,12 @@ class RequestSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelInterface:
-    """What an API's calls of its model look like.
+    """The interface between an API and its model.
 
-    `mask_input` names the input `(batch, length)` of ones then zeros if there is one and a batch can be run in
-    sub-batches by it. `fingerprint` is the model's, by which a release is bound to it. `probed_axes` vary in no sample,
-    but in the calls that were tried beside them. `largest_batch` is the number of rows that an ONNX file takes where
-    the API hands it whole batches: more would only wait for one another. `note` says which runner was chosen where the
-    API calls several.
+    `mask_input` names the input `(batch, length)` of ones then zeros if there is one and it allows sub-batches.
+    `fingerprint` is the model's; it binds a release to the model. `probed_axes` vary in no sample, only in additional
+    calls. `largest_batch` is the number of rows that an ONNX file takes if the API gives it larger batches: more rows
+    would only wait for one another. `note` names the chosen runner if the API calls several.
     """
 
     runner: str
@@ -107,7 +106,7 @@ class ModelInterface:
 
     @property
     def source(self) -> str:
-        """What an artifact is made from, by a hash: the model, and the axes of its inputs that vary."""
+        """Hash of the source of an artifact: the model, and the axes of its inputs that vary."""
         axes = repr([*((spec.name, spec.dtype, spec.shape) for spec in self.inputs), *self.probed_axes])
         return hashlib.sha256(f"{self.fingerprint} {axes}".encode()).hexdigest()
 
@@ -125,9 +124,9 @@ class ModelInterface:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to run the model; `execution` None is the user's own, as it is.
+    """One way to run the model; without `execution`, the user's own model, unchanged.
 
-    `artifact` is the file it needs, and `fixed_axes` those that this takes in one length alone.
+    `artifact` is the file that it needs, and `fixed_axes` the axes of which the file takes only one length.
     """
 
     execution: Execution | None = None
@@ -136,12 +135,12 @@ class Contender:
     fixed_axes: tuple[FixedAxis, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """Return the record as a JSON object."""
         return asdict(self) | {"artifact": None if self.artifact is None else str(self.artifact.resolve())}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Contender:
-        """Read what `to_dict` gave."""
+        """Read a record of `to_dict`."""
         return cls(
             None if raw["execution"] is None else Execution(**raw["execution"]),
             None if raw["artifact"] is None else Path(raw["artifact"]),
@@ -152,10 +151,10 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a graph's outputs are from the model's on captured calls, and how large the model's are.
+    """The largest difference of a graph's outputs from the model's on captured calls, and the model's largest output.
 
-    `perturbed_calls` says on how many inputs unlike those it was compared too; `disagreement` in words where it is not
-    the same model; `export` how it was made, None for a file that was not exported.
+    `perturbed_calls` is the number of perturbed inputs that were compared too. `disagreement` says in words how the
+    graph differs from the model, None if it does not; `export` is None for a file that was not exported.
     """
 
     max_abs_difference: float

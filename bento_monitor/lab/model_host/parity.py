@@ -1,4 +1,4 @@
-"""The operation `parity`: whether an ONNX file answers as the model does, to inputs seen and unseen."""
+"""The operation `parity`: comparison of an ONNX file with the model, on seen and unseen inputs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def parity(state: HostState, path: Path) -> Parity:
 
 
 class _Graph:
-    """An ONNX file in a session: the outputs for inputs by name, or why there are none."""
+    """An ONNX file in a session: the outputs for inputs by name, or the reason why there are none."""
 
     def __init__(self, session: Any, names: Sequence[str]) -> None:
         self._rows = RowsSession(session)
@@ -78,12 +78,12 @@ class _Graph:
 def _compare_perturbed(
     own: OwnModel, graph: _Graph, evidence: ExportEvidence, perturbed: Iterable[tuple[str, Inputs]]
 ) -> tuple[int, str | None]:
-    """How many perturbed inputs were compared, and the first on which the file is not the model."""
+    """Return the number of perturbed inputs compared, and the first difference between file and model, in words."""
     count = 0
     for what, inputs in perturbed:
         expected = steady = None
         has_floats = any("float" in dtype_name(value) for value in inputs.values())
-        with suppress(Exception):  # the module itself does not take them
+        with suppress(Exception):  # the module itself does not accept them
             expected = _own_outputs(own, inputs)
             steady = _own_outputs(own, jittered(inputs)) if has_floats else expected
         if expected is None or steady is None:
@@ -92,7 +92,7 @@ def _compare_perturbed(
         found = graph.outputs(inputs)
         where = "" if not evidence.warnings else f" (the tracer warned of {evidence.warnings[0]})"
         if isinstance(found, str):
-            return count, f"it fails on {what}, which the model takes: {found}{where}"
+            return count, f"it fails on {what}, which the model accepts: {found}{where}"
         if not same_outputs(expected, found, jittered=steady, only_finite=True):
             gap, size = largest_difference(expected, found)
             return count, f"on {what} it differs by {gap:.2g} where the model's outputs reach {size:.2g}{where}"
@@ -101,5 +101,5 @@ def _compare_perturbed(
 
 def _own_outputs(own: OwnModel, inputs: Mapping[str, Any]) -> list[Any]:
     with inference_mode():
-        copies = {name: like(value, to_numpy(value).copy()) for name, value in inputs.items()}  # it may write to them
+        copies = {name: like(value, to_numpy(value).copy()) for name, value in inputs.items()}  # models may change them
         return [to_numpy(array) for array in flatten_output(own.run((), copies))[2]]

@@ -1,4 +1,4 @@
-"""Inputs unlike those that were seen: what a graph must also answer as the module does, if it is the same model."""
+"""Inputs unlike the captured ones: a graph must agree with the module on them too, if it is the same model."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_ELEMENTS = 2**24  # of all inputs of a call: an axis may be lengthened up 
 def perturbed_inputs(
     calls: Sequence[CapturedCall], specs: Sequence[TensorSpec], limits: Sequence[AxisLimit]
 ) -> Iterator[tuple[str, Inputs]]:
-    """Pairs of what was done, in words, and the inputs; every array is of the kind that was captured.
+    """Yield pairs of the change, in words, and the inputs; every array is of the captured kind.
 
-    Floats are scaled, shifted and made noisy; ids are drawn anew from the range that was seen; masks get other lengths;
-    rows change places and number, and each axis that varies is shortened and lengthened, past each of `limits` also.
+    Floats are scaled, shifted and get noise; ids are drawn again from the range seen; masks get other lengths; the
+    order and number of rows change, and each axis that varies is shortened and lengthened, also past each of `limits`.
     """
     import numpy as np
 
@@ -48,7 +48,7 @@ def perturbed_inputs(
 
 
 def jittered(inputs: Mapping[str, Any]) -> Inputs:
-    """The inputs with each float changed by about its rounding."""
+    """Return the inputs with each float changed by about its rounding."""
     import numpy as np
 
     generator = np.random.default_rng(1)
@@ -63,7 +63,7 @@ def jittered(inputs: Mapping[str, Any]) -> Inputs:
 
 
 def like(value: Any, array: NDArray[Any]) -> Any:
-    """A numpy array as the kind of array that `value` is, on its device."""
+    """Return a NumPy array as the kind of array that `value` is, on its device."""
     if not is_torch_tensor(value):
         return array
     return to_torch(array, value.device).to(value.dtype)
@@ -125,18 +125,18 @@ def _other_integers(
             continue
         if (int(low), int(high)) in ((0, 1), (1, 1)) and array.ndim:
             lengths = generator.integers(1, array.shape[-1] + 1, array.shape[:-1])
-            for what, ends in (("random", lengths), ("1", np.ones_like(lengths))):
+            for what, ends in (("random length", lengths), ("length 1", np.ones_like(lengths))):
                 mask = np.arange(array.shape[-1]) < ends[..., None]
-                yield f"{name} of the length {what}", base | {name: mask.astype(array.dtype)}
+                yield f"{name} of {what}", base | {name: mask.astype(array.dtype)}
             continue
         for value in {int(low), int(high)}:
             yield f"{name} all {value}", base | {name: np.full_like(array, value)}
         drawn = generator.integers(int(low), int(high) + 1, array.shape).astype(array.dtype)
-        yield f"{name} drawn anew", base | {name: drawn}
+        yield f"{name} drawn again", base | {name: drawn}
 
 
 def _bases(calls: Sequence[CapturedCall]) -> list[CapturedCall]:
-    """The smallest call of several rows, and the largest."""
+    """Return the smallest call of several rows, and the largest."""
     ordered = sorted(calls, key=lambda call: sum(to_numpy(value).size for value in call.inputs.values()))
     several = [call for call in ordered if next(iter(call.inputs.values())).shape[:1] not in ((), (1,))] or ordered
     return several[:1] if len(several) == 1 else [several[0], several[-1]][:_BASES]
@@ -148,13 +148,13 @@ def _range_of(values: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def _batch_length(base: Inputs, specs: Sequence[TensorSpec]) -> int | None:
-    """The number of rows, where the first axis of every input that has axes varies and is of one length."""
+    """Return the number of rows if the first axes of all inputs with axes vary and have the same length, else None."""
     lengths = {base[spec.name].shape[0] if spec.shape[0] is None else None for spec in specs if spec.shape}
     return lengths.pop() if len(lengths) == 1 else None
 
 
 def _lengths(base: Inputs, specs: Sequence[TensorSpec]) -> list[tuple[int, int]]:
-    """Each axis that varies, but for the batch, with its length."""
+    """Return each axis that varies, except the batch, with its length."""
     first = 1 if _batch_length(base, specs) else 0
     found = [
         (axis, base[spec.name].shape[axis])
@@ -166,7 +166,7 @@ def _lengths(base: Inputs, specs: Sequence[TensorSpec]) -> list[tuple[int, int]]
 
 
 def _resized(base: Inputs, specs: Sequence[TensorSpec], axis: int, length: int | None, wanted: int) -> Inputs:
-    """Axes that vary and are of that length become as long as is wanted, over and over the same; the batch alone."""
+    """Return inputs whose axes of `length` have the wanted length, filled by repetition; the batch is its own axis."""
     if length is None or (axis == 0 and length < wanted == _BASE_ROWS):
         return base
     import numpy as np

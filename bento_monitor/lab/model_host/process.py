@@ -19,15 +19,15 @@ from ...errors import BentoMonitorError, InputError, MeasurementError, ReleaseEr
 _ERRORS: dict[str, type[BentoMonitorError]] = {
     error.__name__: error for error in (BentoMonitorError, InputError, ServiceError, ReleaseError, MeasurementError)
 }
-# What the user's code alone does, so that the fault is in the input.
-_DOINGS = {"describe": "it imported the service", "answer": "the API answered the first sample"}
+# Operations that run only the user's code, so the input causes their failures.
+_ACTIVITIES = {"describe": "it imported the service", "answer": "the API answered the first sample"}
 _LONGEST_LINE = 300
 _EXIT_TIMEOUT_S = 2.0
 _READ_BYTES = 2**16
 
 
 class HostProcess:
-    """The child and the pipe to it. What it writes to stdout and stderr goes to `log`."""
+    """The child and the pipe to it; its stdout and stderr go to `log`."""
 
     def __init__(self, target: str, working_dir: Path, env: Mapping[str, str] | None, log: Path) -> None:
         self._log = log
@@ -55,12 +55,12 @@ class HostProcess:
 
         Raises:
             BentoMonitorError: what the child raised, as its own class.
-            ServiceError: the child died while it imported the service, or answered a sample as a server would.
-            MeasurementError: it died later, or took longer than `timeout_s`.
+            ServiceError: the child died while it imported the service or answered the first sample.
+            MeasurementError: the child died later, or took longer than `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # the child's end is told by what it does not answer
+        with suppress(BrokenPipeError):  # reading the reply reports the child's death
             self._process.stdin.write(json.dumps({"operation": operation, "arguments": arguments}).encode() + b"\n")
             self._process.stdin.flush()
         while True:
@@ -75,7 +75,7 @@ class HostProcess:
                 return message["result"]
 
     def close(self) -> None:
-        """Let the child end, and kill whatever is left of its group."""
+        """Let the child exit, and kill the remaining processes of its group."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
@@ -98,9 +98,9 @@ class HostProcess:
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self.kill()
-                    doing = _DOINGS.get(operation, f"it was to {operation}")
+                    activity = _ACTIVITIES.get(operation, f"it ran the operation {operation}")
                     raise MeasurementError(
-                        f"The process of the service was stopped after {timeout_s:g} s while {doing}."
+                        f"The process of the service was stopped after {timeout_s:g} s while {activity}."
                     )
                 data = os.read(self._process.stdout.fileno(), _READ_BYTES)
                 if not data:
@@ -113,10 +113,10 @@ class HostProcess:
     def _death(self, operation: str) -> BentoMonitorError:
         self.kill()
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        last = f"; the last that it wrote: {lines[-1].strip()[:_LONGEST_LINE]}" if lines else ""
-        doing = _DOINGS.get(operation, f"it was to {operation}")
-        message = f"The process of the service died while {doing} ({self._ending()}){last}"
-        return (ServiceError if operation in _DOINGS else MeasurementError)(message)
+        last = f"; the last line of its output: {lines[-1].strip()[:_LONGEST_LINE]}" if lines else ""
+        activity = _ACTIVITIES.get(operation, f"it ran the operation {operation}")
+        message = f"The process of the service died while {activity} ({self._ending()}){last}"
+        return (ServiceError if operation in _ACTIVITIES else MeasurementError)(message)
 
     def _ending(self) -> str:
         code = self._process.returncode

@@ -28,20 +28,20 @@ def race(
     seed: int,
     progress: Progress,
 ) -> list[list[float]]:
-    """Samples per second of each contender in each round; a round runs all of them, in random order, on like input.
+    """Return the samples per second of each contender in each round; a round runs all of them in random order.
 
-    What is timed is the API's whole function. Every contender of a round begins at the same batch, drawn anew for each
+    The whole function of the API is timed. All contenders of a round begin at the same batch, drawn at random for each
     round.
 
     Raises:
-        MeasurementError: there is nothing to race.
+        MeasurementError: there are no contenders or no rounds.
         ReleaseError: a contender cannot be built.
     """
     import numpy as np
 
     if not contenders or rounds < 1:
         raise MeasurementError(
-            "No way to run the model is left to compare: none could be built, so the service's own model stays."
+            "No way to run the model is left to compare: none could be built, so the service keeps its own model."
         )
     generator = np.random.default_rng(seed)
     api = state.api(api_name)

@@ -1,4 +1,4 @@
-"""Recording the calls that an API makes of its model."""
+"""Recording of an API's calls of its model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .state import CapturedCall
 
 
 class RecordingModel:
-    """The user's own model; each call of it is kept."""
+    """The user's own model, with a record of each call."""
 
     def __init__(self, own: OwnModel) -> None:
         self.backend = own.backend
@@ -26,8 +26,8 @@ class RecordingModel:
         self._own = own
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
-        """Call the model and keep what went in and what came out."""
-        copies = tuple(map(copy_of, args)), {name: copy_of(value) for name, value in kwargs.items()}  # it may write
+        """Call the model and record its inputs and outputs."""
+        copies = tuple(map(copy_of, args)), {name: copy_of(value) for name, value in kwargs.items()}  # models may write
         started = time.perf_counter()
         output = self._own.run(args, kwargs, method)
         self.seconds += time.perf_counter() - started
@@ -41,7 +41,7 @@ class RecordingModel:
 
 @contextmanager
 def recording(runner: MonitoredRunner) -> Iterator[RecordingModel]:
-    """Record the calls of a runner for as long as the block runs."""
+    """Record the calls of a runner during the block."""
     recorder = RecordingModel(runner.own_model)
     runner.activate(PreparedModel(recorder, None))
     try:

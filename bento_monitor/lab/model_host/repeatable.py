@@ -1,4 +1,4 @@
-"""Services that keep something from one request to the next: a recurrent state, say, that each request goes on from."""
+"""Detection of services that keep state between requests, such as a recurrent state that each request continues."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .training_mode import require_no_training
 
 
 def require_repeatable(state: HostState, api: ServiceApi, runner: str, batch: ApiArguments) -> None:
-    """Raise where one request, sent twice, gives the model other inputs the second time.
+    """Raise if the same request gives the model other inputs the second time.
 
-    Answers then depend on the requests before: two models cannot be compared by them, and measuring would mix the
+    Answers then depend on earlier requests: they cannot be used to compare models, and a measurement would mix the
     states of many clients. The calls of a request may come in another order.
 
     Raises:
-        ServiceError: an input was another the second time; the message names it.
+        ServiceError: an input differed the second time; the message names it.
     """
     first, again = _calls(state, api, runner, batch), _calls(state, api, runner, batch)
     for call in again:
         if first and all(_differing(call, other) for other in first):
             require_no_training()
             raise ServiceError(
-                f"The API {api.name} gives the model {runner} another {_differing(call, first[0])} for the same "
-                "request each time: the service keeps something from one request to the next, or draws random numbers, "
-                "so no accuracy can be proved. Let each request bring all that its answer depends on, as a state that "
-                "the client was given and sends back."
+                f"The API {api.name} gives the model {runner} a different {_differing(call, first[0])} for the "
+                "same request each time: the service keeps state between requests, or draws random numbers, so no "
+                "accuracy can be proved. Let each request contain everything that its answer depends on, such as a "
+                "state that the client received and sends back."
             )
 
 
@@ -40,7 +40,7 @@ def _calls(state: HostState, api: ServiceApi, runner: str, batch: ApiArguments) 
 
 
 def _differing(call: CapturedCall, other: CapturedCall) -> str | None:
-    """The name of an input that is not the same in both."""
+    """Return the name of an input that differs between the calls."""
     if call.inputs.keys() != other.inputs.keys():
         return min(call.inputs.keys() ^ other.inputs.keys())
     for name, value in call.inputs.items():

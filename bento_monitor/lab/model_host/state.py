@@ -1,4 +1,4 @@
-"""What a model host holds: the service, one instance of it, and what was captured of its model."""
+"""State of a model host: the service, one instance of it, and the captured interface and calls of its model."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class CapturedCall:
 
 @dataclass(slots=True)
 class HostState:
-    """A loaded service; what is read from files, captured or built for an operation stays here for the next.
+    """A loaded service, with everything that one operation reads, captures or builds for later operations.
 
-    `calls` are of the model with samples and with samples in other sizes; `sample_calls` with samples alone. `frames`
-    say what their arrays stand for, where an estimator is called with data frames.
+    `calls` are calls of the model with samples and with resized samples, `sample_calls` with samples alone. `frames`
+    encodes data frames as arrays if an estimator is called with data frames.
     """
 
     target: str
@@ -64,24 +64,24 @@ class HostState:
             self._enter_request()
 
     def api(self, name: str) -> ServiceApi:
-        """The API of that name; once its model was captured, no batch of it is larger than that takes.
+        """Return the API of that name; after the capture, its batches are limited to what the model takes.
 
         Raises:
-            ServiceError: there is none, or its answers cannot be measured.
+            ServiceError: there is no such API, or its answers cannot be measured.
         """
         self.load()
         api = api_of(self.service, name)
         if api.method.is_stream:
-            raise ServiceError(f"The API {name} answers with a stream: only whole answers can be optimized.")
+            raise ServiceError(f"The API {name} returns a stream: only APIs with whole responses can be optimized.")
         if api.method.is_task:
-            raise ServiceError(f"{name} is a task, which answers later: only APIs can be optimized.")
+            raise ServiceError(f"{name} is a task, which responds later: only APIs can be optimized.")
         if api.method.batch_dim != (0, 0):
             raise ServiceError(f"The API {name} has batch_dim {api.method.batch_dim}: only 0 can be optimized.")
         largest = None if self.interface is None else self.interface.largest_batch
         return api if largest is None else replace(api, max_batch_size=min(api.max_batch_size, largest))
 
     def bodies(self, source: RequestSource) -> tuple[bytes, ...]:
-        """The bodies that `source` names.
+        """Return the bodies of a source.
 
         Raises:
             InputError: the file cannot be read.
@@ -91,7 +91,7 @@ class HostState:
         return self._bodies[source.path]
 
     def parse(self, api: ServiceApi, bodies: Sequence[bytes], content_type: str) -> list[ApiArguments]:
-        """The arguments that requests give the API's function; anew for each use, since a function may change them.
+        """Return new arguments for the API's function from each request; a function may change them.
 
         Raises:
             ServiceError: BentoML refuses one.
@@ -104,23 +104,23 @@ class HostState:
         """Call the API's function.
 
         Raises:
-            ServiceError: it fails, or sets a status that is not 2xx.
+            ServiceError: the function fails, or sets a status that is not 2xx.
         """
         response = self.service.context.response
         response.status_code = 200  # an earlier call may have set another
         output = call_api(self.service, self.instance, api, arguments)
         if not 200 <= response.status_code < 300:
             raise ServiceError(
-                f"The API {api.name} answers a sample with the status {response.status_code}: give samples that it "
-                "answers with 200."
+                f"The API {api.name} answers a sample with status {response.status_code}: give samples that it answers "
+                "with 2xx."
             )
         return output
 
     def answer(self, api: ServiceApi, bodies: Sequence[bytes], content_type: str) -> list[RawAnswer]:
-        """What clients get for requests that come at once: in one batch if the API is batchable, else one by one.
+        """Return the responses to simultaneous requests: in one batch if the API is batchable, else one by one.
 
         Raises:
-            ServiceError: BentoML refuses one, the function fails, or what it gives is no answer.
+            ServiceError: BentoML refuses a request, the function fails, or its output is not a valid response.
         """
         from ...integrations.bentoml.in_process import join_calls, serialize_answers
 
@@ -131,38 +131,38 @@ class HostState:
         return serialize_answers(api, self.call(api, batch), ends)
 
     def _enter_request(self) -> None:
-        """Be within a request for good: files of requests are kept in its folder, and a context can be read."""
+        """Enter a request context for good: it has a folder for the files of requests, and a readable context."""
         from ...integrations.bentoml.in_process import request_without_client
 
         self._in_request.enter_context(self.service.context.in_request(request_without_client()))
 
     def runner(self, name: str) -> MonitoredRunner:
-        """The runner of that name.
+        """Return the runner of that name.
 
         Raises:
-            ServiceError: the service made none.
+            ServiceError: the service has no such runner.
         """
         found = runners()
         if name not in found:
-            raise ServiceError(f"The service makes no MonitoredRunner {name!r}; it makes {sorted(found)}.")
+            raise ServiceError(f"The service creates no MonitoredRunner {name!r}; it creates {sorted(found)}.")
         return found[name]
 
     def captured(self) -> tuple[ModelInterface, MonitoredRunner]:
-        """What was captured, and its runner.
+        """Return the captured interface, and its runner.
 
         Raises:
             MeasurementError: nothing was captured yet.
         """
         if self.interface is None:
-            raise MeasurementError("Nothing is known of the model yet: capture comes first.")
+            raise MeasurementError("The interface of the model is not known yet: call capture first.")
         return self.interface, self.runner(self.interface.runner)
 
     @contextmanager
     def measured(self, runner: MonitoredRunner) -> Iterator[None]:
-        """Around calls that are to be a contender's own; the user's model runs again after them.
+        """Check that a contender runs all calls of the block itself; afterwards the own model is active again.
 
         Raises:
-            ReleaseError: a call failed, and the user's model answered it: figures would be of that one.
+            ReleaseError: the contender failed a call, so the own model ran it: figures would be of the own model.
         """
         failures = runner.failures.total()
         try:
@@ -171,13 +171,13 @@ class HostState:
             runner.reset()
         if failed := runner.failures.total() - failures:
             errors = ", ".join(sorted({why for _, reason, why in runner.fallbacks.latest() if reason == "error"}))
-            raise ReleaseError(f"It fails {failed} call(s) that the model itself answers ({errors}).")
+            raise ReleaseError(f"It fails on {failed} call(s) that the own model can run ({errors}).")
 
     def prepare(self, contender: Contender) -> PreparedModel:
         """Build and warm up one way to run the model.
 
         Raises:
-            ReleaseError: it cannot be built, or its file is not the one that is meant.
+            ReleaseError: it cannot be built, or its file has another hash.
         """
         interface, runner = self.captured()
         if contender.execution is None:

@@ -1,4 +1,4 @@
-"""Models whose answers are random, or are those of training: found out by calling them, not by a list of layers."""
+"""Detection of models with random outputs or in training mode: by calling them, not by a list of layers."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _REPEATS = 4
 _REPEATED_CALLS = 2
 
 _TRAINING = (
-    "The model is in training mode, so its answers are random or depend on the batch: call .eval() on it before it is "
+    "The model is in training mode, so its outputs are random or depend on the batch: call .eval() on it before it is "
     "served."
 )
 _RANDOM = (
-    "The model gives other answers to the same input each time, although no part of it is in training mode: give "
-    "F.dropout training=self.training, and take what else is random, or is kept from call to call, out of the model."
+    "The model gives different outputs for the same input each time, although no part of it is in training mode: give "
+    "F.dropout training=self.training, and remove other randomness, and state kept between calls, from the model."
 )
-_RANDOM_FILE = "The ONNX file gives other answers to the same input each time: export it in evaluation mode."
+_RANDOM_FILE = "The ONNX file gives different outputs for the same input each time: export it in evaluation mode."
 
 
 def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
-    """Raise where a model has no one answer to export or to compare with; modes, buffers and random numbers stay.
+    """Raise if a model's outputs are not reproducible; modes, buffers and the random state are left unchanged.
 
     Raises:
-        ServiceError: it is in training mode and answers otherwise for it, is random, or its weights are not loaded.
+        ServiceError: training mode changes the outputs, the model is random, or its weights are not loaded.
     """
     if isinstance(own, OwnOnnxFile) and _is_random(own, calls):
         raise ServiceError(_RANDOM_FILE)
@@ -50,7 +50,7 @@ def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
 
 
 def require_no_training() -> None:
-    """Raise ServiceError where a model of this process is in training mode: said where its calls fail or change it."""
+    """Raise ServiceError if a model of this process is in training mode; for calls that fail or change the model."""
     for runner in runners().values():
         own = runner.own_model
         if isinstance(own, OwnModule) and any(getattr(part, "training", False) for part in own.model.modules()):
@@ -58,7 +58,7 @@ def require_no_training() -> None:
 
 
 def _require_eval(own: OwnModel, module: Any, calls: Sequence[CapturedCall]) -> None:
-    """Raise where some part is in training mode and that changes the answers, or draws random numbers."""
+    """Raise if some part is in training mode and this changes the outputs or draws random numbers."""
     parts = [part for part in module.modules() if getattr(part, "training", False)]
     if not parts:
         return
@@ -83,7 +83,7 @@ def _is_random(own: OwnModel, calls: Sequence[CapturedCall]) -> bool:
 
 
 def _drawing(own: OwnModel, inputs: Mapping[str, Any]) -> tuple[list[Any], bool]:
-    """The outputs, and whether the call drew random numbers of torch: of a small dropout, answers may not tell."""
+    """Return the outputs, and whether the call drew torch random numbers: a small dropout may not change outputs."""
     import torch
 
     before = torch.get_rng_state()
@@ -92,25 +92,25 @@ def _drawing(own: OwnModel, inputs: Mapping[str, Any]) -> tuple[list[Any], bool]
 
 
 def _answer(own: OwnModel, inputs: Mapping[str, Any]) -> tuple[OutputForm, list[Any]]:
-    copies = {name: like(value, to_numpy(value).copy()) for name, value in inputs.items()}  # it may write to them
+    copies = {name: like(value, to_numpy(value).copy()) for name, value in inputs.items()}  # models may change them
     with inference_mode():
         form, _, arrays = flatten_output(own.run((), copies))
     return form, [to_numpy(array).copy() for array in arrays]
 
 
 def _require_one_form(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
-    """Raise where what is no tensor in the outputs is not the same in every call."""
+    """Raise if the outputs differ between calls in anything other than tensors."""
     first, *others = [_answer(own, call.inputs)[0] for call in calls]
     for other in others:
         if other != first:
             raise ServiceError(
-                f"The model's output is not alike in every call ({_difference(first, other)}): only "
-                "tensors may differ. Return tensors from the model, and make the rest of them in the service."
+                f"The model's output differs between calls ({_difference(first, other)}): only "
+                "tensors may differ. Return tensors from the model, and create the rest from them in the service."
             )
 
 
 def _difference(first: OutputForm, other: OutputForm) -> str:
-    """What is no tensor in two outputs, and differs first."""
+    """Return the first difference between two outputs other than in tensors, in words."""
     if first.root is None or other.root is None:
         return f"a {first.kind}, and a {other.kind}"
     left, right, path = first.root, other.root, ""
@@ -127,7 +127,7 @@ def _word_for(node: OutputNode) -> str:
 
 
 def require_weights(module: Any) -> None:
-    """Raise ServiceError where weights of a torch module were never loaded."""
+    """Raise ServiceError if weights of a torch module were never loaded."""
     names = [name for name, tensor in _tensors(module) if tensor.is_meta]
     if names:
         raise ServiceError(
@@ -148,7 +148,7 @@ def _set_modes(parts: Sequence[Any], *, training: bool) -> None:
 
 @contextmanager
 def _unchanged(module: Any) -> Iterator[None]:
-    """Put buffers and the generator of random numbers back after the block: batch norms in training count."""
+    """Restore buffers and the random state after the block: batch norms in training mode update their buffers."""
     import torch
 
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]

@@ -1,4 +1,4 @@
-"""The arguments of a call in other lengths and sizes: by them it is found out which axes of a model's inputs vary.
+"""Variations of a call's arguments in length and size, which show the axes of a model's inputs that vary.
 
 Samples in one file often all have one shape, and a model that was built for that shape alone would leave every other
 request to the user's own model.
@@ -17,9 +17,9 @@ _RESIZES: tuple[Resize, ...] = (lambda n: math.ceil(n / 2), lambda n: n - 1, lam
 
 
 def variations(arguments: ApiArguments, *, is_batchable: bool) -> Iterator[ApiArguments]:
-    """The same arguments, some axis of them shorter or longer; the axis of a batch stays as it is.
+    """Yield the same arguments with some axis shorter or longer; the batch axis stays unchanged.
 
-    Axes of one length in several parameters are taken to mean the same, as those of ids and of their mask.
+    Axes of equal length in several parameters are resized together, such as those of ids and of their mask.
     """
     values: dict[int | str, Any] = dict(enumerate(arguments.args))
     values.update(arguments.kwargs)
@@ -43,7 +43,7 @@ def _resized(
     for key, value in values.items():
         for axis, present in axes[key].items():
             if present == length:
-                value = _resize_axis(value, axis, wanted)  # noqa: PLW2901 - one axis after the other
+                value = _resize_axis(value, axis, wanted)  # noqa: PLW2901 - one axis after another
         found[key] = value
     return _put(arguments, found)
 
@@ -54,7 +54,7 @@ def _put(arguments: ApiArguments, values: Mapping[int | str, Any]) -> ApiArgumen
 
 
 def _lengths(value: Any, is_batchable: bool) -> dict[int, int]:
-    """The length of each axis that may vary: of arrays, of images, and of lists of numbers."""
+    """Return the length of each axis that may vary, of an array, an image, or a list of numbers."""
     first = 1 if is_batchable else 0
     if _is_image(value):
         return {0: value.height, 1: value.width}
@@ -80,7 +80,7 @@ def _resize_axis(value: Any, axis: int, wanted: int) -> Any:
 
 
 def _list_shape(value: Any) -> tuple[int, ...]:
-    """The shape of nested lists of numbers that are of one length each; () for anything else."""
+    """Return the shape of nested lists of numbers with equal lengths; () for anything else."""
     if not isinstance(value, list) or not value:
         return ()
     if all(isinstance(item, int | float) for item in value):
@@ -101,7 +101,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _resize_text(value: Any, resize: Resize) -> Any:
-    """Words left out, or said again."""
+    """Remove or repeat words."""
     if isinstance(value, list):
         return [_resize_text(item, resize) for item in value]
     if not isinstance(value, str):

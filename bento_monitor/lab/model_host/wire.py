@@ -1,7 +1,6 @@
-"""The child's side of the wire: JSON lines over private copies of stdin and stdout.
+"""The child's side of the connection: JSON lines over private copies of stdin and stdout.
 
-The user's code may print, so descriptor 1 is made a copy of stderr before any of it runs; what it reads from stdin is
-empty.
+The user's code may print, so descriptor 1 becomes a copy of stderr before any of it runs; its stdin is empty.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import Any
 
 
 class Wire:
-    """Requests come in, progress and results go out; one line each."""
+    """Requests in, progress and results out, one line each."""
 
     def __init__(self) -> None:
-        """Take the process's stdin and stdout for the wire, and leave the user's code harmless ones."""
+        """Reserve the process's stdin and stdout, and give the user's code harmless ones."""
         self._requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
         self._replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
         empty = os.open(os.devnull, os.O_RDONLY)
@@ -25,7 +24,7 @@ class Wire:
         os.dup2(2, 1)
 
     def requests(self) -> Iterator[dict[str, Any]]:
-        """Each request until the parent closes its end."""
+        """Yield each request until the parent closes its end."""
         for line in self._requests:
             yield json.loads(line)
 

@@ -26,7 +26,7 @@ def rows_by_length(rows: Sequence[Any]) -> dict[int, list[Any]]:
     """Group rows by length, from the shortest to the longest; the keys are the median lengths of the groups.
 
     A text is cut and repeated, word by word, if all texts have about the same length. Lists of about the same length
-    are taken for features and not grouped.
+    are treated as features and not grouped.
     """
     if unit_of(rows) is None:
         return {}

@@ -20,7 +20,7 @@ from .probe_notes import ProbeNotes, read_notes
 from .process_use import ProcessUse
 from .profile_record import LoadPoint, MachineUse, ServerUse, StageTime
 from .stage_times import batch_size_between, gpu_ms_between, read_totals, stages_around, stages_between
-from .subject import Subject
+from .subject import ProfiledService
 
 # A thread that uses at least this share of a core computes; other threads wait (the monitor's own use at most 0.05).
 _BUSY_THREAD_CORES = 0.1
@@ -61,7 +61,7 @@ class _Span:
         )
 
 
-def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) -> LoadPoint:
+def measure_point(subject: ProfiledService, spec: LoadSpec, share: float | None = None) -> LoadPoint:
     """Run a load and observe the server before, during and after it.
 
     Args:
@@ -103,7 +103,7 @@ def measure_point(subject: Subject, spec: LoadSpec, share: float | None = None) 
     )
 
 
-def _run(subject: Subject, spec: LoadSpec) -> tuple[LoadResult, _Span | None, tuple[GpuUse, ...]]:
+def _run(subject: ProfiledService, spec: LoadSpec) -> tuple[LoadResult, _Span | None, tuple[GpuUse, ...]]:
     before, started_s = subject.use(), time.monotonic()
     if before is None:
         return run_load(spec), None, ()

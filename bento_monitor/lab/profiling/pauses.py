@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..loadgen import LoadResult
 from .probe_notes import ProbeNotes
-from .profile_record import Pauses
+from .profile_record import GcPauses
 
 _SLOW_SHARE = 0.01
 _LEAST_SLOW = 5
@@ -19,7 +19,7 @@ _COVERED = 0.25
 _LEAST_PAUSE_NS = 2_000_000
 
 
-def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> Pauses:
+def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> GcPauses:
     """Count the collections of all workers in a load's window, and the share of slow requests that they explain.
 
     With several workers, pauses of all workers count for every request: chance alone explains more requests.
@@ -34,7 +34,7 @@ def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> Pauses:
     slow = np.argsort(latency)[-max(_LEAST_SLOW, round(len(latency) * _SLOW_SHARE)) :]
     excess = latency - (np.median(latency) if len(latency) else 0)
     is_explained = (covered > 0) & (covered >= _COVERED * excess)
-    return Pauses(
+    return GcPauses(
         count=len(pauses),
         total_ms=float(lengths_ms.sum()),
         longest_ms=float(lengths_ms.max()) if len(pauses) else 0.0,

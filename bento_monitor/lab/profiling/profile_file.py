@@ -14,11 +14,11 @@ from ..loadgen.slo_search import RateTrial, SloSearch
 from .profile_record import (
     BatchTime,
     Finding,
+    GcPauses,
     Intensity,
     LengthTime,
     LoadPoint,
     MachineUse,
-    Pauses,
     Percentile,
     Profile,
     ServerUse,
@@ -82,6 +82,6 @@ def _point(fields: dict[str, Any]) -> LoadPoint:
             "stages": tuple(StageTime(**each) for each in fields["stages"]),
             "machine": MachineUse(**fields["machine"]),
             "gpus": tuple(GpuUse(**each) for each in fields["gpus"]),
-            "server": None if server is None else ServerUse(**server | {"pauses": Pauses(**server["pauses"])}),
+            "server": None if server is None else ServerUse(**server | {"pauses": GcPauses(**server["pauses"])}),
         }
     )

@@ -37,7 +37,7 @@ class StageTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Pauses:
+class GcPauses:
     """Collections of the workers' garbage collectors: their number and duration.
 
     `slow_share` is the share of the slowest 1 % of requests that waited for a collection of 2 ms or more, `every_share`
@@ -69,7 +69,7 @@ class ServerUse:
     largest_share: float
     largest_cpu_share: float
     longest_lag_ms: float
-    pauses: Pauses
+    pauses: GcPauses
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ _OWN_ROUTES = ("/livez", "/healthz", "/readyz", "/metrics")
 
 
 @dataclass(frozen=True, slots=True)
-class ApiDescription:
+class ApiSchema:
     """One API as the server describes it: its route, the schema of its JSON input, and the components it refers to."""
 
     route: str
@@ -24,7 +24,7 @@ class ApiDescription:
     components: Mapping[str, Any]
 
 
-def find_api(document: Mapping[str, Any], api: str | None) -> ApiDescription:
+def find_api(document: Mapping[str, Any], api: str | None) -> ApiSchema:
     """Find one of a server's APIs.
 
     Args:
@@ -47,10 +47,10 @@ def find_api(document: Mapping[str, Any], api: str | None) -> ApiDescription:
         raise InputError(f"The service has no API {api!r}: name one of {names} with --api.")
     content = routes[route].get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
-    return ApiDescription(route, schema, document.get("components", {}).get("schemas", {}))
+    return ApiSchema(route, schema, document.get("components", {}).get("schemas", {}))
 
 
-def sample_body(api: ApiDescription) -> bytes:
+def sample_body(api: ApiSchema) -> bytes:
     """Return the smallest body that matches the API's schema.
 
     Raises:

@@ -31,7 +31,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ProfiledService:
     """A running server; `target`, `server` and `probes` are None if the profile did not start it."""
 
     host: str
@@ -95,7 +95,7 @@ class Subject:
 
 
 @contextmanager
-def serve_subject(target: str, served_as: ServedAs, workers: int | None) -> Iterator[Subject]:
+def serve_subject(target: str, served_as: ServedAs, workers: int | None) -> Iterator[ProfiledService]:
     """Serve `module:Service` or `path/to/file.py:Service` until the block ends; use the running server of a URL.
 
     Raises:
@@ -122,14 +122,14 @@ def serve_subject(target: str, served_as: ServedAs, workers: int | None) -> Iter
             home=Path(home) / "home",
         )
         with start_server(spec) as server:
-            yield Subject("127.0.0.1", server.port, found, server, probes)
+            yield ProfiledService("127.0.0.1", server.port, found, server, probes)
 
 
-def _running(url: str) -> Subject:
+def _running(url: str) -> ProfiledService:
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None or parts.path not in ("", "/"):
         raise InputError(f"{url!r} cannot be profiled: give http://HOST:PORT, without a path; name the API with --api.")
-    return Subject(parts.hostname, parts.port or 80, None, None, None)
+    return ProfiledService(parts.hostname, parts.port or 80, None, None, None)
 
 
 def _find(target: str) -> Target:

@@ -20,7 +20,7 @@ from .probe_notes import read_notes
 from .profile_record import LoadPoint, Profile
 from .sample_body import find_api, read_bodies, sample_body
 from .standalone import measure_standalone
-from .subject import Subject, serve_subject
+from .subject import ProfiledService, serve_subject
 
 # Shares of the capacity; above 1 the queue grows for as long as the load lasts.
 _SHARES = (0.25, 0.5, 0.75, 0.9, 1.1)
@@ -32,7 +32,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """What to profile and for how long.
+    """Target, loads and duration of a profile.
 
     Args:
         target: `module:Service`, `file.py:Service`, or a URL.
@@ -66,7 +66,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
     """Profile a service.
 
     Args:
-        spec: what to profile and for how long.
+        spec: target, loads and duration.
         on_step: called before each step with a description of the step.
 
     Raises:
@@ -115,7 +115,7 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
 
 
 def _measure_points(
-    subject: Subject, load: LoadSpec, spec: SweepSpec, on_step: Callable[[str], None]
+    subject: ProfiledService, load: LoadSpec, spec: SweepSpec, on_step: Callable[[str], None]
 ) -> list[LoadPoint]:
     on_step("1 client")
     points = [measure_point(subject, _closed(load, 1, spec.seconds))]
@@ -149,7 +149,7 @@ def _open(load: LoadSpec, rate_rps: float, seed: int) -> LoadSpec:
     return replace(load, mode="open", rate_rps=rate_rps, seed=seed)
 
 
-def _try_once(subject: Subject, route: str, body: bytes) -> None:
+def _try_once(subject: ProfiledService, route: str, body: bytes) -> None:
     """Send one request, so that a body that the service refuses ends the profile at once.
 
     Raises:
@@ -165,7 +165,7 @@ def _try_once(subject: Subject, route: str, body: bytes) -> None:
         )
 
 
-def _census(subject: Subject) -> Mapping[str, int]:
+def _census(subject: ProfiledService) -> Mapping[str, int]:
     """Return the counts of the most common object types, of the worker with the most objects, right after the load."""
     if subject.probes is None:
         return {}
@@ -179,7 +179,7 @@ def _census(subject: Subject) -> Mapping[str, int]:
     return {}
 
 
-def _watching_us(subject: Subject) -> float | None:
+def _watching_us(subject: ProfiledService) -> float | None:
     """Return the probe's overhead per request in us, of the worker with the highest overhead."""
     notes = {} if subject.probes is None else read_notes(subject.probes)
     return max((each.cost_us for each in notes.values()), default=None)

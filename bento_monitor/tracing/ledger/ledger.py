@@ -188,7 +188,7 @@ class BatchRecord(TracedWork):
         return self.members_left == 0 and self.ended_ns != 0
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """The server's state of a request's connection."""
 
     disconnected: bool
@@ -285,7 +285,7 @@ class Ledger(TracedWork):
         self.sampling_reason: str | None = None
         self.captured: Captured | None = None
         self.loop_lag_ns = 0
-        self.connection: Connection | None = None
+        self.connection: ClientConnection | None = None
         self.received_ns = received_ns
         self.first_read_ns = 0
         self.entered_ns = 0

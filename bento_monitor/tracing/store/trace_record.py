@@ -11,7 +11,12 @@ from ...conventions import HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SCOPE_NAME
 
 @dataclass(frozen=True, slots=True)
 class SpanLink:
-    """A link to another span."""
+    """A link to another span.
+
+    Examples:
+        >>> SpanLink(trace_id="6364c409" * 4, span_id="00f067aa0ba902b7").span_id
+        '00f067aa0ba902b7'
+    """
 
     trace_id: str
     span_id: str
@@ -19,7 +24,14 @@ class SpanLink:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """One stored span: hexadecimal ids, times in Unix nanoseconds; `scope` is its instrumentation scope."""
+    """One stored span: hexadecimal ids, times in Unix nanoseconds; `scope` is its instrumentation scope.
+
+    Examples:
+        >>> ids = "6364c409" * 4, "00f067aa0ba902b7", None
+        >>> span = SpanRecord(*ids, "POST /embed", "SERVER", "Search", 10, 40, False, {}, ())
+        >>> span.duration_ns
+        30
+    """
 
     trace_id: str
     span_id: str

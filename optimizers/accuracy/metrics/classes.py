@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 LABEL_KINDS = "biufUS"
 _STEP = 1e-4
-Statistic = Callable[["Counts"], float]
-Counter = Callable[["NDArray[np.int64]"], "Counts"]
+Statistic = Callable[["ClassCounts"], float]
+Counter = Callable[["NDArray[np.int64]"], "ClassCounts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ClassCounts:
     """Sample counts by class, each `(classes,)`: right answers, samples with the label, samples answered so."""
 
     right: NDArray[np.float64]
@@ -73,9 +73,9 @@ def _counter_of_labels(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
 
     table = np.hstack([labels & chosen, labels, chosen]).astype(np.float64)
 
-    def count(counts: NDArray[np.int64]) -> Counts:
+    def count(counts: NDArray[np.int64]) -> ClassCounts:
         right, labelled, called = np.split(counts @ table, 3)
-        return Counts(right, labelled, called, is_multilabel=True)
+        return ClassCounts(right, labelled, called, is_multilabel=True)
 
     return count
 
@@ -86,9 +86,9 @@ def _counter_of_classes(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
     codes, called_codes, classes = encode(labels, chosen)
     is_right, width = codes == called_codes, len(classes)
 
-    def count(counts: NDArray[np.int64]) -> Counts:
+    def count(counts: NDArray[np.int64]) -> ClassCounts:
         weights = counts.astype(np.float64)
-        return Counts(
+        return ClassCounts(
             right=np.bincount(codes, weights=weights * is_right, minlength=width).astype(np.float64),
             labelled=np.bincount(codes, weights=weights, minlength=width).astype(np.float64),
             called=np.bincount(called_codes, weights=weights, minlength=width).astype(np.float64),
@@ -110,7 +110,7 @@ def _positive_class(name: str, reading: OutputReading) -> Any:
     return reading.classes[-1]
 
 
-def _steepest(statistic: Statistic, counts: Counts, n: int) -> float:
+def _steepest(statistic: Statistic, counts: ClassCounts, n: int) -> float:
     """Return the steepest slope of the statistic's fall with the share of samples that turn wrong."""
     import numpy as np
 
@@ -140,7 +140,7 @@ def _ratio(top: Any, bottom: Any) -> Any:
 def _averaged(ratio: Callable[[Any, Any, Any], Any], average: str) -> Statistic:
     import numpy as np
 
-    def statistic(counts: Counts) -> float:
+    def statistic(counts: ClassCounts) -> float:
         right, labelled, called = counts.right, counts.labelled, counts.called
         if average == "micro":
             return float(ratio(*(np.atleast_1d(part.sum()) for part in (right, labelled, called)))[0])
@@ -169,18 +169,18 @@ def _jaccard(right: Any, labelled: Any, called: Any) -> Any:
     return _ratio(right, labelled + called - right)
 
 
-def _balanced_accuracy(counts: Counts) -> float:
+def _balanced_accuracy(counts: ClassCounts) -> float:
     is_there = counts.labelled > 0
     return float((counts.right[is_there] / counts.labelled[is_there]).mean())
 
 
-def _matthews(counts: Counts) -> float:
+def _matthews(counts: ClassCounts) -> float:
     n, chance = counts.labelled.sum(), counts.labelled @ counts.called
     spread = (n**2 - counts.labelled @ counts.labelled) * (n**2 - counts.called @ counts.called)
     return float((counts.right.sum() * n - chance) / spread**0.5) if spread > 0 else 0.0
 
 
-def _kappa(counts: Counts) -> float:
+def _kappa(counts: ClassCounts) -> float:
     n = counts.labelled.sum()
     chance = counts.labelled @ counts.called / n**2
     return float((counts.right.sum() / n - chance) / (1 - chance)) if chance < 1 else float("nan")

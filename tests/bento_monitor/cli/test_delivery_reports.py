@@ -57,7 +57,7 @@ def test_a_process_that_was_killed_is_shown_as_lost(home: Path) -> None:
     code, output = run()
     assert code == 1
     assert output.splitlines()[1].split()[2] == "lost"
-    assert output.splitlines()[-1].startswith("One that is lost took with it")
+    assert output.splitlines()[-1].startswith("A lost process also lost")
     code, output = run("--json")
     (found,) = json.loads(output)
     assert (code, found["state"]) == (1, "lost")

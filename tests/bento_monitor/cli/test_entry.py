@@ -101,7 +101,7 @@ def test_a_command_that_cannot_be_imported_says_why_and_leaves_the_others_alone(
 def test_an_entry_point_that_holds_no_command_is_refused(offered: Callable[[str, str], None]) -> None:
     offered("number", "math:pi")
     result = CliRunner().invoke(main, ["number"])
-    assert (result.exit_code, "math:pi is no click command" in result.stderr) == (2, True)
+    assert (result.exit_code, "math:pi is not a click command" in result.stderr) == (2, True)
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -42,7 +42,7 @@ def note(name: str, answers: Any, labels: Any) -> str | None:
         ("wer", np.array(["", "x y"]), np.array(["a b", "c d"])),
     ],
 )
-def test_a_baseline_at_chance_level_is_said_with_what_chance_reaches(name: str, answers: Any, labels: Any) -> None:
+def test_baseline_at_chance_level_is_reported(name: str, answers: Any, labels: Any) -> None:
     found = note(name, answers, labels)
     assert found is not None
     assert "is at chance level" in found
@@ -65,5 +65,5 @@ def test_a_baseline_at_chance_level_is_said_with_what_chance_reaches(name: str, 
         ("agreement", LABELS, None),
     ],
 )
-def test_a_baseline_that_knows_something_is_left_alone(name: str, answers: Any, labels: Any) -> None:
+def test_baseline_above_chance_level_is_not_reported(name: str, answers: Any, labels: Any) -> None:
     assert note(name, answers, labels) is None

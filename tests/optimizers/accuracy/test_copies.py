@@ -1,4 +1,4 @@
-"""What is chosen on and what is proved on have no sample in common, and a copy counts once."""
+"""The samples to choose on and to prove on are disjoint, and a copied sample counts once."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ BODIES = [f"{i}".encode() for i in range(40)]
 LABELS = np.arange(40) % 2
 
 
-def test_samples_that_were_copied_to_reach_a_number_count_once() -> None:
+def test_copied_samples_count_once() -> None:
     choosing, proving = split_samples(BODIES * 10, [400], np.tile(LABELS, 10), seed=0)
     assert len(choosing) == len(proving) == 20
     assert sorted([*choosing.tolist(), *proving.tolist()]) == list(range(40))
@@ -25,14 +25,14 @@ def test_samples_that_were_copied_to_reach_a_number_count_once() -> None:
         require_enough(worth.n, metric, 0.05, worth, share=0.5, copies=360)
 
 
-def test_one_request_with_two_labels_is_two_samples_and_labels_may_be_missing() -> None:
+def test_one_request_with_two_labels_is_two_samples_and_labels_are_optional() -> None:
     choosing, proving = split_samples(BODIES[:1] * 4, [4], np.array([0, 1, 0, 1]), seed=0)
     assert sorted([*choosing, *proving]) == [0, 1]
     choosing, proving = split_samples([*BODIES, *BODIES], [80], None, seed=0)
     assert sorted([*choosing, *proving]) == list(range(40))
 
 
-def test_what_is_in_both_files_is_not_proved_on_what_it_was_chosen_by() -> None:
+def test_samples_in_both_files_are_excluded_from_the_proof() -> None:
     labels = np.concatenate([LABELS, LABELS])
     choosing, proving = split_samples(
         [*BODIES, *BODIES[:10], *(b"new %d" % i for i in range(30))], [40, 40], labels, seed=0

@@ -35,7 +35,7 @@ def refused(*, slo=None, allow=False, **changes):
     return verdict_of({**GOOD, **changes}, slo=slo, allow_slower_alone=allow)
 
 
-def test_a_winner_that_is_faster_and_harms_nobody_is_released():
+def test_faster_and_harmless_winner_is_released():
     assert refused() is None
     assert refused(slo=SLO, slo_in_time_ratio=0.99, slo_percentile_ms=50.0) is None
     assert refused(alone_p50_ratio_ci95=[1.0, 1.1], half_load_p99_ratio_ci95=[1.0, 1.25]) is None
@@ -65,7 +65,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("reason", CASES)
-def test_each_refusal_names_its_true_reason_with_the_figures(reason):
+def test_refusal_names_its_reason_and_figures(reason):
     changes, sentence = CASES[reason]
     found = refused(slo=SLO, **changes)
     assert found.reason == reason
@@ -74,19 +74,19 @@ def test_each_refusal_names_its_true_reason_with_the_figures(reason):
 
 
 @pytest.mark.parametrize("reason", CASES)
-def test_only_what_is_slower_alone_or_at_half_of_the_load_can_be_allowed(reason):
+def test_only_harm_alone_or_at_half_load_can_be_allowed(reason):
     changes, _ = CASES[reason]
     allowed = refused(slo=SLO, allow=True, **changes)
     assert (allowed is None) == (reason in ("alone", "half load"))
 
 
-def test_no_latency_is_asked_for_where_no_slo_was_given():
+def test_no_latency_is_advised_without_an_slo():
     assert refused(slo_in_time_ratio=0.5, slo_percentile_ms=99.0) is None
     for changes, _ in CASES.values():
         found = refused(**changes)
         assert found is None or "more latency" not in found.sentence
 
 
-def test_an_interval_of_the_baseline_that_is_wide_is_not_called_a_tie():
+def test_wide_baseline_interval_is_not_reported_as_a_tie():
     found = refused(speedup_ci95=[1.35, 2.59], aa_ratio_ci95=[0.5, 1.59])
     assert "cannot be distinguished" not in found.sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SERVICES = Path(__file__).parents[2] / "differential" / "services"
+SERVICES = Path(__file__).parents[3] / "differential" / "services"
 # In a child, since BentoML warns when it is imported, and warnings are errors here.
 SCRIPT = """
 import asyncio, dataclasses, json, sys

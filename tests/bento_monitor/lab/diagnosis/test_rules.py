@@ -8,7 +8,7 @@ import pytest
 from profiles import HEALTHY, QUIET, profile
 
 from bento_monitor.lab.diagnosis import diagnose
-from bento_monitor.lab.profiling.profile_record import Pauses, Profile, ServerUse, StageTime
+from bento_monitor.lab.profiling.profile_record import GcPauses, Profile, ServerUse, StageTime
 
 
 def rules_of(found: Profile) -> list[str]:
@@ -16,7 +16,7 @@ def rules_of(found: Profile) -> list[str]:
 
 
 def paused(**changes) -> ServerUse:
-    return replace(HEALTHY, pauses=replace(Pauses(8, 2400, 350, 0.97, 0.3), **changes))
+    return replace(HEALTHY, pauses=replace(GcPauses(8, 2400, 350, 0.97, 0.3), **changes))
 
 
 def test_a_healthy_service_has_no_finding():

@@ -8,11 +8,11 @@ from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.lab.loadgen.slo_search import RateTrial, SloSearch
 from bento_monitor.lab.profiling.profile_record import (
     BatchTime,
+    GcPauses,
     Intensity,
     LengthTime,
     LoadPoint,
     MachineUse,
-    Pauses,
     Percentile,
     Profile,
     ServerUse,
@@ -32,7 +32,7 @@ HEALTHY = ServerUse(
     largest_share=0.5,
     largest_cpu_share=0.5,
     longest_lag_ms=3,
-    pauses=Pauses(count=40, total_ms=20, longest_ms=1, slow_share=0.1, every_share=0.05),
+    pauses=GcPauses(count=40, total_ms=20, longest_ms=1, slow_share=0.1, every_share=0.05),
 )
 STANDALONE = StandaloneProfile(
     times=(BatchTime(1, 2.0, 10), BatchTime(8, 4.0, 10)),

@@ -11,13 +11,13 @@ from bento_monitor.lab.diagnosis import diagnose
 from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.lab.loadgen.slo_search import RateTrial, SloSearch
 from bento_monitor.lab.profiling.profile_file import profile_text, read_profile
-from bento_monitor.lab.profiling.profile_record import Pauses, Percentile, Profile
+from bento_monitor.lab.profiling.profile_record import GcPauses, Percentile, Profile
 from bento_monitor.lab.profiling.render.page import page_of
 from bento_monitor.lab.profiling.render.sentences import bottleneck_of, slo_text
 
 
 def held_back() -> Profile:
-    found = profile(replace(HEALTHY, pauses=Pauses(8, 2400, 350, 0.97, 0.3)), census={"TimerHandle": 60_000})
+    found = profile(replace(HEALTHY, pauses=GcPauses(8, 2400, 350, 0.97, 0.3)), census={"TimerHandle": 60_000})
     return replace(found, findings=diagnose(found))
 
 

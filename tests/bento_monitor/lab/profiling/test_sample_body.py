@@ -5,11 +5,11 @@ import json
 import pytest
 
 from bento_monitor.errors import InputError
-from bento_monitor.lab.profiling.sample_body import ApiDescription, read_bodies, sample_body
+from bento_monitor.lab.profiling.sample_body import ApiSchema, read_bodies, sample_body
 
 
 def body(schema, **components):
-    return json.loads(sample_body(ApiDescription("/f", schema, components)))
+    return json.loads(sample_body(ApiSchema("/f", schema, components)))
 
 
 def fields(**properties):

@@ -75,9 +75,9 @@ def test_every_sampled_request_and_batch_reaches_every_exporter(made, finished_b
     assert pipeline.flush(WAIT_S)
     stats = pipeline.stats()
     assert (stats.submitted, stats.built, stats.dropped, stats.waiting) == (41, 41, 0, 0)
-    for exporter, exporter in zip(exporters, stats.exporters, strict=True):
+    for exporter, state in zip(exporters, stats.exporters, strict=True):
         spans = exporter.get_finished_spans()
-        assert len(spans) == exporter.exported == 2 + 40 * 5
+        assert len(spans) == state.exported == 2 + 40 * 5
         assert len({span.trace_id for span in spans if span.name == "infer"}) == 40
     assert_identity(stats)
 
