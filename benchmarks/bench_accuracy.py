@@ -20,8 +20,8 @@ from bento_monitor.lab.statistics import DropBound
 from optimizers.accuracy.finalists import first_proved
 from optimizers.accuracy.split import split_rows
 
-MOST_WRONG = 0.057  # .05, plus what chance adds in the worst of so many cells
-LEAST_POWER = 0.8
+MAX_WRONG = 0.057  # .05, plus what chance adds in the worst of so many cells
+MIN_POWER = 0.8
 PIECE_RUNS = 1000  # every cell's runs are a multiple of it
 REPORT_S = 20.0
 
@@ -145,13 +145,13 @@ def figures_of(tallies: list[Tally]) -> dict[str, Figure]:
     chosen = max((tally for tally in tallies if tally.cell.kind == "procedure"), key=lambda tally: tally.share)
     return {
         "wrongly_accepted_share": Figure(
-            wrong.share, "of runs", wrong.interval(), f"<= {MOST_WRONG:g}", wrong.share <= MOST_WRONG
+            wrong.share, "of runs", wrong.interval(), f"<= {MAX_WRONG:g}", wrong.share <= MAX_WRONG
         ),
         "wrongly_accepted_share_whole_procedure": Figure(
-            chosen.share, "of runs", chosen.interval(), f"<= {MOST_WRONG:g}", chosen.share <= MOST_WRONG
+            chosen.share, "of runs", chosen.interval(), f"<= {MAX_WRONG:g}", chosen.share <= MAX_WRONG
         ),
         "power_at_no_drop": Figure(
-            power.share, "of runs", power.interval(), f">= {LEAST_POWER:g}", power.share >= LEAST_POWER
+            power.share, "of runs", power.interval(), f">= {MIN_POWER:g}", power.share >= MIN_POWER
         ),
     }
 

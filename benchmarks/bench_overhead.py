@@ -45,7 +45,7 @@ _AGAINST: dict[str, tuple[tuple[tuple[str, str], ...], float]] = {
     "cpu_us_over_against_noop_headers": (_CALLER, 12.0),
 }
 _HALF_WIDTH_US = 1.5
-_MOST_BLOCKS = 150
+_MAX_BLOCKS = 150
 _REQUIRED_SPANS = frozenset({"server", "infer", "serialize"})
 
 
@@ -127,7 +127,7 @@ def measure_against(commit: str, plan: Plan) -> dict[str, Figure]:
         for name, (headers, goal_us) in _AGAINST.items():
             workload = replace(plain_workload("noop"), headers=headers)
             samples: Samples = {OURS: [], AGAINST: []}
-            while len(samples[OURS]) < _MOST_BLOCKS:
+            while len(samples[OURS]) < _MAX_BLOCKS:
                 for arm, blocks in measure(arms, workload, plan).items():
                     samples[arm] += blocks
                 figure = cpu_added(samples, OURS, AGAINST, goal_us)

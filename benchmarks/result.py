@@ -18,7 +18,7 @@ from bento_monitor.machine import read_machine
 from bento_monitor.resilience.atomic_files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
-_LEAST_COLUMNS = 130  # in a log, where no terminal gives a width
+_MIN_COLUMNS = 130  # in a log, where no terminal gives a width
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +72,4 @@ def _print(figures: Mapping[str, Figure]) -> None:
         interval = f"[{figure.ci95[0]:.4g}, {figure.ci95[1]:.4g}]" if figure.ci95 else "-"
         met = {True: "yes", False: "NO", None: "-"}[figure.met]
         table.add_row(key, f"{figure.value:.4g}", interval, figure.unit, figure.goal or "-", met)
-    Console(width=max(Console().width, _LEAST_COLUMNS)).print(table)
+    Console(width=max(Console().width, _MIN_COLUMNS)).print(table)

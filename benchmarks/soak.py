@@ -43,14 +43,14 @@ _ABSENT_S, _FAULT_S, _BEFORE_S, _FLOOD_S, _HOOK_S = 600.0, 300.0, 60.0, 60.0, 20
 _KILLS, _FORKS = 100, 50
 # Only for the estimate.
 _START_S, _KILL_S, _FORK_S = 8.0, 10.0, 1.0
-_LEAST_S = 2.0
+_MIN_S = 2.0
 
 
 def rows(scale: float, rate_rps: float) -> dict[str, tuple[Callable[[Path], Row], float]]:
     """Return every row: a function that runs it in its own folder, and about how many seconds that takes."""
 
     def scaled_s(full_s: float) -> float:
-        return max(full_s * scale, _LEAST_S)
+        return max(full_s * scale, _MIN_S)
 
     def lengths_of(name: str) -> Lengths:
         return Lengths(scaled_s(_BEFORE_S), scaled_s(_ABSENT_S if name == "absent" else _FAULT_S), rate_rps)

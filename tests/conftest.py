@@ -12,7 +12,7 @@ from jaeger_server import JaegerServer, find_jaeger, running_jaeger
 from left_out import BUSY
 
 # At most this many tests may be left out because the machine is busy; more would hide a real failure.
-MOST_BUSY = 8
+MAX_BUSY = 8
 _BUSY_KEY = "bento-monitor/left-out-as-busy"
 _BUSY_TESTS = pytest.StashKey[list[str]]()
 
@@ -54,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     no_tests = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     if session.config.getoption("--left-out-as-busy") and exitstatus == no_tests:
         session.exitstatus = pytest.ExitCode.OK  # none was left out
-    if len(busy) > MOST_BUSY:
+    if len(busy) > MAX_BUSY:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -64,8 +64,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("left out: other processes use the CPU")
         for name in busy:
             terminalreporter.line(name)
-        if len(busy) > MOST_BUSY:
-            terminalreporter.line(f"These are more than {MOST_BUSY}, which fails the run.")
+        if len(busy) > MAX_BUSY:
+            terminalreporter.line(f"These are more than {MAX_BUSY}, which fails the run.")
 
 
 def pytest_configure() -> None:

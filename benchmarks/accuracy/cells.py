@@ -13,12 +13,12 @@ from scipy import optimize
 from bento_monitor.lab.statistics import samples_for
 
 SIZES = (50, 200, 1000, 5000)
-FLIP_RUNS, SCORE_RUNS, LEAST_RUNS = 40_000, 8_000, 4_000
+FLIP_RUNS, SCORE_RUNS, MIN_RUNS = 40_000, 8_000, 4_000
 CANDIDATES, FINALISTS = 6, 2
 ALPHA = 0.05
 # Tolerances, in units of the smallest that the sample count can prove: the first cannot be proved.
 REACHES = (0.95, 1.3, 6.0)
-MOST_TOLERANCE = 0.3
+MAX_TOLERANCE = 0.3
 POWER_FACTOR = 3
 Kind = Literal["bound", "procedure", "power", "procedure_power"]
 
@@ -51,7 +51,7 @@ def all_cells() -> list[Cell]:
 def _tolerances(n: int, largest_loss: float, reaches: tuple[float, ...] = REACHES) -> Iterator[float]:
     for reach in reaches:
         tolerance = reach * -math.log(ALPHA) * largest_loss / n
-        if tolerance <= MOST_TOLERANCE:
+        if tolerance <= MAX_TOLERANCE:
             yield tolerance
 
 
@@ -113,18 +113,18 @@ def _pooled_cells() -> Iterator[Cell]:
                     ("noise", noisy_auc(share, tolerance)),
                     ("some lost", auc_with_drop(share, tolerance, 0.0)),
                 ):
-                    yield Cell("bound", f"AUC, {share:g}, {name}", scores, n, tolerance, LEAST_RUNS)
+                    yield Cell("bound", f"AUC, {share:g}, {name}", scores, n, tolerance, MIN_RUNS)
             for tolerance in _tolerances(n, F1(share, 0.0).largest_loss, reaches):
                 for gain in (0.0, 0.5):
                     population = F1(share, tolerance, gain)
-                    yield Cell("bound", f"F1, {share:g}, {gain:g} gain", population, n, tolerance, LEAST_RUNS)
+                    yield Cell("bound", f"F1, {share:g}, {gain:g} gain", population, n, tolerance, MIN_RUNS)
         for tolerance in _tolerances(n, 3.0, reaches):
             for name, words in (
                 ("words", WordErrors(spoiled=tolerance / 0.9)),
                 ("words, 30 % mended", WordErrors(spoiled=(tolerance + 0.03) / 0.9, mended=0.3)),
                 ("utterances lost", WordErrors(lost=tolerance / 0.9)),
             ):
-                yield Cell("bound", f"WER, {name}", words, n, tolerance, LEAST_RUNS)
+                yield Cell("bound", f"WER, {name}", words, n, tolerance, MIN_RUNS)
 
 
 def _procedure_cells() -> Iterator[Cell]:
@@ -137,7 +137,7 @@ def _procedure_cells() -> Iterator[Cell]:
                 ("scores, some lose all", Scores("some_lose_all", tolerance)),
                 ("scores, noise", Scores("all_lose_a_little", tolerance, 0.05)),
             ):
-                yield Cell("procedure", name, population, n, tolerance, LEAST_RUNS)
+                yield Cell("procedure", name, population, n, tolerance, MIN_RUNS)
     for tolerance in (0.02, 0.05):
         for name, pooled in (
             ("AUC, some lost", auc_with_drop(0.5, tolerance, 0.0)),
@@ -146,7 +146,7 @@ def _procedure_cells() -> Iterator[Cell]:
             ("WER, utterances lost", WordErrors(lost=tolerance / 0.9)),
             ("WER, words", WordErrors(spoiled=tolerance / 0.9)),
         ):
-            yield Cell("procedure", name, pooled, 1000, tolerance, LEAST_RUNS)
+            yield Cell("procedure", name, pooled, 1000, tolerance, MIN_RUNS)
 
 
 def _power_cells() -> Iterator[Cell]:
@@ -165,7 +165,7 @@ def _power_cells() -> Iterator[Cell]:
         ("WER", 0.05, WordErrors(spoiled=0.001, mended=0.009)),
     ):
         named = samples_for(tolerance, largest_loss=population.largest_loss, alpha=ALPHA)
-        yield Cell("power", name, population, POWER_FACTOR * named, tolerance, LEAST_RUNS)
+        yield Cell("power", name, population, POWER_FACTOR * named, tolerance, MIN_RUNS)
         each = ALPHA / FINALISTS
         halves = 2 * samples_for(tolerance, largest_loss=population.largest_loss, alpha=each)
-        yield Cell("procedure_power", name, population, POWER_FACTOR * halves, tolerance, LEAST_RUNS)
+        yield Cell("procedure_power", name, population, POWER_FACTOR * halves, tolerance, MIN_RUNS)

@@ -21,7 +21,7 @@ _EFFECT_RATIO = 1.03
 _SEED = 20
 _PROGRESS_S = 60.0
 _LAGS_S = (0.25, 0.5, 1.0, 5.0, 30.0, 60.0)
-_MOST_FALSE_ALARMS, _LEAST_POWER, _LEAST_COVERAGE, _MOST_SPREAD = 0.05, 0.90, 0.95, 0.5
+_MAX_FALSE_ALARMS, _MIN_POWER, _MIN_COVERAGE, _MAX_SPREAD = 0.05, 0.90, 0.95, 0.5
 _COVERAGE_FIXED = (0.93, 0.97)
 
 
@@ -70,17 +70,17 @@ def judge(rates: list[float], runs: int) -> tuple[dict[str, Figure], dict[str, A
             found.false_alarm_rate,
             "share",
             None,
-            f"<= {_MOST_FALSE_ALARMS:g}",
-            found.false_alarm_rate <= _MOST_FALSE_ALARMS,
+            f"<= {_MAX_FALSE_ALARMS:g}",
+            found.false_alarm_rate <= _MAX_FALSE_ALARMS,
         ),
-        "power_3pct": Figure(found.power, "share", None, f">= {_LEAST_POWER:g}", found.power >= _LEAST_POWER),
+        "power_3pct": Figure(found.power, "share", None, f">= {_MIN_POWER:g}", found.power >= _MIN_POWER),
         "ci_coverage_fixed": Figure(
             found.coverage_fixed, "share", None, f"{low:g} to {high:g}", low <= found.coverage_fixed <= high
         ),
         "ci_coverage_stopped": Figure(
-            found.coverage_stopped, "share", None, f">= {_LEAST_COVERAGE:g}", found.coverage_stopped >= _LEAST_COVERAGE
+            found.coverage_stopped, "share", None, f">= {_MIN_COVERAGE:g}", found.coverage_stopped >= _MIN_COVERAGE
         ),
-        "ratio_spread_vs_back_to_back": Figure(spread, "ratio", None, f"<= {_MOST_SPREAD:g}", spread <= _MOST_SPREAD),
+        "ratio_spread_vs_back_to_back": Figure(spread, "ratio", None, f"<= {_MAX_SPREAD:g}", spread <= _MAX_SPREAD),
         "smallest_ratio_60s": Figure(smallest_ratio(float(sd), round(60 / (2 * BLOCK_S))), "ratio"),
     }
     correlations = {f"{lag:g} s": autocorrelation(values, lag) for lag in _LAGS_S}

@@ -18,7 +18,7 @@ THROUGHPUT_GOALS = {"noop": 4.0, "embedding": 3.0, "numpy": 3.0, "batched": 3.0}
 BARE_GOALS = {"1ms": 0.80, "5ms": 0.90, "semantic_search": 0.90}
 LONGEST_PAUSE_MS = 5.0
 LARGEST_SHARE = 0.60
-_LEAST_PAIRS = 3
+_MIN_PAIRS = 3
 
 
 def rate(sample: Sample) -> float:
@@ -147,7 +147,7 @@ def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
 def _ratio(log_ratios: Sequence[float]) -> Figure:
     if not log_ratios:
         raise RuntimeError("Every pair of blocks has a failure: there is nothing to compare.")
-    if len(log_ratios) < _LEAST_PAIRS:
+    if len(log_ratios) < _MIN_PAIRS:
         return Figure(math.exp(fmean(log_ratios)), "ratio")
     comparison = Comparison.from_log_ratios(log_ratios)
     return Figure(comparison.ratio, "ratio", comparison.ci95)

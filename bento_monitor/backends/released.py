@@ -25,7 +25,7 @@ _WARM_UP_CALLS = 2
 # Enough to fill allocators and caches; more would take CPU time from the requests that are served meanwhile.
 _WARM_UP_ROWS = 4
 # A release from a larger machine may be tried on a small one, but an edited record must not take all of its memory.
-_MOST_THREADS_A_CORE = 4
+_MAX_THREADS_A_CORE = 4
 _ALWAYS_ALLOWED_THREADS = 64
 
 
@@ -109,7 +109,7 @@ class ReleasedModel:
 
 def _require_sane_threads(release: Release) -> None:
     threads = release.execution.intra_op_threads * release.execution.streams
-    most = max(_MOST_THREADS_A_CORE * (os.cpu_count() or 1), _ALWAYS_ALLOWED_THREADS)
+    most = max(_MAX_THREADS_A_CORE * (os.cpu_count() or 1), _ALWAYS_ALLOWED_THREADS)
     if threads > most:
         raise ReleaseError(
             f"Release {release.name} sets {threads} threads, but this machine has {os.cpu_count()} cores and allows "

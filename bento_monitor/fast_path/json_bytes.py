@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
-_LEAST_NUMBERS = 16
+_MIN_NUMBERS = 16
 _SMALLEST, _LARGEST = 1e-4, 1e16
 _PLAIN: dict[type, Callable[[Any], str]] = {int: int.__repr__, bool: {False: "false", True: "true"}.__getitem__}
 
@@ -39,7 +39,7 @@ def dump_numbers(values: Any) -> bytes | None:
         array = np.asarray(values)
     except ValueError:  # lists of unequal lengths
         return None
-    if array.size < _LEAST_NUMBERS or array.dtype != np.float64:
+    if array.size < _MIN_NUMBERS or array.dtype != np.float64:
         return None
     sizes = np.abs(array)
     # All comparisons with NaN are false, so NaN also returns here.

@@ -18,7 +18,7 @@ from .tensor_bytes import tensor_parts
 
 # A content's digest covers its pieces' digests: the piece size is part of the format, and limits a copy from a GPU.
 PIECE_BYTES = 32 << 20
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 _MIN_BYTES_PER_THREAD = 1 << 20
 
 
@@ -58,7 +58,7 @@ def digest_contents(contents: Sequence[tuple[str, Any]]) -> list[bytes]:
 def digest_pieces(pieces: Sequence[Piece]) -> list[bytes]:
     """Return the digest of each piece; `hashlib` releases the GIL, so threads hash at once."""
     groups = list(_groups(pieces))
-    threads = min(_MOST_THREADS, _usable_cpus(), len(groups))
+    threads = min(_MAX_THREADS, _usable_cpus(), len(groups))
     if threads < 2:
         return [digest for group in groups for digest in _digest_group(group)]
     with ThreadPoolExecutor(threads, thread_name_prefix="fingerprint") as pool:

@@ -194,7 +194,10 @@ def _check_node(node: OutputNode, depth: int) -> list[OutputNode]:
     _require(field, "deeper", f"at most {MAX_OUTPUT_DEPTH} levels deep", depth > 0)
     leaf_kinds, container_kinds = ("torch", "numpy", "constant"), ("tuple", "list", "mapping", "dataclass")
     _require(
-        f"{field}.kind", node.kind, f"one of {leaf_kinds + container_kinds}", node.kind in leaf_kinds + container_kinds
+        f"{field}.kind",
+        node.kind,
+        f"one of {leaf_kinds + container_kinds}",
+        node.kind in leaf_kinds + container_kinds,
     )
     _require(f"{field}.value", node.value, "a short constant", is_constant(node.value))
     if node.type_name is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 # Shortest time between two checks; a check costs a hundredth of it.
 _INTERVAL_NS = 200_000
-_MOST_EVENTS = 64
+_MAX_EVENTS = 64
 _PACKED, _ALIGNED = 1, 0
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -70,14 +70,14 @@ class Arrivals:
         if now_ns - self._last_look_ns < _INTERVAL_NS or self.watched < 2:
             return
         self._last_look_ns = now_ns
-        found = self._wait(self._fd, self._events, _MOST_EVENTS, 0)
+        found = self._wait(self._fd, self._events, _MAX_EVENTS, 0)
         for index in range(found):
             self._ready_ns.setdefault(self._events[index].fd, now_ns)
 
     def _open(self) -> None:
         self._epoll = select.epoll()
         self._fd = self._epoll.fileno()
-        self._events = (_Event * _MOST_EVENTS)()
+        self._events = (_Event * _MAX_EVENTS)()
         # `PyDLL` keeps the GIL: `select.epoll.poll` would release it to another thread for each check.
         self._wait = ctypes.PyDLL(None).epoll_wait
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 _LOGGER = logging.getLogger("bento_monitor")
-_MOST_FAILURES = 5
+_MAX_FAILURES = 5
 _WITHIN_S = 10.0
 _FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 600.0
@@ -46,7 +46,7 @@ class BreakerLevel:
 
 
 class CircuitBreaker:
-    """Switches off a part of bento-monitor that fails `_MOST_FAILURES` times within `_WITHIN_S`, and retries it later.
+    """Switches off a part of bento-monitor that fails `_MAX_FAILURES` times within `_WITHIN_S`, and retries it later.
 
     The retry comes after `_FIRST_PAUSE_S`. A failure within `_WITHIN_S` of the retry switches the part off again, for
     twice as long (at most `_LONGEST_PAUSE_S`); without a failure in this time, the breaker closes.
@@ -58,7 +58,7 @@ class CircuitBreaker:
         self.failures = self.opens = self.retries = 0
         self._now_s = now_s
         self._state = BreakerState.CLOSED
-        self._recent_s: deque[float] = deque(maxlen=_MOST_FAILURES)
+        self._recent_s: deque[float] = deque(maxlen=_MAX_FAILURES)
         self._until_s = 0.0  # end of the state, unless it is `CLOSED`
         self._pause_s = _FIRST_PAUSE_S
         self._last_shown_s: float | None = None
@@ -86,8 +86,8 @@ class CircuitBreaker:
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
             self._open(now_s, "again", error)
         elif state is BreakerState.CLOSED:
-            if len(self._recent_s) == _MOST_FAILURES and now_s - self._recent_s[0] <= _WITHIN_S:
-                self._open(now_s, f"{_MOST_FAILURES} times within {_WITHIN_S:.0f} s", error)
+            if len(self._recent_s) == _MAX_FAILURES and now_s - self._recent_s[0] <= _WITHIN_S:
+                self._open(now_s, f"{_MAX_FAILURES} times within {_WITHIN_S:.0f} s", error)
             elif self._should_show(now_s):
                 _LOGGER.warning("%s failed; the request is not affected.", self.part, exc_info=error)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import MeasurementError
 
-MOST_THROWN_RATIO = 0.1
+MAX_THROWN_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PairedRun:
     @property
     def is_valid(self) -> bool:
         """Whether at most a tenth of the pairs was thrown away."""
-        return self.thrown_ratio <= MOST_THROWN_RATIO
+        return self.thrown_ratio <= MAX_THROWN_RATIO
 
     def require(self) -> None:
         """Raise an error for a run that the machine disturbed too often.

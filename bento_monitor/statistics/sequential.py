@@ -26,7 +26,7 @@ ZONE_RATIO = 1.03
 # Variance of the prior, for effects of half a pair's noise. Its intervals are within 6 % of the narrowest possible ones
 # from 10 to 300 pairs.
 _PRIOR_VARIANCE = 0.25
-_LEAST_PAIRS = 5
+_MIN_PAIRS = 5
 
 
 class Verdict(Enum):
@@ -106,7 +106,7 @@ def anytime_intervals(
     deviations = np.sqrt(np.maximum(squares, 0.0) / np.maximum(n - 1, 1))
     with np.errstate(invalid="ignore"):  # infinite times a deviation of 0
         halves = half_widths(n, alpha) * deviations
-    halves[..., : _LEAST_PAIRS - 1] = np.inf
+    halves[..., : _MIN_PAIRS - 1] = np.inf
     return means - halves, means + halves
 
 
@@ -117,7 +117,7 @@ def half_widths(n: NDArray[np.int64], alpha: float = ALPHA) -> NDArray[np.float6
     """
     r = 1 + n * _PRIOR_VARIANCE
     bound = np.exp(2 / n * (0.5 * np.log(r) - np.log(alpha)))
-    is_bounded = (bound < r) & (n >= _LEAST_PAIRS)
+    is_bounded = (bound < r) & (n >= _MIN_PAIRS)
     x = np.where(is_bounded, (bound - 1) / np.where(is_bounded, 1 - bound / r, 1.0), np.inf)
     return np.sqrt(x * np.maximum(n - 1, 1) / n)
 

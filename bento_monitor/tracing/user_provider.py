@@ -28,7 +28,7 @@ _WRAPPED_ATTRIBUTES = (
     "delegate",
     "_delegate",
 )
-_MOST_WRAPPED = 16
+_MAX_WRAPPED = 16
 
 
 def find_user_provider() -> Any | None:
@@ -54,7 +54,7 @@ def find_user_provider() -> Any | None:
 def _with_wrapped(provider: Any) -> Iterator[Any]:
     seen: list[Any] = []
     waiting = [provider]
-    while waiting and len(seen) < _MOST_WRAPPED:
+    while waiting and len(seen) < _MAX_WRAPPED:
         current = waiting.pop(0)
         if current is not None and not any(current is each for each in seen):
             seen.append(current)

@@ -24,7 +24,7 @@ THREAD_NAME = "bento-monitor-probe"
 _INTERVAL_S = 0.5
 _BEAT_S = 0.02
 _MOST_COMMON = 40
-_MOST_PATHS = 100
+_MAX_PATHS = 100
 
 
 class Probe:
@@ -53,7 +53,7 @@ class Probe:
         """Add a finished request to the totals of its path. Called on the event loop's thread."""
         totals = self._served.get(path)
         if totals is None:
-            if len(self._served) >= _MOST_PATHS:
+            if len(self._served) >= _MAX_PATHS:
                 return
             totals = self._served[path] = [0] * 5
         totals[0] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bento_monitor.lab.model_host.answer_values import Answers, as_answers, leaf_kinds
+from bento_monitor.lab.model_host.answer_values import Answers, as_answers, kinds_of_leaves
 
 from ..errors import StudyInputError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Taken = TypeVar("Taken")
 _SHOWN_CHARACTERS = 80
-_LEAST_CLASSES = 2
+_MIN_CLASSES = 2
 _ROUNDING = 1e-3
 
 
@@ -58,10 +58,10 @@ def field(answers: Answers, name: str) -> Answers:
 def named_columns(answers: Answers, labels: NDArray[Any] | None) -> tuple[str, ...]:
     """Return the fields of all answers if each field is named after a class and holds a number, otherwise `()`."""
     names = fields_of(answers)
-    if labels is None or len(names) < _LEAST_CLASSES or len(names) != len(answers[0]):
+    if labels is None or len(names) < _MIN_CLASSES or len(names) != len(answers[0]):
         return ()
     classes = set(labels.tolist()) if labels.ndim == 1 and labels.dtype.kind == "U" else set()
-    if len(classes) < _LEAST_CLASSES or not classes <= set(names):
+    if len(classes) < _MIN_CLASSES or not classes <= set(names):
         return ()
     rows: Any = answers
     if not all(len(each) == len(names) and {int, float}.issuperset(map(type, each.values())) for each in rows):
@@ -126,8 +126,8 @@ def _is_null(answer: Any) -> bool:
 
 
 def _odd_row(answers: Sequence[Any]) -> int:
-    first = leaf_kinds(answers[0]), _shape(answers[0])
-    return next((row for row, each in enumerate(answers) if (leaf_kinds(each), _shape(each)) != first), 0)
+    first = kinds_of_leaves(answers[0]), _shape(answers[0])
+    return next((row for row, each in enumerate(answers) if (kinds_of_leaves(each), _shape(each)) != first), 0)
 
 
 def _shape(value: Any) -> Any:

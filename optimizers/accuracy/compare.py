@@ -10,7 +10,7 @@ from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.model_host.answer_values import Answers
 from bento_monitor.lab.statistics.flips import flip_drop_bound
 from bento_monitor.lab.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
-from bento_monitor.lab.statistics.resampled import MOST_UNDEFINED_SHARE, resampled_drop_bound
+from bento_monitor.lab.statistics.resampled import MAX_UNDEFINED_SHARE, resampled_drop_bound
 
 from ..errors import StudyInputError
 from .answers import take
@@ -216,7 +216,7 @@ def _require_defined(evaluated: Scores | Pooled, metric: Metric) -> None:
     rounds = _FUNCTION_TRIES if metric.family == "function" else _TRIES
     resamples = [generator.multinomial(n, np.full(n, 1 / n)) for _ in range(rounds)]
     undefined = sum(not math.isfinite(evaluated.score(counts)) for counts in resamples)
-    if undefined > MOST_UNDEFINED_SHARE * rounds:
+    if undefined > MAX_UNDEFINED_SHARE * rounds:
         raise StudyInputError(
             f"{metric.name} has no bound on {n} samples: it is undefined in {undefined} of {rounds} resamples. Give "
             "more samples of the rarest class."

@@ -17,7 +17,7 @@ _SHARE_OF_DISTANCE = 0.25
 _SHARE_OF_SPREAD = 0.05
 _ROUNDING = 1e-3
 _PAIRS = 4096
-_LEAST_NEARER_SHARE = 0.75
+_MIN_NEARER_SHARE = 0.75
 _LARGEST_SCALE_CHANGE = 0.1
 
 
@@ -86,7 +86,7 @@ def why_another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDAr
     is_distinct = np.linalg.norm(others - expected, axis=2) > limit + _rounding(expected)
     if is_distinct.any():
         nearer = float((own_distance < other_distance)[is_distinct].mean())
-        if nearer < _LEAST_NEARER_SHARE:
+        if nearer < _MIN_NEARER_SHARE:
             return f"only {nearer:.0%} are nearer to their own sample's answer than to another's"
     size = float((expected**2).sum())
     if size > 0:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Newly composed batches flip answers near a decision boundary; at least this share is always allowed.
-_LEAST_FLIP_SHARE = 0.002
+_MIN_FLIP_SHARE = 0.002
 _FALSE_ALARMS = 1e-5
 
 
@@ -147,7 +147,7 @@ class AnswerCheck:
 
         unique, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
         wrong_samples = float((np.bincount(inverse.reshape(-1), weights=wrong) / counts).sum())
-        share = max(self.accepted_flip_share, _LEAST_FLIP_SHARE)
+        share = max(self.accepted_flip_share, _MIN_FLIP_SHARE)
         allowed = int(stats.binom.isf(_FALSE_ALARMS, len(unique), share))
         # Rounding never changes a fifth of the samples.
         allowed = min(allowed, max(1, len(unique) // 5))

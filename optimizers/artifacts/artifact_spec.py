@@ -35,7 +35,7 @@ class ArtifactSpec:
         return self.backend == "onnxruntime"
 
     @property
-    def is_quantised(self) -> bool:
+    def is_quantized(self) -> bool:
         """Whether the file is quantized from the float32 file."""
         return self.precision.startswith("int8-")
 

@@ -14,7 +14,7 @@ from bento_monitor.resilience.atomic_files import sha256_of
 from ..errors import ArtifactError
 from .artifact_spec import ArtifactSpec
 from .cache import ArtifactCache
-from .quantise import Granularity, quantise
+from .quantize import Granularity, quantize
 
 _EXPORTERS: tuple[Exporter, ...] = ("torchscript", "scripted", "dynamo")
 
@@ -57,7 +57,7 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
             raise ArtifactError("The runner does not wrap a torch module: use the backend onnxruntime.")
         return Artifact(spec, None, None, None)
     exported = _export(host, interface, replace(spec, precision="fp32", reduces_range=False), cache)
-    if not spec.is_quantised:
+    if not spec.is_quantized:
         return exported
     source, source_sha256 = exported.path, exported.sha256
     assert source is not None
@@ -66,7 +66,7 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
     granularity: Granularity = "per-channel" if spec.precision == "int8-dynamic-per-channel" else "per-tensor"
     path = cache.get_or_build(
         spec.key(source_sha256),
-        lambda target: quantise(source, target, granularity, reduces_range=spec.reduces_range),
+        lambda target: quantize(source, target, granularity, reduces_range=spec.reduces_range),
     )
     return Artifact(spec, path, sha256_of(path), exported.parity)
 

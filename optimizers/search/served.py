@@ -33,15 +33,15 @@ class ServedSearch:
     """A resumable search: Optuna's study is in memory, and is filled at each start from the log on disk.
 
     Trials outside the current space stay in the log, but are ignored. A candidate is not feasible if a lone client's
-    median latency is over `most_alone_ratio` times the baseline's; None removes this limit.
+    median latency is over `max_alone_ratio` times the baseline's; None removes this limit.
     """
 
-    def __init__(self, log: Path, space: ServedSpace, seed: int, most_alone_ratio: float | None = None) -> None:
+    def __init__(self, log: Path, space: ServedSpace, seed: int, max_alone_ratio: float | None = None) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        self._most_alone_ratio = most_alone_ratio
+        self._most_alone_ratio = max_alone_ratio
         self._log = TrialLog(log)
         # Each restart needs another seed; with the same seed, the sampler would draw its first points again.
         sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=seed + self.finished)

@@ -10,7 +10,7 @@ from bento_monitor.errors import MeasurementError
 
 from ..candidate import Candidate
 
-LEAST_ROUNDS = 6
+MIN_ROUNDS = 6
 _TIE_RATIO = 1.03
 _TIE_OF_DEPENDENCE = 0.01
 
@@ -87,9 +87,9 @@ def _simplicity(finalist: Finalist) -> tuple[bool, int, float, str]:
 
 def _require_rounds(finalists: Sequence[Finalist]) -> None:
     counts = {len(finalist.rates_rps) for finalist in finalists}
-    if len(finalists) > 1 and (len(counts) > 1 or min(counts) < LEAST_ROUNDS):
+    if len(finalists) > 1 and (len(counts) > 1 or min(counts) < MIN_ROUNDS):
         raise MeasurementError(
-            f"Finalists were measured in {sorted(counts)} rounds: each needs the same number, at least {LEAST_ROUNDS}."
+            f"Finalists were measured in {sorted(counts)} rounds: each needs the same number, at least {MIN_ROUNDS}."
         )
     for rate in (rate for finalist in finalists for rate in finalist.rates_rps):
         if not (math.isfinite(rate) and rate > 0):

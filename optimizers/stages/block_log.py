@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.resilience.atomic_files import write_atomic
-from bento_monitor.statistics.pairs import MOST_THROWN_RATIO
+from bento_monitor.statistics.pairs import MAX_THROWN_RATIO
 
 
 class HasFault(Protocol):
@@ -34,7 +34,7 @@ class BlockLog(Generic[BlockT]):
         path: Path,
         parse: Callable[[Mapping[str, Any]], BlockT],
         *,
-        most_thrown_ratio: float = MOST_THROWN_RATIO,
+        most_thrown_ratio: float = MAX_THROWN_RATIO,
     ) -> None:
         self._path = path
         self._most_thrown_ratio = most_thrown_ratio

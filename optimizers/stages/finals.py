@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from ..candidate import Candidate
-from ..search.ties import LEAST_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
+from ..search.ties import MIN_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
 from ..search.trial_log import TrialOutcome
 
 _FIRST_LOOK = 3
@@ -20,10 +20,10 @@ _LOOK_SLACK = 1.05
 Outcomes = Mapping[Candidate, Sequence[TrialOutcome]]
 
 
-def play_finals(
+def run_finals(
     finalists: Sequence[Candidate],
     try_: Callable[[Candidate], TrialOutcome],
-    most_alone_ratio: float | None,
+    max_alone_ratio: float | None,
     *,
     seed: int,
 ) -> dict[Candidate, list[TrialOutcome]]:
@@ -35,9 +35,9 @@ def play_finals(
     outcomes: dict[Candidate, list[TrialOutcome]] = {candidate: [] for candidate in finalists}
     generator = np.random.default_rng(seed)
     playing = list(finalists)
-    for done in range(LEAST_ROUNDS):
+    for done in range(MIN_ROUNDS):
         if done == _FIRST_LOOK:
-            playing = _competitive(outcomes, most_alone_ratio)
+            playing = _competitive(outcomes, max_alone_ratio)
             if len(playing) <= 1:
                 break
         for index in generator.permutation(len(playing)):
@@ -47,7 +47,7 @@ def play_finals(
 
 def rank_finals(
     outcomes: Outcomes,
-    most_alone_ratio: float | None,
+    max_alone_ratio: float | None,
     is_more_accurate: IsMoreAccurate,
     batch_dependence: Callable[[Candidate], float],
 ) -> list[Candidate]:
@@ -55,13 +55,13 @@ def rank_finals(
 
     The limit on a lone client's latency applies to the geometric mean of the rounds, other limits to their median.
     """
-    met = _meeting_limits(outcomes, most_alone_ratio)
+    met = _meeting_limits(outcomes, max_alone_ratio)
     complete = [
         Finalist(candidate, tuple(outcome.rps for outcome in found))
         for candidate, found in met.items()
-        if len(found) == LEAST_ROUNDS
+        if len(found) == MIN_ROUNDS
     ]
-    dropped = [candidate for candidate, found in met.items() if len(found) < LEAST_ROUNDS]
+    dropped = [candidate for candidate, found in met.items() if len(found) < MIN_ROUNDS]
     return [
         *rank_finalists(complete, is_more_accurate, batch_dependence),
         *sorted(dropped, key=lambda candidate: -_mean_log_rate(met[candidate])),
@@ -74,20 +74,20 @@ def alone_ratio(outcomes: Sequence[TrialOutcome]) -> float | None:
     return math.exp(math.fsum(logs) / len(logs)) if logs else None
 
 
-def _meeting_limits(outcomes: Outcomes, most_alone_ratio: float | None) -> Outcomes:
-    return {candidate: found for candidate, found in outcomes.items() if _meets_limits(found, most_alone_ratio)}
+def _meeting_limits(outcomes: Outcomes, max_alone_ratio: float | None) -> Outcomes:
+    return {candidate: found for candidate, found in outcomes.items() if _meets_limits(found, max_alone_ratio)}
 
 
-def _meets_limits(found: Sequence[TrialOutcome], most_alone_ratio: float | None) -> bool:
+def _meets_limits(found: Sequence[TrialOutcome], max_alone_ratio: float | None) -> bool:
     if any(outcome.rps <= 0 or outcome.failed for outcome in found):
         return False
     alone = alone_ratio(found)
-    is_fast_alone = alone is None or most_alone_ratio is None or alone <= most_alone_ratio
+    is_fast_alone = alone is None or max_alone_ratio is None or alone <= max_alone_ratio
     return is_fast_alone and median(outcome.violation for outcome in found) <= 0
 
 
-def _competitive(outcomes: Outcomes, most_alone_ratio: float | None) -> list[Candidate]:
-    met = _meeting_limits(outcomes, None if most_alone_ratio is None else most_alone_ratio * _LOOK_SLACK)
+def _competitive(outcomes: Outcomes, max_alone_ratio: float | None) -> list[Candidate]:
+    met = _meeting_limits(outcomes, None if max_alone_ratio is None else max_alone_ratio * _LOOK_SLACK)
     least = max(map(_mean_log_rate, met.values()), default=0.0) + math.log(_MIN_COMPETITIVE_RATIO)
     return [candidate for candidate, found in met.items() if _mean_log_rate(found) >= least]
 

@@ -15,14 +15,14 @@ from bento_monitor.lab.statistics import Comparison, compare_paired
 from .block_log import BlockLog
 from .blocks import BASELINE, MAX_BLOCK_FACTOR, WINNER
 
-MOST_ALONE_RATIO = 1.10
-MOST_HALF_LOAD_RATIO = 1.25
+MAX_ALONE_RATIO = 1.10
+MAX_HALF_LOAD_RATIO = 1.25
 # The p99 of fewer than 100 requests is simply the slowest one. Blocks are planned for twice as many requests; blocks
 # that end up with fewer than 100 are pooled.
-_LEAST_REQUESTS = 100
-_LEAST_GROUPS = 3
-_MOST_THROWN_RATIO = 0.5
-_ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MOST_OF_BLOCK = 0.4, 0.5, 4.0
+_MIN_REQUESTS = 100
+_MIN_GROUPS = 3
+_MAX_THROWN_RATIO = 0.5
+_ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
 # The intervals are evaluated after one, two and three times the wanted blocks: each look has a third of the error.
 _CONFIDENCE = 1 - 0.05 / MAX_BLOCK_FACTOR
 
@@ -63,12 +63,12 @@ class HarmFigures:
     @property
     def is_harmless(self) -> bool:
         """Whether harm is excluded: the upper ends of both intervals are within their limits."""
-        return self.alone.high <= MOST_ALONE_RATIO and self.half_load.high <= MOST_HALF_LOAD_RATIO
+        return self.alone.high <= MAX_ALONE_RATIO and self.half_load.high <= MAX_HALF_LOAD_RATIO
 
     @property
     def is_harmful(self) -> bool:
         """Whether harm is shown: the lower end of an interval exceeds its limit, so that more blocks would not help."""
-        return self.alone.low > MOST_ALONE_RATIO or self.half_load.low > MOST_HALF_LOAD_RATIO
+        return self.alone.low > MAX_ALONE_RATIO or self.half_load.low > MAX_HALF_LOAD_RATIO
 
 
 def read_harm_log(path: Path) -> BlockLog[HarmBlock]:
@@ -77,7 +77,7 @@ def read_harm_log(path: Path) -> BlockLog[HarmBlock]:
     Up to half may be thrown away, while a proof allows a tenth: a p99 reacts to short disturbances that do not change a
     block's rate.
     """
-    return BlockLog(path, parse_harm_block, most_thrown_ratio=_MOST_THROWN_RATIO)
+    return BlockLog(path, parse_harm_block, most_thrown_ratio=_MAX_THROWN_RATIO)
 
 
 def parse_harm_block(raw: Mapping[str, Any]) -> HarmBlock:
@@ -95,7 +95,7 @@ def open_seconds(block_s: float, rate_rps: float) -> float:
 
     That is long enough for two hundred requests, but at most four times a closed block.
     """
-    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _LEAST_REQUESTS / rate_rps), _MOST_OF_BLOCK * block_s)
+    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _MIN_REQUESTS / rate_rps), _MAX_OF_BLOCK * block_s)
 
 
 def next_look(log: BlockLog[HarmBlock], wanted: int) -> int | None:
@@ -128,8 +128,8 @@ def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
     if figures is None:
         count = sum(len(block.half_load_us[WINNER]) for block in log.good)
         raise MeasurementError(
-            f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_LEAST_GROUPS} groups of "
-            f"{_LEAST_REQUESTS}, which a p99 needs: increase --block-seconds or --blocks."
+            f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_MIN_GROUPS} groups of "
+            f"{_MIN_REQUESTS}, which a p99 needs: increase --block-seconds or --blocks."
         )
     return figures
 
@@ -147,7 +147,7 @@ def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
     """Return the figures of the blocks; None if they have too few requests for a p99."""
     arms = (BASELINE, WINNER)
     groups = _groups(blocks)
-    if len(groups) < _LEAST_GROUPS:
+    if len(groups) < _MIN_GROUPS:
         return None
     alone = {arm: [_percentile_ms([block], "alone_us", arm, 50) for block in blocks] for arm in arms}
     half_load = {arm: [_percentile_ms(group, "half_load_us", arm, 99) for group in groups] for arm in arms}
@@ -177,7 +177,7 @@ def _groups(blocks: Sequence[HarmBlock]) -> list[list[HarmBlock]]:
     group: list[HarmBlock] = []
     for block in blocks:
         group.append(block)
-        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _LEAST_REQUESTS:
+        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _MIN_REQUESTS:
             groups.append(group)
             group = []
     if groups:

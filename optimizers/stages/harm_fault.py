@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from bento_monitor.lab.loadgen import LoadResult
-from bento_monitor.lab.loadgen.validity import MOST_STEAL_RATIO
+from bento_monitor.lab.loadgen.validity import MAX_STEAL_RATIO
 
 from .blocks import BASELINE
 
-_LEAST_LAG_NS = 200_000
+_MIN_LAG_NS = 200_000
 _ALONE_LAG_RATIO, _HALF_LOAD_LAG_RATIO = 0.05, 0.50
 
 
@@ -30,10 +30,10 @@ def _fault(results: Mapping[str, LoadResult], percentile: float, lag_ratio: floa
     baseline = results[BASELINE]
     latency_ns = _percentile(baseline.latency_ns[baseline.is_ok], percentile)
     for result in results.values():
-        if result.machine.steal_ratio > MOST_STEAL_RATIO:
+        if result.machine.steal_ratio > MAX_STEAL_RATIO:
             return f"the host stole {result.machine.steal_ratio:.1%} of the processors' time"
         lag_ns = _percentile(result.dispatched_ns - result.planned_ns, percentile)
-        if lag_ns > max(_LEAST_LAG_NS, lag_ratio * latency_ns):
+        if lag_ns > max(_MIN_LAG_NS, lag_ratio * latency_ns):
             return f"the client was {lag_ns / 1e6:.2f} ms late (p{percentile:g})"
     return None
 

@@ -11,8 +11,8 @@ from ..accuracy.sameness import AnswerCheck
 from ..measurement.load import StudyLoad, latencies_us, measure_spec
 from ..measurement.server import TrialServer
 
-_LEAST_S = 0.4
-_LEAST_ANSWERS = 8
+_MIN_S = 0.4
+_MIN_ANSWERS = 8
 _SETTLE_S = 0.2
 
 
@@ -24,8 +24,8 @@ class LoneClient:
         self._baseline = baseline
         self._check = check
         run_load(load.warm_up_alone(baseline.port))
-        self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _LEAST_ANSWERS), check)
-        self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
+        self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _MIN_ANSWERS), check)
+        self._duration_s = max(_MIN_S, _MIN_ANSWERS * self.baseline_p50_ms / 1000)
 
     def ratio(self, port: int, check: AnswerCheck) -> float:
         """Return the median latency of the server on a port, divided by the baseline's.

@@ -10,7 +10,7 @@ from bento_monitor.serving_config import Execution
 from ..candidate import Candidate
 from ..search_space.executions import is_exact
 from .workbench import Kind
-from .yardstick import MOST_PROVED
+from .yardstick import MAX_PROVED
 
 
 def fastest_exact(ranked: Sequence[Mapping[str, Any]]) -> Execution | None:
@@ -33,7 +33,7 @@ def provable(finalists: Sequence[Candidate], reserve: Execution | None) -> list[
         if reserve is not None and not any(is_exact(candidate.execution.precision) for candidate in others):
             others.insert(0, Candidate(reserve, best.batching, best.workers))
     others.sort(key=lambda candidate: _kind(candidate) == _kind(best))
-    return [best, *others][:MOST_PROVED]
+    return [best, *others][:MAX_PROVED]
 
 
 def _kind(candidate: Candidate) -> Kind:

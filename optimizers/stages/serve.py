@@ -26,8 +26,8 @@ from ..search.space import ServedSpace, seeds
 from ..search.ties import IsMoreAccurate
 from ..search.trial_log import TrialOutcome
 from ..search_space.batching import WINDOWS_MS, batch_sizes
-from .finals import play_finals, rank_finals
-from .harm import MOST_ALONE_RATIO
+from .finals import rank_finals, run_finals
+from .harm import MAX_ALONE_RATIO
 from .lone_client import LoneClient
 from .servers import baseline_server, candidate_server
 from .winner import dependence_record
@@ -54,7 +54,7 @@ class ServedStage:
         self._servers: dict[int, tuple[TrialServer, ExitStack]] = {}
         self._started = 0
         self._lone_client: LoneClient | None = None
-        self._most_alone_ratio = None if bench.spec.allow_slower_alone else MOST_ALONE_RATIO
+        self._most_alone_ratio = None if bench.spec.allow_slower_alone else MAX_ALONE_RATIO
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class ServedStage:
         """
         least_rps = _FINAL_RATIO * ranking[0].rps
         finalists = [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
-        outcomes = play_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
+        outcomes = run_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
         ranked = rank_finals(outcomes, self._most_alone_ratio, is_more_accurate, self._batch_dependence)
         if not ranked:
             every = [(candidate, outcome) for candidate, found in outcomes.items() for outcome in found]
@@ -152,7 +152,7 @@ class ServedStage:
 
 
 def why_no_candidate(
-    outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, most_alone_ratio: float | None, what: str
+    outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, max_alone_ratio: float | None, what: str
 ) -> str:
     """Return why no candidate can be released, with the number of candidates for each reason."""
     errors = Counter(outcome.error for _, outcome in outcomes if outcome.error is not None)
@@ -170,10 +170,10 @@ def why_no_candidate(
             f"{len(late)} broke --slo {slo}, the best with {best_ms:.1f} ms: allow more latency, or reduce "
             "--connections"
         )
-    if ratios and most_alone_ratio is not None:
+    if ratios and max_alone_ratio is not None:
         reasons.append(
             f"{len(ratios)} met the other limits, but a lone client's median latency is over "
-            f"{MOST_ALONE_RATIO:.2f} times the baseline's (the best: {min(ratios):.2f} times): --allow-slower-alone "
+            f"{MAX_ALONE_RATIO:.2f} times the baseline's (the best: {min(ratios):.2f} times): --allow-slower-alone "
             "allows this"
         )
     return f"No served candidate can be released, after {len(outcomes)} {what}(s): {'; '.join(reasons)}."

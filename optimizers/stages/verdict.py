@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bento_monitor.lab.loadgen.slo import Slo
 
-from .harm import MOST_ALONE_RATIO, MOST_HALF_LOAD_RATIO
+from .harm import MAX_ALONE_RATIO, MAX_HALF_LOAD_RATIO
 
 Reason = Literal["slower", "not told apart", "noisy machine", "slo", "failures", "alone", "half load"]
 
@@ -73,12 +73,12 @@ def _over_slo(proof: Mapping[str, Any], slo: Slo | None) -> Rejection | None:
 
 def _harm(proof: Mapping[str, Any]) -> Rejection | None:
     return _harm_of(
-        proof, "alone", "alone_p50", MOST_ALONE_RATIO, "A lone client's median latency", "alone"
+        proof, "alone", "alone_p50", MAX_ALONE_RATIO, "A lone client's median latency", "alone"
     ) or _harm_of(
         proof,
         "half load",
         "half_load_p99",
-        MOST_HALF_LOAD_RATIO,
+        MAX_HALF_LOAD_RATIO,
         "The p99 of an open load",
         f"at {proof['half_load_rps']:.1f} requests/s, half of the baseline's closed rate",
     )

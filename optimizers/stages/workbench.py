@@ -55,7 +55,7 @@ class Workbench:
         kind = (execution.backend, execution.precision)
         if kind not in self._artifacts:
             spec = ArtifactSpec(execution.backend, execution.precision)
-            spec = replace(spec, reduces_range=spec.is_quantised and not sums_int8_exactly())
+            spec = replace(spec, reduces_range=spec.is_quantized and not sums_int8_exactly())
             self._artifacts[kind] = build_artifact(self._host, self.subject.subject.interface, spec, self._cache)
         return self._artifacts[kind]
 

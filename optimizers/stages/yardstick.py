@@ -24,7 +24,7 @@ from ..study_spec import StudySpec
 from .subject import StudySubject
 
 # The number of finalists that may be proved; they share the 5 % error probability of the bound.
-MOST_PROVED = 2
+MAX_PROVED = 2
 ALPHA = 0.05
 
 
@@ -99,7 +99,7 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
     for rows in (subject.choosing, subject.proving):
         found = assess(baseline, labels, metric, reading, rows=rows)
         tolerance = spec.max_drop.absolute(found.value)
-        require_enough(found.n, metric, tolerance, found, alpha=ALPHA / MOST_PROVED, share=share, copies=subject.copies)
+        require_enough(found.n, metric, tolerance, found, alpha=ALPHA / MAX_PROVED, share=share, copies=subject.copies)
     chance = chance_note(reached, labels, metric, reading)
     accepted = spec.max_drop.describe(metric, reached)
     notes = [

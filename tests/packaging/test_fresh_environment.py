@@ -10,7 +10,7 @@ import pytest
 from fresh import Fresh, answer_of
 
 ROOT = Path(__file__).parents[2]
-MOST_MIB = 200
+MAX_MIB = 200
 TORCH = "torch==2.6.0"
 LEFT_OUT = ("onnx", "onnxruntime", "onnxscript", "optuna", "scipy")
 SERVICE = """
@@ -53,7 +53,7 @@ def fresh(worker_only: tuple[Fresh, float]) -> Fresh:
 
 def test_environment_is_small(worker_only: tuple[Fresh, float]) -> None:
     _, size_mib = worker_only
-    assert size_mib <= MOST_MIB
+    assert size_mib <= MAX_MIB
 
 
 def test_packages_of_extras_are_not_installed(fresh: Fresh, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class FakeModels:
         self.taken: list[dict[str, str]] = []
         self.prepared: list[str] = []
         self.failed = 0
-        self.times_let_go = 0
+        self.times_freed = 0
         self.failing: str | None = None  # the failing release; None for all served releases
         self.on_prepare: Callable[[Release], None] = lambda release: None
 
@@ -91,7 +91,7 @@ class FakeModels:
         self.taken.append(dict(prepared))
 
     def free_previous(self) -> None:
-        self.times_let_go += 1
+        self.times_freed += 1
 
     def failures(self) -> dict[str, int]:
         return dict.fromkeys(self.served.values() if self.failing is None else [self.failing], self.failed)

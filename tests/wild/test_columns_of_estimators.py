@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from bento_monitor.errors import ServiceError
 from bento_monitor.lab.model_host.convert_estimator import convert_estimator
-from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_of_arrays
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_as_arrays
 from bento_monitor.lab.model_host.estimator_parity import captured_rows, graph_parity
 from bento_monitor.lab.model_host.state import CapturedCall
 from bento_monitor.runner import MonitoredRunner
@@ -115,7 +115,7 @@ def taken_over(model: Any, folder: Path, samples: pd.DataFrame) -> MonitoredRunn
     outputs = {method: getattr(model, method)(samples) for method in methods}
     calls = [CapturedCall({runner.own_model.names[0]: samples}, outputs)]
     estimator = array_estimator("model", runner.own_model, calls)
-    calls = calls_of_arrays(estimator, calls)
+    calls = calls_as_arrays(estimator, calls)
     rows = captured_rows(calls)
     inputs = inputs_of(runner, rows)
     specs = convert_estimator(estimator, methods, inputs, path, rows=rows)
@@ -299,7 +299,7 @@ def test_requests_of_one_row_are_released_even_if_some_have_no_array(tmp_path: P
     runner = MonitoredRunner(model)
     calls = [CapturedCall({"X": row}, {"predict_proba": model.predict_proba(row)}) for row in rows]
     estimator = array_estimator("model", runner.own_model, calls)
-    arrays = calls_of_arrays(estimator, calls)
+    arrays = calls_as_arrays(estimator, calls)
     assert len(arrays) == sum(row["job"].iloc[0] is not None for row in rows)
     for call in arrays:
         np.testing.assert_allclose(estimator.answer("predict_proba", call.inputs["X"]), call.outputs["predict_proba"])

@@ -53,10 +53,10 @@ def test_previous_release_is_freed_only_after_the_probation(store: ActiveStore, 
             release, folder = make_release(tmp_path, version)
             move_to(store, release, folder)
             wait_until(lambda name=release.name: models.served == {"model": name})
-        assert models.times_let_go == 0
+        assert models.times_freed == 0
     with worker(store, models, probation_s=0.1):
         move_to(store, *make_release(tmp_path, "c"))
-        wait_until(lambda: models.times_let_go == 1)
+        wait_until(lambda: models.times_freed == 1)
 
 
 def test_move_of_another_runner_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:

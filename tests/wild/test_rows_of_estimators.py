@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 from bento_monitor.errors import BentoMonitorError, ServiceError
 from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
 from bento_monitor.lab.model_host.convert_estimator import convert_estimator
-from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_of_arrays
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_as_arrays
 from bento_monitor.lab.model_host.estimator_parity import check_parity
 from bento_monitor.lab.model_host.state import CapturedCall
 from bento_monitor.releases.release_record import TensorSpec
@@ -125,7 +125,7 @@ def test_study_sees_captured_lists_and_frames_as_arrays() -> None:
     for rows in (FRAME, ROWS.tolist(), ROWS):
         runner, calls = called(LogisticRegression().fit(FRAME.to_numpy(), CLASSES), ROWS)
         calls = [CapturedCall({"X": rows}, calls[0].outputs)]
-        (call,) = calls_of_arrays(array_estimator("model", runner.own_model, calls), calls)
+        (call,) = calls_as_arrays(array_estimator("model", runner.own_model, calls), calls)
         np.testing.assert_array_equal(call.inputs["X"], ROWS)
         del runner
 

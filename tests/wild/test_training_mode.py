@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.lab.model_host.training_mode import require_one_answer, require_weights
+from bento_monitor.lab.model_host.training_mode import require_reproducible, require_weights
 
 ROWS = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -96,7 +96,7 @@ class Model(nn.Module):
 
 def check(model: nn.Module, x: torch.Tensor) -> None:
     with captured(model, {"x": x}) as state:
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
 
 
 @pytest.mark.parametrize(("layer", "x"), TRAINED, ids=[type(layer).__name__ for layer, _ in TRAINED])
@@ -129,7 +129,7 @@ def test_check_leaves_statistics_modes_and_random_state_unchanged() -> None:
         mean = model.layer.running_mean.clone()
         generator = torch.get_rng_state()
         with pytest.raises(ServiceError):
-            require_one_answer(state.captured()[1].own_model, state.calls)
+            require_reproducible(state.captured()[1].own_model, state.calls)
     assert torch.equal(model.layer.running_mean, mean)
     assert torch.equal(torch.get_rng_state(), generator)
 
@@ -137,9 +137,9 @@ def test_check_leaves_statistics_modes_and_random_state_unchanged() -> None:
 def test_constants_must_be_equal_in_every_call() -> None:
     model = Random(lambda x: {"y": x, "of": ("sum", int(x.shape[0]))}).eval()
     with captured(model, {"x": ROWS}, {"x": ROWS[:2]}) as state, pytest.raises(ServiceError, match=r"6.*2"):
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
     with captured(model, {"x": ROWS}, {"x": ROWS + 1}) as state:
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
 
 
 def test_weights_that_were_never_loaded_are_reported() -> None:
@@ -160,4 +160,4 @@ def test_file_that_draws_random_numbers_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "noisy.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
     with captured(path, {"x": ROWS.numpy()}) as state, pytest.raises(ServiceError, match="evaluation mode"):
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..profiling.profile_record import Finding, LoadPoint, Profile
 
-_LEAST_SHARE = 0.5
-_LEAST_MS = 2.0
+_MIN_SHARE = 0.5
+_MIN_MS = 2.0
 # Above this, requests wait because the model is busy.
-_MOST_CORES = 0.5
+_MAX_CORES = 0.5
 
 
 def find_long_window(profile: Profile) -> Finding | None:
@@ -15,7 +15,7 @@ def find_long_window(profile: Profile) -> Finding | None:
 
     Return None if waiting is short, or if the server computes in the meantime.
     """
-    found = [(share, point) for point in profile.points if (share := _idle_wait_share(point)) >= _LEAST_SHARE]
+    found = [(share, point) for point in profile.points if (share := _idle_wait_share(point)) >= _MIN_SHARE]
     if not found:
         return None
     share, point = max(found, key=lambda pair: pair[0])
@@ -33,11 +33,11 @@ def find_long_window(profile: Profile) -> Finding | None:
 
 
 def _idle_wait_share(point: LoadPoint) -> float:
-    if point.batch_size is None or point.server is None or point.server.cpu_cores > _MOST_CORES:
+    if point.batch_size is None or point.server is None or point.server.cpu_cores > _MAX_CORES:
         return 0.0
     wait_ms = _wait_ms(point)
     total_ms = sum(stage.mean_ms for stage in point.stages)
-    return wait_ms / total_ms if wait_ms >= _LEAST_MS else 0.0
+    return wait_ms / total_ms if wait_ms >= _MIN_MS else 0.0
 
 
 def _wait_ms(point: LoadPoint) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..profiling.profile_record import Finding, Profile, ServerUse
 
 # Shorter pauses occur in every healthy service.
-_LEAST_MS = 20.0
-_LEAST_SLOW_SHARE = 0.5
+_MIN_MS = 20.0
+_MIN_SLOW_SHARE = 0.5
 # By chance alone, slow requests would meet pauses as often as other requests do.
-_LEAST_LIFT = 2.0
+_MIN_LIFT = 2.0
 _TIMERS = ("TimerHandle", "UVTimer")
-_LEAST_TIMERS = 1000
+_MIN_TIMERS = 1000
 
 
 def find_collector_pauses(profile: Profile) -> Finding | None:
@@ -33,7 +33,7 @@ def find_collector_pauses(profile: Profile) -> Finding | None:
     ]
     timers = sum(profile.census.get(name, 0) for name in _TIMERS)
     remedy = "Keep fewer objects alive, or freeze the heap once the service is up (gc.freeze)."
-    if timers >= _LEAST_TIMERS:
+    if timers >= _MIN_TIMERS:
         evidence.append(
             f"{timers} timers are alive, each holding its request: BentoML's time limit sets one timer per request and "
             "never cancels it, so the garbage collector traverses all requests of the last minute"
@@ -44,5 +44,5 @@ def find_collector_pauses(profile: Profile) -> Finding | None:
 
 def _is_cause(server: ServerUse) -> bool:
     pauses = server.pauses
-    is_chance = pauses.slow_share < _LEAST_LIFT * pauses.every_share and pauses.every_share < 1 / _LEAST_LIFT
-    return pauses.longest_ms >= _LEAST_MS and pauses.slow_share >= _LEAST_SLOW_SHARE and not is_chance
+    is_chance = pauses.slow_share < _MIN_LIFT * pauses.every_share and pauses.every_share < 1 / _MIN_LIFT
+    return pauses.longest_ms >= _MIN_MS and pauses.slow_share >= _MIN_SLOW_SHARE and not is_chance

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..profiling.profile_record import Finding, LoadPoint, Profile
 
-_LEAST_SHARE = 0.25  # of the machine
-_MOST_IDLE_SHARE = 0.15
-_LEAST_STEAL = 0.05
+_MIN_SHARE = 0.25  # of the machine
+_MAX_IDLE_SHARE = 0.15
+_MIN_STEAL = 0.05
 
 
 def find_noisy_neighbor(profile: Profile) -> Finding | None:
@@ -29,7 +29,7 @@ def find_noisy_neighbor(profile: Profile) -> Finding | None:
 
 def _taken_cores(point: LoadPoint) -> float:
     machine = point.machine
-    is_short = machine.idle_cores < _MOST_IDLE_SHARE * machine.cores
-    if machine.steal_ratio >= _LEAST_STEAL:
+    is_short = machine.idle_cores < _MAX_IDLE_SHARE * machine.cores
+    if machine.steal_ratio >= _MIN_STEAL:
         return machine.other_cores + machine.steal_ratio * machine.cores
-    return machine.other_cores if is_short and machine.other_cores >= _LEAST_SHARE * machine.cores else 0.0
+    return machine.other_cores if is_short and machine.other_cores >= _MIN_SHARE * machine.cores else 0.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..profiling.profile_record import Finding, Profile
 
 # With fewer connections, even a random spread is often uneven.
-_LEAST_CONNECTIONS = 8
-_LEAST_SHARE = 0.85
+_MIN_CONNECTIONS = 8
+_MIN_SHARE = 0.85
 
 
 def find_uneven_workers(profile: Profile) -> Finding | None:
@@ -15,9 +15,9 @@ def find_uneven_workers(profile: Profile) -> Finding | None:
         return None
     for point in profile.points:
         server = point.server
-        if server is None or server.connections < _LEAST_CONNECTIONS:
+        if server is None or server.connections < _MIN_CONNECTIONS:
             continue
-        if server.largest_share >= _LEAST_SHARE and server.largest_cpu_share >= _LEAST_SHARE:
+        if server.largest_share >= _MIN_SHARE and server.largest_cpu_share >= _MIN_SHARE:
             return Finding(
                 "uneven_workers",
                 "One worker holds most of the connections",

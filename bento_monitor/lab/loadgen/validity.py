@@ -8,8 +8,8 @@ import numpy as np
 
 from .result import LoadResult
 
-MOST_STEAL_RATIO = 0.01
-_LEAST_LAG_NS = 200_000
+MAX_STEAL_RATIO = 0.01
+_MIN_LAG_NS = 200_000
 _LAG_OF_MEDIAN = 0.01
 # The share of all CPU time used by server and client above which the client is late because the server computes.
 _SATURATED_RATIO = 0.9
@@ -36,7 +36,7 @@ def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
     lag_p99_ns = int(np.percentile(lags_ns, 99, method="inverted_cdf")) if len(lags_ns) else 0
     used_ratio = (server_cpu_s + result.cpu_s) / max(result.machine.total_s, 1e-9)
     fault = None
-    if steal_ratio > MOST_STEAL_RATIO:
+    if steal_ratio > MAX_STEAL_RATIO:
         fault = f"{steal_ratio:.1%} of the processors' time was stolen by the host"
     elif lag_p99_ns > _most_lag_ns(result) and used_ratio < _SATURATED_RATIO:
         fault = (
@@ -47,6 +47,6 @@ def check_window(result: LoadResult, server_cpu_s: float) -> WindowCheck:
 
 def _most_lag_ns(result: LoadResult) -> float:
     if not result.is_ok.any():
-        return _LEAST_LAG_NS
+        return _MIN_LAG_NS
     median_ns = float(np.median(result.latency_ns[result.is_ok]))
-    return max(_LEAST_LAG_NS, _LAG_OF_MEDIAN * median_ns)
+    return max(_MIN_LAG_NS, _LAG_OF_MEDIAN * median_ns)

@@ -20,7 +20,7 @@ from .messages import Contender, RequestSource
 from .parity import parity
 from .race import race
 from .state import HostState, Progress
-from .training_mode import require_no_training
+from .training_mode import require_eval_mode
 from .wire import Wire
 
 Operation = Callable[[HostState, Mapping[str, Any], Progress], Any]
@@ -74,7 +74,7 @@ def _answer(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
     try:
         (found,) = state.answer(state.api(arguments["api"]), [body], source.content_type)
     except ServiceError:
-        require_no_training()
+        require_eval_mode()
         raise
     return value_of(found.body, found.media_type)
 

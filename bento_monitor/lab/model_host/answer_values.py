@@ -51,17 +51,17 @@ def as_answers(values: Sequence[Any]) -> Answers:
     except (ValueError, OverflowError):  # different shapes, or too large for float64
         return list(values)
     # NumPy turns [1, "a"] into strings and [True, 2] into numbers: such mixtures stay lists.
-    is_one_kind = array.dtype.kind in "biufU" and len(leaf_kinds(values)) <= 1
+    is_one_kind = array.dtype.kind in "biufU" and len(kinds_of_leaves(values)) <= 1
     return array if is_one_kind else list(values)
 
 
-def leaf_kinds(values: Any) -> set[str]:
+def kinds_of_leaves(values: Any) -> set[str]:
     """Return the NumPy kinds of the leaves of JSON values: "f" for all numbers, "O" for leaves that fit no array."""
     if isinstance(values, list | tuple):
         types = set(map(type, values))
         if types <= _KINDS.keys():  # fast path for a row of plain values
             return {_KINDS[each] for each in types}
-        return set().union(*map(leaf_kinds, values))
+        return set().union(*map(kinds_of_leaves, values))
     kind = getattr(getattr(values, "dtype", None), "kind", None) or _KINDS.get(type(values), "O")
     return {"f" if kind in "iuf" else str(kind)}
 

@@ -15,13 +15,13 @@ from ...integrations.bentoml.services import ApiArguments, ServiceApi
 from ...releases.release_record import OutputForm, TensorSpec
 from ...runner import runners
 from .batches import draw_batches, fresh
-from .estimator_calls import array_estimator, calls_of_arrays
+from .estimator_calls import array_estimator, calls_as_arrays
 from .export_record import FixedAxis
 from .messages import ModelInterface, RequestSource
 from .recording import RecordingModel, recording
 from .repeatable import require_repeatable
 from .state import CapturedCall, HostState
-from .training_mode import require_no_training, require_one_answer
+from .training_mode import require_eval_mode, require_reproducible
 from .variations import variations
 
 _BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
@@ -48,12 +48,12 @@ def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -
     own = state.runner(name).own_model
     if own.kind == "estimator":
         estimator = array_estimator(name, own, seen.calls)
-        seen.calls, tried.calls = calls_of_arrays(estimator, seen.calls), calls_of_arrays(estimator, tried.calls)
+        seen.calls, tried.calls = calls_as_arrays(estimator, seen.calls), calls_as_arrays(estimator, tried.calls)
         state.frames = estimator.frames
     _require_exportable(name, own, seen.calls)
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     fingerprint = _fingerprint(state, name, before)
-    require_one_answer(own, seen.calls)
+    require_reproducible(own, seen.calls)
     inputs = _specs([call.inputs for call in calls])
     of_samples = _specs([call.inputs for call in seen.calls])
     if own.kind == "estimator":
@@ -88,7 +88,7 @@ def _fingerprint(state: HostState, runner: str, before: Mapping[str, str | None]
     except ReleaseError as error:
         raise ServiceError(str(error)) from error
     if before.get(runner, value) != value:
-        require_no_training()
+        require_eval_mode()
         raise ServiceError(
             f"The weights or buffers of the model {runner} change when it is called, so a release would soon be of "
             "another model: load the weights in the service's constructor, and keep state that calls change out of the "

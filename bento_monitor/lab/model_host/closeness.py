@@ -8,7 +8,7 @@ from typing import Any
 LARGEST = 1.7e308  # represents an infinite difference: JSON has no infinity
 TOLERANCE = 1e-3  # of the largest value of an output; float32 exports were within 1e-5
 _HALF_TOLERANCE = 1e-2
-_LEAST_SCALE = 1e-3  # float32 sums that cancel leave about 1e-7 where the true value is 0
+_MIN_SCALE = 1e-3  # float32 sums that cancel leave about 1e-7 where the true value is 0
 _UNSTEADINESS = 10.0
 _CHANGED_SHARE = 0.005
 
@@ -65,7 +65,7 @@ def _is_same(expected: Any, found: Any, other: Any, only_finite: bool) -> bool:
     if not only_finite and not _both_same(left, right)[~finite].all():
         return False
     left, right = left[finite], right[finite]
-    scale = max(float(np.abs(left).max(initial=0.0)), _LEAST_SCALE)
+    scale = max(float(np.abs(left).max(initial=0.0)), _MIN_SCALE)
     allowed = (_HALF_TOLERANCE if expected.dtype.itemsize == 2 else TOLERANCE) * scale
     if is_steady:
         gap = np.abs(other.astype(wide)[finite] - left)

@@ -9,7 +9,7 @@ from ...errors import ServiceError
 from ...fingerprints.onnx_external import read_external_names
 
 # The size limit of a protobuf file.
-_MOST_BYTES = (1 << 31) - 1
+_MAX_BYTES = (1 << 31) - 1
 
 
 def copy_onnx_file(source: Path, target: Path) -> None:
@@ -23,7 +23,7 @@ def copy_onnx_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         return
     size = source.stat().st_size + sum((source.parent / name).stat().st_size for name in names)
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ServiceError(
             f"The model {source.name} has {size / 1e9:.1f} GB with its external data, and an ONNX file holds at most "
             "2.1 GB: no release can be made of it."

@@ -41,7 +41,7 @@ def array_estimator(runner: str, own: OwnModel, calls: Sequence[CapturedCall]) -
     return estimator
 
 
-def calls_of_arrays(estimator: ArrayEstimator, calls: Sequence[CapturedCall]) -> list[CapturedCall]:
+def calls_as_arrays(estimator: ArrayEstimator, calls: Sequence[CapturedCall]) -> list[CapturedCall]:
     """Return the calls with arrays instead of lists and data frames.
 
     Values that have no array stay unchanged; if frames are encoded, a call with a frame that has no array is left out.

@@ -19,7 +19,7 @@ from .state import CapturedCall
 _RELATIVE = 1e-5
 # If two classes, or the two sides of a split, are nearly equal, rounding decides.
 _TIES_SHARE = 0.001
-_MOST_ROWS = 2000
+_MAX_ROWS = 2000
 _NOISE = 0.01
 _PLANTED_SHARE = 0.2
 
@@ -163,7 +163,7 @@ def mixed_rows(rows: Any) -> Any:
     import numpy as np
 
     generator = np.random.default_rng(0)
-    count = min(max(len(rows), 256), _MOST_ROWS)
+    count = min(max(len(rows), 256), _MAX_ROWS)
     return np.column_stack([generator.choice(column, count) for column in rows.T]).astype(rows.dtype)
 
 

@@ -20,7 +20,7 @@ _BATCH_SIZES = (1, 2, 3, 9, 33)
 _BASE_ROWS = 4
 _BASES = 2
 _JITTER = 1e-6
-_MOST_ELEMENTS = 2**24  # of all inputs of a call: an axis may be lengthened up to the limit of a branch
+_MAX_ELEMENTS = 2**24  # of all inputs of a call: an axis may be lengthened up to the limit of a branch
 
 
 def perturbed_inputs(
@@ -42,7 +42,7 @@ def perturbed_inputs(
         if index == 0:
             found += _other_sizes(few, specs, limits, generator)
         for what, arrays in found:
-            if sum(array.size for array in arrays.values()) > _MOST_ELEMENTS:
+            if sum(array.size for array in arrays.values()) > _MAX_ELEMENTS:
                 continue
             yield what, {name: like(call.inputs[name], array) for name, array in arrays.items()}
 

@@ -9,7 +9,7 @@ from .batches import fresh
 from .closeness import same_outputs
 from .recording import recording
 from .state import CapturedCall, HostState
-from .training_mode import require_no_training
+from .training_mode import require_eval_mode
 
 
 def require_repeatable(state: HostState, api: ServiceApi, runner: str, batch: ApiArguments) -> None:
@@ -24,7 +24,7 @@ def require_repeatable(state: HostState, api: ServiceApi, runner: str, batch: Ap
     first, again = _calls(state, api, runner, batch), _calls(state, api, runner, batch)
     for call in again:
         if first and all(_differing(call, other) for other in first):
-            require_no_training()
+            require_eval_mode()
             raise ServiceError(
                 f"The API {api.name} gives the model {runner} a different {_differing(call, first[0])} for the "
                 "same request each time: the service keeps state between requests, or draws random numbers, so no "

@@ -31,7 +31,7 @@ _RANDOM = (
 _RANDOM_FILE = "The ONNX file gives different outputs for the same input each time: export it in evaluation mode."
 
 
-def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
+def require_reproducible(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
     """Raise if a model's outputs are not reproducible; modes, buffers and the random state are left unchanged.
 
     Raises:
@@ -49,7 +49,7 @@ def require_one_answer(own: OwnModel, calls: Sequence[CapturedCall]) -> None:
         _require_one_form(own, calls)
 
 
-def require_no_training() -> None:
+def require_eval_mode() -> None:
     """Raise ServiceError if a model of this process is in training mode; for calls that fail or change the model."""
     for runner in runners().values():
         own = runner.own_model

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .profile_record import LoadPoint, Percentile, Profile
 
 _CONFIDENCE = 0.95
-_LEAST_BINS = 4
+_MIN_BINS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _ratio_interval(before: NDArray[np.float64], after: NDArray[np.float64]) -> 
     """Return Welch's interval of the ratio of geometric means."""
     from scipy.special import stdtrit
 
-    if min(len(before), len(after)) < _LEAST_BINS:
+    if min(len(before), len(after)) < _MIN_BINS:
         return None, None
     errors = [values.var(ddof=1) / len(values) for values in (before, after)]
     difference, error = float(after.mean() - before.mean()), math.fsum(errors)

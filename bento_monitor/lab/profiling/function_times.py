@@ -18,7 +18,7 @@ from .profile_record import BatchTime, Intensity, LengthTime, StandaloneProfile
 from .session_operators import read_session_operators
 from .torch_operators import find_place, read_torch_operators
 
-_LEAST_ROUNDS = 3
+_MIN_ROUNDS = 3
 _PROFILED_CALLS = 8  # four with torch's profiler, four with ONNX Runtime's
 # Share of the measuring time; batches get the rest.
 _LENGTHS_SHARE = 1 / 3
@@ -100,7 +100,7 @@ def _time_each(
     order = random.Random(0)
     end_s = time.monotonic() + seconds
     for number in itertools.count():
-        if not groups or (number >= _LEAST_ROUNDS and time.monotonic() > end_s):
+        if not groups or (number >= _MIN_ROUNDS and time.monotonic() > end_s):
             break
         for group in order.sample(list(groups), len(groups)):
             value = groups[group][number % len(groups[group])]

@@ -11,7 +11,7 @@ import numpy as np
 _LENGTHS = 6
 _OF_EACH = 8
 # Lengths that differ by less do not show the cost of length.
-_LEAST_RATIO = 2.0
+_MIN_RATIO = 2.0
 _FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 
 
@@ -31,7 +31,7 @@ def rows_by_length(rows: Sequence[Any]) -> dict[int, list[Any]]:
     if unit_of(rows) is None:
         return {}
     ordered = sorted(rows, key=len)
-    if len(ordered[-1]) >= _LEAST_RATIO * max(len(ordered[0]), 1):
+    if len(ordered[-1]) >= _MIN_RATIO * max(len(ordered[0]), 1):
         return _groups(ordered)
     if isinstance(ordered[0], str) and ordered[0].split():
         return {len(text): [text] for text in map(_stretched, itertools.repeat(ordered[0]), _FACTORS)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _LARGEST = 8
-_LEAST_SHARE = 0.01
+_MIN_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +33,5 @@ class Operators:
         total_us = sum(self.own_us.values())
         largest = sorted(self.own_us, key=lambda name: -self.own_us[name])[:_LARGEST]
         return tuple(
-            (name, self.own_us[name] / total_us) for name in largest if self.own_us[name] >= _LEAST_SHARE * total_us
+            (name, self.own_us[name] / total_us) for name in largest if self.own_us[name] >= _MIN_SHARE * total_us
         )

@@ -12,11 +12,11 @@ from .probe_notes import ProbeNotes
 from .profile_record import GcPauses
 
 _SLOW_SHARE = 0.01
-_LEAST_SLOW = 5
+_MIN_SLOW = 5
 # A pause explains a slow request if it covers this share of the request's latency above the median.
 _COVERED = 0.25
 # Shorter pauses are ignored: young collections occur a hundred times per second, and every request meets one.
-_LEAST_PAUSE_NS = 2_000_000
+_MIN_PAUSE_NS = 2_000_000
 
 
 def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> GcPauses:
@@ -29,9 +29,9 @@ def pauses_of(result: LoadResult, notes: Iterable[ProbeNotes]) -> GcPauses:
     lengths_ms = (pauses[:, 1] - pauses[:, 0]) / 1e6
     is_in = result.is_in_window
     begun, done = result.planned_ns[is_in], result.done_ns[is_in]
-    covered = _covered_ns(pauses[pauses[:, 1] - pauses[:, 0] >= _LEAST_PAUSE_NS], begun, done)
+    covered = _covered_ns(pauses[pauses[:, 1] - pauses[:, 0] >= _MIN_PAUSE_NS], begun, done)
     latency = done - begun
-    slow = np.argsort(latency)[-max(_LEAST_SLOW, round(len(latency) * _SLOW_SHARE)) :]
+    slow = np.argsort(latency)[-max(_MIN_SLOW, round(len(latency) * _SLOW_SHARE)) :]
     excess = latency - (np.median(latency) if len(latency) else 0)
     is_explained = (covered > 0) & (covered >= _COVERED * excess)
     return GcPauses(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import MeasurementError
 
-_LEAST_PAIRS = 3
+_MIN_PAIRS = 3
 _CONFIDENCE = 0.95
 _POWER = 0.9
 
@@ -47,8 +47,8 @@ class Comparison:
         from scipy.special import stdtrit
 
         values = np.asarray(log_ratios, dtype=np.float64)
-        if values.ndim != 1 or len(values) < _LEAST_PAIRS:
-            raise MeasurementError(f"{values.size} pairs give no interval: measure at least {_LEAST_PAIRS}.")
+        if values.ndim != 1 or len(values) < _MIN_PAIRS:
+            raise MeasurementError(f"{values.size} pairs give no interval: measure at least {_MIN_PAIRS}.")
         if not np.isfinite(values).all():
             raise MeasurementError("A ratio of two blocks is not finite: one of them measured nothing.")
         mean, sd = float(values.mean()), float(values.std(ddof=1))
@@ -66,8 +66,8 @@ def smallest_paired_ratio(sd: float, pairs: int, *, power: float = _POWER) -> fl
     """
     from scipy.special import nctdtrinc, stdtrit
 
-    if pairs < _LEAST_PAIRS:
-        raise MeasurementError(f"{pairs} pairs give no interval: measure at least {_LEAST_PAIRS}.")
+    if pairs < _MIN_PAIRS:
+        raise MeasurementError(f"{pairs} pairs give no interval: measure at least {_MIN_PAIRS}.")
     critical = float(stdtrit(pairs - 1, (1 + _CONFIDENCE) / 2))
     return math.exp(sd * float(nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs))
 

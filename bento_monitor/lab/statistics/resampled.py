@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ...errors import MeasurementError
 from .noninferiority import DropBound, check_alpha, check_largest_loss, drop_margin
 
-_LEAST_ROUNDS = 100
-MOST_UNDEFINED_SHARE = 0.1
+_MIN_ROUNDS = 100
+MAX_UNDEFINED_SHARE = 0.1
 
 
 def resampled_drop_bound(
@@ -37,13 +37,13 @@ def resampled_drop_bound(
     """
     check_alpha(alpha)
     check_largest_loss(largest_loss)
-    if n < 2 or rounds < _LEAST_ROUNDS:
-        raise MeasurementError(f"A bootstrap needs 2 samples and {_LEAST_ROUNDS} rounds, but has {n} and {rounds}.")
+    if n < 2 or rounds < _MIN_ROUNDS:
+        raise MeasurementError(f"A bootstrap needs 2 samples and {_MIN_ROUNDS} rounds, but has {n} and {rounds}.")
     measured = float(drop_of(np.arange(n)))
     generator = np.random.default_rng(seed)
     drops = np.array([drop_of(generator.integers(0, n, n)) for _ in range(rounds)], dtype=np.float64)
     defined = drops[np.isfinite(drops)]
-    if not math.isfinite(measured) or len(defined) < (1 - MOST_UNDEFINED_SHARE) * rounds:
+    if not math.isfinite(measured) or len(defined) < (1 - MAX_UNDEFINED_SHARE) * rounds:
         raise MeasurementError(
             f"The metric is undefined for {rounds - len(defined)} of {rounds} resamples of {n} samples: "
             "give more samples of the rarest class."

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import MeasurementError
 from ...statistics.sequential import ZONE_RATIO
 
-_LEAST_PAIRS = 5
+_MIN_PAIRS = 5
 _ALPHA = 0.01
 
 
@@ -60,8 +60,8 @@ def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, al
     from scipy.special import stdtrit
 
     values = np.asarray(log_ratios, dtype=np.float64)
-    if len(values) < _LEAST_PAIRS:
-        raise MeasurementError(f"{len(values)} pairs are too few for the rig check: measure at least {_LEAST_PAIRS}.")
+    if len(values) < _MIN_PAIRS:
+        raise MeasurementError(f"{len(values)} pairs are too few for the rig check: measure at least {_MIN_PAIRS}.")
     if not np.isfinite(values).all():
         raise MeasurementError("A ratio of two blocks is not finite: one of them measured nothing.")
     mean, sd = float(values.mean()), float(values.std(ddof=1))

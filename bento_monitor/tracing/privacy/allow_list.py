@@ -13,7 +13,7 @@ from ...conventions import ALLOWED_ATTRIBUTES, CAPTURED_PREFIX
 AttributeValue = str | int | float | bool
 
 _INT_BOUND = 2**63  # OTLP's integers are at least -2**63 and below 2**63
-_MOST_BITS = 2_048  # converted in a tenth of a millisecond; far below Python's limit for the conversion
+_MAX_BITS = 2_048  # converted in a tenth of a millisecond; far below Python's limit for the conversion
 LONGEST_ATTRIBUTE = 16_384
 """Maximum characters of a text attribute of user code: collectors reject an export of more than 4 MiB entirely."""
 
@@ -106,7 +106,7 @@ def fits_otlp(value: int) -> bool:
 
 def integer_text(value: int) -> str:
     """Return the digits of an integer, or its number of bits if it has more than 2,048."""
-    return str(value) if value.bit_length() <= _MOST_BITS else f"<an integer of {value.bit_length():,} bits>"
+    return str(value) if value.bit_length() <= _MAX_BITS else f"<an integer of {value.bit_length():,} bits>"
 
 
 def not_shown(error: Exception) -> str:

@@ -101,7 +101,7 @@ def test_swapped_pieces_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_threads_give_the_same_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = [("a tensor", torch.full((1000, size), float(size))) for size in range(1, 400, 7)]
     together = contents.digest_contents(tensors)
-    monkeypatch.setattr(contents, "_MOST_THREADS", 1)
+    monkeypatch.setattr(contents, "_MAX_THREADS", 1)
 
     assert contents.digest_contents(tensors) == together
 

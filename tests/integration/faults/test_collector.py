@@ -8,7 +8,7 @@ from fault_collector import Lengths, Outcome, collector_faults
 ROWS = tuple(collector_faults(Lengths(1.0, 1.0, 1.0)))
 EVERY_ROW = pytest.mark.parametrize("outcome", ROWS, indirect=True)
 # One export has at most 128 requests and batches, each with at most five spans.
-EXPORT, MOST_SPANS, QUEUE = 128, 5, 200
+EXPORT, MAX_SPANS, QUEUE = 128, 5, 200
 
 
 def rows_but(*left_out: str) -> pytest.MarkDecorator:
@@ -66,7 +66,7 @@ def test_exports_resume_soon_after_the_collector_is_back(outcome: Outcome) -> No
 def test_queues_and_memory_are_bounded(outcome: Outcome) -> None:
     readings = outcome.watch.readings
     assert max(each.waiting for each in readings) <= QUEUE + EXPORT
-    assert max(each.queued for each in readings) <= EXPORT * MOST_SPANS
+    assert max(each.queued for each in readings) <= EXPORT * MAX_SPANS
     assert outcome.growth("rss_mib") < 48
 
 

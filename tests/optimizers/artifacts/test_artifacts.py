@@ -18,7 +18,7 @@ from bento_monitor.resilience.atomic_files import sha256_of
 from optimizers.artifacts.artifact_spec import ArtifactSpec
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache
-from optimizers.artifacts.quantise import quantise
+from optimizers.artifacts.quantize import quantize
 from optimizers.errors import ArtifactError
 
 INTERFACE = ModelInterface("model", "torch", (), (), OutputForm(), None, "fingerprint")
@@ -167,7 +167,7 @@ def test_cache_key_depends_on_the_model_and_every_field_of_the_spec() -> None:
 def test_quantization_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
     write_graph(tmp_path / "in.onnx")
     with pytest.raises(ArtifactError, match="per-tensor failed"):
-        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
     with pytest.raises(ArtifactError, match="longer than"):
-        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
     assert not (tmp_path / "out.onnx").exists()

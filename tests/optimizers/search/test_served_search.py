@@ -113,7 +113,7 @@ def test_candidate_slow_for_a_lone_client_is_ranked_only_if_allowed(tmp_path: Pa
         ratio = 1.9 if candidate.batching.window_ms else 1.0
         return TrialOutcome(speed_of(candidate) * ratio, 10.0, 0, -1.0, alone_ratio=ratio)
 
-    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1, most_alone_ratio=1.2)
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1, max_alone_ratio=1.2)
     search.run(10, slow_alone_with_a_window)
     assert {entry.candidate.batching.window_ms for entry in search.ranking()} == {0.0}
     allowed = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)

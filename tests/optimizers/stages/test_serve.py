@@ -11,8 +11,8 @@ from optimizers.stages.serve import why_no_candidate
 CANDIDATE = Candidate(Execution("onnxruntime", "fp32", 1), Batching(8, 0.0), 1)
 
 
-def why(*outcomes: TrialOutcome, slo: Slo | None = None, most_alone_ratio: float | None = None) -> str:
-    return why_no_candidate([(CANDIDATE, outcome) for outcome in outcomes], slo, most_alone_ratio, "trial")
+def why(*outcomes: TrialOutcome, slo: Slo | None = None, max_alone_ratio: float | None = None) -> str:
+    return why_no_candidate([(CANDIDATE, outcome) for outcome in outcomes], slo, max_alone_ratio, "trial")
 
 
 def test_equal_failures_are_counted_and_reported_once() -> None:
@@ -36,7 +36,7 @@ def test_failed_requests_are_counted() -> None:
 
 def test_lone_client_latency_over_the_limit_is_reported_with_the_best_ratio() -> None:
     outcomes = [TrialOutcome(100.0, 10.0, 0, -1.0, alone_ratio=ratio) for ratio in (1.8, 1.4)]
-    sentence = why(*outcomes, most_alone_ratio=1.1)
+    sentence = why(*outcomes, max_alone_ratio=1.1)
     assert "2 met the other limits" in sentence
     assert "(the best: 1.40 times): --allow-slower-alone" in sentence
     assert "lone client" not in why(*outcomes)

@@ -11,7 +11,7 @@ from bento_monitor.lab.statistics import flip_drop_bound, resampled_drop_bound, 
 
 RUNS = 2000
 # The share of wrong bounds may be above .05 by what so many runs add by chance.
-MOST_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / RUNS)
+MAX_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / RUNS)
 
 
 @pytest.mark.parametrize("n", [1, 20, 200, 1000, 5000])
@@ -124,7 +124,7 @@ def test_a_score_bound_holds_where_1_percent_of_samples_lose_all(n, noise):
     for _ in range(RUNS):
         drops = np.where(generator.random(n) < 0.01, 1.0, generator.normal(0, noise, n))
         below += score_drop_bound(np.ones(n), 1 - drops, largest_losses=1.0).upper < 0.01
-    assert below / RUNS <= MOST_WRONG
+    assert below / RUNS <= MAX_WRONG
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ _MEMORY_LIMIT_BYTES = 16 * 2**30
 _TIMEOUT_S = 600.0
 
 
-def quantise(
+def quantize(
     source: Path,
     target: Path,
     granularity: Granularity,
@@ -37,8 +37,8 @@ def quantise(
         "reduces_range": reduces_range,
         "memory_limit_bytes": memory_limit_bytes,
     }
-    with tempfile.TemporaryDirectory(prefix="bento-monitor-quantise-") as folder:
-        command = [sys.executable, "-P", "-m", "optimizers.artifacts.quantise", json.dumps(settings)]
+    with tempfile.TemporaryDirectory(prefix="bento-monitor-quantize-") as folder:
+        command = [sys.executable, "-P", "-m", "optimizers.artifacts.quantize", json.dumps(settings)]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
