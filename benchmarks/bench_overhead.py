@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from statistics import median
 
+from overhead.against import CASES, measure_against
 from overhead.arms import (
     AT_0,
     AT_1,
@@ -22,7 +23,7 @@ from overhead.arms import (
     start_receiver,
 )
 from result import Figure, write_result
-from served.arms import AGAINST, OURS, STOCK, start_arms
+from served.arms import STOCK, start_arms
 from served.blocks import Plan, Samples, measure
 from served.check import plain_workload
 from served.figures import compare, cpu_added, throughput, total_figures
@@ -34,18 +35,6 @@ _ARMS = (STOCK, STOCK_OTLP, NO_LEDGER, AT_0, AT_1, AT_100)
 _THROUGHPUT_GOALS = {"noop": 2.0, "1ms": 1.15, "5ms": 1.00}
 _CPU_GOALS_US = {"0pct": 25.0, "1pct": 30.0, "100pct": 150.0}
 _LEDGER_GOALS = {"noop": 0.45, "bentoml_path": 0.9}
-# For measurements against another commit: nothing is sampled, which the caller's flags also say.
-_SAMPLED_AT_0 = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
-_CALLER = (
-    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
-    ("baggage", "tenant=acme,tier=gold"),
-)
-_AGAINST: dict[str, tuple[tuple[tuple[str, str], ...], float]] = {
-    "cpu_us_over_against_noop": ((), 3.0),
-    "cpu_us_over_against_noop_headers": (_CALLER, 12.0),
-}
-_HALF_WIDTH_US = 1.5
-_MAX_BLOCKS = 150
 _REQUIRED_SPANS = frozenset({"server", "infer", "serialize"})
 
 
@@ -54,21 +43,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each arm (%(default)s)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a block (%(default)s)")
-    parser.add_argument("--only", default=",".join(_WORKLOADS), help="workloads, separated by commas (%(default)s)")
     parser.add_argument(
-        "--against", metavar="COMMIT", help="measure only the no-op's added CPU time over that commit: against.json"
+        "--only", help=f"workloads, separated by commas ({','.join(_WORKLOADS)}; with --against {','.join(CASES)})"
+    )
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="measure only a request's CPU time against that commit: against.json"
     )
     options = parser.parse_args()
+    known = list(_WORKLOADS if options.against is None else CASES)
+    names = known if options.only is None else options.only.split(",")
+    if unknown := set(names) - set(known):
+        parser.error(f"--only {','.join(unknown)} is not among {','.join(known)}")
     require_wrk()
     plan, started_s = Plan(options.blocks, options.seconds), time.monotonic()
     if options.against is not None:
-        added = measure_against(options.against, plan)
+        added = measure_against(options.against, plan, names)
         print(f"{(time.monotonic() - started_s) / 60:.1f} minutes in all.")
         return 0 if all(figure.met is not False for figure in added.values()) else 1
     found: dict[str, Samples] = {}
     received: dict[str, dict[str, list[Received]]] = {}
     with start_receiver() as endpoint:
-        for name in options.only.split(","):
+        for name in names:
             arms = [*_ARMS, PATH_AT_100] if name == "noop" else list(_ARMS)
             counter = SpanCounter(endpoint)
             with start_arms(arms, environments=environments(endpoint)) as started:
@@ -113,33 +108,6 @@ def _added(samples: Samples, arm: str, goal_us: float | None) -> Figure:
     if goal_us is None:
         return found
     return replace(found, goal=f"<= {goal_us:g}", met=found.value <= goal_us)
-
-
-def measure_against(commit: str, plan: Plan) -> dict[str, Figure]:
-    """Measure the no-op's CPU time per request added over another commit, at 0 % sampling.
-
-    Both without and with a caller's context. Blocks are added until the interval's half-width is small enough.
-    """
-    environments = dict.fromkeys((OURS, AGAINST), _SAMPLED_AT_0)
-    figures: dict[str, Figure] = {}
-    found: dict[str, Samples] = {}
-    with start_arms([OURS, AGAINST], environments=environments, against=commit) as arms:
-        for name, (headers, goal_us) in _AGAINST.items():
-            workload = replace(plain_workload("noop"), headers=headers)
-            samples: Samples = {OURS: [], AGAINST: []}
-            while len(samples[OURS]) < _MAX_BLOCKS:
-                for arm, blocks in measure(arms, workload, plan).items():
-                    samples[arm] += blocks
-                figure = cpu_added(samples, OURS, AGAINST, goal_us)
-                print(f"{name}: {figure.value:.2f} us, {figure.ci95}, {len(samples[OURS])} pairs", flush=True)
-                if figure.ci95 is not None and figure.ci95[1] - figure.ci95[0] <= 2 * _HALF_WIDTH_US:
-                    break
-            figures[name] = figure
-            found[name] = samples
-    raw = raw_of(found)
-    figures |= {"failed_blocks": total_figures({"blocks": raw})["failed_blocks"]}
-    write_result("against", figures, {"against": commit, **raw})
-    return figures
 
 
 def _ledger_figure(blocks: Sequence[Received], goal: float) -> Figure:

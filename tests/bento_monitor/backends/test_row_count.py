@@ -1,4 +1,4 @@
-"""How many rows a call has, whatever its arguments are."""
+"""The number of rows of a call, for arguments of any type."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from bento_monitor.backends.row_count import row_count
     ],
     ids=["numpy", "torch", "data frame", "sparse", "DMatrix", "list", "tuple"],
 )
-def test_rows_are_counted_in_whatever_holds_them(value: Any) -> None:
+def test_rows_are_counted_in_any_container(value: Any) -> None:
     assert row_count((value,), {}) == 3
     assert row_count((), {"X": value, "flag": True}) == 3
 
 
 @pytest.mark.parametrize("value", ["text", 5, None, np.array(3), {"a": 1}])
-def test_what_holds_no_rows_is_one(value: Any) -> None:
+def test_argument_without_rows_counts_as_one_row(value: Any) -> None:
     assert row_count((value,), {}) == 1
 
 
-def test_an_array_is_counted_before_a_list() -> None:
+def test_array_is_counted_before_a_list() -> None:
     assert row_count((["cls", "mean"], np.zeros((4, 2))), {}) == 4

@@ -1,4 +1,4 @@
-"""How long a request may wait for its batch."""
+"""The time that a request may wait for its batch."""
 
 import pytest
 
@@ -18,7 +18,7 @@ MS = 1_000_000
         ([10] + [40] * 16, 60),
     ],
 )
-def test_a_request_waits_as_long_as_even_a_fast_batch_answers_it_in_time(
+def test_request_waits_while_a_fast_batch_can_still_answer_in_time(
     durations_ms: list[int], longest_wait_ms: int
 ) -> None:
     latency_budget = LatencyBudget(max_latency_ms=100)

@@ -34,7 +34,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_each_process_is_a_line_and_the_exit_code_is_0_if_no_span_is_missing(home: Path) -> None:
+def test_each_process_has_a_line_and_exit_code_0_means_nothing_missing(home: Path) -> None:
     write(home, NOTHING_MISSING)
     code, output = run()
     assert code == 0
@@ -46,13 +46,13 @@ def test_each_process_is_a_line_and_the_exit_code_is_0_if_no_span_is_missing(hom
     assert " ".join(line.split()) == f"{os.getpid()} demo running 3 0 OTLPSpanExporter 45 35 0 10 {written}"
 
 
-def test_spans_that_are_missing_are_exit_code_1(home: Path) -> None:
+def test_missing_spans_give_exit_code_1(home: Path) -> None:
     write(home, DROPPED)
     assert run()[0] == 1
     assert run("--service", "another")[0] == 0
 
 
-def test_a_process_that_was_killed_is_shown_as_lost(home: Path) -> None:
+def test_killed_process_is_shown_as_lost(home: Path) -> None:
     write(home, NOTHING_MISSING, is_alive=False)
     code, output = run()
     assert code == 1
@@ -64,7 +64,7 @@ def test_a_process_that_was_killed_is_shown_as_lost(home: Path) -> None:
     assert found["report"]["stats"]["exporters"][0]["exported"] == 35
 
 
-def test_without_a_report_it_says_so(home: Path) -> None:
+def test_missing_reports_are_announced(home: Path) -> None:
     code, output = run()
     assert code == 0
     assert str(home) in output
@@ -72,6 +72,6 @@ def test_without_a_report_it_says_so(home: Path) -> None:
 
 
 @pytest.mark.parametrize("others", [("abcd",), ("--jaeger", "http://127.0.0.1:1")])
-def test_it_is_of_no_single_trace_and_no_jaeger(home: Path, others: tuple[str, ...]) -> None:
+def test_delivery_report_refuses_trace_id_and_jaeger(home: Path, others: tuple[str, ...]) -> None:
     code, output = run(*others)
     assert (code, output.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""The hashes of BentoML's sources: what we stand for is what is installed, and a change is seen."""
+"""The hashes of BentoML's sources: they match the installed version, and a change is detected."""
 
 import json
 import re
@@ -11,11 +11,11 @@ from packaging.version import Version
 
 from bento_monitor.integrations import source_hashes as sources
 
-# BentoML before 1.4.35 makes sessions otherwise, and 1.4.30 has none to renew.
+# BentoML before 1.4.35 makes sessions differently, and 1.4.30 has none to renew.
 OFF = {"sessions"} if Version(version("bentoml")) < Version("1.4.35") else set()
 
 
-def test_the_sources_that_we_stand_for_are_those_of_the_bentoml_that_is_installed() -> None:
+def test_known_hashes_are_those_of_the_installed_bentoml() -> None:
     command = [sys.executable, "-P", "-m", "bento_monitor.integrations.source_hashes"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     printed = [re.fullmatch(r' {4}"(.+)": "(\w+)",', line) for line in lines]
@@ -26,7 +26,7 @@ def test_the_sources_that_we_stand_for_are_those_of_the_bentoml_that_is_installe
     assert others == (sources.SESSIONS.keys() if OFF else set())
 
 
-def test_every_hook_holds_on_the_bentoml_that_is_installed() -> None:
+def test_every_hook_is_supported_by_the_installed_bentoml() -> None:
     command = [str(Path(sys.executable).with_name("bento-monitor")), "doctor", "--json"]
     hooks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["hooks"]
     assert {"answers", "traffic"} <= {hook["name"] for hook in hooks}
@@ -57,14 +57,14 @@ class Known(Base):
 """
 
 
-def test_comments_docstrings_and_empty_lines_are_no_part_of_what_a_source_does() -> None:
+def test_comments_docstrings_and_empty_lines_do_not_change_the_hash() -> None:
     plain = sources.without_comments(SOURCE)
     assert plain == SAME.strip("\n")
     for before, after in (("return value", "return None"), ("# nor this", "# nor that"), ("decorated", "other")):
         assert sources.without_comments(SOURCE.replace(before, after)) != plain
 
 
-def test_a_function_a_method_or_a_property_that_has_changed_is_named() -> None:
+def test_changed_functions_methods_and_properties_are_named() -> None:
     names = ["json:dumps", "json.encoder:JSONEncoder.encode", "pathlib:PurePath.parent", "pathlib:Path.cwd"]
     assert sources.changed(dict.fromkeys(names, "another source")) == names
     assert sources.changed({name: sources.source_hash(name) for name in names}) == []

@@ -1,4 +1,4 @@
-"""Many ledgers at once have the stages that each has by itself."""
+"""Stages of many ledgers at once, which equal the stages of each ledger alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAMPED = st.fixed_dictionaries({name: st.just(0) | st.integers(950, 1200) for n
 
 @given(st.lists(STAMPED, min_size=1, max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_the_stages_of_many_are_those_of_each(rows: list[dict[str, int]]) -> None:
+def test_stages_of_many_ledgers_equal_those_of_each(rows: list[dict[str, int]]) -> None:
     ledgers = []
     for row in rows:
         ledger = Ledger(trace_id=1, parent_span_id=0, sampled=False, received_ns=1000)

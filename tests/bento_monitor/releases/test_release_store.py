@@ -1,4 +1,4 @@
-"""Releases in BentoML's model store: where BentoML itself finds them, and nowhere else."""
+"""Releases in BentoML's model store, where BentoML itself finds them."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from bento_monitor.releases.release_record import Release
 from bento_monitor.releases.release_store import find_release, list_releases
 from bento_monitor.serving_config import Execution
 
-# BentoML is imported in a child: it warns, and reads its home only once a process.
+# BentoML is imported in a child: it warns, and reads its home only once per process.
 SAVE = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_saved_release_is_found_where_bentoml_put_it(home: Path) -> None:
+def test_saved_release_is_found_in_bentomls_store(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SAVE], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     release, folder = find_release("svc-release:1-abc")
@@ -45,12 +45,12 @@ def test_a_saved_release_is_found_where_bentoml_put_it(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["svc-release", "svc-release:2", "../models:1", "a/../../b:1", ":", "svc-release:.."])
-def test_a_name_that_is_no_release_is_refused(home: Path, name: str) -> None:
+def test_name_that_is_not_a_release_is_refused(home: Path, name: str) -> None:
     with pytest.raises(InputError, match="no release"):
         find_release(name)
 
 
-def test_finding_a_release_does_not_import_bentoml(home: Path) -> None:
+def test_release_lookup_does_not_import_bentoml(home: Path) -> None:
     code = (
         "import sys; from bento_monitor.releases.release_store import list_releases; list_releases(); "
         "import bento_monitor.cli.release; print('bentoml' in sys.modules)"

@@ -1,4 +1,4 @@
-"""Limits of bodies: 413 and 408 whatever the application does, and nothing else for a body that is within them."""
+"""Limits of bodies: 413 and 408 whatever the application does, and no change for bodies within the limits."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ class Kept:
 
 
 class Client:
-    """Sends parts of a body as the test puts them, and keeps the answer."""
+    """A client that sends the parts that a test puts, and keeps the answer."""
 
     def __init__(self, headers: dict[bytes, bytes] | None = None) -> None:
         self.parts: asyncio.Queue[Any] = asyncio.Queue()
@@ -50,7 +50,7 @@ class Client:
 
     @property
     def status(self) -> int:
-        """The one that was answered and recorded."""
+        """Return the status that was both answered and recorded."""
         self.records.flush()
         assert self.kept.statuses == [message["status"] for message in self.answer if "status" in message]
         (status,) = self.kept.statuses
@@ -69,7 +69,7 @@ async def read_and_answer(_scope: Any, receive: Any, send: Any) -> None:
 
 
 async def swallow_everything(scope: Any, receive: Any, send: Any) -> None:
-    """As a catch-all of a user's does: whatever happens, it answers 500."""
+    """Answer every error with 500, like a user's catch-all handler."""
     for _ in range(3):
         try:
             await read_and_answer(scope, receive, send)
@@ -87,7 +87,7 @@ APPLICATIONS = pytest.mark.parametrize("application", [read_and_answer, swallow_
 
 
 @APPLICATIONS
-def test_a_body_that_is_declared_too_large_is_refused_unread(clock: Any, application: Any) -> None:
+def test_body_declared_too_large_is_refused_unread(clock: Any, application: Any) -> None:
     async def scenario() -> Client:
         client = Client({b"content-length": b"11"})
         await client.ask(application)
@@ -100,7 +100,7 @@ def test_a_body_that_is_declared_too_large_is_refused_unread(clock: Any, applica
 
 
 @APPLICATIONS
-def test_a_body_that_grows_too_large_is_refused(clock: Any, application: Any) -> None:
+def test_body_that_grows_too_large_is_refused(clock: Any, application: Any) -> None:
     async def scenario() -> Client:
         client = Client()
         client.put(b"12345678")
@@ -113,7 +113,7 @@ def test_a_body_that_grows_too_large_is_refused(clock: Any, application: Any) ->
     assert (b"connection", b"close") in client.answer[0]["headers"]
 
 
-def test_a_body_of_exactly_the_limit_is_served(clock: Any) -> None:
+def test_body_of_exactly_the_limit_is_served(clock: Any) -> None:
     async def scenario() -> Client:
         client = Client({b"content-length": b"10"})
         client.put(b"12345")
@@ -125,7 +125,7 @@ def test_a_body_of_exactly_the_limit_is_served(clock: Any) -> None:
 
 
 @APPLICATIONS
-def test_a_body_of_which_no_part_comes_for_the_time_is_answered_408(clock: Any, application: Any) -> None:
+def test_stalled_body_is_answered_408(clock: Any, application: Any) -> None:
     async def scenario() -> tuple[bool, Client]:
         client = Client({b"content-length": b"9"})
         task = client.ask(application)
@@ -142,7 +142,7 @@ def test_a_body_of_which_no_part_comes_for_the_time_is_answered_408(clock: Any, 
     assert json.loads(client.answer[1]["body"]) == {"error": "No part of the request's body came for 30 seconds"}
 
 
-def test_a_body_that_keeps_coming_is_served_however_long_it_takes(clock: Any) -> None:
+def test_slow_body_is_served_however_long_it_takes(clock: Any) -> None:
     async def scenario() -> Client:
         client = Client({b"content-length": b"9"})
         task = client.ask(read_and_answer)
@@ -156,7 +156,7 @@ def test_a_body_that_keeps_coming_is_served_however_long_it_takes(clock: Any) ->
     assert (client.status, client.answer[1]["body"]) == (200, b"012345678")
 
 
-def test_the_wait_for_the_client_to_go_has_no_limit(clock: Any) -> None:
+def test_wait_for_the_client_to_disconnect_has_no_limit(clock: Any) -> None:
     async def scenario() -> Client:
         async def wait_until_gone(scope: Any, receive: Any, send: Any) -> None:
             await receive()
@@ -175,7 +175,7 @@ def test_the_wait_for_the_client_to_go_has_no_limit(clock: Any) -> None:
     assert clock.run(scenario()).status == 200
 
 
-def test_an_answer_that_has_begun_is_not_interrupted_by_a_slow_body(clock: Any) -> None:
+def test_started_answer_is_not_interrupted_by_a_slow_body(clock: Any) -> None:
     async def scenario() -> Client:
         async def answer_first(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -192,7 +192,7 @@ def test_an_answer_that_has_begun_is_not_interrupted_by_a_slow_body(clock: Any) 
     assert clock.run(scenario()).status == 200
 
 
-def test_the_limit_of_the_whole_request_still_holds_while_a_body_drips(clock: Any) -> None:
+def test_request_time_limit_holds_during_a_slow_body(clock: Any) -> None:
     async def scenario() -> Client:
         client = Client({b"content-length": b"9"})
         task = client.ask(read_and_answer, timeout_s=40)
@@ -205,7 +205,7 @@ def test_the_limit_of_the_whole_request_still_holds_while_a_body_drips(clock: An
     assert clock.run(scenario()).status == 504
 
 
-def test_what_is_raised_is_raised_on_where_no_limit_is_exceeded(clock: Any) -> None:
+def test_application_error_is_raised_if_no_limit_is_exceeded(clock: Any) -> None:
     async def fail(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
         raise RuntimeError("the application's own")
@@ -220,7 +220,7 @@ def test_what_is_raised_is_raised_on_where_no_limit_is_exceeded(clock: Any) -> N
 
 
 class Cycle:
-    """uvicorn's of a request."""
+    """uvicorn's cycle of a request."""
 
     def __init__(self, body: bytes, *, more_body: bool) -> None:
         self.body, self.more_body = body, more_body
@@ -236,15 +236,15 @@ class Cycle:
         (Cycle(b"", more_body=True), False),
     ],
 )
-def test_a_body_that_uvicorn_has_whole_needs_no_reader(cycle: Cycle, expected: bool) -> None:
+def test_complete_body_in_uvicorn_needs_no_reader(cycle: Cycle, expected: bool) -> None:
     assert LIMITS.hold_for(cycle.receive) is expected
 
 
-def test_another_servers_receive_gets_a_reader() -> None:
+def test_receive_of_another_server_gets_a_reader() -> None:
     assert not LIMITS.hold_for(None)
     assert not LIMITS.hold_for(Client().receive)
 
 
 @pytest.mark.parametrize(("length", "expected"), [(b"10", False), (b"11", True), (b"9" * 5000, True), (b"x", False)])
-def test_only_a_length_that_is_a_number_declares_anything(length: bytes, expected: bool) -> None:
+def test_only_a_numeric_length_declares_a_size(length: bytes, expected: bool) -> None:
     assert LIMITS.are_exceeded_by([(b"content-type", b"99"), (b"content-length", length)]) is expected

@@ -1,4 +1,4 @@
-"""What threads have done reaches the loop: at once when few wait, together when many do, and never late."""
+"""Completions of threads reach the loop: at once if few calls wait, batched if many wait, and never late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bento_monitor.request.function_threads import FunctionThreads
 
 
 class Loop:
-    """The parts of a loop that are asked for, and the clock of the threads: it stands still between two steps."""
+    """The parts of a loop that are used, and the clock of the threads, which stands still between two steps."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -33,7 +33,7 @@ class Loop:
         return object()
 
     def step(self, step_s: float) -> None:
-        """Let time pass, and run what is due."""
+        """Advance the time and run the callbacks that are due."""
         self.now_s += step_s
         due = [callback for at_s, callback in self.timers if at_s <= self.now_s]
         self.timers = [(at_s, callback) for at_s, callback in self.timers if at_s > self.now_s]
@@ -52,9 +52,9 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 
 def run_calls(loop: Loop, waiting: int, step_s: float, items: int = 120) -> tuple[int, int, list[int]]:
-    """How often threads wake a loop for calls that each take so long, the most that ever wait, and what is settled.
+    """Return how often threads wake the loop for calls of `step_s`, the most that ever wait, and the settled items.
 
-    The first two are of the second half: the first teaches it how long a call takes.
+    The first two count the second half only: the first half teaches the batching how long a call takes.
     """
     settled: list[int] = []
     returning = CompletionBatching[int](lambda: waiting, settled.append)
@@ -70,31 +70,31 @@ def run_calls(loop: Loop, waiting: int, step_s: float, items: int = 120) -> tupl
     return wakes, most, settled
 
 
-def test_each_is_returned_at_once_where_few_wait(loop: Loop) -> None:
+def test_completions_return_at_once_if_few_calls_wait(loop: Loop) -> None:
     assert run_calls(loop, waiting=MANY - 1, step_s=0.001) == (60, 1, list(range(120)))
 
 
-def test_where_many_wait_some_are_returned_together_in_order_and_the_timer_alone_wakes_the_loop(loop: Loop) -> None:
+def test_completions_are_batched_in_order_by_the_timer_if_many_wait(loop: Loop) -> None:
     wakes, most, settled = run_calls(loop, waiting=5 * WAITING_FOR_EACH, step_s=0.001)
     assert wakes == 0
     assert 5 <= most <= 6
     assert settled == list(range(120))
 
 
-def test_as_many_are_returned_together_as_are_done_in_the_longest_time(loop: Loop) -> None:
+def test_batch_has_the_completions_of_the_longest_time(loop: Loop) -> None:
     wakes, most, settled = run_calls(loop, waiting=100 * WAITING_FOR_EACH, step_s=LONGEST_S / 3.5)
     assert wakes == 0
     assert 3 <= most <= 4
     assert settled == list(range(120))
 
 
-def test_functions_that_take_long_are_returned_at_once_however_many_wait(loop: Loop) -> None:
+def test_slow_functions_return_at_once_however_many_wait(loop: Loop) -> None:
     wakes, most, settled = run_calls(loop, waiting=100 * WAITING_FOR_EACH, step_s=LONGEST_S)
     assert (wakes, most, settled) == (60, 1, list(range(120)))
 
 
 def returning_with_timer(loop: Loop, left: list[int], settled: list[int]) -> CompletionBatching[int]:
-    """One that has learnt that calls take 1 ms, and has just set its timer; `left` holds what still waits."""
+    """Return a batching that knows that calls take 1 ms and has just set its timer; `left` holds the waiting calls."""
     returning = CompletionBatching[int](lambda: len(left), settled.append)
     left.extend(range(10))
     for item in range(80):
@@ -106,7 +106,7 @@ def returning_with_timer(loop: Loop, left: list[int], settled: list[int]) -> Com
     return returning
 
 
-def test_a_thread_wakes_the_loop_for_the_last_that_waited(loop: Loop) -> None:
+def test_thread_wakes_the_loop_for_the_last_waiting_call(loop: Loop) -> None:
     left: list[int] = []
     settled: list[int] = []
     returning = returning_with_timer(loop, left, settled)
@@ -119,11 +119,11 @@ def test_a_thread_wakes_the_loop_for_the_last_that_waited(loop: Loop) -> None:
     assert settled == [0, 1]
 
 
-def test_a_thread_wakes_the_loop_where_twice_as_many_are_done_as_were_to_be(loop: Loop) -> None:
+def test_thread_wakes_the_loop_at_twice_the_planned_completions(loop: Loop) -> None:
     left: list[int] = []
     settled: list[int] = []
     returning = returning_with_timer(loop, left, settled)
-    for item in range(9):  # of 10 that wait, 5 were to be answered together
+    for item in range(9):  # of 10 waiting calls, 5 are planned for one batch
         returning.put(loop, item)  # type: ignore[arg-type]
     assert not loop.wakes
     returning.put(loop, 9)  # type: ignore[arg-type]
@@ -132,8 +132,8 @@ def test_a_thread_wakes_the_loop_where_twice_as_many_are_done_as_were_to_be(loop
     assert settled == list(range(10))
 
 
-def test_an_answer_does_not_wait_for_the_next_function() -> None:
-    """Twenty short functions teach it to return some together; then one that takes long follows a short one."""
+def test_answer_does_not_wait_for_the_next_function() -> None:
+    """Short functions teach the batching to return some together; then a long one follows a short one."""
 
     async def scenario() -> float:
         threads = FunctionThreads(1)
@@ -151,5 +151,5 @@ def test_an_answer_does_not_wait_for_the_next_function() -> None:
         finally:
             threads.stop()
 
-    assert asyncio.run(scenario()) < 2  # the long one would have held it for 10 s
+    assert asyncio.run(scenario()) < 2  # the long function would have delayed it for 10 s
     assert LONGEST_S < 1

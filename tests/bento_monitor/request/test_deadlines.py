@@ -1,11 +1,11 @@
-"""Deadlines: each request that is still watched when its time is over is told, and no other."""
+"""Deadlines: exactly the requests that are still watched at the end of their time expire."""
 
 import asyncio
 
 from bento_monitor.request.deadlines import Deadlines
 
 
-def test_only_what_is_still_watched_expires_in_the_order_in_which_it_began() -> None:
+def test_only_watched_requests_expire_in_the_order_of_their_start() -> None:
     async def scenario() -> list[str]:
         expired: list[str] = []
         deadlines = Deadlines(0.05)
@@ -20,7 +20,7 @@ def test_only_what_is_still_watched_expires_in_the_order_in_which_it_began() -> 
     assert asyncio.run(scenario()) == ["first", "last"]
 
 
-def test_a_request_that_begins_while_a_timer_runs_gets_its_whole_time() -> None:
+def test_request_that_starts_during_a_timer_gets_its_whole_time() -> None:
     async def scenario() -> float:
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(0.1)
@@ -34,7 +34,7 @@ def test_a_request_that_begins_while_a_timer_runs_gets_its_whole_time() -> None:
     assert asyncio.run(scenario()) >= 0.099
 
 
-def test_one_timer_serves_all_and_none_is_left_when_nothing_is_watched() -> None:
+def test_one_timer_serves_all_requests_and_ends_with_the_last() -> None:
     async def scenario() -> object:
         deadlines = Deadlines(0.02)
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""The entry: whatever of ours fails in it, the request is served as if it were not there."""
+"""The entry: if a part of the monitor fails, the request is served as if the monitor were not there."""
 
 import asyncio
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(entry: Entry) -> list[str]:
-    """The messages that one request is answered with."""
+    """Return the types of the messages that answer one request."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -35,7 +35,7 @@ def ask(entry: Entry) -> list[str]:
 
 
 @pytest.mark.parametrize("step", ["start_ledger", "enter_request", "finish"])
-def test_a_failing_step_of_ours_never_reaches_a_request(step: str) -> None:
+def test_failing_step_of_the_monitor_never_affects_a_request(step: str) -> None:
     steps = {"start_ledger": new_ledger, "enter_request": lambda ledger: lambda: None, "finish": lambda ledger: None}
     steps[step] = fail
     finish = steps.pop("finish")
@@ -46,7 +46,7 @@ def test_a_failing_step_of_ours_never_reaches_a_request(step: str) -> None:
     assert entry._breaker.is_open
 
 
-def test_nothing_is_recorded_of_a_request_where_tracing_is_off() -> None:
+def test_nothing_is_recorded_if_tracing_is_off() -> None:
     telemetry = SimpleNamespace(start_ledger=fail, enter_request=fail, enter_untraced=lambda headers: None)
     worker: Any = SimpleNamespace(telemetry=telemetry, finish=fail, in_flight=0, is_tracing=False)
     ids: list[int] = []

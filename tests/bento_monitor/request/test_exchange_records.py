@@ -16,7 +16,7 @@ LAST = {"type": "http.response.body", "body": b"x"}
 
 
 class Lines:
-    """An access log that is kept."""
+    """An access log that keeps its lines."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, int]] = []
@@ -28,7 +28,7 @@ class Lines:
         self.lines += [(exchange.path, exchange.status) for exchange in exchanges]
 
 
-def test_a_last_part_that_is_sent_twice_reaches_the_server_which_refuses_it_and_is_recorded_once() -> None:
+def test_last_part_sent_twice_reaches_the_server_and_is_recorded_once() -> None:
     lines = Lines()
     records = ExchangeRecords(None, lines)
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}

@@ -1,4 +1,4 @@
-"""Threads for functions that are not async: as many as were asked for, and never lost to a function that hangs."""
+"""Threads for functions that are not async: as many as configured, and none is lost to a hanging function."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(scenario: Callable[[FunctionThreads], Any], count: int = 1) -> Any:
     return asyncio.run(main())
 
 
-def test_a_function_is_called_with_its_arguments_in_a_copy_of_the_callers_context() -> None:
+def test_function_runs_with_its_arguments_in_a_copy_of_the_callers_context() -> None:
     name: ContextVar[str] = ContextVar("name")
 
     def note(*args: int, **kwargs: int) -> Any:
@@ -45,7 +45,7 @@ def test_a_function_is_called_with_its_arguments_in_a_copy_of_the_callers_contex
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_as_many_run_at_once_as_there_are_threads(count: int) -> None:
+def test_one_function_per_thread_runs_at_the_same_time(count: int) -> None:
     running, most = 0, 0
     lock = threading.Lock()
 
@@ -73,7 +73,7 @@ def test_as_many_run_at_once_as_there_are_threads(count: int) -> None:
         (SystemExit(3), SystemExit, "3"),
     ],
 )
-def test_what_a_function_raises_reaches_its_caller(
+def test_error_of_a_function_reaches_its_caller(
     raised: BaseException, expected: type[BaseException], message: str
 ) -> None:
     def fail() -> None:
@@ -95,7 +95,7 @@ def test_what_a_function_raises_reaches_its_caller(
     assert str(caught) == message
 
 
-def test_what_has_not_begun_is_not_run_when_its_caller_is_cancelled() -> None:
+def test_queued_function_of_a_cancelled_caller_is_not_run() -> None:
     gate = threading.Event()
     ran: list[str] = []
 
@@ -115,7 +115,7 @@ def test_what_has_not_begun_is_not_run_when_its_caller_is_cancelled() -> None:
     assert ran == ["third"]
 
 
-def test_a_function_that_hangs_costs_no_thread_once_its_caller_is_cancelled() -> None:
+def test_hanging_function_of_a_cancelled_caller_costs_no_thread() -> None:
     gate = threading.Event()
 
     async def scenario(threads: FunctionThreads) -> None:
@@ -145,7 +145,7 @@ def test_code_in_a_thread_can_call_back_into_the_loop() -> None:
     run(scenario)
 
 
-def test_a_failing_call_leaves_no_cycle_behind() -> None:
+def test_failing_call_leaves_no_reference_cycle() -> None:
     def fail() -> None:
         raise ValueError
 

@@ -1,4 +1,4 @@
-"""Limits of heads: what is counted, and how little a flood writes."""
+"""The size of a request head: the bytes that count."""
 
 import pytest
 
@@ -15,7 +15,5 @@ LIMITS = HeadLimits(max_count=2, max_bytes=10, timeout_s=30.0, max_waiting=3)
         (b"/", [(b"a", b"")] * 3, False),
     ],
 )
-def test_a_head_is_its_url_and_its_names_and_values(
-    url: bytes, headers: list[tuple[bytes, bytes]], expected: bool
-) -> None:
+def test_head_size_counts_url_names_and_values(url: bytes, headers: list[tuple[bytes, bytes]], expected: bool) -> None:
     assert LIMITS.hold_for(url, headers) is expected

@@ -1,4 +1,4 @@
-"""The time between two polls of the loop bounds what lay in the kernel."""
+"""The loop lag: the time between two polls, which bounds how long data waited in the kernel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUSY_S = 0.15
 
 
 async def reads(steps: Callable[[LoopLag], Awaitable[None]]) -> list[int]:
-    """What a server sees that notes the lag of all that it reads, while the loop does something."""
+    """Return the lag of each read of a server while `steps` keeps the loop busy."""
     lags: list[int] = []
     lag = LoopLag()
 
@@ -43,7 +43,7 @@ async def reads(steps: Callable[[LoopLag], Awaitable[None]]) -> list[int]:
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_what_is_read_after_a_busy_turn_may_have_waited_for_all_of_it(
+def test_lag_after_a_busy_turn_covers_all_of_it(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def steps(lag: LoopLag) -> None:
@@ -57,6 +57,6 @@ def test_what_is_read_after_a_busy_turn_may_have_waited_for_all_of_it(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         idle_ns, busy_ns, after_ns = runner.run(reads(steps))
-    # A timer tells of it, which was due up to one beat after the turn began.
+    # A timer measures the lag; it was due up to one beat after the turn began.
     assert (BUSY_S - 0.06) * 1e9 < busy_ns < 4 * BUSY_S * 1e9
     assert max(idle_ns, after_ns) < busy_ns / 2

@@ -1,4 +1,4 @@
-"""Traffic: what a request is counted and logged as, whatever becomes of it."""
+"""Traffic: how requests are counted and logged, however they end."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ ALL = AccessLogRules(True, True, True, True, ("/livez",))
 
 
 class Kept:
-    """A writer that keeps what it is given."""
+    """A writer that keeps its exchanges."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
@@ -69,7 +69,7 @@ async def serve(traffic: Traffic, application: Any, path: str = "/x") -> list[An
     return sent
 
 
-def test_an_answer_is_recorded_with_the_template_of_its_route_and_never_its_path() -> None:
+def test_answer_is_recorded_with_its_route_template_instead_of_its_path() -> None:
     kept = Kept()
     traffic = make(kept)
 
@@ -85,14 +85,14 @@ def test_an_answer_is_recorded_with_the_template_of_its_route_and_never_its_path
     assert kept.in_progress == {"/x": 0, "unmatched": 0}
 
 
-def test_a_request_over_its_time_is_answered_504_and_cancelled() -> None:
+def test_request_over_its_time_is_answered_504_and_cancelled() -> None:
     kept = Kept()
     sent = asyncio.run(serve(make(kept, timeout_s=0.05), sleep_long))
     assert sent[0]["status"] == 504
     assert sent[1]["body"] == b'{"error":"Not able to process the request in 0.05 seconds"}'
 
 
-def test_the_504_does_not_wait_for_what_cannot_be_cancelled() -> None:
+def test_504_does_not_wait_for_work_that_cannot_be_cancelled() -> None:
     async def scenario() -> list[str]:
         seen: list[str] = []
 
@@ -113,7 +113,7 @@ def test_the_504_does_not_wait_for_what_cannot_be_cancelled() -> None:
     assert asyncio.run(scenario()) == ["504", "body", "the work ends"]
 
 
-def test_a_request_over_the_concurrency_is_answered_429_unless_its_path_is_unlimited() -> None:
+def test_request_over_the_concurrency_is_answered_429_except_on_unlimited_paths() -> None:
     async def scenario() -> list[int]:
         traffic = make(Kept(), max_concurrency=1)
         first = asyncio.create_task(serve(traffic, sleep_long))
@@ -128,7 +128,7 @@ def test_a_request_over_the_concurrency_is_answered_429_unless_its_path_is_unlim
     assert asyncio.run(scenario()) == [429, 201, 201]
 
 
-def test_what_is_raised_before_an_answer_is_raised_on_and_leaves_no_record() -> None:
+def test_error_before_an_answer_is_raised_and_leaves_no_record() -> None:
     kept = Kept()
     traffic = make(kept, timeout_s=5)
     with pytest.raises(RuntimeError, match="not answered"):
@@ -138,7 +138,7 @@ def test_what_is_raised_before_an_answer_is_raised_on_and_leaves_no_record() -> 
     assert kept.in_progress == {"/x": 0}
 
 
-def test_a_written_exchange_leaves_no_cycle_for_the_collector() -> None:
+def test_written_exchange_leaves_no_reference_cycle() -> None:
     async def scenario() -> int:
         traffic = make(Kept(), timeout_s=5)
         await serve(traffic, answer)
@@ -157,7 +157,7 @@ def test_a_written_exchange_leaves_no_cycle_for_the_collector() -> None:
     assert asyncio.run(scenario()) < 20
 
 
-def test_a_failing_writer_neither_stops_the_others_nor_the_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_writer_stops_neither_the_others_nor_the_request(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Kept):
         def write(self, exchanges: Sequence[Exchange]) -> None:
             raise RuntimeError("a bug of ours")
@@ -172,7 +172,7 @@ def test_a_failing_writer_neither_stops_the_others_nor_the_request(caplog: pytes
     assert "switched off" in caplog.text
 
 
-def test_an_access_log_line_is_as_bentoml_writes_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_access_log_line_is_written_like_bentomls(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
     traffic = make(kept)
 

@@ -1,4 +1,4 @@
-"""A breaker is a rate over time that is tried again, not a count that ends a part for good."""
+"""The circuit breaker: it opens at a rate of failures and retries, and never ends a part for good."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _raise() -> None:
     raise RuntimeError("a fault")
 
 
-def test_failures_far_apart_open_nothing_however_many(clock: Clock) -> None:
+def test_failures_far_apart_never_open_the_breaker(clock: Clock) -> None:
     breaker = CircuitBreaker("Testing", clock)
     for _ in range(1_000):
         fail(breaker)
@@ -39,7 +39,7 @@ def test_failures_far_apart_open_nothing_however_many(clock: Clock) -> None:
     assert (breaker.is_open, breaker.failures, breaker.opens) == (False, 1_000, 0)
 
 
-def test_five_within_ten_seconds_switch_a_part_off_and_it_is_tried_after_thirty(clock: Clock) -> None:
+def test_5_failures_in_10_s_switch_a_part_off_for_30_s(clock: Clock) -> None:
     breaker = CircuitBreaker("Testing", clock)
     steps: list[int] = []
     for _ in range(5):
@@ -58,7 +58,7 @@ def test_five_within_ten_seconds_switch_a_part_off_and_it_is_tried_after_thirty(
     assert (breaker.level().state, breaker.opens, breaker.retries) == (BreakerState.CLOSED, 1, 1)
 
 
-def test_a_retry_that_fails_doubles_the_pause_up_to_ten_minutes(clock: Clock) -> None:
+def test_failing_retry_doubles_the_pause_up_to_10_minutes(clock: Clock) -> None:
     breaker = CircuitBreaker("Testing", clock)
     fail(breaker, 5)
     pauses_s = []
@@ -72,7 +72,7 @@ def test_a_retry_that_fails_doubles_the_pause_up_to_ten_minutes(clock: Clock) ->
     assert (breaker.opens, breaker.retries) == (8, 7)
 
 
-def test_what_has_worked_again_begins_with_the_short_pause(clock: Clock) -> None:
+def test_recovered_part_starts_with_the_short_pause(clock: Clock) -> None:
     breaker = CircuitBreaker("Testing", clock)
     fail(breaker, 5)
     clock.now_s += 30
@@ -88,9 +88,7 @@ def test_what_has_worked_again_begins_with_the_short_pause(clock: Clock) -> None
     assert not breaker.is_open
 
 
-def test_it_says_when_it_is_switched_off_and_when_it_works_again(
-    clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_switching_off_and_recovery_are_logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     breaker = CircuitBreaker("Testing", clock)
     fail(breaker, 5)
     clock.now_s += 30
@@ -107,7 +105,7 @@ def test_it_says_when_it_is_switched_off_and_when_it_works_again(
     ]
 
 
-def test_the_same_fault_over_and_over_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_repeated_fault_is_logged_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     breaker = CircuitBreaker("Testing", clock)
     for _ in range(60):
         fail(breaker)
@@ -115,7 +113,7 @@ def test_the_same_fault_over_and_over_is_said_once_a_minute(clock: Clock, caplog
     assert len(caplog.records) == 3
 
 
-def test_the_breakers_of_a_process_are_known_by_their_part(clock: Clock) -> None:
+def test_breakers_of_a_process_are_listed_by_part(clock: Clock) -> None:
     guards = [CircuitBreaker("Testing the levels", clock) for _ in range(2)]
     fail(guards[0], 5)
     fail(guards[1], 2)
@@ -123,7 +121,7 @@ def test_the_breakers_of_a_process_are_known_by_their_part(clock: Clock) -> None
     assert (level.state, level.failures, level.opens) == (BreakerState.OPEN, 7, 1)
 
 
-def test_a_part_that_is_gone_has_no_breaker_any_more(clock: Clock) -> None:
+def test_removed_part_has_no_breaker(clock: Clock) -> None:
     breaker = CircuitBreaker("Testing the end", clock)
     assert breaker_levels()["Testing the end"].state is BreakerState.CLOSED
     del breaker

@@ -1,4 +1,4 @@
-"""Tests of queues that a thread empties."""
+"""Queues that a thread drains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bento_monitor.resilience.drain import _ENOUGH, DrainThread, drain_in_chunks
 _LONG_S = 60.0
 
 
-def test_steps_take_what_was_there_and_leave_what_comes_meanwhile() -> None:
+def test_chunks_take_present_items_and_leave_later_ones() -> None:
     queue = deque(range(5))
     steps = []
     for step in drain_in_chunks(queue, 2):
@@ -23,7 +23,7 @@ def test_steps_take_what_was_there_and_leave_what_comes_meanwhile() -> None:
     assert list(queue) == [9, 9, 9]
 
 
-def test_a_thread_wakes_long_before_its_time_when_enough_waits() -> None:
+def test_thread_wakes_early_if_enough_items_wait() -> None:
     queue: deque[int] = deque()
     emptied_at_s: list[float] = []
 
@@ -47,7 +47,7 @@ def test_a_thread_wakes_long_before_its_time_when_enough_waits() -> None:
     assert len(emptied_at_s) == 1
 
 
-def test_what_came_while_it_emptied_wakes_it_again() -> None:
+def test_items_added_during_a_drain_wake_the_thread_again() -> None:
     queue = deque(range(_ENOUGH))
     rounds = 0
 
@@ -56,7 +56,7 @@ def test_what_came_while_it_emptied_wakes_it_again() -> None:
         rounds += 1
         queue.clear()
         if rounds == 1:
-            queue.extend(range(_ENOUGH + 1))  # past the number at which somebody would have told it
+            queue.extend(range(_ENOUGH + 1))  # more than the number at which look() would wake the thread
 
     thread = DrainThread("emptying", queue, _LONG_S, empty)
     thread.start()
@@ -65,7 +65,7 @@ def test_what_came_while_it_emptied_wakes_it_again() -> None:
     assert rounds == 2
 
 
-def test_little_that_waits_is_emptied_in_its_time() -> None:
+def test_few_items_are_drained_after_the_interval() -> None:
     queue = deque([1])
     thread = DrainThread("emptying", queue, 0.02, queue.clear)
     thread.start()
@@ -73,7 +73,7 @@ def test_little_that_waits_is_emptied_in_its_time() -> None:
     thread.stop(1.0)
 
 
-def test_a_stopped_thread_leaves_what_waits() -> None:
+def test_stopped_thread_leaves_waiting_items() -> None:
     queue = deque([1])
     thread = DrainThread("emptying", queue, _LONG_S, queue.clear)
     thread.start()

@@ -1,4 +1,4 @@
-"""A log line for what happens often: one an interval, with their number."""
+"""A log line for frequent events: one per interval, with their number."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ import pytest
 from bento_monitor.resilience.rate_limited_log import OutageLog, RateLimitedLog
 
 
-def test_it_is_said_once_an_interval_with_the_number(
+def test_event_is_logged_once_per_interval_with_its_count(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = RateLimitedLog(logging.getLogger("bento_monitor"), "%d times, the last time: %s", 60.0)
@@ -19,7 +19,7 @@ def test_it_is_said_once_an_interval_with_the_number(
     assert [record.args for record in caplog.records] == [(1, "why"), (3, "why")]
 
 
-def test_an_outage_is_said_once_and_again_after_it_has_worked(caplog: pytest.LogCaptureFixture) -> None:
+def test_outage_is_logged_once_and_again_after_a_recovery(caplog: pytest.LogCaptureFixture) -> None:
     log = OutageLog(logging.getLogger("bento_monitor"), "it fails: %s")
     with caplog.at_level(logging.WARNING, "bento_monitor"):
         for step in ("a", "b", None, None, "c", "d"):

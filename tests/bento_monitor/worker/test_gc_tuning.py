@@ -1,4 +1,4 @@
-"""The collector: the heap of the start is left alone, and what a swap leaves behind is given back when idle."""
+"""The tuned garbage collector: it skips the heap of the start, and frees a swapped-out model when idle."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ def as_before() -> Iterator[None]:
 
 
 class Model:
-    """Part of a cycle, as a module with a reference back to its owner is."""
+    """A part of a reference cycle, like a module with a reference to its owner."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -30,7 +30,7 @@ async def frozen(collector: HeapTuner) -> None:
     collector.freeze()
 
 
-def test_what_is_there_at_the_start_is_frozen_and_the_collector_stays_on() -> None:
+def test_heap_is_frozen_at_the_start_and_the_collector_stays_enabled() -> None:
     asyncio.run(frozen(HeapTuner(lambda: True)))
     assert gc.get_freeze_count() > 1000
     assert gc.isenabled()
@@ -48,7 +48,7 @@ def young_collections(count: int) -> None:
         gc.collect(0)
 
 
-def test_older_generations_are_walked_once_the_process_has_grown_and_not_before() -> None:
+def test_older_generations_are_collected_only_after_the_process_has_grown() -> None:
     async def scenario() -> list[bool]:
         process = Process()
         collector = HeapTuner(lambda: False, process)
@@ -68,7 +68,7 @@ def test_older_generations_are_walked_once_the_process_has_grown_and_not_before(
     assert asyncio.run(scenario()) == [False, False, True]
 
 
-def test_one_that_is_not_tuned_is_as_the_service_left_it() -> None:
+def test_collector_without_tuning_is_left_unchanged() -> None:
     gc.set_threshold(123, 4, 5)
     frozen_before, callbacks = gc.get_freeze_count(), list(gc.callbacks)
     collector = HeapTuner(lambda: True, is_tuned=False)
@@ -79,7 +79,7 @@ def test_one_that_is_not_tuned_is_as_the_service_left_it() -> None:
 
 
 @pytest.mark.parametrize(("garbage", "is_eager"), [(10, False), (200, True)])
-def test_they_are_walked_often_for_as_long_as_garbage_is_found(garbage: int, is_eager: bool) -> None:
+def test_older_generations_are_collected_often_while_garbage_is_found(garbage: int, is_eager: bool) -> None:
     asyncio.run(frozen(HeapTuner(lambda: False)))
     assert gc.get_threshold()[1] == 1_000_000
     for _ in range(garbage):
@@ -90,7 +90,7 @@ def test_they_are_walked_often_for_as_long_as_garbage_is_found(garbage: int, is_
     assert gc.get_threshold()[1] == 1_000_000
 
 
-def test_one_that_is_stopped_watches_no_more() -> None:
+def test_stopped_tuner_removes_its_callback() -> None:
     collector = HeapTuner(lambda: False)
     before = list(gc.callbacks)
     asyncio.run(frozen(collector))
@@ -101,7 +101,7 @@ def test_one_that_is_stopped_watches_no_more() -> None:
 
 
 @pytest.mark.parametrize("is_tuned", [True, False])
-def test_a_model_in_a_cycle_that_was_swapped_out_is_freed_in_an_idle_moment_and_not_before(is_tuned: bool) -> None:
+def test_swapped_out_model_in_a_cycle_is_freed_only_when_idle(is_tuned: bool) -> None:
     async def scenario() -> tuple[bool, bool]:
         is_idle = False
         collector = HeapTuner(lambda: is_idle, is_tuned=is_tuned)
@@ -120,7 +120,7 @@ def test_a_model_in_a_cycle_that_was_swapped_out_is_freed_in_an_idle_moment_and_
             await asyncio.sleep(0.1)
         return was_kept, seen() is None
 
-    gc.disable()  # Python's own collections would free what is young at any moment
+    gc.disable()  # Python's own collections could free young objects at any moment
     try:
         assert asyncio.run(scenario()) == (True, True)
     finally:

@@ -1,4 +1,4 @@
-"""What a worker does when it starts and stops."""
+"""The start and stop of a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bento_monitor.worker.monitor import WorkerMonitor
 
 
 @pytest.mark.parametrize(("host", "warnings"), [("collector.example", 1), ("127.0.0.1", 0)])
-def test_spans_in_plain_text_to_another_host_are_said_once_at_the_start(
+def test_plain_text_spans_to_another_host_are_logged_once_at_the_start(
     host: str, warnings: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}:4318")

@@ -1,4 +1,4 @@
-"""What stops the import of a service is said in a sentence of its own, without BentoML's talk of bentos."""
+"""The message for a failed import of a service: one sentence, without BentoML's advice about bentos."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Loans:
         ("fault_raising:X", "ValueError: two lines of weights yyy"),
     ],
 )
-def test_the_cause_is_said_on_one_short_line(
+def test_cause_is_given_in_one_short_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, sentence: str
 ) -> None:
     for name, source in SOURCES.items():

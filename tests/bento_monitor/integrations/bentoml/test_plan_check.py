@@ -1,4 +1,4 @@
-"""The check of a plan at the start: what reads or writes otherwise than BentoML is found, and nothing else is."""
+"""The check of a plan at the start: it finds exactly the plans that read or write differently from BentoML."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def found() -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_plan_is_checked_by_what_it_reads_and_writes(found: dict[str, str | None], case: str) -> None:
+def test_plan_is_checked_by_its_reads_and_writes(found: dict[str, str | None], case: str) -> None:
     expected = CASES[case]
     if expected is None:
         assert found[case] is None

@@ -1,4 +1,4 @@
-"""Sessions between services: renewed as BentoML says, closed once nothing is in flight."""
+"""Sessions between services: renewed when BentoML says so, closed once no request is in flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bento_monitor.integrations.bentoml.sessions import _keeping
 
 
 class Connector:
-    """What an aiohttp connector shows of its requests."""
+    """The attributes of an aiohttp connector that show its requests."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -28,7 +28,7 @@ class Session:
 
 
 class Manager:
-    """BentoML's, reduced to what ours builds on: a session for every call."""
+    """BentoML's session manager, reduced to the methods that ours uses: a session for every call."""
 
     def __init__(self) -> None:
         self._session: Any = None
@@ -44,7 +44,7 @@ class Manager:
         await self._session.close()
 
 
-def test_a_retired_session_is_closed_when_its_last_call_is_done() -> None:
+def test_retired_session_is_closed_after_its_last_call() -> None:
     async def scenario() -> None:
         manager = _keeping(Manager)()
         busy = await manager.get_session()
@@ -63,7 +63,7 @@ def test_a_retired_session_is_closed_when_its_last_call_is_done() -> None:
     asyncio.run(scenario())
 
 
-def test_close_closes_the_retired_too() -> None:
+def test_close_also_closes_retired_sessions() -> None:
     async def scenario() -> None:
         manager = _keeping(Manager)()
         busy = await manager.get_session()

@@ -1,4 +1,4 @@
-"""A connection to uvicorn that a test plays: what was written on it, and how often."""
+"""A simulated connection to uvicorn, which records every write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 
 class Line(asyncio.Transport):
-    """A connection to a server: what it was sent, and whether it was closed."""
+    """A connection to a server: the writes to it, and whether it was closed."""
 
     def __init__(self, server: PlayedServer) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Line(asyncio.Transport):
 
 
 class PlayedServer:
-    """A worker's server, as far as its protocol needs one."""
+    """The parts of a worker's server that its protocol needs."""
 
     def __init__(self, protocol: Any, application: Any = None) -> None:
         self.served = 0

@@ -1,4 +1,4 @@
-"""Limits of heads: what uvicorn's own protocols do with ours around them, on a connection that a test plays."""
+"""Limits of request heads: uvicorn's own protocols with ours around them, on a simulated connection."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("protocol", [HttpToolsProtocol, H11Protocol])
 
 
 class Server(PlayedServer):
-    """One worker's, with limits."""
+    """A worker's server with limits."""
 
     def __init__(self, protocol: Any = HttpToolsProtocol, application: Any = None, limits: HeadLimits = LIMITS) -> None:
         super().__init__(_limited(protocol, limits), application)
@@ -36,7 +36,7 @@ class Server(PlayedServer):
     ],
 )
 @pytest.mark.parametrize("size", [10_000, 100])
-def test_a_whole_head_over_a_limit_is_answered_431_without_the_application(
+def test_complete_head_over_a_limit_is_answered_431_without_the_application(
     clock: Any, head: bytes, status: int, size: int
 ) -> None:
     data = b"GET /x HTTP/1.1\r\nhost: h\r\n" + head + b"\r\n"
@@ -55,7 +55,7 @@ def test_a_whole_head_over_a_limit_is_answered_431_without_the_application(
 
 
 @pytest.mark.parametrize("piece", [b"a: b\r\n", b"x"])
-def test_a_head_without_an_end_is_cut_at_the_limit(clock: Any, piece: bytes) -> None:
+def test_endless_head_is_cut_at_the_limit(clock: Any, piece: bytes) -> None:
     async def scenario() -> tuple[int, Line]:
         line = Line(Server())
         line.feed(b"GET /x HTTP/1.1\r\na: ")
@@ -71,7 +71,7 @@ def test_a_head_without_an_end_is_cut_at_the_limit(clock: Any, piece: bytes) -> 
 
 
 @pytest.mark.parametrize("piece", [b"a: b\r\n", b"x"])
-def test_trailers_without_an_end_are_cut_too_and_chunks_are_not(clock: Any, piece: bytes) -> None:
+def test_endless_trailers_are_cut_but_chunks_are_not(clock: Any, piece: bytes) -> None:
     async def never(_scope: Any, receive: Any, _send: Any) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -96,7 +96,7 @@ def test_trailers_without_an_end_are_cut_too_and_chunks_are_not(clock: Any, piec
     assert fed <= 1007
 
 
-def test_many_requests_of_one_connection_do_not_add_up(clock: Any) -> None:
+def test_limits_do_not_add_up_over_requests_of_a_connection(clock: Any) -> None:
     async def scenario() -> tuple[Server, Line]:
         server = Server()
         line = Line(server)
@@ -112,7 +112,7 @@ def test_many_requests_of_one_connection_do_not_add_up(clock: Any) -> None:
 
 
 @BOTH
-def test_a_connection_that_sends_nothing_is_closed_without_a_word(clock: Any, protocol: Any) -> None:
+def test_silent_connection_is_closed_without_an_answer(clock: Any, protocol: Any) -> None:
     async def scenario() -> tuple[bool, Line]:
         line = Line(Server(protocol))
         await clock.advance(29.9)
@@ -126,9 +126,7 @@ def test_a_connection_that_sends_nothing_is_closed_without_a_word(clock: Any, pr
 
 @BOTH
 @pytest.mark.parametrize("before", [b"", WHOLE])
-def test_a_head_that_does_not_end_in_time_is_answered_408_however_it_drips(
-    clock: Any, protocol: Any, before: bytes
-) -> None:
+def test_slow_head_is_answered_408_however_it_drips(clock: Any, protocol: Any, before: bytes) -> None:
     async def scenario() -> tuple[bool, Line]:
         line = Line(Server(protocol))
         if before:
@@ -147,7 +145,7 @@ def test_a_head_that_does_not_end_in_time_is_answered_408_however_it_drips(
 
 
 @BOTH
-def test_a_request_that_is_served_is_not_timed(clock: Any, protocol: Any) -> None:
+def test_running_request_is_not_timed(clock: Any, protocol: Any) -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(100)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
@@ -165,11 +163,11 @@ def test_a_request_that_is_served_is_not_timed(clock: Any, protocol: Any) -> Non
 
 
 @BOTH
-def test_over_the_most_that_may_wait_the_oldest_is_closed(clock: Any, protocol: Any) -> None:
+def test_oldest_waiting_connection_is_closed_over_the_limit(clock: Any, protocol: Any) -> None:
     async def scenario() -> tuple[list[bool], list[int]]:
         server = Server(protocol)
         lines = [Line(server) for _ in range(3)]
-        lines[0].feed(WHOLE)  # it waits no longer
+        lines[0].feed(WHOLE)  # it no longer waits
         await clock.advance(0)
         lines += [Line(server) for _ in range(2)]
         lines[-1].feed(WHOLE)
@@ -179,7 +177,7 @@ def test_over_the_most_that_may_wait_the_oldest_is_closed(clock: Any, protocol: 
     assert clock.run(scenario()) == ([False, True, False, False, False], [200])
 
 
-def test_the_rest_of_an_answered_body_may_take_its_time_but_not_stop(clock: Any) -> None:
+def test_rest_of_an_answered_body_may_be_slow_but_not_stop(clock: Any) -> None:
     async def scenario() -> tuple[bool, Line]:
         line = Line(Server())
         line.feed(b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n")
@@ -195,7 +193,7 @@ def test_the_rest_of_an_answered_body_may_take_its_time_but_not_stop(clock: Any)
     assert (was_closed, line.is_closed, line.statuses) == (False, True, [200])
 
 
-def test_a_closed_connection_leaves_nothing_behind(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_closed_connection_leaves_nothing_behind(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         server = Server()
         for _ in range(10):
@@ -209,7 +207,7 @@ def test_a_closed_connection_leaves_nothing_behind(clock: Any, caplog: pytest.Lo
     assert caplog.text == ""
 
 
-def test_a_flood_gets_one_line_a_minute(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_flood_is_logged_once_a_minute(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         server = Server()
         for _ in range(50):
@@ -234,9 +232,7 @@ def test_a_flood_gets_one_line_a_minute(clock: Any, caplog: pytest.LogCaptureFix
         (b"POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: Chunked\r\n", 200),
     ],
 )
-def test_a_head_that_can_be_read_in_two_ways_is_answered_400_without_the_application(
-    clock: Any, head: bytes, status: int
-) -> None:
+def test_ambiguous_head_is_answered_400_without_the_application(clock: Any, head: bytes, status: int) -> None:
     async def scenario() -> tuple[Server, Line]:
         server = Server()
         line = Line(server)
@@ -246,6 +242,6 @@ def test_a_head_that_can_be_read_in_two_ways_is_answered_400_without_the_applica
         return server, line
 
     server, line = clock.run(scenario())
-    # What came before it on the connection is answered first.
+    # The request before it on the connection is answered first.
     assert (line.statuses, server.served) == ([200, status], 1 + int(status == 200))
     assert line.is_closed == (status == 400 or b"HTTP/1.0" in head)

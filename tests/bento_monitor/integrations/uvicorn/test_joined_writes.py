@@ -1,4 +1,4 @@
-"""Answers in one write each: what uvicorn writes with ours around it, on a connection that a test plays."""
+"""Answers in one write each: the writes of uvicorn's protocols with ours around them, on a simulated connection."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
 
 
 def played(clock: Any, application: Any, data: bytes = REQUEST, protocol: Any = HttpToolsProtocol) -> Line:
-    """What a connection to an application came to."""
+    """Return the connection to an application after it has handled `data`."""
 
     async def scenario() -> Line:
         line = Line(PlayedServer(_joined(protocol), application))
@@ -36,7 +36,7 @@ def played(clock: Any, application: Any, data: bytes = REQUEST, protocol: Any = 
 
 @pytest.mark.parametrize("protocol", [HttpToolsProtocol, H11Protocol])
 @pytest.mark.parametrize("size", [2, 100_000])
-def test_a_head_and_its_body_are_written_at_once(clock: Any, protocol: Any, size: int) -> None:
+def test_head_and_body_are_written_together(clock: Any, protocol: Any, size: int) -> None:
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
         await send(start(size))
         await send(body(b"x" * size))
@@ -46,7 +46,7 @@ def test_a_head_and_its_body_are_written_at_once(clock: Any, protocol: Any, size
     assert line.sent.endswith(b"\r\n\r\n" + b"x" * size)
 
 
-def test_a_stream_s_head_and_parts_are_written_when_they_are_sent(clock: Any) -> None:
+def test_head_and_parts_of_a_stream_are_written_when_sent(clock: Any) -> None:
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
         await send(start(4))
         await asyncio.sleep(0)
@@ -59,7 +59,7 @@ def test_a_stream_s_head_and_parts_are_written_when_they_are_sent(clock: Any) ->
     assert parts == [b"ab", b"cd"]
 
 
-def test_a_head_is_written_before_the_connection_is_closed(clock: Any) -> None:
+def test_head_is_written_before_the_connection_is_closed(clock: Any) -> None:
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
         await send(start(4))
         raise ValueError

@@ -1,4 +1,4 @@
-"""The read stamps: the times of the read that a request's first bytes came with."""
+"""The read stamps: the times of the read that brought a request's first bytes."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from bento_monitor.request.socket_readiness import Arrivals
 
 
 class LineProtocol:
-    """Takes each line for a request, as uvicorn's protocol takes each HTTP message."""
+    """A protocol in which each line is a request, like each HTTP message in uvicorn's."""
 
     def __init__(self) -> None:
         self.scopes: list[dict[str, Any]] = []
@@ -35,7 +35,7 @@ class LineProtocol:
         self.scopes.append(self.scope)
 
 
-def test_a_request_that_comes_in_pieces_has_the_times_of_the_first() -> None:
+def test_request_in_pieces_has_the_times_of_the_first_piece() -> None:
     protocol = _stamped(LineProtocol, LoopLag(), Arrivals())()
     protocol.data_received(b"fir")
     first = protocol.last_read_stamps
@@ -46,7 +46,7 @@ def test_a_request_that_comes_in_pieces_has_the_times_of_the_first() -> None:
     assert 0 < first[1] <= second[1]
 
 
-def test_bytes_that_came_while_the_loop_was_busy_are_seen_to_have_waited() -> None:
+def test_bytes_that_arrive_while_the_loop_is_busy_have_a_wait() -> None:
     arrivals, made = Arrivals(), []
 
     def make() -> Any:
@@ -62,7 +62,7 @@ def test_bytes_that_came_while_the_loop_was_busy_are_seen_to_have_waited() -> No
         looked_ns = time.monotonic_ns()
         arrivals.look(looked_ns)
         time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy
-        theirs[1].sendall(b"second\n")  # nobody looks before it is read
+        theirs[1].sendall(b"second\n")  # arrivals.look() is not called before the read
         await asyncio.sleep(0.05)
         for end in theirs:
             end.close()

@@ -1,4 +1,4 @@
-"""Each rule on records that a test writes; that they hold on real servers is tests/integration/test_profile.py's."""
+"""Each rule on written records; tests/integration/test_profile.py tests the rules on real servers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def paused(**changes) -> ServerUse:
     return replace(HEALTHY, pauses=replace(GcPauses(8, 2400, 350, 0.97, 0.3), **changes))
 
 
-def test_a_healthy_service_has_no_finding():
+def test_healthy_service_has_no_finding():
     assert rules_of(profile()) == []
     assert rules_of(profile(workers=2)) == []
 
 
-def test_a_service_of_which_nothing_is_seen_has_no_finding():
+def test_service_without_observations_has_no_finding():
     assert rules_of(profile(server=None)) == []
 
 
-def test_slow_requests_that_waited_through_collections_name_the_collector():
+def test_slow_requests_that_waited_for_collections_are_reported():
     (finding,) = diagnose(profile(paused(), census={"TimerHandle": 60_000, "dict": 9}))
     assert finding.rule == "collector_pauses"
     assert "8 collections in 8 s" in finding.evidence[0]
@@ -38,7 +38,7 @@ def test_slow_requests_that_waited_through_collections_name_the_collector():
     assert "monitored" in finding.remedy
 
 
-def test_collections_of_a_heap_without_timers_are_named_with_another_remedy():
+def test_collections_of_a_heap_without_timers_have_another_remedy():
     (finding,) = diagnose(profile(paused()))
     assert len(finding.evidence) == 4
     assert "gc.freeze" in finding.remedy
@@ -49,11 +49,11 @@ def test_collections_of_a_heap_without_timers_are_named_with_another_remedy():
     [{"longest_ms": 5}, {"slow_share": 0.3}, {"slow_share": 0.55, "every_share": 0.4}],
     ids=["short", "rarely", "no more than chance"],
 )
-def test_collections_that_do_not_make_the_tail_are_not_named(changes):
+def test_collections_that_do_not_explain_the_tail_are_not_reported(changes):
     assert rules_of(profile(paused(**changes))) == []
 
 
-def test_a_worker_that_has_all_connections_is_named():
+def test_worker_with_all_connections_is_reported():
     uneven = replace(HEALTHY, largest_share=1.0, largest_cpu_share=0.98)
     assert rules_of(profile(uneven, workers=2)) == ["uneven_workers"]
     assert rules_of(profile(uneven, workers=1)) == []
@@ -61,7 +61,7 @@ def test_a_worker_that_has_all_connections_is_named():
     assert rules_of(profile(replace(uneven, largest_cpu_share=0.6), workers=2)) == []
 
 
-def test_waiting_for_a_batch_on_an_idle_server_names_the_window():
+def test_batch_wait_on_an_idle_server_names_the_window():
     waiting = (StageTime("queue", 20.0, 800), StageTime("infer", 2.0, 800))
     idle = replace(HEALTHY, cpu_cores=0.1)
     (finding,) = diagnose(profile(idle, stages=waiting, batch_size=1.2))
@@ -72,7 +72,7 @@ def test_waiting_for_a_batch_on_an_idle_server_names_the_window():
     assert rules_of(profile(idle, stages=waiting, batch_size=None)) == []
 
 
-def test_more_busy_threads_than_cores_are_named():
+def test_more_busy_threads_than_cores_are_reported():
     crowded = replace(HEALTHY, cpu_cores=1.9, busy_threads=8, involuntary_switches_per_s=2000)
     assert rules_of(profile(crowded)) == ["busy_threads"]
     assert rules_of(profile(replace(crowded, busy_threads=3))) == []
@@ -80,7 +80,7 @@ def test_more_busy_threads_than_cores_are_named():
     assert rules_of(profile(replace(crowded, involuntary_switches_per_s=20))) == []
 
 
-def test_a_neighbour_that_takes_the_processors_is_named():
+def test_noisy_neighbor_is_reported():
     busy = replace(QUIET, idle_cores=0.05, other_cores=1.0)
     assert rules_of(profile(machine=busy)) == ["neighbour"]
     assert rules_of(profile(machine=replace(busy, idle_cores=1.0))) == []

@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread, whose behaviour a test writes."""
+"""A small HTTP server in a thread, whose behaviour a test defines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Behaviour = Callable[["Stub", int], Literal["answer", "refuse", "close", "ignore
 
 @dataclass
 class Stub:
-    """Requests that came, in order. `behaviour` decides what happens with each."""
+    """A server that keeps its requests in order. `behaviour` decides what happens with each."""
 
     behaviour: Behaviour = lambda stub, number: "answer"
     port: int = 0
@@ -31,7 +31,7 @@ class Stub:
         self.stalled_ns = (start, time.monotonic_ns())
 
     def wait_for(self, requests: int) -> None:
-        """Wait until that many requests have come."""
+        """Wait until `requests` requests have arrived."""
         deadline = time.monotonic() + 20
         while len(self.bodies) < requests:
             assert time.monotonic() < deadline
@@ -66,7 +66,7 @@ class Stub:
 
 @pytest.fixture
 def stub() -> Iterator[Stub]:
-    """A stub that listens on a free port."""
+    """Start a stub that listens on a free port."""
     server = Stub()
     loop = asyncio.new_event_loop()
     is_up = threading.Event()
@@ -81,7 +81,7 @@ def stub() -> Iterator[Stub]:
             server.port = listener.sockets[0].getsockname()[1]
             is_up.set()
             await end.wait()
-        for writer, _ in connections:  # a task that has not begun will not close it
+        for writer, _ in connections:  # a task that has not started does not close its writer
             writer.close()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Results of loads that nobody ran."""
+"""Synthetic results of loads."""
 
 from __future__ import annotations
 

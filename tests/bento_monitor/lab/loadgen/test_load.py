@@ -23,7 +23,7 @@ def children():
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def test_a_closed_load_sends_every_request_once_in_the_seeded_order(stub):
+def test_closed_load_sends_every_request_once_in_the_seeded_order(stub):
     result = run_load(spec(stub, request_count=50, keep_every=1, seed=3, connections=1))
     summary = summarize(result)
     assert (summary.requests, summary.ok, summary.failed) == (50, 50, 0)
@@ -33,18 +33,18 @@ def test_a_closed_load_sends_every_request_once_in_the_seeded_order(stub):
     assert [result.responses[request] for request in range(50)] == stub.bodies
 
 
-def test_the_same_seed_gives_the_same_requests_and_another_seed_others(stub):
+def test_seed_determines_the_requests(stub):
     orders = [run_load(spec(stub, request_count=14, seed=seed)).body_index.tolist() for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_no_more_requests_are_in_flight_than_there_are_connections(stub):
+def test_requests_in_flight_never_exceed_the_connections(stub):
     result = run_load(spec(stub, request_count=200, connections=4))
     for sent in result.sent_ns:
         assert ((result.sent_ns <= sent) & (result.done_ns > sent)).sum() <= 4
 
 
-def test_a_timed_load_ends_after_its_warmup_and_window_and_counts_the_window_alone(stub):
+def test_timed_load_ends_after_its_window_and_counts_only_the_window(stub):
     result = run_load(spec(stub, warmup_s=0.2, duration_s=0.3))
     assert result.window_start_ns - result.started_ns == 200_000_000
     assert result.window_end_ns - result.window_start_ns == 300_000_000
@@ -54,14 +54,14 @@ def test_a_timed_load_ends_after_its_warmup_and_window_and_counts_the_window_alo
     assert summary.rps == pytest.approx(done.sum() / 0.3)
 
 
-def test_headers_and_traceparents_go_with_their_requests(stub):
+def test_headers_and_traceparents_are_sent_with_their_requests(stub):
     traceparents = tuple(f"00-{number:032x}-{number:016x}-01" for number in range(1, 21))
     run_load(spec(stub, request_count=20, traceparents=traceparents, headers=(("X-Arm", "a"),)))
     assert sorted(head.split(b"traceparent: ")[1][:55].decode() for head in stub.heads) == list(traceparents)
     assert all(b"\r\nX-Arm: a\r\n" in head for head in stub.heads)
 
 
-def test_an_open_load_plans_poisson_arrivals_at_the_rate_and_sends_all_of_them(stub):
+def test_open_load_sends_poisson_arrivals_at_the_rate(stub):
     result = run_load(spec(stub, mode="open", rate_rps=2000, request_count=1500, seed=5))
     gaps = np.diff(result.planned_ns) / 1e9
     # The mean of 1,499 exponential gaps is within four standard errors, and their deviation equals their mean.
@@ -72,14 +72,14 @@ def test_an_open_load_plans_poisson_arrivals_at_the_rate_and_sends_all_of_them(s
     assert (result.sent_ns >= result.planned_ns).all()
 
 
-def test_an_open_load_ends_by_time_and_sends_nothing_planned_after_it(stub):
+def test_open_load_ends_on_time_and_sends_nothing_planned_later(stub):
     result = run_load(spec(stub, mode="open", arrivals="constant", rate_rps=100, warmup_s=0.1, duration_s=0.4))
-    assert len(result.status) == len(stub.bodies) == 49  # the 50th is planned for the end itself
+    assert len(result.status) == len(stub.bodies) == 49  # the 50th is planned for the end
     assert (result.planned_ns < result.window_end_ns).all()
 
 
 @pytest.mark.parametrize("max_connections", [1000, 2])
-def test_a_stall_of_the_server_shows_in_every_request_that_was_planned_during_it(stub, max_connections):
+def test_server_stall_shows_in_every_request_planned_during_it(stub, max_connections):
     def stall_once(stub, number):
         if number == 50:
             stub.stall(0.4)
@@ -90,14 +90,14 @@ def test_a_stall_of_the_server_shows_in_every_request_that_was_planned_during_it
     result = run_load(spec(stub, max_connections=max_connections, connections=2, **changes))
     start, end = stub.stalled_ns
     stalled = (result.planned_ns > start) & (result.planned_ns < end)
-    assert abs(np.diff(result.planned_ns) - 5_000_000).max() <= 1  # the plan goes on as if nothing had happened
+    assert abs(np.diff(result.planned_ns) - 5_000_000).max() <= 1  # the plan continues unchanged
     assert stalled.sum() in (79, 80, 81)
     assert (result.done_ns[stalled] >= end).all()
     assert (result.status == 200).all()
     assert summarize(result).slowest_ms >= 390
 
 
-def test_the_latency_counts_from_the_planned_time_not_from_the_sending(stub):
+def test_latency_counts_from_the_planned_time(stub):
     def stall_once(stub, number):
         if number == 0:
             stub.stall(0.3)
@@ -111,7 +111,7 @@ def test_the_latency_counts_from_the_planned_time_not_from_the_sending(stub):
     assert result.done_ns[1] - result.planned_ns[1] >= 280_000_000
 
 
-def test_connections_that_the_server_breaks_are_failures_and_are_opened_again(stub):
+def test_broken_connections_are_failures_and_are_reopened(stub):
     stub.behaviour = lambda stub, number: "close" if number % 10 == 9 else "answer"
     result = run_load(spec(stub, request_count=100))
     assert (result.status == 0).sum() == 10
@@ -120,7 +120,7 @@ def test_connections_that_the_server_breaks_are_failures_and_are_opened_again(st
     assert (summary.requests, summary.ok, summary.failed) == (100, 90, 10)
 
 
-def test_a_server_that_closes_after_its_answer_makes_no_failure(stub):
+def test_connection_closed_after_the_answer_is_not_a_failure(stub):
     stub.behaviour = lambda stub, number: "answer and close"
     for changes in ({}, {"mode": "open", "rate_rps": 500.0}):
         result = run_load(spec(stub, request_count=30, **changes))
@@ -134,14 +134,14 @@ def test_other_statuses_are_failures(stub):
     assert sorted(set(result.status.tolist())) == [200, 503]
 
 
-def test_a_request_that_takes_too_long_fails_and_the_load_goes_on(stub):
+def test_request_that_takes_too_long_fails_and_the_load_continues(stub):
     stub.behaviour = lambda stub, number: "ignore" if number == 3 else "answer"
     result = run_load(spec(stub, request_count=20, timeout_s=0.3))
     assert dict(result.errors) == {"Timeout": 1}
     assert (result.status == 200).sum() == 19
 
 
-def test_an_open_load_without_an_end_runs_until_it_is_stopped_and_returns_every_request(stub):
+def test_open_load_without_an_end_runs_until_stopped_and_returns_every_request(stub):
     with start_load(spec(stub, mode="open", rate_rps=500)) as load:
         stub.wait_for(40)
         assert load.is_running
@@ -153,7 +153,7 @@ def test_an_open_load_without_an_end_runs_until_it_is_stopped_and_returns_every_
     assert (result.planned_ns <= result.window_end_ns).all()
 
 
-def test_what_is_in_flight_at_the_stop_is_waited_for(stub):
+def test_requests_in_flight_at_the_stop_are_waited_for(stub):
     def stall_late(stub, number):
         if number == 20:
             stub.stall(0.3)
@@ -168,7 +168,7 @@ def test_what_is_in_flight_at_the_stop_is_waited_for(stub):
     assert (result.done_ns > result.window_end_ns).any()
 
 
-def test_no_process_is_left_when_the_block_is_left_by_an_error(stub):
+def test_error_in_the_block_leaves_no_process(stub):
     before = children()
     started = set()
 
@@ -183,26 +183,26 @@ def test_no_process_is_left_when_the_block_is_left_by_an_error(stub):
     assert children() == before
 
 
-def test_a_load_on_a_port_where_nothing_listens_says_so():
+def test_port_without_a_server_is_reported():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(MeasurementError, match="Is the server running"):
             run_load(LoadSpec(port=unused.getsockname()[1], path="/", bodies=BODIES, mode="closed", request_count=1))
 
 
-def test_a_load_that_nothing_answers_with_2xx_has_no_figures(stub):
+def test_load_without_2xx_answers_has_no_summary(stub):
     stub.behaviour = lambda stub, number: "refuse"
     with pytest.raises(MeasurementError, match="10 x HTTP 503"):
         summarize(run_load(spec(stub, request_count=10)))
 
 
-def test_bodies_may_come_from_a_file(stub, tmp_path):
+def test_bodies_can_be_read_from_a_file(stub, tmp_path):
     write_bodies(tmp_path / "bodies.npz", BODIES)
     run_load(spec(stub, bodies=tmp_path / "bodies.npz", request_count=7))
     assert sorted(stub.bodies) == sorted(BODIES)
 
 
-def test_a_file_that_holds_no_bodies_is_refused(stub, tmp_path):
+def test_file_without_bodies_is_refused(stub, tmp_path):
     (tmp_path / "bodies.npz").write_bytes(b"no archive")
     with pytest.raises(MeasurementError, match="no request bodies"):
         run_load(spec(stub, bodies=tmp_path / "bodies.npz", request_count=7))
@@ -222,6 +222,6 @@ def test_a_file_that_holds_no_bodies_is_refused(stub, tmp_path):
         ({"request_count": 5, "headers": (("a", "b\r\nc: d"),)}, "line break"),
     ],
 )
-def test_a_load_that_makes_no_sense_is_refused(stub, changes, message):
+def test_invalid_load_is_refused(stub, changes, message):
     with pytest.raises(InputError, match=message):
         spec(stub, **changes)

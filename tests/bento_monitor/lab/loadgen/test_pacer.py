@@ -25,7 +25,7 @@ def alarm(request, monkeypatch):
 
 
 async def pace(times_ns, *, stop_after=None, until_ns=None):
-    """What was called back, and when; after `stop_after` calls, what is planned after `until_ns` is left out."""
+    """Return the planned and actual times of the callbacks; `stop_after` callbacks drop the times after `until_ns`."""
     loop = asyncio.get_running_loop()
     called, ended = [], asyncio.Event()
 
@@ -41,7 +41,7 @@ async def pace(times_ns, *, stop_after=None, until_ns=None):
     return called
 
 
-def test_each_time_is_called_back_in_order_and_none_early(run, alarm):
+def test_times_are_called_back_in_order_and_never_early(run, alarm):
     async def main():
         now_ns = time.monotonic_ns()
         times_ns = [now_ns - MS, *(now_ns + offset * MS for offset in (1, 2, 2, 5, 30))]
@@ -54,7 +54,7 @@ def test_each_time_is_called_back_in_order_and_none_early(run, alarm):
     run(main())
 
 
-def test_a_client_that_is_late_sends_some_and_then_lets_the_loop_read(run, alarm):
+def test_late_client_sends_some_requests_and_then_lets_the_loop_read(run, alarm):
     async def main():
         loop, turns = asyncio.get_running_loop(), []
         times_ns = [time.monotonic_ns()] * 200
@@ -77,7 +77,7 @@ def test_a_client_that_is_late_sends_some_and_then_lets_the_loop_read(run, alarm
     run(main())
 
 
-def test_what_is_planned_after_a_stop_is_left_out(run, alarm):
+def test_times_planned_after_a_stop_are_dropped(run, alarm):
     async def main():
         now_ns = time.monotonic_ns()
         soon, later, never = now_ns + MS, now_ns + 20 * MS, now_ns + 3_600_000 * MS
@@ -88,11 +88,11 @@ def test_what_is_planned_after_a_stop_is_left_out(run, alarm):
     run(main())
 
 
-def test_nothing_planned_ends_at_once(run, alarm):
+def test_empty_plan_ends_immediately(run, alarm):
     assert run(pace([])) == []
 
 
-def test_the_descriptor_is_this_systems():
+def test_this_system_uses_the_descriptor():
     async def main():
         alarm = make_alarm(asyncio.get_running_loop(), lambda: None)
         assert isinstance(alarm, DescriptorAlarm)

@@ -15,13 +15,13 @@ P95 = Slo(percentile=95, limit_ms=50)
 
 
 def queue(rate_rps: float):
-    """A server that can do 1,000 requests a second: its latency grows without bound towards that."""
+    """Simulate a server with a capacity of 1,000 requests/s: its latency grows without bound towards that rate."""
     latency_ms = 5 / max(1 - rate_rps / 1000, 1e-3) * np.random.default_rng(1).exponential(1, 1000)
     result = load()
     return replace(result, done_ns=result.planned_ns + (latency_ms * MS).astype(np.int64))
 
 
-def test_the_highest_rate_that_keeps_the_promise_is_found_by_bisection():
+def test_highest_rate_that_meets_the_slo_is_found_by_bisection():
     found = find_highest_rate(P95, queue, low_rps=10, high_rps=1000)
     # p95 of an exponential is 3 means: 15 ms / (1 - x) is 50 ms at x = 0.7, and its bound somewhat more.
     assert found.rate_rps == pytest.approx(670, rel=0.08)
@@ -32,13 +32,13 @@ def test_the_highest_rate_that_keeps_the_promise_is_found_by_bisection():
     assert 1 < min(broken) / max(kept) <= 1.05
 
 
-def test_a_promise_that_is_not_kept_at_the_lowest_rate_has_no_rate():
+def test_slo_not_met_at_the_lowest_rate_has_no_rate():
     found = find_highest_rate(Slo(95, 1.0), queue, low_rps=10, high_rps=1000)
     assert found.rate_rps is None
     assert len(found.trials) == 1
 
 
-def test_a_percentile_within_the_limit_whose_bound_is_not_keeps_no_promise():
+def test_slo_is_not_met_if_only_the_bound_is_over_the_limit():
     latency_ms = np.concatenate([np.full(955, 10.0), np.full(45, 100.0)])
     result = load()
     trial = judge_rate(P95, 100, replace(result, done_ns=result.planned_ns + (latency_ms * MS).astype(np.int64)))
@@ -54,7 +54,7 @@ def test_failed_requests_are_slower_than_any_limit():
     assert (few.failed, few.is_kept) == (20, True)
 
 
-def test_a_load_is_as_long_as_a_bound_needs():
+def test_load_is_as_long_as_its_bound_needs():
     assert P95.least_seconds(rate_rps=10) == pytest.approx(130 * 1.2 / 10)
     with pytest.raises(MeasurementError, match="needs 6636"):
         judge_rate(Slo(99.9, 50), 10, load())
@@ -64,18 +64,18 @@ def test_a_load_is_as_long_as_a_bound_needs():
     ("text", "slo"),
     [("p99=50ms", Slo(99, 50)), (" p95 = 1.5 s ", Slo(95, 1500)), ("p99.9=20ms", Slo(99.9, 20))],
 )
-def test_a_promise_is_read_as_people_write_it_and_written_so(text, slo):
+def test_slo_text_is_parsed_and_written_back(text, slo):
     assert parse_slo(text) == slo
     assert parse_slo(str(slo)) == slo
 
 
 @pytest.mark.parametrize("text", ["fast", "p99", "p99=50", "p0=50ms", "p99=0ms", "p100=5ms"])
-def test_a_promise_that_cannot_be_read_is_refused(text):
+def test_unreadable_slo_is_refused(text):
     with pytest.raises(InputError, match="such as p99=50ms"):
         parse_slo(text)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (1, math.inf)])
-def test_a_range_that_is_none_is_refused(low, high):
+def test_invalid_range_of_rates_is_refused(low, high):
     with pytest.raises(MeasurementError, match="two rates, the lower first"):
         find_highest_rate(P95, queue, low_rps=low, high_rps=high)

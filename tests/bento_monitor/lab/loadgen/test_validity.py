@@ -10,46 +10,46 @@ from bento_monitor.lab.loadgen.validity import check_window
 from bento_monitor.machine.cpu_time import MachineTime, read_machine_time
 
 
-def test_a_load_that_nothing_was_in_the_way_of_counts():
+def test_undisturbed_window_is_valid():
     check = check_window(load(), server_cpu_s=3.0)
     assert (check.fault, check.lag_p99_ns, check.steal_ratio) == (None, 0, 0)
 
 
-def test_stolen_time_throws_a_window_away():
+def test_stolen_time_discards_a_window():
     check = check_window(load(machine=MachineTime(4.0, 15.6, 0.4)), server_cpu_s=3.0)
     assert check.fault == "2.0% of the processors' time was stolen by the host"
 
 
-def test_a_client_that_was_late_on_a_machine_with_room_throws_its_window_away():
+def test_late_client_on_an_idle_machine_discards_the_window():
     check = check_window(load(lag_ms=0.5), server_cpu_s=3.0)
     assert check.fault is not None
     assert "the client was 0.50 ms late" in check.fault
     assert "20% of the machine was in use" in check.fault
 
 
-def test_a_client_that_was_late_because_the_server_computes_is_what_was_to_be_measured():
+def test_client_late_because_of_the_busy_server_is_valid():
     check = check_window(load(lag_ms=0.5, machine=MachineTime(20.0, 0.0, 0.0)), server_cpu_s=17.5)
     assert check.fault is None
     assert check.lag_p99_ns == MS // 2
 
 
-def test_a_client_that_was_late_because_of_a_neighbour_throws_its_window_away():
+def test_client_late_because_of_a_noisy_neighbor_discards_the_window():
     assert check_window(load(lag_ms=0.5, machine=MachineTime(20.0, 0.0, 0.0)), server_cpu_s=8.0).fault is not None
 
 
-def test_a_hundredth_of_the_median_is_not_late():
+def test_lag_of_a_hundredth_of_the_median_is_not_late():
     assert check_window(load(lag_ms=0.5, latency_ms=60.0), server_cpu_s=3.0).fault is None
 
 
-def test_slow_answers_alone_never_throw_a_window_away():
+def test_slow_answers_alone_never_discard_a_window():
     assert check_window(load(latency_ms=5000.0), server_cpu_s=3.0).fault is None
 
 
-def test_failures_alone_never_throw_a_window_away():
+def test_failures_alone_never_discard_a_window():
     assert check_window(replace(load(), status=np.zeros(1000, dtype=np.int64)), server_cpu_s=3.0).fault is None
 
 
-def test_the_machine_says_what_it_did_between_two_readings():
+def test_machine_time_is_the_difference_of_two_readings():
     before = read_machine_time()
     while (found := read_machine_time().since(before)).busy_s <= 0:
         sum(range(100_000))
@@ -57,5 +57,5 @@ def test_the_machine_says_what_it_did_between_two_readings():
     assert 0 <= found.steal_ratio <= 1
 
 
-def test_a_machine_that_did_nothing_stole_nothing():
+def test_machine_time_of_zero_has_no_steal():
     assert MachineTime(0.0, 0.0, 0.0).steal_ratio == 0

@@ -60,7 +60,7 @@ BAGS = [{"ids": torch.arange(n * 3).view(n, 3) % 50, "weight": draw(n, 1)} for n
     [(Recurrent(nn.LSTM), SEQUENCES), (Recurrent(nn.GRU), SEQUENCES), (Bag(), BAGS), (Cast(torch.float64), ROWS)],
     ids=["LSTM", "GRU", "two inputs and outputs", "float64 inside"],
 )
-def test_a_traced_graph_is_the_model_on_inputs_that_were_not_seen(model: nn.Module, calls: Any, tmp_path: Path) -> None:
+def test_traced_graph_equals_the_model_on_unseen_inputs(model: nn.Module, calls: Any, tmp_path: Path) -> None:
     with captured(model.eval(), *calls) as state:
         export(state, tmp_path / "m.onnx", "torchscript", 17)
         found = parity(state, tmp_path / "m.onnx")
@@ -95,7 +95,7 @@ def test_torchscript_is_exported_from_its_graph_and_compiled_modules_from_the_or
     ],
     ids=["bfloat16", "complex", "a name twice"],
 )
-def test_what_onnxruntime_cannot_run_is_said_before_it_is_exported(
+def test_model_that_onnxruntime_cannot_run_is_refused_before_the_export(
     model: nn.Module, message: str, tmp_path: Path
 ) -> None:
     with captured(model.eval(), *ROWS) as state, pytest.raises(BentoMonitorError, match=message):
@@ -103,7 +103,7 @@ def test_what_onnxruntime_cannot_run_is_said_before_it_is_exported(
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_another_model_is_not_the_same_though_it_was_exported(tmp_path: Path) -> None:
+def test_export_of_another_model_is_not_the_same(tmp_path: Path) -> None:
     with captured(Cast(torch.float32).eval(), *ROWS) as state:
         export(state, tmp_path / "m.onnx", "torchscript", 17)
     with captured(Cast(torch.float32).eval(), *ROWS) as state:
@@ -112,7 +112,7 @@ def test_another_model_is_not_the_same_though_it_was_exported(tmp_path: Path) ->
     assert found.max_abs_difference > 0.1
 
 
-def test_evidence_is_kept_in_a_file_that_stays_valid(tmp_path: Path) -> None:
+def test_evidence_is_stored_in_the_file_which_stays_valid(tmp_path: Path) -> None:
     evidence = ExportEvidence("traced", "independent", ("a.py:3: a warning",), (AxisLimit("x", 1, 512),), "a note")
     path = tmp_path / "m.onnx"
     with captured(Cast(torch.float32).eval(), *ROWS) as state:
@@ -126,7 +126,7 @@ def test_evidence_is_kept_in_a_file_that_stays_valid(tmp_path: Path) -> None:
     assert read_evidence(ort.InferenceSession(path, providers=["CPUExecutionProvider"])) == evidence
 
 
-def test_a_reason_is_the_first_sentence_of_the_first_cause() -> None:
+def test_reason_is_the_first_sentence_of_the_first_cause() -> None:
     cause = ValueError("\x1b[96mThis is why.\x1b[0m And more.\nA wall of text")
     error = RuntimeError("outer")
     error.__cause__ = cause

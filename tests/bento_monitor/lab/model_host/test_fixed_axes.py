@@ -1,4 +1,4 @@
-"""Where a graph cannot be made, or is not the model, for every length that the model takes: one for the samples."""
+"""Graphs with fixed axes: the length of the samples is fixed if no graph is correct for every length of the model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIZES = ((1, 12), (2, 12), (3, 12), (2, 9), (2, 24))
 
 
 class Pooled(nn.Module):
-    """Its exporter has no operator for a size that varies."""
+    """A module whose exporter has no operator for a varying size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Pooled(nn.Module):
 
 
 class Counted(nn.Module):
-    """A loop in Python over an axis, which tracing unrolls for one length, and `**_`, which cannot be scripted."""
+    """A module with a loop over an axis, which tracing unrolls for one length, and `**_`, which cannot be scripted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ def probed(model: nn.Module) -> Any:
 
 
 def note_samples(state: HostState) -> None:
-    """What capture knows where all samples are of length 12."""
+    """Set the state that capture leaves if all samples have length 12."""
     assert state.interface is not None
     state.sample_calls = [call for call in state.calls if call.inputs["x"].shape[2] == 12]
     state.interface = replace(state.interface, probed_axes=(FixedAxis("x", 2, 12),))
 
 
-def test_a_graph_that_cannot_be_made_for_every_size_is_made_for_that_of_the_samples(tmp_path: Path) -> None:
+def test_model_without_a_graph_for_every_size_gets_one_for_the_samples(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     with probed(Pooled()) as state:
         note_samples(state)
@@ -79,7 +79,7 @@ def test_a_graph_that_cannot_be_made_for_every_size_is_made_for_that_of_the_samp
     assert str(refusal.value) in found.export.note
 
 
-def test_a_release_of_it_leaves_other_lengths_to_the_own_model(tmp_path: Path) -> None:
+def test_release_with_fixed_axes_leaves_other_lengths_to_the_own_model(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     with probed(Counted()) as state:
         note_samples(state)
@@ -100,7 +100,7 @@ def test_a_release_of_it_leaves_other_lengths_to_the_own_model(tmp_path: Path) -
     assert runner.fallbacks.totals() == {("contender", "shape"): others}
 
 
-def test_fixed_axes_have_their_length_and_the_example_too() -> None:
+def test_fixed_axes_set_the_length_of_shape_and_example() -> None:
     specs = (TensorSpec("x", "float32", (None, 3, None), (4, 3, 24)), TensorSpec("y", "float32", (None,), (4,)))
     assert with_fixed_axes(specs, (FixedAxis("x", 2, 12),)) == (
         TensorSpec("x", "float32", (None, 3, 12), (4, 3, 12)),

@@ -1,4 +1,4 @@
-"""A batch is run in parts by a mask only where every axis that varies is as long as the mask in every call."""
+"""The mask by which a batch is run in parts: every varying axis must be as long as the mask in every call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def call(rows: int, length: int, candidates: int) -> CapturedCall:
     return CapturedCall(inputs, {"y": np.zeros((rows, 2), np.float32)})
 
 
-def test_inputs_that_are_all_as_long_as_the_mask_are_run_by_it() -> None:
+def test_mask_is_used_if_all_inputs_are_as_long() -> None:
     calls = [call(2, 4, 4), call(3, 6, 6)]
     assert _mask_input(calls, (IDS, MASK, CANDIDATES), (OUTPUT,)) == "mask"
 
 
-def test_an_axis_that_means_another_thing_than_the_length_keeps_batches_whole() -> None:
+def test_axis_with_another_meaning_than_the_length_keeps_batches_whole() -> None:
     calls = [call(2, 4, 4), call(3, 6, 5)]  # as long as the mask once, by chance
     assert _mask_input(calls, (IDS, MASK, CANDIDATES), (OUTPUT,)) is None

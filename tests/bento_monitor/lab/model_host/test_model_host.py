@@ -70,7 +70,7 @@ CPU_FP32 = Execution("onnxruntime", "fp32", 1)
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's project with an `optimizers` folder of its own, and samples of unequal length."""
+    """Write a user's project with its own `optimizers` folder and samples of unequal length."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "service.py").write_text(SERVICE)
     (folder / "optimizers").mkdir()
@@ -106,7 +106,7 @@ def graph(host: ModelHost, interface: ModelInterface, tmp_path_factory: pytest.T
     return path
 
 
-def test_a_service_is_described_though_its_project_has_an_optimizers_folder_and_prints(host: ModelHost) -> None:
+def test_service_with_an_optimizers_folder_and_prints_is_described(host: ModelHost) -> None:
     service = host.describe()
     assert (service.service, service.workers) == ("Embedder", 3)
     embed, other, _ = service.apis
@@ -116,7 +116,7 @@ def test_a_service_is_described_though_its_project_has_an_optimizers_folder_and_
     assert [(runner.name, runner.kind, runner.precision) for runner in service.runners] == [("model", "torch", "fp32")]
 
 
-def test_what_the_model_is_given_and_gives_back_is_learnt_from_real_calls(interface: ModelInterface) -> None:
+def test_inputs_and_outputs_of_the_model_are_learned_from_real_calls(interface: ModelInterface) -> None:
     assert [(spec.name, spec.dtype, spec.shape) for spec in interface.inputs] == [
         ("ids", "int64", (None, None)),
         ("mask", "int64", (None, None)),
@@ -126,7 +126,7 @@ def test_what_the_model_is_given_and_gives_back_is_learnt_from_real_calls(interf
 
 
 @pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
-def test_an_export_is_equal_to_the_module_that_is_served(
+def test_export_equals_the_served_module(
     host: ModelHost, interface: ModelInterface, tmp_path: Path, exporter: str
 ) -> None:
     path = tmp_path / "model.onnx"
@@ -137,7 +137,7 @@ def test_an_export_is_equal_to_the_module_that_is_served(
     assert interface.fingerprint
 
 
-def test_answers_do_not_depend_on_how_an_equal_model_is_run(
+def test_answers_do_not_depend_on_the_execution_of_an_equal_model(
     host: ModelHost, source: RequestSource, graph: Path, tmp_path: Path
 ) -> None:
     def answers(contender: Contender, batch_size: int) -> np.ndarray:
@@ -155,9 +155,7 @@ def test_answers_do_not_depend_on_how_an_equal_model_is_run(
         np.testing.assert_allclose(answers(contender, 7), own, atol=1e-5)
 
 
-def test_a_race_gives_each_contender_a_speed_for_each_round(
-    host: ModelHost, source: RequestSource, graph: Path
-) -> None:
+def test_race_gives_each_contender_a_speed_for_each_round(host: ModelHost, source: RequestSource, graph: Path) -> None:
     contenders = [Contender(), Contender(CPU_FP32, graph, sha256_of(graph))]
     shares: list[float] = []
     speeds = host.race("embed", source, contenders, batch_size=8, rounds=3, block_s=0.01, on_progress=shares.append)
@@ -166,7 +164,7 @@ def test_a_race_gives_each_contender_a_speed_for_each_round(
     assert shares[-1] == 1.0
 
 
-def test_a_file_that_is_not_the_one_that_is_meant_is_refused(
+def test_artifact_with_another_hash_is_refused(
     host: ModelHost, source: RequestSource, graph: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ReleaseError, match="SHA-256"):
@@ -181,14 +179,14 @@ def test_a_file_that_is_not_the_one_that_is_meant_is_refused(
         ("plain", "calls no MonitoredRunner"),
     ],
 )
-def test_an_api_that_cannot_be_optimized_is_told_so(
+def test_api_that_cannot_be_optimized_is_refused(
     host: ModelHost, source: RequestSource, api: str, message: str
 ) -> None:
     with pytest.raises(ServiceError, match=message):
         host.capture(api, source)
 
 
-def test_the_users_error_is_in_the_message(host: ModelHost, project: Path) -> None:
+def test_message_contains_the_users_error(host: ModelHost, project: Path) -> None:
     with pytest.raises(ServiceError, match="KeyError.*no such text"):
         host.capture("embed", RequestSource(project / "fail.npz"))
     with pytest.raises(InputError, match="nothing"):
@@ -199,13 +197,13 @@ def test_the_users_error_is_in_the_message(host: ModelHost, project: Path) -> No
     ("target", "message"),
     [("missing:Embedder", "missing"), ("service:Nothing", "Nothing"), ("broken:Service", "SyntaxError")],
 )
-def test_a_service_that_cannot_be_imported_is_one_clear_error(project: Path, target: str, message: str) -> None:
+def test_service_that_cannot_be_imported_gives_one_clear_error(project: Path, target: str, message: str) -> None:
     (project / "broken.py").write_text("def broken(:\n")
     with ModelHost(target, project) as running, pytest.raises(ServiceError, match=message):
         running.describe()
 
 
-def test_a_crash_is_an_error_with_the_last_lines_and_leaves_no_process(project: Path, tmp_path: Path) -> None:
+def test_crash_gives_the_last_lines_and_leaves_no_process(project: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with ModelHost("service:Embedder", project, log=log) as running:
         running.describe()
@@ -214,7 +212,7 @@ def test_a_crash_is_an_error_with_the_last_lines_and_leaves_no_process(project: 
     assert "a line that must not break the protocol" in log.read_text()
 
 
-def test_the_child_is_gone_after_the_block_even_when_it_ends_by_an_error(project: Path) -> None:
+def test_child_is_gone_after_the_block_even_after_an_error(project: Path) -> None:
     (project / "endless.py").write_text("import time\ntime.sleep(600)\n")
     children = []
 
@@ -230,7 +228,7 @@ def test_the_child_is_gone_after_the_block_even_when_it_ends_by_an_error(project
         os.killpg(children[0], 0)
 
 
-def test_an_operation_that_takes_too_long_is_ended(project: Path) -> None:
+def test_operation_that_takes_too_long_is_stopped(project: Path) -> None:
     (project / "endless.py").write_text("import time\ntime.sleep(600)\n")
     with ModelHost("endless:Service", project) as running:
         assert running._process is not None

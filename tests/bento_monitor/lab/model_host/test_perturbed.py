@@ -41,7 +41,7 @@ def test_inputs_keep_their_kind_and_agree_in_rows_and_lengths() -> None:
         assert inputs["x"].shape[:2] == inputs["ids"].shape == inputs["mask"].shape
 
 
-def test_ids_stay_within_what_was_seen_and_masks_are_ones_then_zeros() -> None:
+def test_ids_stay_in_the_observed_range_and_masks_contain_zeros_and_ones() -> None:
     ids = torch.cat([one.inputs["ids"].flatten() for one in CALLS])
     for _, inputs in FOUND:
         assert inputs["ids"].min() >= ids.min()
@@ -49,21 +49,21 @@ def test_ids_stay_within_what_was_seen_and_masks_are_ones_then_zeros() -> None:
         assert set(inputs["mask"].unique().tolist()) <= {0, 1}
 
 
-def test_scales_sizes_and_the_limits_of_branches_are_tried() -> None:
+def test_scales_sizes_and_branch_limits_are_tried() -> None:
     names = {what for what, _ in FOUND}
     assert {"inputs times -1", "inputs times 100", "a NaN in the inputs", "rows in another order"} <= names
     assert {"a batch of 1", "a batch of 33", "a length of 1", "a length of 21"} <= names
     assert {inputs["ids"].shape[1] for what, inputs in FOUND if what == "a length of 21"} == {21}
 
 
-def test_they_are_the_same_each_time() -> None:
+def test_perturbed_inputs_are_reproducible() -> None:
     again = list(perturbed_inputs(CALLS, SPECS, [AxisLimit("ids", 1, 20)]))
     for (what, inputs), (other, others) in zip(FOUND, again, strict=True):
         assert what == other
         assert all(torch.equal(value.nan_to_num(), others[name].nan_to_num()) for name, value in inputs.items())
 
 
-def test_jitter_is_of_the_size_of_rounding_and_leaves_integers_alone() -> None:
+def test_jitter_has_the_size_of_rounding_and_leaves_integers_unchanged() -> None:
     inputs = CALLS[1].inputs
     found = jittered(inputs)
     assert torch.equal(found["ids"], inputs["ids"])

@@ -1,4 +1,4 @@
-"""Profiles that nobody measured."""
+"""Synthetic profiles."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def change_of(figure: str, before, after):
     return next(each for each in compare_profiles(before, after) if each.figure == figure)
 
 
-def test_a_service_that_became_faster_is_said_to_be_with_an_interval():
+def test_faster_service_is_reported_with_an_interval():
     change = change_of(
         "requests/s",
         profile(throughput_rps=1000, rates_rps=rates(1000)),
@@ -35,7 +35,7 @@ def test_a_service_that_became_faster_is_said_to_be_with_an_interval():
     assert change.is_sure
 
 
-def test_a_difference_within_the_noise_is_not_sure():
+def test_difference_within_the_noise_is_not_significant():
     change = change_of(
         "requests/s",
         profile(throughput_rps=1000, rates_rps=rates(1000)),
@@ -45,7 +45,7 @@ def test_a_difference_within_the_noise_is_not_sure():
     assert not change.is_sure
 
 
-def test_percentiles_differ_where_their_bounds_do_not_overlap():
+def test_percentiles_differ_if_their_bounds_do_not_overlap():
     slower = change_of("p50 ms", profile(latencies=latency(10)), profile(latencies=latency(20)))
     assert (slower.ratio, slower.is_sure) == (2.0, True)
     assert (slower.low, slower.high) == pytest.approx((18 / 11, 22 / 9))
@@ -55,7 +55,7 @@ def test_percentiles_differ_where_their_bounds_do_not_overlap():
     assert (few.low, few.high, few.is_sure) == (None, None, False)
 
 
-def test_loads_at_a_rate_are_those_of_the_same_share_and_have_no_change_of_rate():
+def test_open_loads_are_matched_by_share_and_have_no_rate_change():
     before = profile(mode="open", offered_rps=500.0, share=0.5)
     after = profile(mode="open", offered_rps=900.0, share=0.5)
     found = compare_profiles(before, after)
@@ -63,12 +63,12 @@ def test_loads_at_a_rate_are_those_of_the_same_share_and_have_no_change_of_rate(
     assert "requests/s" not in {change.figure for change in found}
 
 
-def test_loads_that_only_one_of_them_has_are_left_out():
+def test_loads_in_only_one_profile_are_left_out():
     assert compare_profiles(profile(connections=8), profile(connections=16)) == []
     assert compare_profiles(profile(share=0.5, offered_rps=1.0), profile(share=0.9, offered_rps=1.0)) == []
 
 
-def test_cpu_time_a_request_is_compared_where_both_saw_it():
+def test_cpu_time_per_request_is_compared_if_both_profiles_have_it():
     before, after = profile(), profile()
     halved = replace(
         after,

@@ -35,7 +35,7 @@ async def wait_for(condition):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where probes write; they end when it is gone."""
+    """Return the folder of probes, which end when it is removed."""
     before = list(gc.callbacks)
     made = tmp_path / "probes"
     made.mkdir()
@@ -48,7 +48,7 @@ def folder(tmp_path):
             assert not thread.is_alive()
 
 
-def test_a_worker_notes_its_collections_lags_objects_and_requests(folder):
+def test_worker_notes_its_collections_lags_objects_and_requests(folder):
     async def serve():
         app = with_probe(application, folder)
         await app({"type": "lifespan"}, None, None)
@@ -71,7 +71,7 @@ def test_a_worker_notes_its_collections_lags_objects_and_requests(folder):
     assert 0 < notes.cost_us < 1_000
 
 
-def test_objects_are_counted_by_type_the_commonest_first():
+def test_objects_are_counted_by_type_most_common_first():
     class Common:
         pass
 
@@ -106,18 +106,18 @@ def test_stages_are_means_of_the_requests_between_two_readings():
     assert (first.requests, first.mean_ms) == (6, pytest.approx(200))
 
 
-def test_stages_without_a_request_between_two_readings_are_left_out():
+def test_stages_without_requests_between_two_readings_are_left_out():
     assert stages_between(totals(6, 1.2), totals(6, 1.2)) == ()
     assert stages_between(None, None) == ()
 
 
-def test_a_batch_is_as_large_as_the_requests_over_the_batches():
+def test_batch_size_is_requests_divided_by_batches():
     assert batch_size_between(None, totals(4, 1.0)) == 3
     assert batch_size_between(totals(4, 1.0), totals(4, 1.0)) is None
     assert batch_size_between(None, None) is None
 
 
-def test_batches_of_bentoml_count_where_there_are_none_of_ours():
+def test_bentoml_batches_count_if_there_are_none_of_the_monitor():
     text = """
 # TYPE bentoml_service_adaptive_batch_size histogram
 bentoml_service_adaptive_batch_size_sum{method_name="f"} 12
@@ -129,7 +129,7 @@ bentoml_service_adaptive_batch_size_count{method_name="f"} 3
     assert batch_size_between(None, read_totals(METRICS.replace("COUNT", "4").replace("SUM", "1") + text, "/f")) == 3
 
 
-def test_what_gpus_computed_is_shared_by_the_requests_between_two_readings():
+def test_gpu_time_is_divided_by_the_requests_between_two_readings():
     metrics = METRICS.replace("COUNT", "4").replace("SUM", "1.0")
     text = '# TYPE bento_monitor_model_gpu_seconds histogram\nbento_monitor_model_gpu_seconds_sum{runner="r"} VALUE\n'
     before, after = (read_totals(metrics + text.replace("VALUE", value), "/f") for value in ("1.0", "1.5"))
@@ -138,17 +138,17 @@ def test_what_gpus_computed_is_shared_by_the_requests_between_two_readings():
     assert gpu_ms_between(None, None, 100) is None
 
 
-def test_metrics_of_another_server_tell_nothing():
+def test_metrics_of_another_server_give_no_totals():
     assert read_totals("# TYPE up gauge\nup 1\n", "/f") is None
 
 
-def test_a_server_that_tells_no_stages_has_two():
+def test_server_without_stage_metrics_has_two_stages():
     outside, inside = stages_around(np.array([7, 28_000_000, 0, 0, 0]), 10.0)
     assert (outside.mean_ms, inside.mean_ms, inside.requests) == (6.0, 4.0, 7)
     assert stages_around(np.array([7, 28_000_000, 0, 0, 0]), 3.0)[0].mean_ms == 0
 
 
-def test_an_application_whose_descriptors_are_stamped_has_a_stage_of_each_and_one_of_what_is_left():
+def test_application_with_stamped_descriptors_has_a_stage_for_each_and_a_rest():
     found = stages_around(np.array([2, 20_000_000, 2_000_000, 10_000_000, 4_000_000]), 12.0)
     assert {stage.name: stage.mean_ms for stage in found} == {
         "outside the application": 2.0,

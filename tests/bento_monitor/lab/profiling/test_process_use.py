@@ -8,14 +8,14 @@ import time
 from bento_monitor.lab.profiling.process_use import read_use
 
 
-def test_a_process_is_read_with_all_of_its_threads_and_the_connections_to_its_port():
+def test_process_use_covers_all_threads_and_connections_to_the_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
             before = read_use([os.getpid()], [os.getpid()], port)
             thread = threading.Thread(target=_switch_often)
             thread.start()
-            # Where others use the machine, the thread is let in less often.
+            # If other processes use the machine, the thread runs less often.
             while thread.is_alive():
                 sum(range(10_000))
             amid = read_use([os.getpid()], [os.getpid()], port)
@@ -27,7 +27,7 @@ def test_a_process_is_read_with_all_of_its_threads_and_the_connections_to_its_po
     assert (os.getpid(), threading.main_thread().native_id) in amid.thread_cpu_s
 
 
-def test_a_process_that_is_gone_has_taken_nothing():
+def test_dead_process_has_used_nothing():
     use = read_use([2**22 - 1], [2**22 - 1], 1)
     assert (use.cpu_s, use.rss_bytes) == (0, 0)
     assert (use.worker_cpu_s, use.worker_connections) == ({2**22 - 1: 0}, {2**22 - 1: 0})

@@ -32,7 +32,7 @@ def held_back() -> Profile:
     ],
     ids=["plain", "findings", "remote", "no standalone", "failures"],
 )
-def test_a_profile_is_read_as_it_was_written(found, tmp_path):
+def test_profile_is_read_back_unchanged(found, tmp_path):
     file = tmp_path / "profile.json"
     file.write_text(profile_text(found))
     assert read_profile(file) == found
@@ -40,19 +40,19 @@ def test_a_profile_is_read_as_it_was_written(found, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": [{}], "findings": []}'])
-def test_a_file_that_is_no_profile_is_refused(text, tmp_path):
+def test_file_that_is_not_a_profile_is_refused(text, tmp_path):
     file = tmp_path / "profile.json"
     file.write_text(text)
     with pytest.raises(InputError, match="is not a profile.*--output FILE"):
         read_profile(file)
 
 
-def test_a_profile_that_is_not_there_is_refused(tmp_path):
+def test_missing_profile_is_refused(tmp_path):
     with pytest.raises(InputError, match="is not a profile"):
         read_profile(tmp_path / "none")
 
 
-def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else():
+def test_page_shows_rate_and_bottleneck_and_is_self_contained():
     page = page_of(held_back())
     assert "1000 requests/s" in page
     assert "Garbage collections stop every request" in page
@@ -72,7 +72,7 @@ def test_a_page_answers_how_fast_and_what_holds_it_back_and_needs_nothing_else()
         assert outside not in page
 
 
-def test_a_page_draws_every_percentile_of_every_rate():
+def test_page_draws_every_percentile_of_every_rate():
     latencies = tuple(Percentile(each, 10 * each, 9 * each, 11 * each, 11) for each in (50.0, 95.0, 99.0))
     found = replace(profile(mode="open", offered_rps=500.0, share=0.5, latencies=latencies), standalone=None)
     page = page_of(found)
@@ -80,14 +80,14 @@ def test_a_page_draws_every_percentile_of_every_rate():
     assert "p99: 990.00 ms, at most 1089.00 ms" in page
 
 
-def test_a_promise_that_is_not_kept_is_said_with_its_bound():
+def test_unmet_slo_is_shown_with_its_bound():
     broken = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, 6.0, 7.25, 0, False),))
     assert slo_text(broken) == "p99=5ms is not met at 40 requests/s: the upper bound is 7.2 ms."
     failing = SloSearch(Slo(99.0, 5.0), None, (RateTrial(40.0, None, None, 9, False),))
     assert slo_text(failing) == "p99=5ms is not met at 40 requests/s: requests failed."
 
 
-def test_what_failed_is_said_by_its_kind():
+def test_failures_are_shown_by_kind():
     page = page_of(profile(failed=7, errors={"HTTP 503": 5, "Timeout": 2}))
     assert "Failed with 16 clients: 5 of HTTP 503, 2 of Timeout." in page
     assert "Failed with" not in page_of(profile())
@@ -103,13 +103,13 @@ def test_what_failed_is_said_by_its_kind():
         ({"throughput_rps": 520.0, "batch_size": None}, 0.2, "the API function"),
     ],
 )
-def test_a_service_without_a_finding_runs_into_its_function_or_the_processors(changes, idle_cores, limit):
+def test_bottleneck_without_a_finding_is_the_function_or_the_cores(changes, idle_cores, limit):
     found = profile(machine=replace(QUIET, idle_cores=idle_cores), **{"server": HEALTHY, **changes})
     assert bottleneck_of(found)[0] == limit
     assert f"<b>{limit}</b>" in page_of(found)
 
 
-def test_names_that_look_like_markup_are_text_on_the_page():
+def test_names_are_escaped_on_the_page():
     page = page_of(replace(profile(), target="<b>service</b>:Service", path="/<i>"))
     assert "<b>service" not in page
     assert "&lt;b&gt;service&lt;/b&gt;:Service/&lt;i&gt;" in page

@@ -35,22 +35,22 @@ def fields(**properties):
         ({"allOf": [fields(a={"type": "integer"}), fields(b={"type": "boolean"})]}, {"a": 1, "b": True}),
     ],
 )
-def test_each_kind_of_schema_gives_a_value_that_it_describes(schema, value):
+def test_each_kind_of_schema_gives_a_valid_value(schema, value):
     assert body(fields(x=schema)) == {"x": value}
 
 
-def test_what_is_not_required_is_left_out():
+def test_optional_inputs_are_left_out():
     schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a"]}
     assert body(schema) == {"a": 1}
 
 
-def test_a_reference_is_followed():
+def test_reference_is_followed():
     assert body(fields(x={"$ref": "#/components/schemas/Inner"}), Inner=fields(y={"type": "integer"})) == {
         "x": {"y": 1}
     }
 
 
-def test_a_string_is_as_long_as_it_must_be():
+def test_string_is_as_long_as_required():
     assert len(body(fields(x={"type": "string", "minLength": 100}))["x"]) == 100
 
 
@@ -62,25 +62,25 @@ def test_a_string_is_as_long_as_it_must_be():
         ({"$ref": "#/components/schemas/Endless"}, "its schema refers to itself"),
     ],
 )
-def test_an_input_that_a_schema_does_not_describe_is_asked_for(schema, reason):
+def test_error_for_an_undescribed_input_asks_for_data(schema, reason):
     with pytest.raises(InputError, match=f"{reason}.*--data FILE"):
         body(fields(x=schema), Endless=fields(x={"$ref": "#/components/schemas/Endless"}))
 
 
-def test_bodies_are_read_a_line_each(tmp_path):
+def test_bodies_are_read_one_per_line(tmp_path):
     file = tmp_path / "bodies.jsonl"
     file.write_text('{"x": 1}\n\n{"x": 2}\n')
     assert read_bodies(file) == (b'{"x": 1}', b'{"x": 2}')
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "is empty"), ('{"x": 1}\nno\n', "Line 2 of")])
-def test_a_file_that_holds_no_bodies_is_refused(tmp_path, text, message):
+def test_file_without_bodies_is_refused(tmp_path, text, message):
     file = tmp_path / "bodies.jsonl"
     file.write_text(text)
     with pytest.raises(InputError, match=message):
         read_bodies(file)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_bodies(tmp_path / "none")

@@ -67,7 +67,7 @@ def target(tmp_path):
     return Target("bare_service:Bare", tmp_path)
 
 
-def test_a_function_with_batches_is_called_with_each_size_up_to_its_own(target):
+def test_batched_function_is_called_with_each_size_up_to_its_maximum(target):
     found = measure_standalone(target, "/batched", (b'{"xs": [1, 2, 3]}', b'{"xs": [4]}'), seconds=0.1)
     assert found is not None
     assert [each.batch_size for each in found.times] == [1, 2, 4]
@@ -78,32 +78,32 @@ def test_a_function_with_batches_is_called_with_each_size_up_to_its_own(target):
     assert (found.gflop_per_item, found.peak_share, found.operators, found.length_times) == (None, None, (), ())
 
 
-def test_a_function_without_batches_is_called_with_one(target):
+def test_function_without_batches_is_called_with_one_item(target):
     found = measure_standalone(target, "/alone", (b'{"x": 1}',), seconds=0.1)
     assert found is not None
     assert [each.batch_size for each in found.times] == [1]
     assert (found.alpha_ms, found.beta_ms) == (None, None)
 
 
-def test_a_function_of_the_loop_is_not_called_alone(target):
+def test_async_function_is_not_measured_standalone(target):
     assert measure_standalone(target, "/on_the_loop", (b'{"x": 1}',)) is None
 
 
-def test_a_function_that_fails_is_an_error_that_says_how(target):
+def test_failing_function_gives_an_error_with_its_cause(target):
     with pytest.raises(MeasurementError, match="ValueError: no"):
         measure_standalone(target, "/broken", (b'{"x": 1}',))
 
 
-def test_the_line_through_the_times_is_what_they_are_made_of():
+def test_fitted_line_recovers_the_times():
     times = [BatchTime(size, 3 + 0.5 * size, 9) for size in (1, 2, 4, 8, 32)]
     assert fit_line(times) == pytest.approx((3, 0.5))
 
 
-def test_a_batch_is_filled_with_its_rows_over_again():
+def test_batch_is_filled_by_repeating_its_rows():
     assert repeat_rows([1, 2, 3], 5) == [1, 2, 3, 1, 2]
 
 
-def test_the_arithmetic_of_torch_is_counted_and_named():
+def test_torch_operators_are_counted_and_named():
     weights = torch.rand(256, 256)
     inputs = FunctionInputs({size: [torch.rand(size, 256)] for size in (1, 16)})
     found = profile_function(inputs, lambda: lambda value: value @ weights, seconds=0.1)
@@ -117,14 +117,14 @@ def test_the_arithmetic_of_torch_is_counted_and_named():
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_what_computes_on_no_gpu_is_held_against_the_processors(device):
+def test_function_without_a_gpu_is_compared_to_the_cpu(device):
     value = torch.ones(64, 64, dtype=torch.float64, device=device)
     assert find_place(lambda: value @ value) == Place("cpu", "float32")
 
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_computes_on_a_gpu_is_held_against_that_gpu(dtype):
+def test_function_on_a_gpu_is_compared_to_that_gpu(dtype):
     weights = torch.rand(4096, 4096, device="cuda", dtype=dtype)
     inputs = FunctionInputs({size: [torch.rand(size, 4096, device="cuda", dtype=dtype)] for size in (1, 4096)})
     found = profile_function(inputs, lambda: lambda value: (value @ weights).sum().item(), seconds=1.0)
@@ -136,7 +136,7 @@ def test_what_computes_on_a_gpu_is_held_against_that_gpu(dtype):
     assert found.operators[0][1] > 0.5
 
 
-def test_a_slow_function_is_asked_for_the_operators_of_its_smallest_and_largest_batch_alone():
+def test_slow_function_is_profiled_with_its_smallest_and_largest_batch_only():
     weights = torch.rand(64, 64)
 
     def call(value):
@@ -149,20 +149,20 @@ def test_a_slow_function_is_asked_for_the_operators_of_its_smallest_and_largest_
     assert found.gflop_per_item == pytest.approx(2 * 64 * 64 / 1e9)
 
 
-def test_without_torch_no_operator_is_named(monkeypatch):
+def test_without_torch_there_are_no_operators(monkeypatch):
     import sys
 
     monkeypatch.delitem(sys.modules, "torch")
     assert read_torch_operators(lambda: np.ones(3), Place()) == Operators()
 
 
-def test_a_view_moves_no_bytes():
+def test_view_moves_no_bytes():
     found = read_torch_operators(lambda: torch.ones(4).view(2, 2), Place())
     assert found.gib * 2**30 == 16
 
 
 def graph_file(folder):
-    """`z = relu(x @ w)` with 64 numbers in and 32 out, and a convolution of 8 x 8 numbers by 4 kernels of 3 x 3."""
+    """Write `z = relu(x @ w)`, 64 numbers in and 32 out, and a convolution of 8 x 8 numbers by 4 kernels of 3 x 3."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     weights = numpy_helper.from_array(np.ones((64, 32), dtype=np.float32), "w")
@@ -182,7 +182,7 @@ def graph_file(folder):
     return folder / "graph.onnx"
 
 
-def test_a_function_of_a_session_has_its_operators_and_its_times_by_length(tmp_path):
+def test_function_with_a_session_has_operators_and_times_by_length(tmp_path):
     graph_file(tmp_path)
     (tmp_path / "session_service.py").write_text(SESSIONS)
     target = Target("session_service:Scorer", tmp_path)
@@ -194,14 +194,14 @@ def test_a_function_of_a_session_has_its_operators_and_its_times_by_length(tmp_p
     assert [each.length for each in found.length_times] == [3, 7, 11, 23, 47, 95]
 
 
-def test_the_operators_of_sessions_are_those_of_a_call_and_not_of_the_first(tmp_path):
+def test_session_operators_are_measured_after_the_first_call(tmp_path):
     import onnxruntime as ort
 
     file, made = graph_file(tmp_path), []
 
     def make():
         options = ort.SessionOptions()
-        # The layout of its own that ORT gives convolutions else pads them to 16 kernels.
+        # ORT's own layout for convolutions would pad them to 16 kernels.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         made.append(session)
@@ -218,22 +218,22 @@ def test_the_operators_of_sessions_are_those_of_a_call_and_not_of_the_first(tmp_
         assert found[size].gib * 2**30 == pytest.approx(product + others)
     assert len(made) == 1
     assert not list(tmp_path.glob("*.json"))
-    # Sessions that are made afterwards have no profiler.
+    # Later sessions have no profiler.
     make()(1)
     assert made[1].end_profiling() == ""
 
 
-def test_a_function_without_a_session_has_none(tmp_path):
+def test_function_without_a_session_has_no_session_operators(tmp_path):
     assert read_session_operators(lambda: lambda value: value, {1: 1}) == {}
 
 
-def test_what_both_do_is_added_up_and_the_largest_shares_named():
+def test_operators_add_up_and_the_largest_shares_are_named():
     both = Operators(1.0, 0.5, {"aten::mm": 3.0}) + Operators(2.0, 0.25, {"MatMul": 96.5, "Relu": 0.5})
     assert (both.gflop, both.gib) == (3.0, 0.75)
     assert both.shares == (("MatMul", 0.965), ("aten::mm", 0.03))
 
 
-def test_rows_of_unequal_lengths_are_grouped_from_the_shortest_to_the_longest():
+def test_rows_of_unequal_lengths_are_grouped_from_short_to_long():
     rows = ["x" * length for length in (400, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200)]
     found = rows_by_length(rows)
     assert unit_of(rows) == "characters"
@@ -242,7 +242,7 @@ def test_rows_of_unequal_lengths_are_grouped_from_the_shortest_to_the_longest():
     assert all(abs(len(row) - length) <= 200 for length, group in found.items() for row in group)
 
 
-def test_a_text_of_one_length_is_cut_and_repeated():
+def test_text_of_one_length_is_cut_and_repeated():
     found = rows_by_length(["one two six ten"] * 3)
     assert found[3] == ["one"]
     assert found[15] == ["one two six ten"]
@@ -260,7 +260,7 @@ def test_lists_of_unequal_lengths_are_counted_in_elements():
     assert set(rows_by_length(rows)) == {1, 2, 4, 8}
 
 
-def test_a_length_that_the_function_fails_on_is_left_out():
+def test_length_that_the_function_fails_on_is_left_out():
     def call(text):
         if len(text) > 100:
             raise ServiceError("too long")

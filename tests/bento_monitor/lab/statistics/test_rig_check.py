@@ -18,21 +18,21 @@ def share_refused(shift: float, pairs: int) -> float:
 
 
 @pytest.mark.parametrize("pairs", [5, 8, 10, 30])
-def test_equal_arms_are_refused_once_in_a_hundred_at_most(pairs):
+def test_equal_arms_are_refused_in_at_most_1_percent(pairs):
     assert share_refused(0.0, pairs) <= 0.01
 
 
 @pytest.mark.parametrize("pairs", [5, 8, 10, 30])
-def test_arms_that_differ_by_the_indifference_zone_are_refused_once_in_a_hundred(pairs):
+def test_arms_that_differ_by_the_zone_are_refused_in_1_percent(pairs):
     assert share_refused(math.log(1.03), pairs) == pytest.approx(0.01, abs=0.005)
 
 
-def test_a_baseline_that_differs_from_itself_by_a_tenth_is_refused_nearly_always():
+def test_baseline_that_differs_from_itself_by_a_tenth_is_nearly_always_refused():
     assert share_refused(math.log(1.1), 10) > 0.9
     assert share_refused(-math.log(1.1), 10) > 0.9
 
 
-def test_a_rig_on_which_equal_things_look_equal_holds_and_says_what_was_seen():
+def test_rig_with_equal_arms_passes_and_reports_its_figures():
     check = check_rig(np.random.default_rng(1).normal(0, NOISE, 10))
     check.require()
     assert check.n == 10
@@ -40,13 +40,13 @@ def test_a_rig_on_which_equal_things_look_equal_holds_and_says_what_was_seen():
     assert 0 < check.low < check.ratio < check.high < math.inf
 
 
-def test_a_rig_on_which_equal_things_look_different_is_refused_with_the_figures():
+def test_rig_with_different_looking_equal_arms_is_refused_with_the_figures():
     check = check_rig(np.random.default_rng(1).normal(0.2, NOISE, 10))
     with pytest.raises(MeasurementError, match=r"The baseline differs from itself .*: 1\.232 times \[1\.204, 1\.262\]"):
         check.require()
 
 
-def test_a_rig_check_of_few_pairs_or_of_none_is_refused():
+def test_rig_check_of_too_few_pairs_is_refused():
     with pytest.raises(MeasurementError, match="at least 5"):
         check_rig([0.1] * 4)
     with pytest.raises(MeasurementError, match="not finite"):

@@ -11,7 +11,7 @@ from bento_monitor.lab.statistics import Comparison, compare_paired, interleave
 SIMULATIONS = 2000
 
 
-def test_the_ratio_is_the_geometric_mean_and_its_interval_students_t():
+def test_ratio_is_the_geometric_mean_with_students_t_interval():
     comparison = compare_paired([2.0, 4.0, 8.0], [1.0, 1.0, 1.0])
     half = 4.302652729911275 * math.log(2) / math.sqrt(3)  # t of 0.975 with 2 degrees of freedom
     assert comparison.ratio == pytest.approx(4)
@@ -19,20 +19,20 @@ def test_the_ratio_is_the_geometric_mean_and_its_interval_students_t():
     assert (comparison.n, comparison.sd) == (3, pytest.approx(math.log(2)))
 
 
-def test_exchanging_the_arms_inverts_ratio_and_interval():
+def test_swapping_the_arms_inverts_ratio_and_interval():
     left, right = [3.0, 3.1, 2.9, 3.3], [1.0, 1.2, 0.9, 1.0]
     forward, backward = compare_paired(left, right), compare_paired(right, left)
     assert forward.ratio == pytest.approx(1 / backward.ratio)
     assert forward.ci95 == pytest.approx((1 / backward.high, 1 / backward.low))
 
 
-def test_what_all_blocks_share_does_not_widen_the_interval():
+def test_effects_common_to_a_pair_do_not_widen_the_interval():
     drift = [1.0, 0.5, 2.0, 0.7]
     comparison = compare_paired([3 * each for each in drift], drift)
     assert comparison.ci95 == pytest.approx((3, 3))
 
 
-def test_the_interval_covers_the_true_ratio_in_95_of_100_runs():
+def test_interval_covers_the_true_ratio_in_95_percent_of_runs():
     generator = np.random.default_rng(11)
     covered = 0
     for _ in range(SIMULATIONS):
@@ -64,7 +64,7 @@ def test_log_ratios_that_are_not_finite_are_refused():
         Comparison.from_log_ratios([0.1, math.nan, 0.2])
 
 
-def test_every_block_holds_every_arm_once_in_an_order_that_the_seed_decides():
+def test_every_block_has_every_arm_once_in_a_seeded_order():
     blocks = interleave(["baseline", "a", "b"], 20, seed=4)
     assert all(sorted(block) == ["a", "b", "baseline"] for block in blocks)
     assert len({tuple(block) for block in blocks}) > 3

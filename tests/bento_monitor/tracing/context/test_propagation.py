@@ -25,7 +25,7 @@ VALID = f"00-{TRACE}-{SPAN}-01"
         (f"cc-{TRACE}-{SPAN}-01-x", True),
     ],
 )
-def test_a_valid_traceparent_is_read(header: str, sampled: bool) -> None:
+def test_valid_traceparent_is_read(header: str, sampled: bool) -> None:
     parent = parse_traceparent(header.encode())
     assert parent is not None
     assert (f"{parent.trace_id:032x}", f"{parent.span_id:016x}", parent.sampled) == (TRACE, SPAN, sampled)
@@ -50,19 +50,19 @@ def test_a_valid_traceparent_is_read(header: str, sampled: bool) -> None:
         VALID + "\n",
     ],
 )
-def test_an_invalid_traceparent_starts_a_new_trace(header: str) -> None:
+def test_invalid_traceparent_starts_a_new_trace(header: str) -> None:
     assert parse_traceparent(header.encode()) is None
     ledger = start_ledger([(b"traceparent", header.encode()), (b"tracestate", b"a=1")], 7, DEFAULT_ON)
     assert (ledger.parent_span_id, ledger.sampled, ledger.trace_state, ledger.received_ns) == (0, True, None, 7)
     assert ledger.trace_id != int(TRACE, 16)
 
 
-def test_a_repeated_traceparent_is_not_believed() -> None:
+def test_repeated_traceparent_is_ignored() -> None:
     ledger = start_ledger([(b"traceparent", VALID.encode())] * 2, 0, DEFAULT_ON)
     assert ledger.parent_span_id == 0
 
 
-def test_the_callers_choice_not_to_sample_is_kept_unless_the_sampler_decides_otherwise() -> None:
+def test_unsampled_caller_is_respected_unless_the_sampler_overrides_it() -> None:
     headers = [(b"traceparent", VALID.removesuffix("1").encode() + b"0")]
     assert not start_ledger(headers, 0, DEFAULT_ON).sampled
     assert not start_ledger([(b"traceparent", VALID.encode())], 0, ALWAYS_OFF).sampled
@@ -71,7 +71,7 @@ def test_the_callers_choice_not_to_sample_is_kept_unless_the_sampler_decides_oth
     assert start_ledger([(b"traceparent", VALID.encode())], 0, never_of_its_own).sampled
 
 
-def test_the_tracestate_reaches_an_outgoing_call_with_the_server_span_as_parent() -> None:
+def test_outgoing_call_has_the_tracestate_and_the_server_span_as_parent() -> None:
     headers = [(b"traceparent", VALID.encode()), (b"tracestate", b"a=1"), (b"tracestate", b"b@v=2, c=3")]
     ledger = start_ledger(headers, 0, DEFAULT_ON)
     carrier: dict[str, str] = {}
@@ -81,7 +81,7 @@ def test_the_tracestate_reaches_an_outgoing_call_with_the_server_span_as_parent(
     assert carrier == {"traceparent": f"00-{TRACE}-{ledger.span_id:016x}-01", "tracestate": "a=1,b@v=2,c=3"}
 
 
-def test_what_is_current_around_a_request_stays_so_within_it_and_after_it() -> None:
+def test_surrounding_context_is_kept_during_and_after_a_request() -> None:
     ledger = start_ledger([], 0, DEFAULT_ON)
     outer = attach(set_value("mine", 1, Context()))
     token = enter_request(ledger)
@@ -92,7 +92,7 @@ def test_what_is_current_around_a_request_stays_so_within_it_and_after_it() -> N
     detach(outer)
 
 
-def test_a_long_tracestate_keeps_whole_entries_within_512_characters() -> None:
+def test_long_tracestate_keeps_whole_entries_within_512_characters() -> None:
     entries = [f"v{index}={'x' * 100}" for index in range(10)]
     kept = clean_trace_state(",".join(entries))
     assert kept == ",".join(entries[:4])
@@ -101,7 +101,7 @@ def test_a_long_tracestate_keeps_whole_entries_within_512_characters() -> None:
     assert clean_trace_state(exactly) == exactly
 
 
-def test_of_a_flood_of_trace_states_the_first_entries_are_kept() -> None:
+def test_first_entries_of_too_many_tracestates_are_kept() -> None:
     entries = [f"v{index}=x" for index in range(1000)]
     kept = entries[:32]
     assert clean_trace_state(",".join(entries)) == ",".join(kept)
@@ -111,7 +111,7 @@ def test_of_a_flood_of_trace_states_the_first_entries_are_kept() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " , ", "A=1", "a", "a=1,a=2", "a=b=c", "a=\x00", "a=é"])
-def test_a_malformed_tracestate_is_left_out_without_a_word(text: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_tracestate_is_dropped_silently(text: str, caplog: pytest.LogCaptureFixture) -> None:
     headers = [(b"traceparent", VALID.encode()), (b"tracestate", text.encode("latin-1"))]
     with caplog.at_level(logging.DEBUG):
         ledger = start_ledger(headers, 0, DEFAULT_ON)
@@ -120,7 +120,7 @@ def test_a_malformed_tracestate_is_left_out_without_a_word(text: str, caplog: py
     assert not caplog.records
 
 
-def test_a_batch_has_its_own_context_sampled_if_a_member_is(finished_batch) -> None:
+def test_batch_has_its_own_context_sampled_if_a_request_is(finished_batch) -> None:
     record = finished_batch(3, sampled=lambda index: index == 2)
     context = trace.get_current_span(context_of_batch(record)).get_span_context()
     assert (context.trace_id, context.span_id) == (record.trace_id, record.span_id)
@@ -130,7 +130,7 @@ def test_a_batch_has_its_own_context_sampled_if_a_member_is(finished_batch) -> N
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-07, 0.01, 0.5, 1.0])
-def test_a_ratio_decides_by_the_trace_id_as_the_sdk_does(rate: float) -> None:
+def test_ratio_decides_by_the_trace_id_like_the_sdk(rate: float) -> None:
     sampler = ParentBasedTraceIdRatio(rate)
     assert not start_ledger([(b"traceparent", VALID[:-2].encode() + b"00")], 0, sampler).sampled
     for _ in range(300):

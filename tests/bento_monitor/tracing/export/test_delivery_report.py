@@ -52,7 +52,7 @@ def wait_for(home: Path, submitted: int) -> DeliveryReport:
     raise TimeoutError(f"{read_delivery_reports(home)} has not come to {submitted}.")
 
 
-def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> None:
+def test_report_is_read_back_and_adds_up(tmp_path: Path) -> None:
     mine = report(os.getpid(), identity=process_identity(os.getpid()), started_at_s=1e6)
     write_delivery_report(tmp_path, mine)
     (found,) = read_delivery_reports(tmp_path)
@@ -64,7 +64,7 @@ def test_an_account_is_read_as_it_was_written_and_adds_up(tmp_path: Path) -> Non
     assert read_delivery_reports(tmp_path / "nowhere") == []
 
 
-def test_a_process_that_died_without_a_word_is_lost(tmp_path: Path, ended_pid: int) -> None:
+def test_process_that_died_unnoticed_is_lost(tmp_path: Path, ended_pid: int) -> None:
     write_delivery_report(tmp_path, report(ended_pid))
     (found,) = read_delivery_reports(tmp_path)
     assert found.state == "lost"
@@ -73,12 +73,12 @@ def test_a_process_that_died_without_a_word_is_lost(tmp_path: Path, ended_pid: i
     assert found.state == "stopped"
 
 
-def test_another_process_with_the_id_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_reused_process_id_is_not_mistaken_for_the_dead_process(tmp_path: Path) -> None:
     write_delivery_report(tmp_path, report(os.getpid()))
     assert read_delivery_reports(tmp_path)[0].state == "lost"
 
 
-def test_a_torn_or_foreign_file_is_passed_over(tmp_path: Path, ended_pid: int) -> None:
+def test_truncated_or_foreign_file_is_skipped(tmp_path: Path, ended_pid: int) -> None:
     write_delivery_report(tmp_path, report(ended_pid))
     (whole,) = (tmp_path / "delivery_reports").iterdir()
     for name, text in (("torn", whole.read_text()[:-20]), ("list", "[]"), ("other", json.dumps({"pid": 3}))):
@@ -86,7 +86,7 @@ def test_a_torn_or_foreign_file_is_passed_over(tmp_path: Path, ended_pid: int) -
     assert [found.report.pid for found in read_delivery_reports(tmp_path)] == [ended_pid]
 
 
-def test_of_processes_that_have_ended_the_latest_are_kept(tmp_path: Path) -> None:
+def test_reports_of_the_latest_ended_processes_are_kept(tmp_path: Path) -> None:
     now_s = time.time()
     for age in range(40):
         write_delivery_report(
@@ -123,9 +123,7 @@ def written(tmp_path: Path):
         pipeline.shutdown(WAIT_S)
 
 
-def test_a_pipeline_s_account_can_be_read_while_it_runs_and_once_it_has_stopped(
-    written, finished_ledger, tmp_path: Path
-) -> None:
+def test_pipeline_report_can_be_read_during_and_after_its_run(written, finished_ledger, tmp_path: Path) -> None:
     pipeline = written()
     assert read_delivery_reports(tmp_path) == []
     for _ in range(3):
@@ -141,7 +139,7 @@ def test_a_pipeline_s_account_can_be_read_while_it_runs_and_once_it_has_stopped(
     assert found.report.stats.exporters[0].exported == 20
 
 
-def test_nothing_is_written_while_nothing_changes(written, finished_ledger, tmp_path: Path) -> None:
+def test_unchanged_report_is_not_rewritten(written, finished_ledger, tmp_path: Path) -> None:
     pipeline = written()
     pipeline.submit(finished_ledger())
     assert pipeline.flush(WAIT_S)
@@ -149,12 +147,12 @@ def test_nothing_is_written_while_nothing_changes(written, finished_ledger, tmp_
     while wait_for(tmp_path, 1).stats != pipeline.stats() and time.monotonic() < deadline_s:
         time.sleep(0.01)
     written_at_s = wait_for(tmp_path, 1).written_at_s
-    time.sleep(1.2)  # more than two of the moments at which it would be written
+    time.sleep(1.2)  # longer than two write intervals
     assert wait_for(tmp_path, 1).written_at_s == written_at_s
 
 
 @pytest.mark.parametrize("kind", ["no folder", "full disk"])
-def test_a_disk_that_takes_nothing_is_said_once_and_harms_nothing(
+def test_unwritable_disk_is_logged_once_and_harms_nothing(
     written, finished_ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     home = tmp_path / "home"

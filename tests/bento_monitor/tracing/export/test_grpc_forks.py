@@ -8,7 +8,7 @@ import pytest
 
 from bento_monitor.tracing.export.grpc_forks import fork_handlers_off
 
-# A call that waits for a server which is not there, and a fork meanwhile: gRPC says that it sees the fork, if it does.
+# A fork during a call that waits for a missing server: gRPC logs the fork if it notices it.
 FORK_AMID_A_CALL = """
 import contextlib, os, sys, threading, time
 from bento_monitor.tracing.export.grpc_forks import fork_handlers_off
@@ -43,15 +43,15 @@ def said(mode: str, value: str | None) -> str:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_grpc_does_not_see_forks_where_we_import_it(value):
-    assert "fork() handlers" not in said("off", value)  # from 3.12 on Python itself warns of forks beside threads
+def test_grpc_ignores_forks_if_the_monitor_imports_it(value):
+    assert "fork() handlers" not in said("off", value)  # from 3.12 on, Python itself warns about forks with threads
 
 
-def test_grpc_sees_them_where_it_is_imported_without_us():
+def test_grpc_sees_forks_if_imported_without_the_monitor():
     assert "fork() handlers" in said("on", None)
 
 
-def test_what_a_person_has_set_is_left(monkeypatch):
+def test_setting_of_the_user_is_kept(monkeypatch):
     monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "1")
     with fork_handlers_off():
         assert os.environ["GRPC_ENABLE_FORK_SUPPORT"] == "1"

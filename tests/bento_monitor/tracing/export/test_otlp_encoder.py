@@ -1,4 +1,4 @@
-"""The bytes of spans are those of the SDK's own encoder, field by field."""
+"""The bytes of encoded spans: field by field those of the SDK's own encoder."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ SPANS = st.builds(
 
 @given(st.lists(SPANS, min_size=1, max_size=5), st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_the_bytes_mean_what_the_sdks_do(spans: list[FinishedSpan], is_remote: bool) -> None:
+def test_encoded_bytes_decode_like_the_sdks(spans: list[FinishedSpan], is_remote: bool) -> None:
     for span in spans:
         span.is_parent_remote = is_remote and span.parent_span_id != 0
     ours = ExportTraceServiceRequest.FromString(encode_spans(spans))
     assert ours == encode_sdk_spans([to_sdk_span(span) for span in spans])
 
 
-def test_the_installed_sdk_takes_our_bytes_since_it_has_a_client_of_its_own() -> None:
+def test_spans_are_encoded_here_exactly_if_the_sdk_has_its_own_client() -> None:
     exporter = OtlpHttpExporter()
     installed = Version(version("opentelemetry-exporter-otlp-proto-http"))
     try:
@@ -67,7 +67,7 @@ def test_the_installed_sdk_takes_our_bytes_since_it_has_a_client_of_its_own() ->
         exporter.shutdown()
 
 
-def test_long_texts_of_a_user_are_not_kept_in_memory() -> None:
+def test_long_user_texts_are_not_kept_in_memory() -> None:
     def span(number: int) -> FinishedSpan:
         text = f"{number:5}" * 3_000
         ids = (1, number + 1, 0, False, None, 1, 2)

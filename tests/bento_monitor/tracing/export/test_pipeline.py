@@ -82,14 +82,14 @@ def test_every_sampled_request_and_batch_reaches_every_exporter(made, finished_b
     assert_identity(stats)
 
 
-def test_without_an_exporter_nothing_is_built_and_no_thread_runs(made, finished_ledger) -> None:
+def test_pipeline_without_exporters_builds_nothing_and_starts_no_thread(made, finished_ledger) -> None:
     pipeline = made()
     pipeline.submit(finished_ledger())
     assert pipeline.stats() == PipelineStats(0, 0, 0, 0, ())
 
 
 @pytest.mark.parametrize("exporter", [Raising(), Failing()])
-def test_what_an_exporter_loses_is_counted_and_said_once(
+def test_lost_spans_are_counted_and_logged_once(
     made, finished_ledger, exporter: SpanExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
     working = InMemorySpanExporter()
@@ -105,7 +105,7 @@ def test_what_an_exporter_loses_is_counted_and_said_once(
     assert [type(exporter).__name__ in message for message in caplog.messages] == [True]
 
 
-def test_a_full_queue_drops_and_counts_and_never_waits(made, finished_ledger) -> None:
+def test_full_queue_drops_counts_and_never_blocks(made, finished_ledger) -> None:
     hanging = Hanging()
     pipeline = made(hanging, queue_size=10)
     pipeline.submit(finished_ledger())
@@ -121,7 +121,7 @@ def test_a_full_queue_drops_and_counts_and_never_waits(made, finished_ledger) ->
     assert pipeline.stats().exporters[0].exported == 55
 
 
-def test_the_counts_agree_at_every_moment_of_a_flood(made, finished_ledger) -> None:
+def test_counts_agree_throughout_a_flood(made, finished_ledger) -> None:
     pipeline = made(InMemorySpanExporter(), Failing(), queue_size=200)
     threads = [
         threading.Thread(target=lambda: [pipeline.submit(finished_ledger()) for _ in range(500)]) for _ in range(3)
@@ -137,7 +137,7 @@ def test_the_counts_agree_at_every_moment_of_a_flood(made, finished_ledger) -> N
     assert_identity(pipeline.stats())
 
 
-def test_shutdown_hands_over_what_waits_and_refuses_what_comes_after(made, finished_ledger) -> None:
+def test_shutdown_exports_waiting_records_and_refuses_later_ones(made, finished_ledger) -> None:
     exporter = InMemorySpanExporter()
     pipeline = made(exporter)
     for _ in range(300):
@@ -149,7 +149,7 @@ def test_shutdown_hands_over_what_waits_and_refuses_what_comes_after(made, finis
     assert_identity(stats)
 
 
-def test_shutdown_gives_a_dead_exporter_up_in_the_time_it_has(made, finished_ledger) -> None:
+def test_shutdown_gives_up_a_dead_exporter_in_time(made, finished_ledger) -> None:
     hanging = Hanging()
     pipeline = made(hanging)
     pipeline.submit(finished_ledger())
@@ -157,7 +157,7 @@ def test_shutdown_gives_a_dead_exporter_up_in_the_time_it_has(made, finished_led
     pipeline.submit(finished_ledger())
     begun_s = time.monotonic()
     pipeline.shutdown(0.2)
-    # Far from the exporter's 20 s; no measure of speed.
+    # Far below the exporter's 20 s; this does not measure speed.
     assert time.monotonic() - begun_s < WAIT_S / 2
     stats = pipeline.stats()
     assert (stats.built, stats.dropped, stats.waiting) == (1, 1, 0)
@@ -167,7 +167,7 @@ def test_shutdown_gives_a_dead_exporter_up_in_the_time_it_has(made, finished_led
     assert pipeline.stats() == stats
 
 
-def test_a_ledger_that_cannot_be_built_is_dropped_and_the_next_one_is_not(made, finished_ledger) -> None:
+def test_only_a_ledger_that_cannot_be_built_is_dropped(made, finished_ledger) -> None:
     exporter = InMemorySpanExporter()
     pipeline = made(exporter)
     broken = finished_ledger()
@@ -179,7 +179,7 @@ def test_a_ledger_that_cannot_be_built_is_dropped_and_the_next_one_is_not(made, 
     assert (stats.submitted, stats.built, stats.dropped, stats.exporters[0].exported) == (2, 1, 1, 5)
 
 
-def test_an_export_is_not_traced_itself(made, finished_ledger) -> None:
+def test_export_is_not_traced_itself(made, finished_ledger) -> None:
     from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
     seen: list[bool] = []
@@ -197,7 +197,7 @@ def test_an_export_is_not_traced_itself(made, finished_ledger) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_begins_with_an_empty_queue_and_exports_its_own_by_exporters_of_its_own(
+def test_forked_child_starts_with_an_empty_queue_and_its_own_exporters(
     finished_ledger,
 ) -> None:
     parent = os.getpid()
@@ -228,7 +228,7 @@ def test_a_forked_child_begins_with_an_empty_queue_and_exports_its_own_by_export
     pipeline.shutdown(WAIT_S)
 
 
-def test_an_exporter_that_fails_is_not_asked_again_at_once(made, finished_ledger) -> None:
+def test_failing_exporter_is_not_retried_at_once(made, finished_ledger) -> None:
     done: list[str | float] = []
 
     class Refusing(Failing):
@@ -243,10 +243,10 @@ def test_an_exporter_that_fails_is_not_asked_again_at_once(made, finished_ledger
     assert pipeline.flush(WAIT_S)
     asked, held_off_s, asked_again, *_ = done
     assert (asked, asked_again) == ("asked", "asked")
-    assert 0 < held_off_s <= 1  # less the time that the first took to build
+    assert 0 < held_off_s <= 1  # minus the time to build the first one
 
 
-def test_no_request_is_ever_neither_waiting_nor_queued(made, finished_ledger) -> None:
+def test_every_request_is_always_waiting_or_queued(made, finished_ledger) -> None:
     hanging = Hanging()
     pipeline = made(hanging)
     for _ in range(128):

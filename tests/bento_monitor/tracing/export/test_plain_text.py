@@ -1,4 +1,4 @@
-"""Spans in plain text to another host are warned of, and nothing else is: as the SDK's exporters read the variables."""
+"""The warning about spans in plain text to another host: the variables are read as by the SDK's exporters."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FAR, FAR_TLS = "http://collector.example:4317", "https://collector.example:4317"
         {ENDPOINT: "http://localhost.example:4318"},
         {ENDPOINT: "https://a.example", TRACES_ENDPOINT: "http://b.example/v1/traces"},
         {ENDPOINT: FAR, "OTEL_TRACES_EXPORTER": "console,otlp"},
-        {ENDPOINT: FAR, INSECURE: "false"},  # which HTTP does not ask
+        {ENDPOINT: FAR, INSECURE: "false"},  # this variable does not apply to HTTP
         {ENDPOINT: FAR} | GRPC,
         {ENDPOINT: "collector.example:4317", INSECURE: "true"} | GRPC,
         {ENDPOINT: "dns:///collector.example:4317", TRACES_INSECURE: "True", INSECURE: "false"} | GRPC,
         {ENDPOINT: "ipv4:10.0.0.7:4317", INSECURE: "true"} | GRPC,
     ],
 )
-def test_plain_text_to_another_host_is_warned_of(variables: dict[str, str]) -> None:
+def test_plain_text_to_another_host_gives_a_warning(variables: dict[str, str]) -> None:
     warning = plain_text_warning(read_telemetry_environment(variables))
     assert warning is not None
     assert "in plain text" in warning
@@ -59,11 +59,11 @@ def test_plain_text_to_another_host_is_warned_of(variables: dict[str, str]) -> N
         {ENDPOINT: "ipv6:[::1]:4317", INSECURE: "true"} | GRPC,
     ],
 )
-def test_what_stays_here_or_is_encrypted_is_not_warned_of(variables: dict[str, str]) -> None:
+def test_local_or_encrypted_export_gives_no_warning(variables: dict[str, str]) -> None:
     assert plain_text_warning(read_telemetry_environment(variables)) is None
 
 
-def test_the_warning_names_the_host_and_no_secret_of_its_address() -> None:
+def test_warning_names_the_host_without_secrets_of_its_url() -> None:
     endpoint = "http://user:secret@collector.example:4318/secret?key=secret"
     warning = plain_text_warning(read_telemetry_environment({ENDPOINT: endpoint}))
     assert warning is not None
@@ -73,7 +73,7 @@ def test_the_warning_names_the_host_and_no_secret_of_its_address() -> None:
 
 @pytest.mark.parametrize("endpoint", [FAR, FAR_TLS, "collector.example:4317", "unix:/run/otel.sock"])
 @pytest.mark.parametrize("insecure", [{}, {INSECURE: "true"}, {INSECURE: "false"}, {TRACES_INSECURE: "true"}])
-def test_grpc_is_insecure_where_the_sdk_s_exporter_is(
+def test_grpc_is_insecure_exactly_if_the_sdk_exporter_is(
     endpoint: str, insecure: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = {ENDPOINT: endpoint, **insecure, **GRPC}

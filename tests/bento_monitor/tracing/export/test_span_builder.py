@@ -39,7 +39,7 @@ def by_name(spans):
 
 
 def assert_laws(spans) -> None:
-    """Children lie within their parents and not over each other; stages and what they do not cover sum."""
+    """Assert that children are within their parents without overlap, and that stages and unaccounted time add up."""
     of_id = {span.span_id: span for span in spans}
     for span in spans:
         assert span.end_ns >= span.start_ns
@@ -56,11 +56,11 @@ def assert_laws(spans) -> None:
     models_ns = sum(s.end_ns - s.start_ns for s in spans if s.name == "model" and s.parent_key == server.key)
     stages_ns = sum(server.attributes.get(name, 0) for name in names.STAGES)
     accounted_ns = stages_ns + server.attributes[names.UNACCOUNTED_NS]
-    # A model that is called outside the function, as by a mounted application, may lie over a stage.
+    # A model call outside the function, as in a mounted application, may overlap a stage.
     assert 0 <= server.end_ns - server.start_ns - accounted_ns <= models_ns
 
 
-def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_ledger, model_call) -> None:
+def test_unbatched_request_has_every_stage_at_its_time(builder, finished_ledger, model_call) -> None:
     ledger = finished_ledger()
     ledger.note_model_call(model_call(ledger.started_ns + MS, ledger.ended_ns - MS, 1))
     spans = builder.request(ledger)
@@ -89,7 +89,7 @@ def test_an_unbatched_request_has_every_stage_at_its_own_time(builder, finished_
     assert spans[0].kind is SpanKind.SERVER
 
 
-def test_a_batched_request_waits_to_be_taken_put_together_and_run(builder, finished_ledger) -> None:
+def test_batched_request_has_spans_for_queue_assembly_and_run(builder, finished_ledger) -> None:
     ledger = finished_ledger()
     ledger.taken_ns, ledger.handed_ns = ledger.queued_ns + MS, ledger.queued_ns + 2 * MS
     ledger.first_byte_ns = ledger.serialized_ns + MS
@@ -102,7 +102,7 @@ def test_a_batched_request_waits_to_be_taken_put_together_and_run(builder, finis
     assert queue.end_ns - queue.start_ns == 2 * MS
 
 
-def test_children_lie_within_their_parents_whatever_the_stamps(builder, finished_ledger, model_call) -> None:
+def test_children_are_within_their_parents_whatever_the_stamps(builder, finished_ledger, model_call) -> None:
     chance = random.Random(3)
     for _ in range(300):
         ledger = finished_ledger(1000)
@@ -112,7 +112,7 @@ def test_children_lie_within_their_parents_whatever_the_stamps(builder, finished
         assert_laws(builder.request(ledger))
 
 
-def test_a_caller_is_the_parent_of_the_server_span(builder) -> None:
+def test_caller_is_the_parent_of_the_server_span(builder) -> None:
     ledger = Ledger(trace_id=5, parent_span_id=6, sampled=True, received_ns=1)
     ledger.method, ledger.trace_state, ledger.sent_ns = "GET", "a=1", 9
     (server,) = builder.request(ledger)
@@ -121,14 +121,14 @@ def test_a_caller_is_the_parent_of_the_server_span(builder) -> None:
     assert names.HTTP_ROUTE not in server.attributes
 
 
-def test_a_method_that_is_the_clients_free_text_names_no_span(builder, finished_ledger) -> None:
+def test_unknown_http_method_is_not_in_the_span_name(builder, finished_ledger) -> None:
     ledger = finished_ledger()
     ledger.method = "SECRET"
     server = builder.request(ledger)[0]
     assert (server.name, server.attributes[names.HTTP_REQUEST_METHOD]) == ("HTTP /encode", "_OTHER")
 
 
-def test_a_request_that_ended_in_the_queue_has_its_queue_span_closed_and_no_infer(builder, finished_ledger) -> None:
+def test_request_that_ended_in_the_queue_has_a_closed_queue_span_only(builder, finished_ledger) -> None:
     ledger = finished_ledger()
     ledger.started_ns = ledger.ended_ns = ledger.serialize_started_ns = ledger.serialized_ns = 0
     ledger.status, ledger.error_type = 0, "CancelledError"
@@ -140,7 +140,7 @@ def test_a_request_that_ended_in_the_queue_has_its_queue_span_closed_and_no_infe
 
 
 @pytest.mark.parametrize(("status", "is_error"), [(200, False), (404, False), (429, False), (500, True), (504, True)])
-def test_only_a_servers_failure_is_an_error(builder, finished_ledger, status: int, is_error: bool) -> None:
+def test_only_server_failures_are_errors(builder, finished_ledger, status: int, is_error: bool) -> None:
     ledger = finished_ledger()
     ledger.status = status
     server = builder.request(ledger)[0]
@@ -169,17 +169,17 @@ def test_batch_and_requests_link_to_each_other_and_only_sampled_ones_are_built(b
             assert "model" not in by_name(spans)
 
 
-def test_the_shares_of_a_batchs_requests_add_up_to_its_model_time(builder, finished_batch) -> None:
+def test_request_shares_of_a_batch_add_up_to_its_model_time(builder, finished_batch) -> None:
     record = finished_batch(4)
     shares = [by_name(builder.request(member))["infer"].attributes[names.MODEL_SHARE_NS] for member in record.members]
     assert sum(shares) == 2 * MS
 
 
-def test_a_batch_without_a_sampled_request_is_not_exported(builder, finished_batch) -> None:
+def test_batch_without_a_sampled_request_is_not_exported(builder, finished_batch) -> None:
     assert builder.batch(finished_batch(3, sampled=lambda index: False)) == []
 
 
-def test_a_batch_that_failed_is_an_error_in_its_own_span_and_in_its_requests(builder, finished_batch) -> None:
+def test_failed_batch_is_an_error_in_its_span_and_its_requests(builder, finished_batch) -> None:
     record = finished_batch(1)
     record.error_type = "ValueError"
     infer = by_name(builder.request(record.members[0]))["infer"]
@@ -187,7 +187,9 @@ def test_a_batch_that_failed_is_an_error_in_its_own_span_and_in_its_requests(bui
     assert infer.is_error
 
 
-def test_nothing_leaves_that_is_not_on_the_allow_list(builder, finished_batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_attributes_on_the_allow_list_are_exported(
+    builder, finished_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = finished_batch(1)
     spans = [*builder.batch(record), *builder.request(record.members[0])]
     assert all(set(span.attributes) <= names.ALLOWED_ATTRIBUTES for span in spans)

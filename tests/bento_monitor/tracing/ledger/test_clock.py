@@ -8,7 +8,7 @@ import pytest
 from bento_monitor.tracing.ledger.clock import ClockStepWarning, to_wall_ns, wall_offset_ns
 
 
-def test_a_monotonic_reading_becomes_the_wall_time_of_that_moment() -> None:
+def test_monotonic_reading_becomes_the_wall_time_of_that_moment() -> None:
     before_ns, reading_ns, after_ns = time.time_ns(), time.monotonic_ns(), time.time_ns()
     slack_ns = 10_000_000_000  # the wall clock may be set while the tests run
     assert before_ns - slack_ns < to_wall_ns(reading_ns) < after_ns + slack_ns
@@ -21,7 +21,7 @@ def test_durations_stay_monotonic_because_the_offset_is_taken_once() -> None:
 
 
 @pytest.mark.parametrize(("hours", "text"), [(1, "+3600 s"), (-1, "-3600 s")])
-def test_a_clock_that_is_set_is_said_once_and_changes_no_duration(
+def test_clock_change_is_logged_once_and_changes_no_duration(
     hours: int, text: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step_ns = 0

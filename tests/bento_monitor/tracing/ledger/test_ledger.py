@@ -1,4 +1,4 @@
-"""Tests of the record of a request."""
+"""The record of a request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..conftest import finished_batch, finished_ledger, model_call
 _THREADS, _ROUNDS = 8, 1_000
 
 
-def test_a_request_in_which_nothing_happens_is_one_object_for_the_garbage_collector() -> None:
+def test_empty_request_is_one_object_for_the_garbage_collector() -> None:
     ledger = finished_ledger()
     held = [each for each in gc.get_referents(ledger) if gc.is_tracked(each) and not isinstance(each, type)]
     assert held == []
 
 
-def test_calls_that_begin_on_many_threads_at_once_are_all_noted() -> None:
+def test_concurrent_calls_on_many_threads_are_all_noted() -> None:
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     barrier = Barrier(_THREADS)
@@ -43,7 +43,7 @@ def test_calls_that_begin_on_many_threads_at_once_are_all_noted() -> None:
         assert sorted(call.started_ns for call in ledger.model_calls) == list(range(_THREADS))
 
 
-def test_each_kind_is_noted_by_itself() -> None:
+def test_each_kind_is_noted_separately() -> None:
     batch = finished_batch(2)
     before = len(batch.model_calls)
     call = ServiceCall(1, 2, "Other", "ask", 3, 4, 5, None)
@@ -54,7 +54,7 @@ def test_each_kind_is_noted_by_itself() -> None:
     assert not batch.held_spans
 
 
-def test_a_child_that_is_forked_while_a_first_note_is_made_can_make_its_own() -> None:
+def test_child_forked_during_a_first_note_can_make_its_own() -> None:
     with module._create_lock:
         pid = os.fork()
         if pid == 0:
@@ -64,7 +64,7 @@ def test_a_child_that_is_forked_while_a_first_note_is_made_can_make_its_own() ->
     assert status == 0
 
 
-def test_what_is_closed_takes_no_more() -> None:
+def test_closed_record_takes_no_more_notes() -> None:
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     call = ModelCall(1, 2, "m", "torch", "fp32", None, 1)
     ledger.note_model_call(call)

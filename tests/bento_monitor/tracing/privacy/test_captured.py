@@ -1,4 +1,4 @@
-"""What is captured of an input: what was asked for, bounded, redacted, and of sampled requests only."""
+"""Captured inputs: only the configured fields of sampled requests, bounded and redacted."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def captured(ledger: Ledger, value: Any, *, redacts: bool = True) -> Any:
         ("\ud800", "?"),
     ],
 )
-def test_a_value_is_a_number_or_a_text(ledger: Ledger, value: Any, expected: Any) -> None:
+def test_captured_value_is_a_number_or_a_text(ledger: Ledger, value: Any, expected: Any) -> None:
     found = captured(ledger, value)
     assert (found, type(found)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize("value", [4111111111111111, -4111111111111111, 4111111111111111.0, 10**30])
-def test_a_number_that_looks_like_a_card_or_an_account_is_redacted(ledger: Ledger, value: float) -> None:
+def test_number_that_looks_like_a_card_or_an_account_is_redacted(ledger: Ledger, value: float) -> None:
     assert "[redacted]" in captured(ledger, value)
 
 
@@ -63,17 +63,17 @@ def test_redaction_can_be_switched_off(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("value", ["x " * 10**6, ["x"] * 10**6, [[["x" * 10**6]]], {"k" * 10**6: 1}])
-def test_the_length_is_bounded(ledger: Ledger, value: Any) -> None:
+def test_length_is_bounded(ledger: Ledger, value: Any) -> None:
     assert len(captured(ledger, value)) == LONGEST
 
 
-def test_a_value_that_holds_itself_ends(ledger: Ledger) -> None:
+def test_capture_of_a_recursive_value_ends(ledger: Ledger) -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert captured(ledger, endless).startswith("[[")
 
 
-def test_the_input_itself_is_not_kept_alive(ledger: Ledger) -> None:
+def test_input_is_not_kept_alive(ledger: Ledger) -> None:
     person = Person(name="n" * 10_000, age=1)
     gone = weakref.ref(person)
     captured(ledger, [person])
@@ -82,15 +82,13 @@ def test_the_input_itself_is_not_kept_alive(ledger: Ledger) -> None:
     assert gone() is None
 
 
-def test_a_request_that_is_not_sampled_has_nothing_captured(ledger: Ledger) -> None:
+def test_unsampled_request_has_no_captured_inputs(ledger: Ledger) -> None:
     ledger.sampled = False
     InputCapture(["field"], redacts=True).note(SimpleNamespace(field="x"))
     assert ledger.captured is None
 
 
-def test_a_value_that_cannot_be_read_is_marked_and_harms_no_other(
-    ledger: Ledger, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unreadable_value_is_marked_and_harms_no_other(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     class Input:
         good = "good"
 
@@ -110,7 +108,7 @@ def test_a_value_that_cannot_be_read_is_marked_and_harms_no_other(
     assert caplog.text == ""
 
 
-def test_names_are_found_in_the_inputs_of_a_service() -> None:
+def test_field_names_are_looked_up_in_the_inputs_of_a_service() -> None:
     inputs = {"echo": {"text", "count"}, "other": {"text"}}
     chosen = choose_captures(["echo.text", "echo.count", "gone.text", "other.gone"], inputs, redacts=True)
     assert set(chosen) == {"echo"}
@@ -118,7 +116,7 @@ def test_names_are_found_in_the_inputs_of_a_service() -> None:
     assert unknown_fields(["gone.text"], inputs, {"gone": {"text"}}) == []
 
 
-def test_the_setting_is_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_is_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo.text, other.count,")
     assert load_settings().capture_fields == ("echo.text", "other.count")
     monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo")

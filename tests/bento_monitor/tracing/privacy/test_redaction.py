@@ -1,4 +1,4 @@
-"""What looks like a person's data or a secret is not readable in a redacted text; what does not is left as it is."""
+"""Redaction: text that looks like personal data or a secret is removed, and other text is unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN = [
     "The quick brown fox",
     "on 2024-01-15 at 10:30",
     "order 1234 5678, room 12",
-    "4111 1111 1111 1112",  # no card: its check digit is wrong
+    "4111 1111 1111 1112",  # not a card: its check digit is wrong
     "a bearer of news",
     "basic knowledge of it",
     "tokens per second",
@@ -44,7 +44,7 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_is_replaced_and_what_is_around_it_stays(secret: str) -> None:
+def test_secret_is_replaced_and_its_surroundings_stay(secret: str) -> None:
     redacted = redact(f"before: {secret} after", 256)
     assert redacted.startswith("before: ")
     assert redacted.endswith(" after")
@@ -62,21 +62,21 @@ def test_a_secret_is_replaced_and_what_is_around_it_stays(secret: str) -> None:
         ("curl -H 'Authorization: AWS4 Credential=k, Signature=s' /x", "curl -H '[redacted]' /x"),
     ],
 )
-def test_what_authorizes_is_redacted_whole_whatever_its_scheme(text: str, shown: str) -> None:
+def test_authorization_is_redacted_completely_for_any_scheme(text: str, shown: str) -> None:
     assert redact(text, 256) == shown
 
 
 @pytest.mark.parametrize("plain", PLAIN)
-def test_plain_text_is_left_as_it_is(plain: str) -> None:
+def test_plain_text_is_left_unchanged(plain: str) -> None:
     assert redact(plain, 256) == plain
 
 
-def test_a_card_is_found_among_other_groups_of_digits() -> None:
+def test_card_is_found_among_other_groups_of_digits() -> None:
     assert "1111" not in redact(f"items 7 {CARD} 12", 256)
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_that_is_cut_in_two_shows_no_half_of_it(secret: str) -> None:
+def test_truncated_secret_is_redacted(secret: str) -> None:
     for kept in range(1, len(secret)):
         text = ("." * (256 - kept - 1) + " " + secret + " " + "z" * 1000)[: 256 + LOOKAHEAD]
         shown = redact(text, 256)
@@ -84,12 +84,12 @@ def test_a_secret_that_is_cut_in_two_shows_no_half_of_it(secret: str) -> None:
         assert set(shown[256 - kept :]) <= set(REDACTED)
 
 
-def test_what_is_replaced_brings_nothing_from_behind_the_length_to_light() -> None:
+def test_redaction_does_not_reveal_text_beyond_the_length() -> None:
     text = ("a1" * 120 + " " + "x" * 200 + "hidden" + "y" * 1000)[: 256 + LOOKAHEAD]
     assert "hidden" not in redact(text, 256)
     assert redact(text, 256) == f"{REDACTED} " + "x" * 15
 
 
 @pytest.mark.parametrize("hostile", ["a" * 512, "1 " * 256, "a@" * 256, "eyJ" * 170, "a1" * 256, "-1" * 256])
-def test_no_text_takes_long(hostile: str) -> None:
+def test_redaction_is_fast_for_any_text(hostile: str) -> None:
     assert len(redact(hostile, 256)) <= 256

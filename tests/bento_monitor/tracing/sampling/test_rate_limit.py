@@ -1,4 +1,4 @@
-"""The rate of traces: what a flood gets, and what a quiet time gives back."""
+"""The rate limit of traces: its effect on a flood, and the burst after a quiet time."""
 
 import logging
 from pathlib import Path
@@ -20,17 +20,17 @@ class Clock:
         return self.now_s
 
 
-def test_a_flood_gets_the_burst_and_then_the_rate() -> None:
+def test_flood_gets_the_burst_and_then_the_rate() -> None:
     clock = Clock()
     bucket = TokenBucket(200, 1000, clock)
     taken = 0
-    for _ in range(10_000):  # ten seconds of 1,000 a second
+    for _ in range(10_000):  # ten seconds of 1,000 per second
         taken += bucket.take()
         clock.now_s += 0.001
     assert taken == pytest.approx(1000 + 200 * 10, abs=2)
 
 
-def test_a_quiet_time_gives_back_no_more_than_the_burst() -> None:
+def test_quiet_time_restores_at_most_the_burst() -> None:
     clock = Clock()
     bucket = TokenBucket(10, 5, clock)
     assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
@@ -38,7 +38,7 @@ def test_a_quiet_time_gives_back_no_more_than_the_burst() -> None:
     assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
 
 
-def test_a_quiet_time_before_the_first_request_gives_no_more_than_the_burst() -> None:
+def test_quiet_time_before_the_first_request_gives_at_most_the_burst() -> None:
     clock = Clock()
     bucket = TokenBucket(10, 5, clock)
     assert bucket.take()
@@ -53,7 +53,7 @@ def telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
 
 
 @pytest.mark.parametrize("telemetry", [{"trace_rate_limit": 0.001}], indirect=True)
-def test_a_flood_of_sampled_callers_cannot_force_exports(telemetry: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_flood_of_sampled_callers_cannot_force_exports(telemetry: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "bento_monitor"):
         ledgers = [telemetry.start_ledger(TRACEPARENT, 1) for _ in range(50)]
     assert [ledger.sampled for ledger in ledgers] == [True] * 3 + [False] * 47
@@ -65,5 +65,5 @@ def test_a_flood_of_sampled_callers_cannot_force_exports(telemetry: Any, caplog:
 
 
 @pytest.mark.parametrize("telemetry", [{"trace_rate_limit": 0}], indirect=True)
-def test_without_a_limit_every_sampled_request_is_traced(telemetry: Any) -> None:
+def test_every_sampled_request_is_traced_without_a_limit(telemetry: Any) -> None:
     assert all(telemetry.start_ledger(TRACEPARENT, 1).sampled for _ in range(2000))

@@ -1,4 +1,4 @@
-"""Which requests are kept at their end though they were not sampled at their beginning."""
+"""Tail sampling: unsampled requests that are kept at their end."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def ended(took_ms: float = 5, status: int = 200, *, route: str | None = "/a", er
         (0, "ValueError", True),
     ],
 )
-def test_what_failed_is_kept(status: int, error: str | None, is_failed: bool) -> None:
+def test_failed_request_is_kept(status: int, error: str | None, is_failed: bool) -> None:
     keep = TailSampler([FAILED], None, None)
     assert keep.reason_for(ended(status=status, error=error)) == (FAILED if is_failed else None)
 
 
-def test_the_first_of_a_kind_is_kept_once() -> None:
+def test_first_request_of_a_kind_is_kept_once() -> None:
     keep = TailSampler([FIRST], None, None)
     kinds = [ended(), ended(status=404), ended(route="/b"), ended(), ended(status=404), ended(route="/b")]
     assert [keep.reason_for(ledger) for ledger in kinds] == [FIRST] * 3 + [None] * 3
 
 
-def test_what_is_slow_is_what_a_person_says() -> None:
+def test_request_over_the_given_duration_is_slow() -> None:
     keep = TailSampler([SLOW], 20, None)
     assert [keep.reason_for(ended(took)) for took in (19.9, 20, 300)] == [None, SLOW, SLOW]
 
 
 @pytest.mark.parametrize("spread", [0.05, 1.0])
-def test_or_the_slowest_hundredth_of_a_route(spread: float) -> None:
+def test_slowest_hundredth_of_a_route_is_slow_by_default(spread: float) -> None:
     chance = random.Random(1)
     keep = TailSampler([SLOW], None, None)
     took_ms = {"/fast": [], "/long": []}
@@ -65,7 +65,7 @@ def test_or_the_slowest_hundredth_of_a_route(spread: float) -> None:
         assert min(kept) > sorted(took_ms[route])[10_000]
 
 
-def test_a_sampled_request_is_learned_from_and_needs_no_reason() -> None:
+def test_sampled_request_is_learned_from_and_needs_no_reason() -> None:
     keep = TailSampler(REASONS, None, None)
     first = ended()
     first.sampled = True
@@ -73,7 +73,7 @@ def test_a_sampled_request_is_learned_from_and_needs_no_reason() -> None:
     assert keep.reason_for(ended()) is None
 
 
-def test_a_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
+def test_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
     now_s = 0.0
     keep = TailSampler([FAILED], None, TokenBucket(10, 100, lambda: now_s))
     kept = sum(keep.reason_for(ended(status=500)) is not None for _ in range(1000))
@@ -82,16 +82,16 @@ def test_a_flood_of_failures_is_kept_no_faster_than_the_limit() -> None:
     assert kept == 110
 
 
-def test_a_first_of_its_kind_that_the_limit_lets_go_is_still_to_come() -> None:
+def test_first_of_a_kind_dropped_by_the_limit_is_kept_later() -> None:
     now_s = 0.0
     keep = TailSampler([FIRST], None, TokenBucket(1, 1, lambda: now_s))
     assert keep.reason_for(ended(route="/a")) == FIRST
-    assert keep.reason_for(ended(route="/b")) is None  # of the limit
+    assert keep.reason_for(ended(route="/b")) is None  # because of the limit
     now_s = 1.0
     assert [keep.reason_for(ended(route=route)) for route in ("/b", "/b", "/a")] == [FIRST, None, None]
 
 
-def test_a_first_of_its_kind_that_is_sampled_is_seen_and_needs_no_token() -> None:
+def test_sampled_first_of_a_kind_counts_and_needs_no_token() -> None:
     keep = TailSampler([FIRST], None, TokenBucket(1, 1, lambda: 0.0))
     sampled = ended(route="/a")
     sampled.sampled = True

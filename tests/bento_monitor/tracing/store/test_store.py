@@ -42,7 +42,7 @@ def exporter(path: Path):
     made.shutdown()
 
 
-def test_a_batch_and_its_requests_are_read_back_with_their_links(path, exporter, finished_batch) -> None:
+def test_batch_and_its_requests_are_read_back_with_their_links(path, exporter, finished_batch) -> None:
     record = finished_batch(200)
     exporter.export([*builder().batch(record), *(s for m in record.members for s in builder().request(m))])
     member = record.members[3]
@@ -60,7 +60,7 @@ def test_a_batch_and_its_requests_are_read_back_with_their_links(path, exporter,
     assert found.spans[0].duration_ns == 12 * MS
 
 
-def test_the_slowest_requests_come_first_of_one_service_or_of_all(path, exporter, finished_ledger) -> None:
+def test_slowest_requests_come_first_for_one_service_or_all(path, exporter, finished_ledger) -> None:
     for index, service in enumerate(["a", "b", "a", "a"]):
         ledger = finished_ledger((index + 1) * 1000 * MS)
         ledger.started_ns += index * MS
@@ -77,7 +77,7 @@ def test_the_slowest_requests_come_first_of_one_service_or_of_all(path, exporter
     assert (slowest.largest_stage, slowest.largest_stage_ns) == ("queue", 7 * MS)
 
 
-def test_a_prefix_finds_a_trace_only_if_it_is_the_only_one(path, exporter, finished_ledger) -> None:
+def test_prefix_finds_a_trace_only_if_unique(path, exporter, finished_ledger) -> None:
     for trace_id in (0xABC1 << 112, 0xABC2 << 112):
         ledger = finished_ledger()
         ledger.trace_id = trace_id
@@ -92,14 +92,14 @@ def test_a_prefix_finds_a_trace_only_if_it_is_the_only_one(path, exporter, finis
         reader.trace("x%")
 
 
-def test_only_its_owner_can_read_it(path, exporter, finished_ledger) -> None:
+def test_only_the_owner_can_read_the_store(path, exporter, finished_ledger) -> None:
     exporter.export(builder().request(finished_ledger()))
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_flood_stays_within_the_budget_and_keeps_the_newest_requests_whole(path, exporter, finished_ledger) -> None:
+def test_flood_stays_within_the_budget_and_keeps_the_newest_requests_complete(path, exporter, finished_ledger) -> None:
     largest = 0
     for round_number in range(60):
         ledgers = [finished_ledger((round_number * 100 + index + 1) * 1000) for index in range(100)]
@@ -120,7 +120,7 @@ def test_large_batches_stay_within_the_budget(path, exporter, finished_batch) ->
         assert bytes_on_disk(path) <= MIB
 
 
-def test_a_smaller_budget_shrinks_the_file_that_is_there(path, finished_ledger) -> None:
+def test_smaller_budget_shrinks_an_existing_file(path, finished_ledger) -> None:
     large = StoreSpanExporter(path, 4 * MIB)
     large.export([span for index in range(1500) for span in builder().request(finished_ledger((index + 1) * 1000))])
     large.shutdown()
@@ -152,21 +152,21 @@ def run_two_writers(path: Path, rounds: int, ledger_of) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_two_processes_write_at_once_and_nothing_is_lost(path, finished_ledger) -> None:
+def test_concurrent_writes_of_two_processes_lose_nothing(path, finished_ledger) -> None:
     run_two_writers(path, 12, finished_ledger)
     found = StoreReader(path).slowest(10_000)
     assert Counter(item.service for item in found) == {"a": 240, "b": 240}
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_two_processes_that_flood_it_keep_to_one_budget_and_the_file_stays_whole(path, finished_ledger) -> None:
+def test_two_flooding_processes_keep_one_budget_and_an_intact_file(path, finished_ledger) -> None:
     run_two_writers(path, 40, finished_ledger)
     assert 200 < len(StoreReader(path).slowest(10_000)) < 1600
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_store_that_is_deleted_while_a_server_runs_begins_anew(path, exporter, finished_ledger) -> None:
+def test_store_deleted_while_a_server_runs_is_recreated(path, exporter, finished_ledger) -> None:
     exporter.export(builder().request(finished_ledger(1000)))
     for file in list(path.parent.iterdir()):
         file.unlink()
@@ -175,7 +175,7 @@ def test_a_store_that_is_deleted_while_a_server_runs_begins_anew(path, exporter,
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_writes_by_a_connection_of_its_own(path, exporter, finished_ledger) -> None:
+def test_forked_child_writes_through_its_own_connection(path, exporter, finished_ledger) -> None:
     exporter.export(builder().request(finished_ledger(1000)))
     parents = exporter._connection
     child = os.fork()
@@ -192,7 +192,7 @@ def test_a_forked_child_writes_by_a_connection_of_its_own(path, exporter, finish
     assert {item.start_ns for item in StoreReader(path).slowest(9)} == {1000, 2000, 3000}
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_export_alone(tmp_path: Path, finished_ledger) -> None:
+def test_folder_that_cannot_be_created_fails_only_the_export(tmp_path: Path, finished_ledger) -> None:
     (tmp_path / "file").write_text("in the way")
     exporter = StoreSpanExporter(store_path(tmp_path / "file"), MIB)
     with pytest.raises(OSError, match="file"):
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_export_alone(tmp_path: 
     exporter.shutdown()
 
 
-def test_a_file_that_is_no_store_is_said_and_left_alone(path, finished_ledger) -> None:
+def test_file_that_is_not_a_store_is_reported_and_left_unchanged(path, finished_ledger) -> None:
     path.parent.mkdir()
     path.write_text("my own notes, " * 1000)
     exporter = StoreSpanExporter(path, MIB)
@@ -213,7 +213,7 @@ def test_a_file_that_is_no_store_is_said_and_left_alone(path, finished_ledger) -
     assert path.read_text().startswith("my own notes")
 
 
-def test_a_reader_in_the_way_of_the_log_is_outlasted_or_counted(path, exporter, finished_ledger) -> None:
+def test_blocking_reader_fails_an_export_but_not_later_ones(path, exporter, finished_ledger) -> None:
     exporter.export(builder().request(finished_ledger(1)))
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
