@@ -105,6 +105,10 @@ class Project:
             for line in _lines(block.text):
                 self._run_line(block, line)
 
+    def replace(self, words: Mapping[str, str]) -> None:
+        """Replace more words of the pages."""
+        self._replaced |= words
+
     @property
     def port(self) -> int:
         """The port of the server that the pages call 3000."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from jaeger_server import JaegerServer
 from pages import LANGUAGES, ROOT, Project, blocks_of, run_page
 
 MAX_NOT_RUN = 15
@@ -13,9 +15,19 @@ RUN_PAGES = [page for page in PAGES if any(block.language in ("bash", "python", 
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_of_a_page_runs(page: Path, tutorial_project: Project) -> None:
+def test_every_block_of_a_page_runs(page: Path, tutorial_project: Project, request: pytest.FixtureRequest) -> None:
+    if any(":16686" in block.text for block in blocks_of(page) if block.not_run is None):
+        tutorial_project.replace(ports_of(request.getfixturevalue("jaeger")))
     if page.name != "tutorial.md":  # its blocks have run in the fixture
         run_page(page, tutorial_project)
+
+
+def ports_of(jaeger: JaegerServer) -> dict[str, str]:
+    """The fixed ports of Jaeger in the pages, and those of this one."""
+    return {
+        "4318": str(urlsplit(jaeger.otlp_http_endpoint).port),
+        "16686": str(urlsplit(jaeger.query_url).port),
+    }
 
 
 def test_few_blocks_are_not_run_and_each_has_a_reason(capsys: pytest.CaptureFixture[str]) -> None:

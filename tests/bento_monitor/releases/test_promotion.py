@@ -1,4 +1,4 @@
-"""The promotion of a release: atomic, journalled, verified, and reverted if a worker cannot follow."""
+"""The promotion of a release: atomic, journaled, verified, and reverted if a worker cannot follow."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread, whose behaviour a test defines."""
+"""A small HTTP server in a thread, whose behavior a test defines."""
 
 from __future__ import annotations
 
