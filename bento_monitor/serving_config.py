@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
-Backend = Literal["torch", "onnxruntime"]
+BackendName = Literal["torch", "onnxruntime"]
 Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
 
 
@@ -19,7 +19,7 @@ class Execution:
     `intra_op_threads` threads of its own.
     """
 
-    backend: Backend
+    backend: BackendName
     precision: Precision
     intra_op_threads: int
     allow_spinning: bool = False
@@ -34,3 +34,14 @@ class Batching:
 
     max_batch_size: int
     window_ms: float
+
+
+def runs_file(backend: BackendName) -> bool:
+    """Whether a backend runs a model file; otherwise it runs the user's own module."""
+    match backend:
+        case "torch":
+            return False
+        case "onnxruntime":
+            return True
+        case _:
+            assert_never(backend)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ..errors import ReleaseError
 from ..releases.release_record import Release, TensorSpec
@@ -121,13 +121,16 @@ def _require_sane_threads(release: Release) -> None:
 def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
     execution = release.execution
     backend: Backend
-    if execution.backend == "torch":
-        if not isinstance(own, OwnModule):
-            raise ReleaseError(f"Release {release.name} needs torch, but the runner wraps no torch module.")
-        backend = TorchBackend(own.model, execution, outputs=release.outputs)
-    else:
-        graph = _read_artifact(release, folder)
-        backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+    match execution.backend:
+        case "torch":
+            if not isinstance(own, OwnModule):
+                raise ReleaseError(f"Release {release.name} needs torch, but the runner wraps no torch module.")
+            backend = TorchBackend(own.model, execution, outputs=release.outputs)
+        case "onnxruntime":
+            graph = _read_artifact(release, folder)
+            backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+        case _:
+            assert_never(execution.backend)
     if execution.sub_batch_size is None:
         return backend
     return SubBatches(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 from urllib.parse import quote
 
-from ..serving_config import Backend, Batching, Execution, Precision
+from ..serving_config import BackendName, Batching, Execution, Precision, runs_file
 from .release_record import OutputForm, OutputNode, Release, TensorSpec
 
 _MAX_THREADS = 4096
@@ -113,7 +113,9 @@ def _check_apis(apis: Any) -> None:
 
 
 def _check_execution(execution: Execution) -> None:
-    _require("backend", execution.backend, f"one of {get_args(Backend)}", execution.backend in get_args(Backend))
+    _require(
+        "backend", execution.backend, f"one of {get_args(BackendName)}", execution.backend in get_args(BackendName)
+    )
     precisions = get_args(Precision)
     _require("precision", execution.precision, f"one of {precisions}", execution.precision in precisions)
     _check_count("intra_op_threads", execution.intra_op_threads, _MAX_THREADS)
@@ -126,7 +128,7 @@ def _check_execution(execution: Execution) -> None:
 
 def _check_artifact(release: Release) -> None:
     name, sha256 = release.artifact_file, release.artifact_sha256
-    has_file = release.execution.backend == "onnxruntime"
+    has_file = runs_file(release.execution.backend)
     _require(
         "artifact_file", name, f"{'a' if has_file else 'no'} file, for this backend", (name is not None) == has_file
     )

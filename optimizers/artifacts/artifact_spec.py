@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from bento_monitor.lab.model_host.messages import Exporter
-from bento_monitor.serving_config import Backend, Precision
+from bento_monitor.serving_config import BackendName, Precision, runs_file
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime")
 
@@ -22,7 +22,7 @@ class ArtifactSpec:
     (`sums_int8_exactly`).
     """
 
-    backend: Backend
+    backend: BackendName
     precision: Precision
     exporter: Exporter = "torchscript"
     opset: int = 17
@@ -32,7 +32,7 @@ class ArtifactSpec:
     @property
     def needs_file(self) -> bool:
         """Whether a file must be built."""
-        return self.backend == "onnxruntime"
+        return runs_file(self.backend)
 
     @property
     def is_quantized(self) -> bool:

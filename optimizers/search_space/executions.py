@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bento_monitor.serving_config import Backend, Execution, Precision
+from bento_monitor.serving_config import BackendName, Execution, Precision
 
-PRECISIONS: tuple[tuple[Backend, Precision], ...] = (
+PRECISIONS: tuple[tuple[BackendName, Precision], ...] = (
     ("onnxruntime", "fp32"),
     ("onnxruntime", "int8-dynamic-per-channel"),
     ("onnxruntime", "int8-dynamic-per-tensor"),
@@ -16,7 +16,7 @@ PRECISIONS: tuple[tuple[Backend, Precision], ...] = (
 SUB_BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8)
 
 
-def precisions_for(runner_kind: str, cpu_flags: frozenset[str]) -> list[tuple[Backend, Precision]]:
+def precisions_for(runner_kind: str, cpu_flags: frozenset[str]) -> list[tuple[BackendName, Precision]]:
     """Return the backends and precisions worth building for a runner on this CPU.
 
     An ONNX file has no torch module to run, and an estimator has no weights to quantize. bf16 is native only with
@@ -43,7 +43,9 @@ def thread_counts(cores: int) -> list[int]:
     return sorted(count for count in counts if count <= cores)
 
 
-def executions(precisions: Iterable[tuple[Backend, Precision]], cores: int, mask_input: str | None) -> list[Execution]:
+def executions(
+    precisions: Iterable[tuple[BackendName, Precision]], cores: int, mask_input: str | None
+) -> list[Execution]:
     """Return every execution of the given precisions worth a race on this many cores.
 
     Whole batches are tried with every thread count: one thread often beats two on a tiny model. Sub-batches are tried
@@ -70,7 +72,7 @@ def executions(precisions: Iterable[tuple[Backend, Precision]], cores: int, mask
     return found
 
 
-def typical_execution(backend: Backend, precision: Precision, cores: int, mask_input: str | None) -> Execution:
+def typical_execution(backend: BackendName, precision: Precision, cores: int, mask_input: str | None) -> Execution:
     """Return the one execution with which precisions are compared before all their executions are raced."""
     if mask_input is None:
         return Execution(backend, precision, cores)

@@ -14,7 +14,7 @@ from bento_monitor.lab.model_host.answer_values import Answers, read_answers
 from bento_monitor.lab.model_host.client import ModelHost
 from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.machine import sums_int8_exactly
-from bento_monitor.serving_config import Backend, Execution, Precision
+from bento_monitor.serving_config import BackendName, Execution, Precision
 
 from ..accuracy.sameness import AnswerCheck
 from ..artifacts.artifact_spec import ArtifactSpec
@@ -25,7 +25,7 @@ from ..study_spec import StudySpec
 from .subject import StudySubject
 from .yardstick import Yardstick, make_yardstick
 
-Kind = tuple[Backend, Precision]
+Kind = tuple[BackendName, Precision]
 _ALONE_SAMPLES = 400
 _RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3

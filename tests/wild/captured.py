@@ -18,7 +18,7 @@ from bento_monitor.lab.model_host.state import CapturedCall, HostState
 from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
-from bento_monitor.serving_config import Backend, Execution
+from bento_monitor.serving_config import BackendName, Execution
 
 Inputs = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
     del runner
 
 
-def contender_of(state: HostState, backend: Backend, folder: Path) -> Contender:
+def contender_of(state: HostState, backend: BackendName, folder: Path) -> Contender:
     """Return a contender that runs the captured model in fp32 on a backend, with a graph in `folder` if needed."""
     execution = Execution(backend, "fp32", 1)
     if backend == "torch":

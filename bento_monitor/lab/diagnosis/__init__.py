@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..profiling.profile_record import Finding, Profile
-from .batch_window import find_long_window
-from .busy_threads import find_too_many_threads
-from .gc_pauses import find_collector_pauses
+from .batch_window import find_batch_window
+from .busy_threads import find_busy_threads
+from .gc_pauses import find_gc_pauses
 from .noisy_neighbor import find_noisy_neighbor
 from .uneven_workers import find_uneven_workers
 
 RULES: tuple[Callable[[Profile], Finding | None], ...] = (
-    find_collector_pauses,
+    find_gc_pauses,
     find_uneven_workers,
-    find_long_window,
-    find_too_many_threads,
+    find_batch_window,
+    find_busy_threads,
     find_noisy_neighbor,
 )
 

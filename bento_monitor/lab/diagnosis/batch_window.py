@@ -10,7 +10,7 @@ _MIN_MS = 2.0
 _MAX_CORES = 0.5
 
 
-def find_long_window(profile: Profile) -> Finding | None:
+def find_batch_window(profile: Profile) -> Finding | None:
     """Return the finding at the load with the largest share of idle waiting.
 
     Return None if waiting is short, or if the server computes in the meantime.

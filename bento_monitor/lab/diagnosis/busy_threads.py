@@ -9,7 +9,7 @@ _MIN_SWITCHES_PER_S = 200.0
 _MIN_CORES_SHARE = 0.7
 
 
-def find_too_many_threads(profile: Profile) -> Finding | None:
+def find_busy_threads(profile: Profile) -> Finding | None:
     """Return the finding at the first load at which these threads keep the machine busy, if there is one."""
     for point in profile.points:
         server, cores = point.server, point.machine.cores

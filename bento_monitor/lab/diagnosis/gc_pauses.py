@@ -13,7 +13,7 @@ _TIMERS = ("TimerHandle", "UVTimer")
 _MIN_TIMERS = 1000
 
 
-def find_collector_pauses(profile: Profile) -> Finding | None:
+def find_gc_pauses(profile: Profile) -> Finding | None:
     """Return the finding at the load where pauses explain most of the slow requests.
 
     Return None if most slow requests have another cause.

@@ -56,7 +56,7 @@ class ServerUse:
     """Use of the server's processes during the load: cores, bytes, switches per second, seconds.
 
     `busy_threads` counts threads that used a tenth of a core or more. `largest_share` is the largest share of the
-    connections that one worker holds.
+    connections that one worker holds. `rss_bytes` is read once, when the load has ended.
     """
 
     cpu_cores: float

@@ -84,8 +84,6 @@ class Metric:
         name: the printed name.
         family: the group of metrics that accept the same kinds of outputs.
         is_higher_better: the metric's own direction.
-        form: a mean of 0/1 scores ("flips"), a mean of real scores ("mean"), or "pooled"; None if it depends on the
-            outputs.
         label_kinds: the numpy kinds of the accepted labels.
         evaluate: computes the metric from read answers and labels.
         cap: the limit on a sample's loss, in words; empty if the score itself is bounded.
@@ -94,7 +92,6 @@ class Metric:
     name: str
     family: Family
     is_higher_better: bool
-    form: Literal["flips", "mean", "pooled"] | None
     label_kinds: str
     evaluate: Evaluate
     cap: str = ""

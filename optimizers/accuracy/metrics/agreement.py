@@ -59,5 +59,5 @@ def _closeness(answers: NDArray[Any], baseline: NDArray[Any]) -> NDArray[Any]:
 
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "agreement": lambda: Metric("agreement", "agreement", True, None, "biufUS", _evaluate)
+    "agreement": lambda: Metric("agreement", "agreement", True, "biufUS", _evaluate)
 }

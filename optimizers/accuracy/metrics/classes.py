@@ -216,7 +216,7 @@ def _library_value(library: Any, name: str, average: str, labels: Any, chosen: A
 def _make(name: str, printed: str, average: str, statistic: Statistic) -> Metric:
     require_extra("sklearn", printed)
     evaluate = partial(_pooled, name=name, average=average, statistic=statistic)
-    return Metric(printed, "classes", True, "pooled", LABEL_KINDS, evaluate)
+    return Metric(printed, "classes", True, LABEL_KINDS, evaluate)
 
 
 _BY_RATIO = {"f1": _f1, "precision": _precision, "recall": _recall, "jaccard": _jaccard}
@@ -225,7 +225,7 @@ BINARY_NAMES = frozenset(_BY_RATIO)
 
 def _families() -> dict[str, Callable[[], Metric]]:
     made: dict[str, Callable[[], Metric]] = {
-        "accuracy": lambda: Metric("accuracy", "classes", True, "flips", LABEL_KINDS, _accuracy),
+        "accuracy": lambda: Metric("accuracy", "classes", True, LABEL_KINDS, _accuracy),
         "balanced_accuracy": partial(_make, "balanced_accuracy", "balanced_accuracy", "none", _balanced_accuracy),
         "matthews_corrcoef": partial(_make, "matthews_corrcoef", "matthews_corrcoef", "none", _matthews),
         "cohen_kappa": partial(_make, "cohen_kappa", "cohen_kappa", "none", _kappa),

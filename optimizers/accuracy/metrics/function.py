@@ -45,9 +45,7 @@ def make_function(text: str, working_dir: Path | None) -> Metric:
     def evaluate(answers: Any, labels: NDArray[Any], _reading: OutputReading) -> Scores | Pooled:
         return _evaluate(text, function, answers, labels, is_higher_better)
 
-    return Metric(
-        text, "function", is_higher_better, None, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}"
-    )
+    return Metric(text, "function", is_higher_better, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}")
 
 
 def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., Any]:

@@ -67,12 +67,12 @@ def _brier(answers: NDArray[Any], labels: NDArray[Any], reading: OutputReading) 
 def _make_log_loss() -> Metric:
     require_extra("sklearn", "log_loss")
     cap = f"a sample's loss is capped at {_LARGEST_LOG_LOSS:g}"
-    return Metric("log_loss", "probabilities", False, "mean", LABEL_KINDS, _log_loss, cap)
+    return Metric("log_loss", "probabilities", False, LABEL_KINDS, _log_loss, cap)
 
 
 def _make_brier() -> Metric:
     require_extra("sklearn", "brier_score")
-    return Metric("brier_score", "probabilities", False, "mean", LABEL_KINDS, _brier)
+    return Metric("brier_score", "probabilities", False, LABEL_KINDS, _brier)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {"log_loss": _make_log_loss, "brier_score": _make_brier}

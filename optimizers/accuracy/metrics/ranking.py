@@ -146,7 +146,7 @@ def _make(name: str, average: str) -> Metric:
     printed = f"{name}_{average}" if average else name
     require_extra("sklearn", printed)
     evaluate = partial(_evaluate, name=name, average=average)
-    return Metric(printed, "ranking", True, "pooled", LABEL_KINDS, evaluate)
+    return Metric(printed, "ranking", True, LABEL_KINDS, evaluate)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {

@@ -106,17 +106,17 @@ def _r2(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) ->
     return Pooled(n, float(r2_score(truth, answers.reshape(truth.shape))), score, loss, capped)
 
 
-def _make(name: str, evaluate: Any, form: Any, *, needs_library: bool = True) -> Metric:
+def _make(name: str, evaluate: Any, *, needs_library: bool = True) -> Metric:
     if needs_library:
         require_extra("sklearn", name)
     cap = "a sample's relative error is capped at 1" if evaluate is _relative else _CAP
-    return Metric(name, "regression", evaluate is _r2, form, LABEL_KINDS, evaluate, cap)
+    return Metric(name, "regression", evaluate is _r2, LABEL_KINDS, evaluate, cap)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "mean_absolute_error": partial(_make, "mean_absolute_error", _mean_absolute, "mean", needs_library=False),
-    "mean_squared_error": partial(_make, "mean_squared_error", _mean_squared, "mean"),
-    "root_mean_squared_error": partial(_make, "root_mean_squared_error", _root_mean_squared, "pooled"),
-    "mean_absolute_percentage_error": partial(_make, "mean_absolute_percentage_error", _relative, "mean"),
-    "r2": partial(_make, "r2", _r2, "pooled"),
+    "mean_absolute_error": partial(_make, "mean_absolute_error", _mean_absolute, needs_library=False),
+    "mean_squared_error": partial(_make, "mean_squared_error", _mean_squared),
+    "root_mean_squared_error": partial(_make, "root_mean_squared_error", _root_mean_squared),
+    "mean_absolute_percentage_error": partial(_make, "mean_absolute_percentage_error", _relative),
+    "r2": partial(_make, "r2", _r2),
 }

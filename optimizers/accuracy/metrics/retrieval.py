@@ -82,7 +82,7 @@ def make_recall(k: int) -> Metric:
     Neighbors are the nearest other samples by cosine of the outputs `(n, d)`. The share is relative to `min(k, samples
     of the label - 1)`, so that the best value is 1. Samples with a unique label have no score.
     """
-    return Metric(f"recall@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=False))
+    return Metric(f"recall@{k}", "retrieval", True, _LABEL_KINDS, partial(_evaluate, k=k, discounts=False))
 
 
 def make_ndcg(k: int) -> Metric:
@@ -90,7 +90,7 @@ def make_ndcg(k: int) -> Metric:
 
     A neighbor with the sample's label is relevant. The best order, all relevant neighbors first, has the value 1.
     """
-    return Metric(f"ndcg@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=True))
+    return Metric(f"ndcg@{k}", "retrieval", True, _LABEL_KINDS, partial(_evaluate, k=k, discounts=True))
 
 
 METRICS = {"recall": make_recall, "ndcg": make_ndcg}

@@ -57,7 +57,7 @@ def _count(alignment: Any) -> int:
 
 def _make(name: str, *, by_words: bool) -> Metric:
     require_extra("jiwer", name)
-    return Metric(name, "text", False, "pooled", "U", partial(_evaluate, by_words=by_words), _CAP)
+    return Metric(name, "text", False, "U", partial(_evaluate, by_words=by_words), _CAP)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from profiles import HEALTHY, QUIET, profile
 
-from bento_monitor.lab.diagnosis import diagnose
+from bento_monitor.lab.diagnosis import RULES, diagnose
 from bento_monitor.lab.profiling.profile_record import GcPauses, Profile, ServerUse, StageTime
 
 
@@ -17,6 +17,11 @@ def rules_of(found: Profile) -> list[str]:
 
 def paused(**changes) -> ServerUse:
     return replace(HEALTHY, pauses=replace(GcPauses(8, 2400, 350, 0.97, 0.3), **changes))
+
+
+def test_each_rule_is_named_after_its_file():
+    for rule in RULES:
+        assert rule.__name__ == f"find_{rule.__module__.rpartition('.')[2]}"
 
 
 def test_healthy_service_has_no_finding():
