@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from pages import ROOT, Project, blocks_of
 from PIL import Image
 from rich.console import Console
@@ -47,21 +45,15 @@ def main() -> None:
         finally:
             project.stop_server()
         (folder / "trace.html").write_text(_waterfall(folder / "monitor"))
-        command = [
-            Path(sys.executable).with_name("bento-monitor"),
-            "profile",
-            "service:Digits",
-            "--html",
-            "profile.html",
-        ]
+        command = [Path(sys.executable).with_name("bento-monitor"), "profile", "service:Digits"]
+        command += ["--data", "bodies.jsonl", "--html", "profile.html"]
         subprocess.run(command, cwd=folder, env={**os.environ, **homes}, check=True)
         _shoot(browser, folder / "trace.html", PICTURES / "trace.png", "1400,420")
         _shoot(browser, folder / "profile.html", PICTURES / "profile.png", "1200,1100")
 
 
 def _load(port: int, folder: Path) -> None:
-    images = np.load(folder / "eval.npz")["images"]
-    bodies = tuple(json.dumps({"images": [image.tolist()]}).encode() for image in images[:50])
+    bodies = tuple((folder / "bodies.jsonl").read_bytes().splitlines())
     spec = LoadSpec(
         port=port, path="/classify", bodies=bodies, mode="closed", connections=_CONNECTIONS, duration_s=_LOAD_S, seed=0
     )
