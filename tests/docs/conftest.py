@@ -13,7 +13,7 @@ def tutorial_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proje
     """The folder after the whole tutorial has run."""
     folder = tmp_path_factory.mktemp("tutorial")
     homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
-    project = Project(folder, {"MyService": "Digits"}, homes)
+    project = Project(folder, {"MyService": "Digits"}, {**homes, "BENTO_MONITOR_RELEASE_PROBATION_S": "1"})
     try:
         run_page(ROOT / "docs" / "tutorial.md", project)
         yield project

@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 from pages import ROOT, Project, blocks_of
-from PIL import Image
+from PIL import Image, ImageChops
 from rich.console import Console
 
+from bento_monitor import conventions as names
 from bento_monitor.cli.traces import print_waterfall
 from bento_monitor.lab.loadgen import LoadSpec, run_load
 from bento_monitor.tracing.store.database import store_path
@@ -22,7 +23,8 @@ from bento_monitor.tracing.store.reader import StoreReader
 PICTURES = ROOT / "docs" / "pictures"
 _LOAD_S = 3.0
 _CONNECTIONS = 8
-_COLUMNS = 116
+_COLUMNS = 150
+_MARGIN_PX = 24
 _MIN_BATCH = 3
 _STYLE = "margin:24px;font:17px/1.45 'DejaVu Sans Mono',monospace"
 _PAGE = f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:#fff"><pre style="{_STYLE}">%s</pre>'
@@ -31,8 +33,8 @@ _PAGE = f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:
 def main() -> None:
     """Run the service, and write both pictures."""
     browser = shutil.which("chromium") or sys.exit("Chromium is needed: apt-get install chromium.")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
         homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
         project = Project(folder, {}, homes)
         try:
@@ -48,7 +50,7 @@ def main() -> None:
         command = [Path(sys.executable).with_name("bento-monitor"), "profile", "service:Digits"]
         command += ["--data", "bodies.jsonl", "--html", "profile.html"]
         subprocess.run(command, cwd=folder, env={**os.environ, **homes}, check=True)
-        _shoot(browser, folder / "trace.html", PICTURES / "trace.png", "1400,420")
+        _shoot(browser, folder / "trace.html", PICTURES / "trace.png", "1600,500")
         _shoot(browser, folder / "profile.html", PICTURES / "profile.png", "1200,1100")
 
 
@@ -67,7 +69,7 @@ def _waterfall(home: Path) -> str:
     found = reader.slowest(10_000)
     for summary in found[len(found) // 2 :]:
         trace = reader.trace(summary.trace_id)
-        if max((len(span.links) for span in trace.spans if span.name == "batch"), default=0) >= _MIN_BATCH:
+        if any(span.attributes.get(names.BATCH_SIZE, 0) >= _MIN_BATCH for span in trace.spans):
             break
     else:
         raise SystemExit(f"No traced request was in a batch of {_MIN_BATCH} or more.")
@@ -78,11 +80,20 @@ def _waterfall(home: Path) -> str:
 
 def _shoot(browser: str, page: Path, picture: Path, size: str) -> None:
     shot = page.with_suffix(".png")
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu", f"--window-size={size}"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        "--disable-gpu",
+        "--force-device-scale-factor=1.5",
+        f"--window-size={size}",
+    ]
     subprocess.run([browser, *options, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True)
     with Image.open(shot) as image:
-        picture.parent.mkdir(exist_ok=True)
-        image.convert("RGB").quantize(64).save(picture, optimize=True)
+        page_image = image.convert("RGB")
+        box = ImageChops.invert(page_image).getbbox() or (0, 0, *image.size)  # what is not white
+        right, bottom = (min(size, end + _MARGIN_PX) for size, end in zip(image.size, box[2:], strict=True))
+        page_image.crop((0, 0, right, bottom)).quantize(64).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
