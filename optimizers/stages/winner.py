@@ -22,7 +22,7 @@ def winner_accuracy(bench: Workbench, winner: Candidate, alpha: float) -> dict[s
     """
     yardstick = bench.yardstick()
     try:
-        answers = bench.answers_anew(f"winner-{winner.name}", bench.contender(winner.execution))
+        answers = bench.answers_rebatched(f"winner-{winner.name}", bench.contender(winner.execution))
         result = yardstick.compare(answers, bench.subject.proving, alpha=alpha, seed=bench.spec.seed)
         dependence = dependence_record(bench, winner)
     except (StudyInputError, ServiceError, ReleaseError) as error:

@@ -95,7 +95,7 @@ class Workbench:
         """Return answers to all samples, in randomly composed batches as large as the load has connections."""
         return self._answers(name, contender, None, self.spec.connections, self.spec.seed)
 
-    def answers_anew(self, name: str, contender: Contender) -> Answers:
+    def answers_rebatched(self, name: str, contender: Contender) -> Answers:
         """Return answers to all samples, in other randomly composed batches than those of `answers`."""
         return self._answers(f"{name}-anew", contender, None, self.spec.connections, self.spec.seed + 1)
 

@@ -20,7 +20,7 @@ def bench_that_raises(error: Exception) -> Any:
     def raises(*_args: Any) -> Any:
         raise error
 
-    return SimpleNamespace(yardstick=lambda: None, contender=lambda _execution: None, answers_anew=raises)
+    return SimpleNamespace(yardstick=lambda: None, contender=lambda _execution: None, answers_rebatched=raises)
 
 
 @pytest.mark.parametrize("error", [StudyInputError("NaN"), ServiceError("It fails."), ReleaseError("3 calls fail.")])
