@@ -6,14 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Folders of scripts that import each other by name; each is checked by itself.
-SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py))))
+SCRIPT_FOLDERS := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py benchmarks/*.py)))) tests/faults
 
 # Some containers set it: every process would then compile all that it imports anew, for seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in ex
 	@echo "==> mypy"
 	@$(BIN)/mypy
 	@for folder in $(SCRIPT_FOLDERS); do \
-		MYPYPATH=$$folder:$$folder/wild $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
+		MYPYPATH=$$folder:$$folder/wild:tests/faults $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
 			$$folder || exit 1; \
 	done
 
@@ -77,7 +77,7 @@ lowest: .venv-lowest/.installed ## Test with the lowest versions that pyproject.
 lowest-tracing: .venv-lowest/.installed ## The same for tracing alone, with torch 2.4, for which there is no optimizing
 	@rm .venv-lowest/.installed
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python 'torch==2.4.*'
-	@.venv-lowest/bin/python -m pytest tests/bento_monitor/bentoml_hooks tests/bento_monitor/tracing tests/bento_monitor/test_runner.py \
+	@.venv-lowest/bin/python -m pytest tests/bento_monitor/integrations tests/bento_monitor/request tests/bento_monitor/tracing tests/bento_monitor/test_runner.py \
 		tests/differential/test_same_answers.py tests/integration/test_trace_laws.py
 
 newest: $(BIN)/uv ## Test answers and traces with the newest of everything, in .venv-newest; hooks that are off there are listed
@@ -92,6 +92,15 @@ packaging: $(STAMP) ## Build the wheel and test it away from the checkout
 
 demo: $(STAMP) ## Run the main job on a real model: serve, trace, optimize, promote
 	@$(BIN)/python examples/semantic_search/demo.py
+
+docs: $(STAMP) ## Build the documentation into site/; a broken link fails
+	@$(BIN)/zensical build --strict
+
+reference: $(STAMP) ## Write the pages of docs/reference that come from the code
+	@$(BIN)/python tests/docs/make_reference.py
+
+pictures: $(STAMP) ## Render the pictures of README and docs from real runs (needs Chromium; about 5 minutes)
+	@$(BIN)/python tests/docs/make_pictures.py
 
 jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 	@tests/integration/jaeger/run.sh
@@ -126,7 +135,7 @@ bench-wild: $(STAMP) ## Run the optimizer on the models and APIs that people bri
 	@$(BIN)/python benchmarks/bench_wild.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
-	@$(BIN)/python benchmarks/soak.py
+	@PYTHONPATH=tests/faults $(BIN)/python benchmarks/soak.py
 
 clean: ## Remove what the tools left, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

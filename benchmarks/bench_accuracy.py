@@ -1,4 +1,4 @@
-"""`make bench-accuracy`: how often a candidate is accepted whose drop is at the tolerance, and one without a drop."""
+"""`make bench-accuracy`: how often candidates with a drop at the tolerance, and without a drop, are accepted."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import scipy
-from accuracy_cells import ALPHA, CANDIDATES, FINALISTS, Cell, all_cells
-from accuracy_draws import ROUNDS, Draw, Flips, exact_bound
+from accuracy.cells import ALPHA, CANDIDATES, FINALISTS, Cell, all_cells
+from accuracy.draws import ROUNDS, Draw, Flips, exact_bound
 from result import Figure, write_result
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import DropBound
+from bento_monitor.lab.statistics import DropBound
 from optimizers.accuracy.finalists import first_proved
 from optimizers.accuracy.split import split_rows
 
-MOST_WRONG = 0.057  # .05, and what the worst of so many cells adds by chance
-LEAST_POWER = 0.8
+MAX_WRONG = 0.057  # .05, plus what chance adds in the worst of so many cells
+MIN_POWER = 0.8
 PIECE_RUNS = 1000  # every cell's runs are a multiple of it
 REPORT_S = 20.0
 
@@ -36,11 +36,11 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """Accepted runs by all."""
+        """The share of the runs that accepted a candidate."""
         return self.accepted / self.runs
 
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Clopper and Pearson 1934)."""
+        """Return the 95 % interval of the share (Clopper and Pearson 1934)."""
         from scipy import stats
 
         found = stats.binomtest(self.accepted, self.runs).proportion_ci()
@@ -48,7 +48,7 @@ class Tally:
 
 
 def run_cell(cell: Cell, runs: int, seed: int) -> int:
-    """Of so many runs, those that accepted a candidate."""
+    """Return how many of the runs accepted a candidate."""
     generator = np.random.default_rng(seed)
     if is_counted(cell):
         return count_flips(cell, runs, generator)
@@ -57,14 +57,14 @@ def run_cell(cell: Cell, runs: int, seed: int) -> int:
 
 
 def is_counted(cell: Cell) -> bool:
-    """Whether counts of flips are all that a run needs."""
+    """Return whether a run needs only counts of flips."""
     return isinstance(cell.population, Flips) and cell.kind in ("bound", "power")
 
 
 def count_flips(cell: Cell, runs: int, generator: np.random.Generator) -> int:
-    """The same as `accepts_one`, from counts of flips.
+    """Do the same as `accepts_one`, from counts of flips.
 
-    The bound rises with losses and falls with gains, so the most losses that are accepted rise with gains.
+    The bound rises with losses and falls with gains, so the largest accepted number of losses rises with gains.
     """
     population = cell.population
     assert isinstance(population, Flips)
@@ -83,18 +83,18 @@ def count_flips(cell: Cell, runs: int, generator: np.random.Generator) -> int:
 
 
 def is_accepted(losses: int, gains: int, cell: Cell) -> bool:
-    """Whether so many flips prove the cell's tolerance."""
+    """Return whether these flips prove the cell's tolerance."""
     return exact_bound(losses, gains, cell.n, alpha=ALPHA).upper <= cell.tolerance
 
 
 def accepts_one(cell: Cell, generator: np.random.Generator) -> bool:
-    """Whether one candidate is accepted on all samples."""
+    """Return whether one candidate is accepted on all samples."""
     draw = cell.population.draw(cell.n, 1, generator)
     return bound_or_worst(draw, 0, np.arange(cell.n), ALPHA).upper <= cell.tolerance
 
 
 def accepts_procedure(cell: Cell, generator: np.random.Generator) -> bool:
-    """Whether the whole procedure accepts: the best candidates by one half are tested on the other, in order."""
+    """Return whether the whole procedure accepts: it tests the best candidates by one half on the other, in order."""
     draw = cell.population.draw(cell.n, CANDIDATES, generator)
     choosing, proving = split_rows(draw.labels, seed=int(generator.integers(2**31)))
     drops = np.array([draw.drop(candidate, choosing) for candidate in range(CANDIDATES)])
@@ -110,7 +110,7 @@ def accepts_procedure(cell: Cell, generator: np.random.Generator) -> bool:
 
 
 def bound_or_worst(draw: Draw, candidate: int, rows: Any, alpha: float) -> DropBound:
-    """The bound; an infinite one where a class is missing from the samples, since nothing is accepted then."""
+    """Return the bound; an infinite one if the samples lack a class, since nothing is accepted then."""
     try:
         return draw.bound(candidate, rows, alpha)
     except MeasurementError:
@@ -118,7 +118,7 @@ def bound_or_worst(draw: Draw, candidate: int, rows: Any, alpha: float) -> DropB
 
 
 def run_all(cells: Iterable[Cell]) -> list[Tally]:
-    """Every cell in pieces, on every core."""
+    """Run every cell in pieces, on every core."""
     pieces = [(cell, runs) for cell in cells for runs in pieces_of(cell)]
     seeds = np.random.SeedSequence(16).generate_state(len(pieces)).tolist()
     accepted: dict[Cell, int] = {}
@@ -134,30 +134,30 @@ def run_all(cells: Iterable[Cell]) -> list[Tally]:
 
 
 def pieces_of(cell: Cell) -> list[int]:
-    """The runs of a cell in pieces, one for a process at a time; one piece where each would count the same bounds."""
+    """Split the runs of a cell into pieces for processes; one piece if each would compute the same bounds."""
     return [cell.runs] if is_counted(cell) else [PIECE_RUNS] * (cell.runs // PIECE_RUNS)
 
 
 def figures_of(tallies: list[Tally]) -> dict[str, Figure]:
-    """The worst cell of each kind against its goal."""
+    """Return the worst cell of each kind with its goal."""
     wrong = max((tally for tally in tallies if tally.cell.is_wrong), key=lambda tally: tally.share)
     power = min((tally for tally in tallies if not tally.cell.is_wrong), key=lambda tally: tally.share)
     chosen = max((tally for tally in tallies if tally.cell.kind == "procedure"), key=lambda tally: tally.share)
     return {
         "wrongly_accepted_share": Figure(
-            wrong.share, "of runs", wrong.interval(), f"<= {MOST_WRONG:g}", wrong.share <= MOST_WRONG
+            wrong.share, "of runs", wrong.interval(), f"<= {MAX_WRONG:g}", wrong.share <= MAX_WRONG
         ),
         "wrongly_accepted_share_whole_procedure": Figure(
-            chosen.share, "of runs", chosen.interval(), f"<= {MOST_WRONG:g}", chosen.share <= MOST_WRONG
+            chosen.share, "of runs", chosen.interval(), f"<= {MAX_WRONG:g}", chosen.share <= MAX_WRONG
         ),
         "power_at_no_drop": Figure(
-            power.share, "of runs", power.interval(), f">= {LEAST_POWER:g}", power.share >= LEAST_POWER
+            power.share, "of runs", power.interval(), f">= {MIN_POWER:g}", power.share >= MIN_POWER
         ),
     }
 
 
 def row_of(tally: Tally) -> dict[str, Any]:
-    """A cell as JSON, with the population's own numbers."""
+    """Return a cell as JSON, with the population's parameters."""
     cell = tally.cell
     return {
         "kind": cell.kind,
@@ -172,7 +172,7 @@ def row_of(tally: Tally) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run every cell, and write the result; 1 where a goal is not met."""
+    """Run every cell and write the result; return 1 if a goal is not met."""
     start = time.monotonic()
     tallies = run_all(all_cells())
     figures = figures_of(tallies)

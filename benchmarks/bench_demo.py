@@ -15,7 +15,7 @@ DEMO = ROOT / "examples" / "semantic_search" / "demo.py"
 
 
 def main() -> int:
-    """Run the demo, and write its figures; the demo's own exit status."""
+    """Run the demo and write its figures; return the demo's exit status."""
     done = subprocess.run([sys.executable, str(DEMO)], cwd=ROOT, check=False)
     report = json.loads((ROOT / "demo-report.json").read_text(encoding="utf-8"))
     write_result("demo", figures_of(report), {"report": report})
@@ -23,7 +23,7 @@ def main() -> int:
 
 
 def figures_of(report: dict[str, Any]) -> dict[str, Figure]:
-    """The demo's report as figures, each beside its goal."""
+    """Return the demo's report as figures, each with its goal."""
     low, high = report["speedup_ci95"]
     aa_low, aa_high = report["aa_ratio_ci95"]
     pause_ms = report["slowest_during_swap_ms"] - report["slowest_before_swap_ms"]

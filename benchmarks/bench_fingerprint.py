@@ -23,13 +23,13 @@ from bento_monitor.fingerprints import ModelFingerprint
 REPETITIONS = 9
 # Of nine ordered samples the 2nd and 8th hold the median with 96 % confidence: 1 - 2 * P(Binomial(9, 1/2) <= 1).
 LOW, HIGH = 1, 7
-# Size: width and number of blocks, each of 12 * width**2 weights, as a transformer's.
+# Size: width and number of blocks, each with 12 * width**2 weights like a transformer's.
 STACKS = {"1m": (128, 6), "20m": (512, 7), "100m": (768, 15)}
 GOAL_S = 1.0
 
 
 class Block(nn.Module):
-    """A transformer's block by its weights: attention and a feed-forward part."""
+    """A block with the weights of a transformer's: attention and a feed-forward part."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The block's output; the benchmark never calls it."""
+        """Return the block's output; the benchmark never calls this."""
         normed = self.norm_attention(x)
         attended = nn.functional.scaled_dot_product_attention(self.query(normed), self.key(normed), self.value(normed))
         x = x + self.output(attended)
@@ -52,13 +52,13 @@ class Block(nn.Module):
 
 
 def make_stack(name: str) -> nn.Module:
-    """A stack of blocks of about so many weights."""
+    """Return a stack of blocks with about as many weights as its name says."""
     width, blocks = STACKS[name]
     return nn.Sequential(*(Block(width) for _ in range(blocks))).eval()
 
 
 def write_onnx(model: nn.Module, path: Path, *, is_external: bool) -> None:
-    """An ONNX file with the same weights, each the input of a node, as the fingerprint reads it."""
+    """Write an ONNX file with the same weights, each the input of a node, as the fingerprint reads it."""
     nodes, tensors = [], []
     outside = path.with_suffix(".bin")
     with outside.open("wb") as file:
@@ -79,14 +79,14 @@ def write_onnx(model: nn.Module, path: Path, *, is_external: bool) -> None:
 
 
 def wrap_file(path: Path) -> OwnOnnxFile:
-    """The file as a runner holds it, without a session, which the fingerprint does not use."""
+    """Return the file as a runner holds it, but without a session: the fingerprint does not use one."""
     own = OwnOnnxFile.__new__(OwnOnnxFile)
     own.path = path
     return own
 
 
 def measure(own: Any) -> list[dict[str, float]]:
-    """Seconds of each repetition, in the order in which they ran; the first of all is left out as warm-up."""
+    """Measure the seconds of each repetition, in their order; the very first is a warm-up and left out."""
     samples = []
     for _ in range(REPETITIONS + 1):
         gc.collect()
@@ -100,7 +100,7 @@ def measure(own: Any) -> list[dict[str, float]]:
 
 
 def time_call(call: Callable[[], object], calls: int = 100) -> float:
-    """Seconds that one call takes, over many."""
+    """Return the mean seconds of one call."""
     start = time.perf_counter()
     for _ in range(calls):
         call()
@@ -108,7 +108,7 @@ def time_call(call: Callable[[], object], calls: int = 100) -> float:
 
 
 def figure_of(samples: list[dict[str, float]], goal_s: float | None) -> Figure:
-    """The median of the repetitions with an interval from their order."""
+    """Return the median of the repetitions, with an interval from their order."""
     times = sorted(sample["total_s"] for sample in samples)
     goal = None if goal_s is None else f"<= {goal_s:g}"
     return Figure(
@@ -117,7 +117,7 @@ def figure_of(samples: list[dict[str, float]], goal_s: float | None) -> Figure:
 
 
 def main() -> int:
-    """Measure every size, and write the result; 1 where a goal is not met."""
+    """Measure every size and write the result; return 1 if a goal is not met."""
     raw: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for size in STACKS:

@@ -1,7 +1,7 @@
-"""Measure the measuring: the load generator against oracles, the statistics on a recording of this machine.
+"""Check the measuring: the load generator against oracles, the statistics on a recording of this machine.
 
-`make bench-measuring`, half an hour on a machine that does nothing else. `--only PART` measures one part and keeps the
-figures of the others of the last run.
+`make bench-measuring` needs half an hour on an otherwise idle machine. `--only PART` measures one part and keeps the
+other parts' figures of the last run.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from measuring_load import measure_against_mlperf, measure_client, measure_oracles
-from measuring_recording import judge, record
+from measuring.load import measure_against_mlperf, measure_client, measure_oracles
+from measuring.recording import judge, record
 from result import Figure, read_result, write_result
 
 _NAME = "measuring"
@@ -22,9 +22,9 @@ Part = tuple[dict[str, Figure], dict[str, Any]]
 
 
 def main() -> int:
-    """Measure, write `results/measuring.json`, and say whether every goal is met."""
+    """Measure and write `results/measuring.json`; return 0 if every goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["oracles", "loadgen", "client", "statistics"], help="measure one part alone")
+    parser.add_argument("--only", choices=["oracles", "loadgen", "client", "statistics"], help="measure only one part")
     parser.add_argument("--minutes", type=float, default=20.0, help="length of the recording (default 20)")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each load (default 60)")
     parser.add_argument("--runs", type=int, default=4000, help="runs drawn from the recording (default 4000)")

@@ -1,4 +1,4 @@
-"""`make bench-overhead`: what tracing costs, on an async no-op and on models of 1 and 5 ms, interleaved in one run."""
+"""`make bench-overhead`: the cost of tracing, on an async no-op and on models of 1 and 5 ms, interleaved in one run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from statistics import median
 
-from overhead_arms import (
+from overhead.against import CASES, measure_against
+from overhead.arms import (
     AT_0,
     AT_1,
     AT_100,
@@ -22,11 +23,11 @@ from overhead_arms import (
     start_receiver,
 )
 from result import Figure, write_result
-from served_arms import AGAINST, OURS, STOCK, start_arms
-from served_blocks import Plan, Samples, measure
-from served_check import plain_workload
-from served_figures import compare, cpu_added, throughput, total_figures
-from served_sections import raw_of
+from served.arms import STOCK, start_arms
+from served.blocks import Plan, Samples, measure
+from served.check import plain_workload
+from served.figures import compare, cpu_added, throughput, total_figures
+from served.sections import raw_of
 from wrk import require_wrk
 
 _WORKLOADS = {"noop": "noop", "1ms": "model_1ms", "5ms": "model_5ms"}
@@ -34,41 +35,35 @@ _ARMS = (STOCK, STOCK_OTLP, NO_LEDGER, AT_0, AT_1, AT_100)
 _THROUGHPUT_GOALS = {"noop": 2.0, "1ms": 1.15, "5ms": 1.00}
 _CPU_GOALS_US = {"0pct": 25.0, "1pct": 30.0, "100pct": 150.0}
 _LEDGER_GOALS = {"noop": 0.45, "bentoml_path": 0.9}
-# Where they are measured against another commit: nothing is sampled, as the caller's flags say, too.
-_SAMPLED_AT_0 = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
-_CALLER = (
-    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
-    ("baggage", "tenant=acme,tier=gold"),
-)
-_AGAINST: dict[str, tuple[tuple[tuple[str, str], ...], float]] = {
-    "cpu_us_over_against_noop": ((), 3.0),
-    "cpu_us_over_against_noop_headers": (_CALLER, 12.0),
-}
-_HALF_WIDTH_US = 1.5
-_MOST_BLOCKS = 150
 _REQUIRED_SPANS = frozenset({"server", "infer", "serialize"})
 
 
 def main() -> int:
-    """Measure; 0 if every goal was met."""
+    """Measure; return 0 if every goal was met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each arm (%(default)s)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a block (%(default)s)")
-    parser.add_argument("--only", default=",".join(_WORKLOADS), help="workloads, by commas (%(default)s)")
     parser.add_argument(
-        "--against", metavar="COMMIT", help="only what the no-op takes more than in that commit of ours: against.json"
+        "--only", help=f"workloads, separated by commas ({','.join(_WORKLOADS)}; with --against {','.join(CASES)})"
+    )
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="measure only a request's CPU time against that commit: against.json"
     )
     options = parser.parse_args()
+    known = list(_WORKLOADS if options.against is None else CASES)
+    names = known if options.only is None else options.only.split(",")
+    if unknown := set(names) - set(known):
+        parser.error(f"--only {','.join(unknown)} is not among {','.join(known)}")
     require_wrk()
     plan, started_s = Plan(options.blocks, options.seconds), time.monotonic()
     if options.against is not None:
-        added = measure_against(options.against, plan)
+        added = measure_against(options.against, plan, names)
         print(f"{(time.monotonic() - started_s) / 60:.1f} minutes in all.")
         return 0 if all(figure.met is not False for figure in added.values()) else 1
     found: dict[str, Samples] = {}
     received: dict[str, dict[str, list[Received]]] = {}
     with start_receiver() as endpoint:
-        for name in options.only.split(","):
+        for name in names:
             arms = [*_ARMS, PATH_AT_100] if name == "noop" else list(_ARMS)
             counter = SpanCounter(endpoint)
             with start_arms(arms, environments=environments(endpoint)) as started:
@@ -88,7 +83,7 @@ def main() -> int:
 
 
 def figures_of(name: str, samples: Samples, received: dict[str, list[Received]]) -> dict[str, Figure]:
-    """The figures of one workload."""
+    """Return the figures of one workload."""
     figures = {
         f"throughput_vs_stock_{name}": throughput(samples, STOCK, _THROUGHPUT_GOALS[name], candidate=AT_100),
         f"throughput_vs_stock_otlp_{name}": throughput(samples, STOCK_OTLP, candidate=AT_100),
@@ -96,7 +91,7 @@ def figures_of(name: str, samples: Samples, received: dict[str, list[Received]])
         f"p99_vs_stock_{name}": compare(samples, AT_100, STOCK, lambda sample: sample.block.p99_ms),
     }
     for part, arm in (("0pct", AT_0), ("1pct", AT_1), ("100pct", AT_100)):
-        # The goals are those of the no-op, where nothing else hides what tracing takes.
+        # The goals are for the no-op, where nothing else hides the cost of tracing.
         goal_us = _CPU_GOALS_US[part] if name == "noop" else None
         suffix = "" if name == "noop" else f"_{name}"
         figures[f"cpu_us_added_{part}{suffix}"] = _added(samples, arm, goal_us)
@@ -108,38 +103,11 @@ def figures_of(name: str, samples: Samples, received: dict[str, list[Received]])
 
 
 def _added(samples: Samples, arm: str, goal_us: float | None) -> Figure:
-    """CPU time a request more than without a ledger; a goal is for its mean."""
+    """Return the CPU time per request added over no ledger; a goal is for its mean."""
     found = cpu_added(samples, arm, NO_LEDGER)
     if goal_us is None:
         return found
     return replace(found, goal=f"<= {goal_us:g}", met=found.value <= goal_us)
-
-
-def measure_against(commit: str, plan: Plan) -> dict[str, Figure]:
-    """CPU time a request of the no-op at 0 % sampling more than another commit's, with and without a caller's context.
-
-    Blocks are added until the interval's half-width is small enough.
-    """
-    environments = dict.fromkeys((OURS, AGAINST), _SAMPLED_AT_0)
-    figures: dict[str, Figure] = {}
-    found: dict[str, Samples] = {}
-    with start_arms([OURS, AGAINST], environments=environments, against=commit) as arms:
-        for name, (headers, goal_us) in _AGAINST.items():
-            workload = replace(plain_workload("noop"), headers=headers)
-            samples: Samples = {OURS: [], AGAINST: []}
-            while len(samples[OURS]) < _MOST_BLOCKS:
-                for arm, blocks in measure(arms, workload, plan).items():
-                    samples[arm] += blocks
-                figure = cpu_added(samples, OURS, AGAINST, goal_us)
-                print(f"{name}: {figure.value:.2f} us, {figure.ci95}, {len(samples[OURS])} pairs", flush=True)
-                if figure.ci95 is not None and figure.ci95[1] - figure.ci95[0] <= 2 * _HALF_WIDTH_US:
-                    break
-            figures[name] = figure
-            found[name] = samples
-    raw = raw_of(found)
-    figures |= {"failed_blocks": total_figures({"blocks": raw})["failed_blocks"]}
-    write_result("against", figures, {"against": commit, **raw})
-    return figures
 
 
 def _ledger_figure(blocks: Sequence[Received], goal: float) -> Figure:
@@ -149,9 +117,9 @@ def _ledger_figure(blocks: Sequence[Received], goal: float) -> Figure:
 
 
 def _received_figure(arms: Sequence[Sequence[Received]], connections: int) -> Figure:
-    """Distinct spans over requests answered times spans a request.
+    """Return distinct spans over answered requests times spans per request.
 
-    The client does not count the requests, one a connection at most, that were under way when a block ended.
+    The client does not count the requests in flight at the end of a block, at most one per connection.
     """
     blocks = [block for found in arms for block in found]
     expected = sum(block.requests * len(block.counts) for block in blocks)
@@ -161,7 +129,7 @@ def _received_figure(arms: Sequence[Sequence[Received]], connections: int) -> Fi
         and all(0 <= count - block.requests <= connections for count in block.counts.values())
         for block in blocks
     )
-    return Figure(value, "ratio", None, "1, but for requests under way at a block's end", is_whole)
+    return Figure(value, "ratio", None, "1, except for requests in flight at a block's end", is_whole)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`make bench-served`: services served by stock BentoML, by us and by others, interleaved in one run.
+"""`make bench-served`: stock BentoML, bento-monitor and other frameworks, interleaved in one run.
 
-The sections are in `served_sections.py`, `served_memory.py` and `served_failures.py`; what they serve is in
-`served_plain.py`, `served_search.py`, `served_dependency.py`, `served_fastapi.py`,
-`served_litserve.py` and `served_asgi.py`.
+The sections are in `served/sections.py`, `served/memory.py` and `served/failures.py`; their services are in
+`served/plain.py`, `served/search.py`, `served/dependency.py`, `served/fastapi_app.py`,
+`served/litserve_app.py` and `served/asgi_app.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from functools import partial
 from typing import Any
 
 from result import Figure, read_commit, read_result, write_result
-from served_blocks import WARM_UP_S, Plan
-from served_failures import count_dependency_failures, count_differences
-from served_figures import total_figures
-from served_loads import LOADS, measure_loads
-from served_memory import measure_memory
-from served_over_bare import LONGEST_S
-from served_sections import (
+from served.blocks import WARM_UP_S, Plan
+from served.failures import count_dependency_failures, count_differences
+from served.figures import total_figures
+from served.loads import LOADS, measure_loads
+from served.memory import measure_memory
+from served.over_bare import LONGEST_S
+from served.sections import (
     SHARE_BLOCK_S,
     Part,
     measure_many,
@@ -40,7 +40,7 @@ RESULT = "served"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the benchmark that can be run by itself. Those that measure no time run beside each other."""
+    """A part of the benchmark that can run alone. Sections that measure no time run at once."""
 
     run: Callable[[], Part]
     estimate_s: float
@@ -49,7 +49,7 @@ class Section:
 
 
 def sections(plan: Plan, requests: int) -> dict[str, Section]:
-    """All sections, in the order in which they run."""
+    """Return all sections, in the order in which they run."""
 
     def of_blocks(arms: int, *, check_s: float = 0.6, beside_s: float = 0.0, seconds: int = plan.seconds) -> float:
         return arms * (WARM_UP_S + plan.blocks * (seconds + check_s)) + plan.blocks * beside_s
@@ -76,7 +76,7 @@ def sections(plan: Plan, requests: int) -> dict[str, Section]:
 
 
 def main() -> int:
-    """Run what is asked for; 0 if every goal was met. Whatever fails, the rest is written."""
+    """Run the chosen sections and write the result, whatever fails; return 0 if every goal was met."""
     options = read_options()
     require_wrk()
     every = sections(Plan(options.blocks, options.seconds, against=options.against), options.requests)
@@ -97,22 +97,22 @@ def main() -> int:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="some of the sections, by commas: those that an estimate is printed of")
+    parser.add_argument("--only", help="sections to run, separated by commas; their names are in the printed estimate")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each arm (%(default)s)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a block (%(default)s)")
     parser.add_argument(
         "--requests",
         type=int,
         default=1_000_000,
-        help="of the section memory; dependency and differences take a hundredth (%(default)s)",
+        help="of the section memory; dependency and differences use a hundredth (%(default)s)",
     )
-    parser.add_argument("--against", metavar="COMMIT", help="measure that commit of ours as well")
-    parser.add_argument("--merge", action="store_true", help="keep the other sections of the result that is there")
+    parser.add_argument("--against", metavar="COMMIT", help="also measure that commit of this repository")
+    parser.add_argument("--merge", action="store_true", help="keep the other sections of the existing result")
     return parser.parse_args()
 
 
 def merge(figures: dict[str, Figure], raw: dict[str, Any]) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """What was found now, and what the result that is there has of the other sections."""
+    """Add the other sections of the existing result to the new ones."""
     earlier = read_result(RESULT) or {"figures": {}, "raw": {}}
     kept = {name: section for name, section in earlier["raw"].items() if name not in raw and "figures" in section}
     names = [name for section in kept.values() for name in section["figures"]]
@@ -120,7 +120,7 @@ def merge(figures: dict[str, Figure], raw: dict[str, Any]) -> tuple[dict[str, Fi
 
 
 def run_all(chosen: Mapping[str, Section]) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """The timed sections one by one, then the others at once."""
+    """Run the timed sections one by one, then the others at once."""
     print_estimate(chosen)
     parts = {name: run(name, section) for name, section in chosen.items() if section.is_timed}
     beside = [name for name, section in chosen.items() if not section.is_timed]
@@ -132,7 +132,7 @@ def run_all(chosen: Mapping[str, Section]) -> tuple[dict[str, Figure], dict[str,
 
 
 def run(name: str, section: Section) -> Part:
-    """Run one section; its failure is not the others'."""
+    """Run one section; its failure does not stop the others."""
     started_s = time.monotonic()
     try:
         part = section.run()
@@ -146,11 +146,11 @@ def run(name: str, section: Section) -> Part:
 
 
 def print_estimate(chosen: Mapping[str, Section]) -> None:
-    """Say how long it will take, by section."""
+    """Print how long each section will take."""
     timed_s = sum(section.estimate_s for section in chosen.values() if section.is_timed)
     beside_s = max((section.estimate_s for section in chosen.values() if not section.is_timed), default=0.0)
     for name, section in chosen.items():
-        print(f"{name:12} about {section.estimate_s:4.0f} s{'' if section.is_timed else ', beside each other'}")
+        print(f"{name:12} about {section.estimate_s:4.0f} s{'' if section.is_timed else ', all at once'}")
     print(f"about {(timed_s + beside_s) / 60:.0f} minutes in all", flush=True)
 
 

@@ -1,6 +1,6 @@
-"""`make bench-switches`: what each part that can be switched off gains: on a no-op, models of 1 and 5 ms, a batch.
+"""`make bench-switches`: the gain of each switchable part, on a no-op, models of 1 and 5 ms, and a batch.
 
-What a tuned collector gains is seen in long loads alone: they are a part of their own.
+The gain of a tuned collector shows only under long loads: these are a separate part.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from result import Figure, write_result
-from served_arms import OURS, SAMPLER, Arm, start_arms
-from served_blocks import Plan, Samples, measure
-from served_check import plain_workload
-from served_figures import compare, cpu_added, p99, throughput, total_figures
-from served_sections import raw_of
+from served.arms import OURS, SAMPLER, Arm, start_arms
+from served.blocks import Plan, Samples, measure
+from served.check import plain_workload
+from served.figures import compare, cpu_added, p99, throughput, total_figures
+from served.sections import raw_of
 from wrk import require_wrk
 
-# By the figure's suffix: the workload, and blocks of each arm. What is small beside 1 ms takes many blocks to be seen.
+# By the figure's suffix: the workload, and blocks of each arm. A gain far below 1 ms shows only over many blocks.
 _WORKLOADS = {"noop": ("noop", 8), "1ms": ("model_1ms", 16), "5ms": ("model_5ms", 6), "batch": ("batch_model", 5)}
-# By the switch: the variables that throw it.
+# By switch: the variables that turn the part off.
 _BENTOML_PATH = {"BENTO_MONITOR_FAST_PATH": "false"}
 _SWITCHES = {
     "fast_path": _BENTOML_PATH,
@@ -38,7 +38,7 @@ _SWITCHES = {
         )
     },
 }
-# Without these there is no fast path, or on it they do nothing: what they gain is seen on BentoML's path alone.
+# Without these there is no fast path, or they do nothing on it: their gain shows only on BentoML's path.
 _WITH = dict.fromkeys(("dispatcher", "schema", "traffic"), "fast_path")
 # At 1 ms the collector walks the whole heap once in minutes.
 _COLLECTOR = "collector_1ms"
@@ -46,12 +46,12 @@ _COLLECTOR_PLAN = Plan(blocks=5, seconds=60)
 
 
 def main() -> int:
-    """Measure; 0 if no block failed."""
+    """Measure; return 0 if no block failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--blocks", type=int, help="blocks of each arm (as many as each workload needs)")
-    parser.add_argument("--seconds", type=int, default=3, help="length of a block, but for collector_1ms (%(default)s)")
+    parser.add_argument("--blocks", type=int, help="blocks of each arm (default: as many as the workload needs)")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a block, except collector_1ms (%(default)s)")
     every = ",".join([*_WORKLOADS, _COLLECTOR])
-    parser.add_argument("--only", default=every, help="parts, by commas (%(default)s)")
+    parser.add_argument("--only", default=every, help="parts, separated by commas (%(default)s)")
     options = parser.parse_args()
     require_wrk()
     started_s = time.monotonic()
@@ -89,7 +89,7 @@ def _gains(name: str, samples: Samples) -> dict[str, Figure]:
 
 
 def _pauses(samples: Samples) -> dict[str, Figure]:
-    """The longest collection of each arm in all of its load, and the other ratios of such a load."""
+    """Return the longest collection of each arm during its load, and the load's other ratios."""
     without = _arm("tune_collector")
     longest_ms = raw_of({_COLLECTOR: samples})["longest_gc_pause_ms"]
     return {

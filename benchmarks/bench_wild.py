@@ -1,8 +1,8 @@
-"""`make bench-wild`: the optimizer on the models, APIs and faults that people bring, each once from start to live.
+"""`make bench-wild`: the optimizer on models, APIs and mistakes of users, each once from the start to a live server.
 
-A situation ends in a release, in "own" (your own model stays, with measured figures) or in "refused". After a release
-the service is started, promoted, and asked 2,000 fresh samples before and after. What was finished is kept, and goes on
-after a kill; `--only NAME,NAME` runs some, `--again` all anew.
+A situation ends in a release, in "own" (your own model stays, with measured figures) or in "refused". A release is
+promoted on a running service, which gets 2,000 fresh samples before and after. Finished situations are kept: a killed
+benchmark resumes. `--only NAME,NAME` runs some, `--again` runs all again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from result import Figure, write_result
 
-from bento_monitor.files import write_atomic
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.answer_values import collect_values
-from bento_monitor.model_host.client import ModelHost
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.answer_values import collect_values
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.resilience.atomic_files import write_atomic
 from optimizers.data.read import read_data
 
 HERE = Path(__file__).resolve().parent
@@ -43,10 +43,10 @@ OWN_STAYS = 1
 
 
 def main() -> int:
-    """Run what is left; 0 if no situation ended wrong."""
+    """Run the remaining situations; return 0 if none ended wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="Names of situations, with commas.")
-    parser.add_argument("--again", action="store_true", help="Forget what was finished.")
+    parser.add_argument("--only", default="", help="Names of situations, separated by commas.")
+    parser.add_argument("--again", action="store_true", help="Forget the finished situations.")
     options = parser.parse_args()
     from files_and_trees import SITUATIONS as FILES
     from other_apis import SITUATIONS as APIS
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def run(situation: Any, folder: Path) -> dict[str, Any]:
-    """One situation from its data to fresh samples on a live server."""
+    """Run one situation from its data to fresh samples on a live server."""
     folder.mkdir(parents=True, exist_ok=True)
     env = {
         **os.environ,
@@ -112,7 +112,7 @@ def run(situation: Any, folder: Path) -> dict[str, Any]:
 
 
 def live(situation: Any, folder: Path, env: dict[str, str], found: dict[str, Any], fresh: Path) -> dict[str, Any]:
-    """Accuracy on fresh samples of the own model and of the release, on a live server, and the share of fallbacks."""
+    """Measure the own model's and the release's accuracy on fresh samples on a live server, and the fallback share."""
     with ModelHost(situation.target, PROJECT, env) as host:
         api = next(api for api in host.describe().apis if api.name == found["api"])
     file = read_data(fresh)
@@ -134,7 +134,7 @@ def live(situation: Any, folder: Path, env: dict[str, str], found: dict[str, Any
         after = ask(server, api.route, folder / "fresh.npz", data.content_type)
         fallbacks = fallbacks_of(folder, found)
     own, release = score(situation, before, file.labels), score(situation, after, file.labels)
-    # As --max-drop counts: absolute, or a share of the own model's; an error that grows is a drop.
+    # As --max-drop counts: absolute, or a share of the own model's; a growing error is a drop.
     drop = release - own if situation.metric == "mae" else own - release
     allowed = float(situation.max_drop.rstrip("%")) * (abs(own) / 100 if situation.max_drop.endswith("%") else 1)
     return {
@@ -147,7 +147,7 @@ def live(situation: Any, folder: Path, env: dict[str, str], found: dict[str, Any
 
 
 def ask(server: ServerProcess, route: str, bodies: Path, content_type: str) -> list[Any]:
-    """The live answer to each fresh sample, in their order."""
+    """Return the server's response to each fresh sample, in order."""
     load = LoadSpec(
         port=server.port,
         path=route,
@@ -172,13 +172,13 @@ def ask(server: ServerProcess, route: str, bodies: Path, content_type: str) -> l
 
 
 def fallbacks_of(folder: Path, found: dict[str, Any]) -> int:
-    """How many calls of the release the own model answered."""
+    """Return how many of the release's calls fell back to the own model."""
     store = ActiveStore(folder / "monitor", found["service"])
     return sum(sum(worker.fallbacks.get(found["release"], {}).values()) for worker in live_workers(store.folder))
 
 
 def score(situation: Any, answers: list[Any], labels: Any) -> float:
-    """The metric, by means that the optimizer has no part in."""
+    """Compute the metric without the optimizer's code."""
     values = collect_values(answers)
     if isinstance(values, list):
         values = np.array([value["label"] for value in values])
@@ -198,7 +198,7 @@ def score(situation: Any, answers: list[Any], labels: Any) -> float:
 
 
 def told(end: dict[str, Any]) -> str:
-    """What a person wants to know of an end."""
+    """Return the end in short, for a person."""
     if end["end"] != "released":
         return f": {end.get('said', '')}"
     return (
@@ -208,7 +208,7 @@ def told(end: dict[str, Any]) -> str:
 
 
 def report(situations: list[Any]) -> int:
-    """Write what is there as the result; 0 if nothing is wrong."""
+    """Write the finished situations as the result; return 0 if nothing is wrong."""
     ends = {}
     for situation in situations:
         path = WORK / situation.name / "end.json"

@@ -1,4 +1,4 @@
-"""The one shape of every benchmark's result, and its table."""
+"""The common format of every benchmark's result, and its table."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bento_monitor.files import write_atomic
 from bento_monitor.installation import STACK, read_versions
 from bento_monitor.machine import read_machine
+from bento_monitor.resilience.atomic_files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
-_LEAST_COLUMNS = 130  # of a log, where no terminal says how wide it is
+_MIN_COLUMNS = 130  # in a log, where no terminal gives a width
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure. `met` is None where no goal was set."""
+    """One measured figure. `met` is None without a goal."""
 
     value: float
     unit: str
@@ -50,7 +50,7 @@ def write_result(name: str, figures: Mapping[str, Figure], raw: Any) -> Path:
 
 
 def read_result(name: str) -> dict[str, Any] | None:
-    """What `write_result` last wrote under this name; None where it has not."""
+    """Return what `write_result` last wrote under this name; None if nothing."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return None
@@ -59,7 +59,7 @@ def read_result(name: str) -> dict[str, Any] | None:
 
 
 def read_commit() -> str:
-    """The commit that is checked out."""
+    """Return the commit that is checked out."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
@@ -72,4 +72,4 @@ def _print(figures: Mapping[str, Figure]) -> None:
         interval = f"[{figure.ci95[0]:.4g}, {figure.ci95[1]:.4g}]" if figure.ci95 else "-"
         met = {True: "yes", False: "NO", None: "-"}[figure.met]
         table.add_row(key, f"{figure.value:.4g}", interval, figure.unit, figure.goal or "-", met)
-    Console(width=max(Console().width, _LEAST_COLUMNS)).print(table)
+    Console(width=max(Console().width, _MIN_COLUMNS)).print(table)

@@ -1,7 +1,7 @@
-"""`make soak`: the faults of `tests/integration/faults` at full length, some at a time: about two hours of them.
+"""`make soak`: the faults of `tests/integration/faults` at full length, several at a time: about two hours.
 
-Nearly all of a fault's time is waiting, so several share the machine. Nothing is asked of latency: its shifts are
-figures. What a fault must never do is a goal, and one that is missed ends the soak with exit code 1.
+Nearly all of a fault's time is waiting, so several share the machine. Latency has no goal: its shifts are figures.
+What a fault must never do is a goal; with a missed one the soak exits with code 1.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from soak_rows import (
 # At full length.
 _ABSENT_S, _FAULT_S, _BEFORE_S, _FLOOD_S, _HOOK_S = 600.0, 300.0, 60.0, 60.0, 20.0
 _KILLS, _FORKS = 100, 50
-# For the estimate alone.
+# Only for the estimate.
 _START_S, _KILL_S, _FORK_S = 8.0, 10.0, 1.0
-_LEAST_S = 2.0
+_MIN_S = 2.0
 
 
 def rows(scale: float, rate_rps: float) -> dict[str, tuple[Callable[[Path], Row], float]]:
-    """Every row: what runs it in a folder of its own, and about how many seconds that takes."""
+    """Return every row: a function that runs it in its own folder, and about how many seconds that takes."""
 
     def scaled_s(full_s: float) -> float:
-        return max(full_s * scale, _LEAST_S)
+        return max(full_s * scale, _MIN_S)
 
     def lengths_of(name: str) -> Lengths:
         return Lengths(scaled_s(_BEFORE_S), scaled_s(_ABSENT_S if name == "absent" else _FAULT_S), rate_rps)
@@ -99,9 +99,9 @@ def _broken(name: str, seconds: float, rate_rps: float, home: Path) -> Row:
 
 
 def main() -> int:
-    """Run the rows that are asked for; 0 if every goal was met. Whatever fails, the rest is written."""
+    """Run the chosen rows and write the result, whatever fails; return 0 if every goal was met."""
     options = read_options()
-    # The receivers are in this process, which starts servers: gRPC in a child ends it now and then, before its exec.
+    # The receivers are in this process, which starts servers: gRPC sometimes kills a child before its exec.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     every = rows(options.scale, options.rate)
     chosen = options.only.split("; ") if options.only else list(every)
@@ -123,17 +123,17 @@ def main() -> int:
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="factor of every length and number (%(default)s)")
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second (%(default)s)")
     parser.add_argument("--jobs", type=int, default=4, help="faults at a time (%(default)s)")
-    parser.add_argument("--only", metavar="ROWS", help="some of the rows, separated by '; '")
+    parser.add_argument("--only", metavar="ROWS", help="rows to run, separated by '; '")
     return parser.parse_args()
 
 
 def run_row(name: str, run: Callable[[Path], Row]) -> Row:
-    """Run one row; its failure is not the others', and is a goal that is missed."""
+    """Run one row; its failure does not stop the others, and counts as a missed goal."""
     started_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bento-monitor-soak-") as folder:
         try:

@@ -1,4 +1,4 @@
-"""The outcomes of faults as figures, with the goals of what they must never do."""
+"""The outcomes of faults as figures, with goals for what they must never do."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from fault_stop import StopOutcome
 from fault_watch import Watch
 from result import Figure
 
-# Of readings, for the result: one of so many.
+# The result keeps one of so many readings.
 _READINGS_KEPT = 25
 _RESUME_S, _STOP_S, _PARSE_US = 10.0, 2.0, 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the result has of one fault."""
+    """The part of the result for one fault."""
 
     figures: Mapping[str, Figure]
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def collector_row(outcome: Outcome) -> Row:
-    """A collector that fails."""
-    (account,) = outcome.accounts
-    (lane,) = account.stats.exporters
+    """Return the row of a failing collector."""
+    (report,) = outcome.reports
+    (exporter,) = report.stats.exporters
     figures = {
         **_answers(outcome.answers),
         **_watched(outcome.watch),
@@ -43,30 +43,30 @@ def collector_row(outcome: Outcome) -> Row:
         "rss_growth": Figure(outcome.growth("rss_mib"), "MiB"),
         "threads_growth": Figure(outcome.growth("threads"), "threads"),
         "sockets_growth": _at_most(outcome.growth("sockets"), "sockets", 1),
-        "spans_dropped": Figure(lane.dropped, "spans"),
-        "requests_dropped": Figure(account.stats.dropped, "requests"),
+        "spans_dropped": Figure(exporter.dropped, "spans"),
+        "requests_dropped": Figure(report.stats.dropped, "requests"),
     }
     before_ms, during_ms = outcome.p99_before_ms, outcome.p99_during_ms
     if before_ms is not None and during_ms is not None:
         figures["p99_before"] = Figure(before_ms, "ms")
         figures["p99_during"] = Figure(during_ms, "ms")
         figures["p99_shift"] = Figure(during_ms - before_ms, "ms")
-    raw = {"account": asdict(account), "received": outcome.received, "duplicates": outcome.duplicates}
+    raw = {"report": asdict(report), "received": outcome.received, "duplicates": outcome.duplicates}
     return Row(figures, raw | {"readings": [asdict(each) for each in outcome.watch.readings[::_READINGS_KEPT]]})
 
 
 def stop_row(outcomes: Mapping[str, StopOutcome]) -> Row:
-    """SIGTERM with a dead collector."""
+    """Return the row of SIGTERM with a dead collector."""
     figures: dict[str, Figure] = {}
     for name, outcome in outcomes.items():
         figures[f"{name}, worker"] = _at_most(outcome.worker_s, "s", _STOP_S)
         figures[f"{name}, server"] = Figure(outcome.server_s, "s")
         figures |= {f"{name}, {key}": figure for key, figure in _answers(outcome.answers).items()}
-    return Row(figures, {name: [asdict(found) for found in each.accounts] for name, each in outcomes.items()})
+    return Row(figures, {name: [asdict(found) for found in each.reports] for name, each in outcomes.items()})
 
 
 def kill_row(outcome: KillOutcome) -> Row:
-    """Workers that are killed."""
+    """Return the row of killed workers."""
     missing = outcome.answers.requests - outcome.answers.failed - outcome.traced
     figures = {
         **_watched(outcome.watch),
@@ -81,7 +81,7 @@ def kill_row(outcome: KillOutcome) -> Row:
 
 
 def fork_row(outcome: ForkOutcome) -> Row:
-    """User code that forks."""
+    """Return the row of user code that forks."""
     in_order = (ChildEnd.EXPORTED, ChildEnd.DROPPED)  # over gRPC
     figures = {
         **_answers(outcome.answers),
@@ -95,7 +95,7 @@ def fork_row(outcome: ForkOutcome) -> Row:
 
 
 def flood_row(outcome: FloodOutcome) -> Row:
-    """Callers that force traces."""
+    """Return the row of callers that force traces."""
     figures = {
         **_answers(outcome.answers),
         **_watched(outcome.watch),
@@ -105,7 +105,7 @@ def flood_row(outcome: FloodOutcome) -> Row:
 
 
 def headers_row(replies: Mapping[str, Reply]) -> Row:
-    """Headers of tracing without end."""
+    """Return the row of huge tracing headers."""
     expected = heavy_headers()
     wrong = sum(replies[name].status != status for name, (_, status) in expected.items())
     costs = {name: parse_cost_us(headers) for name, (headers, _) in expected.items()}
@@ -114,7 +114,7 @@ def headers_row(replies: Mapping[str, Reply]) -> Row:
 
 
 def attributes_row(outcome: AttributesOutcome) -> Row:
-    """Spans of user code with attributes that no exporter is made for."""
+    """Return the row of user code's spans with attributes that no exporter supports."""
     missing = outcome.asked - sum(span.name == "odd" for span in outcome.spans)
     figures = {
         **_answers(outcome.answers),
@@ -127,7 +127,7 @@ def attributes_row(outcome: AttributesOutcome) -> Row:
 
 
 def worker_row(answers: Answers) -> Row:
-    """A worker whose monitor suffers."""
+    """Return the row of a worker with a failing monitor."""
     return Row(_answers(answers), {"errors": answers.errors})
 
 
@@ -141,8 +141,8 @@ def _answers(answers: Answers) -> dict[str, Figure]:
 
 def _watched(watch: Watch) -> dict[str, Figure]:
     return {
-        "accounts_read": Figure(watch.accounts_read, "accounts"),
-        "accounts_inexact": _none(len(watch.inexact), "accounts"),
+        "reports_read": Figure(watch.reports_read, "delivery_reports"),
+        "accounts_inexact": _none(len(watch.inexact), "delivery_reports"),
     }
 
 

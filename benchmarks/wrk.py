@@ -1,4 +1,4 @@
-"""Blocks of load by wrk, which is in Debian: what it measured, and what the server's processes took for it."""
+"""Blocks of load by wrk, which is in Debian: its measurements, and the CPU time of the server's processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: requests answered and their rate, latencies, failures, and the server's CPU time for a request."""
+    """One block: answered requests and their rate, latencies, failures, and the server's CPU time per request."""
 
     requests: int
     rps: float
@@ -50,7 +50,7 @@ class Block:
 
 
 def require_wrk() -> None:
-    """End with one sentence where wrk is missing."""
+    """Exit with one sentence if wrk is missing."""
     if shutil.which("wrk") is None:
         raise SystemExit("This benchmark's client is wrk: apt-get install wrk.")
 
@@ -65,9 +65,9 @@ def run_block(
     cpu_seconds: Callable[[], float],
     halfway: Callable[[], None] = lambda: None,
 ) -> Block:
-    """Load a server for some seconds with bodies in turn, and the `headers` beside their type.
+    """Load a server for some seconds with bodies in turn, and with `headers` in addition to the content type.
 
-    `halfway` is called while all connections are held.
+    `halfway` is called while all connections are open.
     """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"

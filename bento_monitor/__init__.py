@@ -1,6 +1,6 @@
-"""Trace every request of a BentoML service, find out where the time goes, and run what was released.
+"""Trace every request of a BentoML service, show where the time goes, and serve releases.
 
-The public names are resolved when they are first used, so that importing the package costs nothing and cannot fail.
+The public names are imported on first use, so importing the package is cheap and cannot fail.
 """
 
 from __future__ import annotations

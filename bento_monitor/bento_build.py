@@ -1,4 +1,4 @@
-"""While a Bento is built: whether what it lists to be installed has bento-monitor in it."""
+"""While a Bento is built: check that its requirements list bento-monitor."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _REQUIREMENTS = re.compile(r"^\s*requirements_txt:\s*[\"']?([^\"'\n#]+)", re.MUL
 _BENTOFILES = ("bentofile.yaml", "pyproject.toml")
 
 
-def warn_where_left_out(service: Any) -> None:
-    """Say it where `bentoml build` imports a service that we monitor and its image would not have us installed.
+def warn_if_not_listed(service: Any) -> None:
+    """Warn if `bentoml build` imports a monitored service whose image does not install bento-monitor.
 
-    Its workers would then end with an ImportError.
+    Workers of that image would fail with an ImportError.
     """
     context = click.get_current_context(silent=True)
     if context is None or context.info_name != "build":
         return
-    named, bentofile = context.params.get("build_ctx") or ".", context.params.get("bentofile")
-    folder = Path(named) if Path(named).is_dir() else Path()
-    texts = [getattr(getattr(service, "image", None), "python_requirements", ""), *_texts_of(folder, bentofile)]
+    build_context, bentofile = context.params.get("build_ctx") or ".", context.params.get("bentofile")
+    folder = Path(build_context) if Path(build_context).is_dir() else Path()
+    texts = [getattr(getattr(service, "image", None), "python_requirements", ""), *_requirements(folder, bentofile)]
     if not any(_NAME.search(text) for text in texts):
         click.echo(
             f"Warning: the Bento of {service.name} does not list bento-monitor, which its code imports: add it to "
@@ -33,13 +33,13 @@ def warn_where_left_out(service: Any) -> None:
         )
 
 
-def _texts_of(folder: Path, bentofile: str | None) -> Iterator[str]:
-    """What says what a Bento of this folder installs."""
+def _requirements(folder: Path, bentofile: str | None) -> Iterator[str]:
+    """Yield the text of each file that lists the requirements of a Bento built from `folder`."""
     for path in [Path(bentofile)] if bentofile else [folder / name for name in _BENTOFILES]:
         text = _text_of(path)
         yield text
-        for named in _REQUIREMENTS.findall(text):
-            yield _text_of(folder / named.strip())
+        for requirements_file in _REQUIREMENTS.findall(text):
+            yield _text_of(folder / requirements_file.strip())
 
 
 def _text_of(path: Path) -> str:

@@ -5,19 +5,19 @@ from typing import Final
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 SCOPE_NAME: Final = "bento_monitor"
 
-OTEL_SCOPE_NAME: Final = "otel.scope.name"  # of a stored span of user code; as OpenTelemetry's other formats have it
+OTEL_SCOPE_NAME: Final = "otel.scope.name"  # on stored spans of user code; the name in OpenTelemetry's other formats
 
 # Spans inside a request's own trace. The server span is named "POST /route".
 SPAN_PARSE: Final = "parse"
 SPAN_QUEUE: Final = "queue"
 SPAN_INFER: Final = "infer"
 SPAN_MODEL: Final = "model"
-SPAN_RUNNER: Final = "runner"  # a call to a legacy runner's own process, whose server span is below it
+SPAN_RUNNER: Final = "runner"  # a call to a legacy runner's process; the server span of that process is its child
 SPAN_SERIALIZE: Final = "serialize"
-# A batch has a trace of its own, linked both ways with the `infer` span of every request in it.
+# A batch has its own trace. Links go both ways between its span and the `infer` span of each of its requests.
 SPAN_BATCH: Final = "batch"
 
-# So has what a task computes once its submission is answered; it is named "task NAME" and linked to that request.
+# A task's run after its submission is answered also has its own trace: a span "task NAME", linked to that request.
 SPAN_TASK: Final = "task"
 
 HTTP_REQUEST_METHOD: Final = "http.request.method"
@@ -31,34 +31,34 @@ API_NAME: Final = "bento_monitor.api.name"
 BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
 BATCH_ROWS: Final = "bento_monitor.batch.rows"
 BATCH_POSITION: Final = "bento_monitor.batch.position"
-BATCH_LINKED: Final = "bento_monitor.batch.linked"  # members that are kept, and so linked
-MODEL_SHARE_NS: Final = "bento_monitor.model.share_ns"  # a request's part of its batch's machine time
-MODEL_GPU_NS: Final = "bento_monitor.model.gpu_ns"  # how long the GPU computed for a call, by CUDA events
+BATCH_LINKED: Final = "bento_monitor.batch.linked"  # requests of the batch whose trace is kept, so that they are linked
+MODEL_SHARE_NS: Final = "bento_monitor.model.share_ns"  # the request's share of its batch's model time
+MODEL_GPU_NS: Final = "bento_monitor.model.gpu_ns"  # GPU time of a call, measured with CUDA events
 RUNNER_NAME: Final = "bento_monitor.runner.name"
 RUNNER_BACKEND: Final = "bento_monitor.runner.backend"
 RUNNER_PRECISION: Final = "bento_monitor.runner.precision"
-RUNNER_RELEASE: Final = "bento_monitor.runner.release"  # the release that ran; OWN_MODEL where it was the user's own
-RUNNER_METHOD: Final = "bento_monitor.runner.method"  # such as `predict_proba`; none where the model itself is called
-RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ran though a release is active
+RUNNER_RELEASE: Final = "bento_monitor.runner.release"  # the release that ran; OWN_MODEL for the own model
+RUNNER_METHOD: Final = "bento_monitor.runner.method"  # such as `predict_proba`; absent if the model itself is called
+RUNNER_FALLBACK: Final = "bento_monitor.runner.fallback"  # why the own model ran although a release is active
 OWN_MODEL: Final = "own"
-KEPT_LATE: Final = "bento_monitor.kept_late"  # why a request that was not sampled is exported: failed, slow, first
-LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # busy before it read the request, which lay in the kernel
-INCOMPLETE: Final = "bento_monitor.incomplete"  # the error that left a request, batch or span with this span alone
-UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # what of a request's time no stage covers
+SAMPLING_REASON: Final = "bento_monitor.sampling_reason"  # why tail sampling kept the request: failed, slow, first
+LOOP_LAG_NS: Final = "bento_monitor.loop.lag_ns"  # time the event loop was busy while the request lay in the kernel
+INCOMPLETE: Final = "bento_monitor.incomplete"  # the error because of which the rest of a trace is missing
+UNACCOUNTED_NS: Final = "bento_monitor.unaccounted_ns"  # the part of a request's time that no stage covers
 
-# Only fields that a person has named are captured; the field's name follows.
+# Only fields listed in the settings are captured; the field's name follows this prefix.
 CAPTURED_PREFIX: Final = "bento_monitor.captured."
 
-# The stages of a request, in their order; each is an attribute of its server span, and some are spans, too.
-STAGE_SOCKET_WAIT: Final = "bento_monitor.stage.socket_wait_ns"  # seen to have come, until the loop read it
-STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # read from the socket, until the loop came to it
-STAGE_READ: Final = "bento_monitor.stage.read_ns"  # routed, and its body read
-STAGE_PARSE: Final = "bento_monitor.stage.parse_ns"  # parsed and validated, which pydantic does in one
+# The stages of a request, in order. Each is an attribute of the server span; some are also spans.
+STAGE_SOCKET_WAIT: Final = "bento_monitor.stage.socket_wait_ns"  # from readiness on the socket to the read by the loop
+STAGE_LOOP_WAIT: Final = "bento_monitor.stage.loop_wait_ns"  # from the read to the start of processing
+STAGE_READ: Final = "bento_monitor.stage.read_ns"  # routing, and reading the body
+STAGE_PARSE: Final = "bento_monitor.stage.parse_ns"  # parsing and validation, which pydantic does in one step
 STAGE_QUEUE: Final = "bento_monitor.stage.queue_ns"  # waiting for a batch, or for a thread
-STAGE_ASSEMBLE: Final = "bento_monitor.stage.assemble_ns"  # its batch put together
-STAGE_THREAD_WAIT: Final = "bento_monitor.stage.thread_wait_ns"  # its batch waiting for a thread
+STAGE_ASSEMBLE: Final = "bento_monitor.stage.assemble_ns"  # putting its batch together
+STAGE_THREAD_WAIT: Final = "bento_monitor.stage.thread_wait_ns"  # waiting of its batch for a thread
 STAGE_INFER: Final = "bento_monitor.stage.infer_ns"  # the user's function
-STAGE_SPLIT: Final = "bento_monitor.stage.split_ns"  # its part taken out, and back on the loop
+STAGE_SPLIT: Final = "bento_monitor.stage.split_ns"  # taking its part out of the output, and back to the event loop
 STAGE_SERIALIZE: Final = "bento_monitor.stage.serialize_ns"
 STAGE_SEND: Final = "bento_monitor.stage.send_ns"  # until the first byte of the body was written
 STAGE_STREAM: Final = "bento_monitor.stage.stream_ns"  # from the first to the last byte
@@ -77,7 +77,7 @@ STAGES: Final = (
     STAGE_SEND,
     STAGE_STREAM,
 )
-# The others are attributes of the server span alone: each span more is sent, stored and drawn.
+# The other stages are attributes only: each span costs sending, storing and drawing.
 SPAN_OF_STAGE: Final = {
     STAGE_PARSE: SPAN_PARSE,
     STAGE_QUEUE: SPAN_QUEUE,
@@ -85,25 +85,25 @@ SPAN_OF_STAGE: Final = {
     STAGE_SERIALIZE: SPAN_SERIALIZE,
 }
 
-# Metrics. Prometheus has them with underscores for dots, and the unit as the last word.
+# Metrics. In Prometheus, dots become underscores and the unit is the last word.
 METRIC_REQUEST_DURATION: Final = "bento_monitor.request.duration"  # s, first byte read to last byte written
 METRIC_STAGE_DURATION: Final = "bento_monitor.stage.duration"  # s
 METRIC_LOOP_LAG: Final = "bento_monitor.loop.lag"  # s
 METRIC_BATCH_SIZE: Final = "bento_monitor.batch.size"  # requests
-METRIC_MODEL_GPU: Final = "bento_monitor.model.gpu"  # s, of a call's kernels, by CUDA events
-METRIC_QUEUE_DEPTH: Final = "bento_monitor.queue.depth"  # rows that wait for a batch
+METRIC_MODEL_GPU: Final = "bento_monitor.model.gpu"  # s, kernels of one call, measured with CUDA events
+METRIC_QUEUE_DEPTH: Final = "bento_monitor.queue.depth"  # rows waiting for a batch
 METRIC_IN_FLIGHT: Final = "bento_monitor.requests.in_flight"
 METRIC_RATE_LIMITED: Final = "bento_monitor.traces.rate_limited"
-METRIC_RECORDS_DROPPED: Final = "bento_monitor.records.dropped"  # ledgers and batches that were never built into spans
+METRIC_RECORDS_DROPPED: Final = "bento_monitor.records.dropped"  # ledgers and batches dropped before they became spans
 METRIC_SPANS: Final = "bento_monitor.spans"  # by exporter and state: built, exported, dropped
-METRIC_RELEASE_INFO: Final = "bento_monitor.release.info"  # workers that serve a release in a runner, by phase
-METRIC_RELEASE_FALLBACK: Final = "bento_monitor.release.fallback"  # calls that the own model ran in a release's place
+METRIC_RELEASE_INFO: Final = "bento_monitor.release.info"  # workers that serve a release, by runner and phase
+METRIC_RELEASE_FALLBACK: Final = "bento_monitor.release.fallback"  # calls run by the own model instead of a release
 METRIC_RELEASE_SWAPS: Final = "bento_monitor.release.swaps"  # taken, refused, failed
 METRIC_HOOK_ENABLED: Final = "bento_monitor.hook.enabled"  # workers that use a hook into BentoML
-METRIC_BREAKER_STATE: Final = "bento_monitor.breaker.state"  # workers in which a part of ours is in that state
+METRIC_BREAKER_STATE: Final = "bento_monitor.breaker.state"  # workers whose circuit breaker of a part is in that state
 METRIC_BREAKER_OPENS: Final = "bento_monitor.breaker.opens"
 METRIC_BREAKER_RETRIES: Final = "bento_monitor.breaker.retries"
-METRIC_THREAD_CPU: Final = "bento_monitor.thread.cpu"  # s, of each of our own threads
+METRIC_THREAD_CPU: Final = "bento_monitor.thread.cpu"  # s, per thread of bento-monitor
 ROUTE_UNMATCHED: Final = "unmatched"
 
 ALLOWED_ATTRIBUTES: Final = frozenset(
@@ -127,7 +127,7 @@ ALLOWED_ATTRIBUTES: Final = frozenset(
         RUNNER_RELEASE,
         RUNNER_METHOD,
         RUNNER_FALLBACK,
-        KEPT_LATE,
+        SAMPLING_REASON,
         LOOP_LAG_NS,
         INCOMPLETE,
         UNACCOUNTED_NS,

@@ -1,4 +1,4 @@
-"""What is installed only with an extra of bento-monitor, and the one command that brings it."""
+"""Optional dependencies of bento-monitor, and the command that installs each extra."""
 
 from __future__ import annotations
 
@@ -6,42 +6,45 @@ import importlib.util
 
 from .errors import InputError
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # of a module, where it has another name
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # module -> distribution, if the names differ
 
 
 def install_command(extra: str) -> str:
-    """The command that installs an extra."""
+    """Return the command that installs an extra."""
     return f"pip install 'bento-monitor[{extra}]'"
 
 
 def missing_distributions(*modules: str) -> list[str]:
-    """Of these modules' distributions, those that are not installed."""
+    """Return the distributions of `modules` that are not installed."""
     return [_DISTRIBUTIONS.get(module, module) for module in modules if not _is_installed(module)]
 
 
-def lack_of(extra: str, what: str, *modules: str) -> str | None:
-    """What is missing of the modules that `what` needs, in a sentence with the command that brings it; None if nothing.
+def missing_message(extra: str, what: str, *modules: str) -> str | None:
+    """Return a sentence that names the missing modules and the command that installs them; None if none is missing.
 
-    `extra` is the one that brings them.
+    Args:
+        extra: the extra of bento-monitor that installs the modules.
+        what: the feature that needs the modules, as the subject of the sentence.
+        modules: names of the modules.
     """
     missing = missing_distributions(*modules)
     return f"{what} needs {_listed(missing)}: {install_command(extra)}" if missing else None
 
 
 def require_extra(extra: str, what: str, *modules: str) -> None:
-    """Go on only where the modules that `what` needs are installed.
+    """Check that the modules that `what` needs are installed.
 
     Raises:
-        InputError: one is not.
+        InputError: a module is missing.
     """
-    if (lack := lack_of(extra, what, *modules)) is not None:
+    if (lack := missing_message(extra, what, *modules)) is not None:
         raise InputError(lack)
 
 
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ValueError:  # it is imported, by something that has left no specification of it
+    except ValueError:  # the module is imported, but has no spec
         return True
 
 

@@ -1,4 +1,4 @@
-"""What is installed, where telemetry goes, and which hooks hold: the facts that `bento-monitor doctor` shows."""
+"""The facts that `bento-monitor doctor` shows: installed packages, destination of telemetry, supported hooks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from packaging.requirements import Requirement
 from .extras import install_command, missing_distributions
 from .settings import read_settings
 from .telemetry_environment import TelemetryEnvironment, read_telemetry_environment
-from .tracing.plain_text import plain_text_warning
+from .tracing.export.plain_text import plain_text_warning
 
 if TYPE_CHECKING:
-    from .bentoml_hooks import HookStatus
+    from .integrations import HookStatus
 
 DISTRIBUTION = "bento-monitor"
-_NOT_SHOWN = frozenset({"all", "bench", "dev"})  # extras that no user needs, and the sum of the others
+_NOT_SHOWN = frozenset({"all", "bench", "dev"})  # extras that no user needs, and the union of all extras
 STACK = (
     "bento-monitor",
     "bentoml",
@@ -47,20 +47,20 @@ STACK = (
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """An optional part of bento-monitor; `missing` names its distributions that are not installed."""
+    """An extra of bento-monitor; `missing` names its distributions that are not installed."""
 
     name: str
     missing: tuple[str, ...]
 
     @property
     def install_command(self) -> str:
-        """The command that installs it."""
+        """The command that installs the extra."""
         return install_command(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class HomeFolder:
-    """The folder where traces, pointers and worker states are kept."""
+    """The folder that holds traces, pointers and worker states."""
 
     path: str
     is_writable: bool
@@ -69,7 +69,10 @@ class HomeFolder:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What works here; `problems` holds one sentence for each thing that must be mended first; `warnings` can wait."""
+    """The state of an installation.
+
+    `problems` holds one sentence for each fault that must be fixed; `warnings` holds those that can wait.
+    """
 
     packages: dict[str, str | None]
     extras: tuple[Extra, ...]
@@ -83,14 +86,14 @@ class Installation:
 
 
 def read_installation() -> Installation:
-    """Look at what is installed and set; what cannot be used becomes a problem, never an exception."""
+    """Read installed packages, settings and hooks; anything unusable becomes a problem or warning, not an exception."""
     problems: list[str] = []
     settings, setting_problems = read_settings()
     problems += [f"{problem.text}: change it, or unset it." for problem in setting_problems if problem.is_refused]
-    warnings = [f"{problem.text}: it is ignored." for problem in setting_problems if not problem.is_refused]
+    warnings = [problem.warning for problem in setting_problems if not problem.is_refused]
     home = read_home(settings.home)
     if not home.is_writable:
-        problems.append(f"The home folder {home.path} cannot be written: set BENTO_MONITOR_HOME to one that can.")
+        problems.append(f"The home folder {home.path} is not writable: set BENTO_MONITOR_HOME to a writable one.")
     environment = read_telemetry_environment()
     warnings += environment.warnings
     if (plain := plain_text_warning(environment)) is not None:
@@ -109,12 +112,12 @@ def read_installation() -> Installation:
 
 
 def read_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
-    """The installed version of each distribution, None for one that is not installed."""
+    """Return the installed version of each distribution; None for one that is not installed."""
     return {name: _version(name) for name in distributions}
 
 
 def read_extras() -> tuple[Extra, ...]:
-    """The extras that bento-monitor offers its users, from its own metadata."""
+    """Return the extras that users can install, from the metadata of bento-monitor."""
     requirements = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
     names = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ()
     return tuple(
@@ -130,7 +133,7 @@ def _requirement_of(distribution: str) -> str:
 
 
 def _members(extra: str, requirements: Sequence[Requirement]) -> set[str]:
-    """The distributions that an extra brings, those of the extras that it consists of among them."""
+    """Return the distributions that an extra installs, including those of nested extras."""
     found: set[str] = set()
     for each in requirements:
         if each.marker is None or each.marker.evaluate({"extra": ""}) or not each.marker.evaluate({"extra": extra}):
@@ -143,7 +146,7 @@ def _members(extra: str, requirements: Sequence[Requirement]) -> set[str]:
 
 
 def read_home(home: Path) -> HomeFolder:
-    """Whether the folder, or the nearest one above it that exists, takes a file; nothing is left behind."""
+    """Check that a file can be written to `home`, or to its nearest existing parent; leave no file behind."""
     existing = next((folder for folder in (home, *home.parents) if folder.is_dir()), Path(os.sep))
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -154,21 +157,21 @@ def read_home(home: Path) -> HomeFolder:
 
 
 def describe_telemetry(telemetry: TelemetryEnvironment, home: HomeFolder | None) -> str:
-    """Where spans go, in the words of the variables that decide it."""
+    """Describe where spans go, naming the variable that decides."""
     if telemetry.disabled:
         return "nowhere: OTEL_SDK_DISABLED is true"
     if "none" in telemetry.exporters:
         return "nowhere: OTEL_TRACES_EXPORTER is none"
     if telemetry.sends_otlp:
-        return f"OTLP ({telemetry.traces.protocol}), to where the OTEL_EXPORTER_OTLP_* variables point"
+        return f"OTLP ({telemetry.traces.protocol}), to the endpoint in the OTEL_EXPORTER_OTLP_* variables"
     if telemetry.exporters:
-        return f"where OTEL_TRACES_EXPORTER says: {', '.join(telemetry.exporters)}"
+        return f"exporters in OTEL_TRACES_EXPORTER: {', '.join(telemetry.exporters)}"
     return f"embedded store under {home.path}" if home else "embedded store"
 
 
 def _read_providers(problems: list[str]) -> tuple[str, ...]:
     if missing_distributions("onnxruntime"):
-        return ()  # what brings it is said of the extras
+        return ()  # the extras show how to install it
     try:
         import onnxruntime
     except ImportError as error:
@@ -179,7 +182,7 @@ def _read_providers(problems: list[str]) -> tuple[str, ...]:
 
 def _read_hooks(problems: list[str]) -> tuple[HookStatus, ...]:
     try:
-        from .bentoml_hooks import check_hooks
+        from .integrations import check_hooks
     except ImportError as error:
         problems.append(
             f'BentoML cannot be imported ({error}): run pip install --force-reinstall "{_requirement_of("bentoml")}".'

@@ -1,4 +1,4 @@
-"""MonitoredRunner: the one place where a model is called, timed, and handed a new release while requests run."""
+"""MonitoredRunner: calls a model, times each call, and activates releases while requests run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from .backends._base import FallbackReason, RunnableModel, UnboundCallError
-from .backends.device_clock import DeviceClock, start_device_clock
+from .backends.fallback_log import FallbackLog
 from .backends.own import OwnModel, wrap_own_model
 from .backends.released import ReleasedModel
+from .backends.row_count import row_count
+from .backends.unfinished_calls import is_unfinished, until_finished
 from .conventions import OWN_MODEL
-from .current_api import current_api
 from .errors import ReleaseError, ServiceError
-from .fallback_log import FallbackLog
 from .fingerprints import ModelFingerprint
-from .releases.record import Release
-from .row_count import row_count
-from .tracing.ledger import BatchRecord, Ledger, ModelCall, traced_work
-from .unfinished_calls import is_unfinished, until_finished
+from .releases.release_record import Release
+from .tracing.context.current_api import current_api
+from .tracing.ledger.device_clock import DeviceClock, start_device_clock
+from .tracing.ledger.ledger import BatchRecord, Ledger, ModelCall, traced_work
 
 _logger = logging.getLogger(__name__)
 _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValueDictionary()
@@ -34,10 +34,10 @@ _registry: weakref.WeakValueDictionary[str, MonitoredRunner] = weakref.WeakValue
 
 @dataclass(frozen=True, slots=True)
 class PreparedModel:
-    """A model that is ready to be called; `release` is None where it is the user's own.
+    """A model that is ready to be called; `release` is None for the own model.
 
-    `apis` are those that it answers; None in it stands for calls whose API cannot be told, and None in its place for
-    all.
+    `apis` are the APIs whose calls the model answers; None as an element stands for calls whose API is unknown, and
+    None as the whole value for all calls.
     """
 
     model: RunnableModel
@@ -46,35 +46,36 @@ class PreparedModel:
 
     @property
     def release_name(self) -> str:
-        """The release as spans name it."""
+        """The name of the release on spans; `OWN_MODEL` for the own model."""
         return OWN_MODEL if self.release is None else self.release.name
 
 
 class MonitoredRunner:
-    """A model, called as before: the same arguments, the same output.
+    """A wrapper around a model that is called like the model: the same arguments, the same output.
 
-    A torch module, an ONNX file and a function are called themselves; an estimator (scikit-learn, XGBoost, LightGBM) by
-    its `predict`, `predict_proba` and so on, any other object by the `methods` that are named.
+    A torch module, an ONNX file and a function are called directly. An estimator (scikit-learn, XGBoost, LightGBM) is
+    called by `predict`, `predict_proba` and so on, any other object by the methods listed in `methods`.
 
-    >>> class Encoder:
-    ...     def encode(self, texts):
-    ...         return [len(text) for text in texts]
-    >>> MonitoredRunner(Encoder(), name="docs", methods=["encode"]).encode(["one", "three"])
-    [3, 5]
+    Examples:
+        >>> class Encoder:
+        ...     def encode(self, texts):
+        ...         return [len(text) for text in texts]
+        >>> MonitoredRunner(Encoder(), name="docs", methods=["encode"]).encode(["one", "three"])
+        [3, 5]
 
-    Each call is timed into the trace of the request, or of the batch, that it is made for. A release can take the
-    model's place between two calls; calls that are running end on the model that they began with, which is freed after
-    the last of them. A call that the release cannot take, or fails, is run by the model itself; `fallbacks` counts
-    these. Attributes that a runner does not have are the wrapped model's.
+    Each call is timed in the trace of its request or batch. A release can be activated between two calls: running calls
+    finish on the previous model, which is freed after the last of them. If the release cannot take a call, or fails,
+    the own model runs the call; `fallbacks` counts these. Other attributes are those of the wrapped model.
     """
 
     def __init__(self, model: Any, *, name: str = "model", methods: Sequence[str] | None = None) -> None:
-        """Wrap `model`: a torch module, the path of an ONNX file, which is loaded, an estimator, or what can be called.
+        """Wrap `model`: a torch module, the path of an ONNX file (which is loaded), an estimator, or a callable.
 
-        With `methods` these are the model calls, of any object; of an object that is no estimator no release is made.
+        With `methods`, the model can be any object, and these methods are the model calls. Releases are not made of an
+        object that is not an estimator.
 
         Raises:
-            ServiceError: nothing of it can be called, or this process has a runner of that name.
+            ServiceError: the model has nothing to call, or this process already has a runner of that name.
         """
         _require_free_names(methods)
         self._own = wrap_own_model(model, methods)
@@ -96,7 +97,7 @@ class MonitoredRunner:
         if active.release is None:
             return self._run(active, work, method, args, kwargs)
         if active.apis is not None and (api := current_api(work)) not in active.apis:
-            why = "the API cannot be told" if api is None else f"it does not govern {api}"
+            why = "the API of the call is unknown" if api is None else f"it is not for {api}"
             return self._run_own(active, "api", why, work, method, args, kwargs)
         reason: FallbackReason = "error"
         try:
@@ -104,9 +105,9 @@ class MonitoredRunner:
         except UnboundCallError as error:
             reason, why = error.reason, str(error)
         except Exception as error:
-            why = type(error).__name__  # what it says may hold what the client has sent
+            why = type(error).__name__  # its message may hold data of the client
         answer = self._run_own(active, reason, why, work, method, args, kwargs)
-        if reason == "error":  # and the model itself has answered
+        if reason == "error":  # and the own model has answered
             self.fallbacks.note_answered(active.release_name)
         return answer
 
@@ -120,7 +121,7 @@ class MonitoredRunner:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        """Run a call that the release did not take by the model itself, whose error is then the caller's."""
+        """Run a call with the own model because the release did not take it; errors go to the caller."""
         self.fallbacks.note(active.release_name, reason, why)
         return self._run(self._own_prepared, work, method, args, kwargs, fallback=reason)
 
@@ -151,32 +152,32 @@ class MonitoredRunner:
 
     @property
     def release(self) -> str | None:
-        """The name of the release that runs now; None where it is the user's own model."""
+        """The name of the active release; None if the own model is active."""
         release = self._active.release
         return None if release is None else release.name
 
     @property
     def failures(self) -> Counter[str]:
-        """How many calls each release failed that the model itself then answered."""
+        """The number of calls that a release failed and the own model then answered, by release."""
         return self.fallbacks.answered()
 
     @property
     def own_model(self) -> OwnModel:
-        """The model that was wrapped, as a runner calls it."""
+        """The wrapped model, with its calling interface."""
         return self._own
 
     @property
     def fingerprint(self) -> ModelFingerprint:
-        """That of the wrapped model; its structure is read when this is first asked for."""
+        """The fingerprint of the wrapped model; the first access reads the structure of the model."""
         if self._fingerprint is None:
             self._fingerprint = ModelFingerprint(self._own)
         return self._fingerprint
 
     def prepare(self, release: Release, folder: Path) -> PreparedModel:
-        """Build and warm up `release`, whose files are in `folder`, while the model that runs now goes on.
+        """Load and warm up `release`, whose files are in `folder`, while the active model keeps serving.
 
         Raises:
-            ReleaseError: it is for another runner, its artifact is not the one that was released, or it does not run.
+            ReleaseError: the release is for another runner, its artifact was changed, or it does not run.
         """
         if release.runner != self.name:
             raise ReleaseError(
@@ -186,16 +187,16 @@ class MonitoredRunner:
         model.warm_up(release)
         return PreparedModel(model, release)
 
-    def take_over(self, prepared: PreparedModel) -> None:
-        """Run what was prepared from the next call on."""
+    def activate(self, prepared: PreparedModel) -> None:
+        """Use the prepared model from the next call on."""
         self._active = prepared
 
     def reset(self) -> None:
-        """Run the user's own model from the next call on."""
+        """Use the own model from the next call on."""
         self._active = self._own_prepared
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_own":  # copying asks before there is a model
+        if name.startswith("__") or name == "_own":  # copying reads attributes before `_own` is set
             raise AttributeError(name)
         model = self._own.model
         value = getattr(model, name)
@@ -207,13 +208,13 @@ class MonitoredRunner:
         return f"MonitoredRunner(name={self.name!r}, release={self.release!r})"
 
     def _start_clock(self, active: PreparedModel) -> DeviceClock | None:
-        """A clock of the model's GPU, if it runs on one; never raises."""
+        """Start a clock on the model's GPU and return it; None if the model does not run on a GPU. Never raises."""
         if active.model.backend != "torch":
             return None
         try:
             return start_device_clock(self._own.parameter)
         except Exception:
-            self._warn_once("%s: time on the GPU could not be taken", self.name, exc_info=True)
+            self._warn_once("%s: GPU time could not be measured", self.name, exc_info=True)
             return None
 
     def _record(
@@ -227,7 +228,7 @@ class MonitoredRunner:
         kwargs: Mapping[str, Any],
         fallback: FallbackReason | None,
     ) -> None:
-        """Note the call for the request or the batch; never raises, for the user's call must not fail of it."""
+        """Record the call on its request or batch. Never raises: the user's call must not fail because of it."""
         try:
             if clock is not None:
                 clock.stop()
@@ -254,18 +255,18 @@ class MonitoredRunner:
 
 
 def runners() -> dict[str, MonitoredRunner]:
-    """The runners of this process by name; one that nothing refers to any more is gone from here too."""
+    """Return the live runners of this process by name. Garbage-collected runners are not included."""
     return dict(_registry)
 
 
-def note_structures() -> None:
-    """Read what calls may change of the models of this process's runners, before the first call."""
+def read_model_structures() -> None:
+    """Read the model structure of all runners of this process, before calls can change it."""
     for runner in runners().values():
         _ = runner.fingerprint
 
 
 def release_fallbacks() -> dict[tuple[str, str, str], int]:
-    """Calls of this process that an own model ran in a release's place: by runner, release and reason."""
+    """Return the number of calls that own models ran instead of a release, by runner, release and reason."""
     return {
         (name, release, reason): count
         for name, runner in runners().items()
@@ -275,7 +276,7 @@ def release_fallbacks() -> dict[tuple[str, str, str], int]:
 
 def _register(runner: MonitoredRunner) -> None:
     if runner.name in _registry:
-        gc.collect()  # a service that was let go may hold its runner in a reference cycle
+        gc.collect()  # a discarded service may hold its runner in a reference cycle
     if runner.name in _registry:
         raise ServiceError(
             f"This process already has a MonitoredRunner named {runner.name!r}: "
@@ -285,7 +286,7 @@ def _register(runner: MonitoredRunner) -> None:
 
 
 def _returning_runner(runner: MonitoredRunner, method: Any) -> Any:
-    """The model's method; where it returns the model, as `.eval()` and `.to()` do, the runner stays around it."""
+    """Wrap a method so that it returns the runner where it would return the model, as `.eval()` and `.to()` do."""
 
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -296,7 +297,7 @@ def _returning_runner(runner: MonitoredRunner, method: Any) -> Any:
 
 
 def _traced_method(runner: MonitoredRunner, name: str, method: Any) -> Any:
-    """The model's method as a call of the model; what is a coroutine function stays one."""
+    """Wrap a method so that its calls go through the runner; a coroutine function stays a coroutine function."""
     run = runner._call  # noqa: SLF001
     if inspect.iscoroutinefunction(method):
 
@@ -314,10 +315,10 @@ def _traced_method(runner: MonitoredRunner, name: str, method: Any) -> Any:
 
 
 def _require_free_names(methods: Sequence[str] | None) -> None:
-    """Raise ServiceError for a method whose name means something else on a runner."""
+    """Raise ServiceError if a method has the name of a runner attribute."""
     for name in methods or ():
         if hasattr(MonitoredRunner, name) or name in ("name", "fallbacks"):
             raise ServiceError(
-                f"MonitoredRunner has a {name!r} of its own, so it cannot be one of `methods`: wrap the method itself, "
+                f"{name!r} is an attribute of MonitoredRunner, so it cannot be in `methods`: wrap the method itself, "
                 f"as in MonitoredRunner(model.{name}), and call the runner."
             )

@@ -1,5 +1,6 @@
-"""What the standard `OTEL_*` variables say, by OpenTelemetry's own rule: a value that cannot be used is warned of, and
-ignored as if it were not set.
+"""Reading of the standard `OTEL_*` variables.
+
+By OpenTelemetry's rule, an unusable value causes a warning and is ignored, as if the variable were not set.
 
 Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
@@ -30,7 +31,7 @@ _DEFAULT_INTERVAL_MS = 60_000.0
 
 @dataclass(frozen=True, slots=True)
 class OtlpOptions:
-    """How one signal is sent, and the variables that are ignored; the SDK's exporters read the rest themselves."""
+    """The OTLP protocol of one signal, and the ignored variables; the SDK's exporters read the others themselves."""
 
     protocol: OtlpProtocol = "http/protobuf"
     ignored: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class OtlpOptions:
 
 @dataclass(frozen=True, slots=True)
 class TelemetryEnvironment:
-    """Where spans and metrics go, and what of the variables was ignored, in sentences."""
+    """The destinations of spans and metrics, and a warning for each ignored value."""
 
     disabled: bool = False
     exporters: tuple[str, ...] = ()
@@ -54,20 +55,20 @@ class TelemetryEnvironment:
 
     @property
     def sends_otlp(self) -> bool:
-        """Whether spans go anywhere by OTLP."""
+        """Whether spans are sent by OTLP."""
         is_on = not self.disabled and "none" not in self.exporters
         return is_on and ("otlp" in self.exporters or (self.otlp_configured and not self.exporters))
 
 
 def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> TelemetryEnvironment:
-    """Read `OTEL_SDK_DISABLED`, the exporters' variables, and those of OTLP that the SDK's exporters refuse."""
+    """Read `OTEL_SDK_DISABLED`, the variables of exporters, and the OTLP variables that the SDK's exporters refuse."""
     read = _Reading(os.environ if environ is None else environ)
     exporters = read.names("OTEL_TRACES_EXPORTER", _TRACES_EXPORTERS)
     traces = read.otlp("TRACES")
     endpoint = read.first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")[1]
     metrics_exporters = read.names("OTEL_METRICS_EXPORTER", _METRICS_EXPORTERS)
     if not metrics_exporters and read.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"):
-        # An endpoint for all signals is not enough: Jaeger, which it often names, takes no metrics.
+        # The common endpoint is not enough: it is often that of Jaeger, which accepts no metrics.
         metrics_exporters = ("otlp",)
     return TelemetryEnvironment(
         disabled=read.is_true("OTEL_SDK_DISABLED"),
@@ -84,11 +85,11 @@ def read_telemetry_environment(environ: Mapping[str, str] | None = None) -> Tele
     )
 
 
-def drop_unusable() -> None:
-    """Take what OpenTelemetry itself fails of out of this process's variables, and say so: limits of spans that are no
-    number, and propagators that are not installed.
+def remove_unusable_variables() -> None:
+    """Remove variables that make OpenTelemetry fail from this process's environment, and log each of them.
 
-    BentoML makes a tracer provider, and imports the propagators: nothing would be served.
+    These are span limits that are not numbers, and propagators that are not installed. BentoML creates a tracer
+    provider and imports the propagators, so the service could not start with them.
     """
     read = _Reading(os.environ)
     for name in read.unusable_limits():
@@ -106,7 +107,7 @@ def drop_unusable() -> None:
 
 @contextmanager
 def unset(names: Sequence[str]) -> Iterator[None]:
-    """Within it variables that are ignored are not set: what the SDK makes of them would be an error."""
+    """Unset variables inside the `with` block: ignored variables would make the SDK raise an error."""
     values = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
@@ -115,7 +116,7 @@ def unset(names: Sequence[str]) -> Iterator[None]:
 
 
 class _Reading:
-    """Reads variables, an empty one as if it were not set, and notes what is ignored."""
+    """Reads variables and collects warnings of ignored values; an empty variable counts as not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -125,7 +126,7 @@ class _Reading:
         return self._environ.get(name, "").strip()
 
     def first(self, *names: str) -> tuple[str, str]:
-        """The first of the variables that is set, and its value; both empty where none is."""
+        """Return the first variable that is set, and its value; two empty strings if none is set."""
         return next(((name, value) for name in names if (value := self.text(name))), ("", ""))
 
     def names(self, name: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ class _Reading:
         return tuple(dict.fromkeys(each for each in given if each in known))
 
     def one_of(self, name: str, known: Sequence[str]) -> str:
-        """The value in lower case; empty where it is not set, or none of those that are known."""
+        """Return the value in lower case; an empty string if it is not set or not one of `known`."""
         value = self.text(name).lower()
         if value and value not in known:
             self._ignore(name, value, f"use {', '.join(known)}")
@@ -158,7 +159,7 @@ class _Reading:
             self._ignore(name, value, "use http/protobuf or grpc")
         compressions = ("none", "gzip") if protocol == "grpc" else ("none", "gzip", "deflate")
         ignored = []
-        for part in (f"{signal}_", ""):  # the SDK reads both
+        for part in (f"{signal}_", ""):  # the SDK reads both variables
             timeout, compression = f"OTEL_EXPORTER_OTLP_{part}TIMEOUT", f"OTEL_EXPORTER_OTLP_{part}COMPRESSION"
             if timeout in self._environ and self._positive(timeout, self.text(timeout), if_empty=False) is None:
                 ignored.append(timeout)
@@ -168,7 +169,7 @@ class _Reading:
         return OtlpOptions(protocol, tuple(ignored))
 
     def unusable_limits(self) -> tuple[str, ...]:
-        """The limits of spans and their attributes that are neither a number nor `unset`."""
+        """Return the span and attribute limits whose value is neither a number nor `unset`."""
         found = []
         for name in (each for each in self._environ if _LIMIT.fullmatch(each)):
             value = self.text(name)
@@ -178,7 +179,7 @@ class _Reading:
         return tuple(found)
 
     def _positive(self, name: str, text: str, *, if_empty: bool = True) -> float | None:
-        """The number; None where there is none, which is noted unless it may be empty."""
+        """Return the positive number; None if `text` is none. Warn of it, unless `text` is empty and may be."""
         try:
             value = float(text)
         except ValueError:
@@ -194,7 +195,7 @@ class _Reading:
 
 
 def _is_insecure(read: _Reading, endpoint: str, protocol: str) -> bool:
-    """Whether spans are sent in plain text, as the SDK's exporters decide it; only gRPC's ask the `_INSECURE` ones."""
+    """Whether spans are sent in plain text, by the SDK's rule: only its gRPC exporter reads `_INSECURE` variables."""
     scheme = endpoint.partition("://")[0].lower()
     if protocol == "grpc" and scheme != "https":
         name, value = read.first("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")

@@ -1,4 +1,4 @@
-"""Errors of the optimizer; all are `BentoMonitorError`s, so that one place turns them into exit codes."""
+"""Errors of the optimizer; all derive from `BentoMonitorError`, so that one place maps them to exit codes."""
 
 from bento_monitor.errors import BentoMonitorError, InputError
 
@@ -8,7 +8,7 @@ class StudyInputError(InputError):
 
 
 class ArtifactError(BentoMonitorError):
-    """An artifact could not be built or is not equal to the model it stands for."""
+    """An artifact could not be built, or its answers differ from those of the model it was built from."""
 
 
 class NoWinnerError(BentoMonitorError):
@@ -19,6 +19,9 @@ _LONGEST_LINE = 200
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, cut where an exporter or a server says more than a person reads."""
+    """Return the first non-empty line of an error's message, truncated to 200 characters.
+
+    Exporters and servers may raise errors with very long messages.
+    """
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3].rstrip() + "..."

@@ -1,4 +1,4 @@
-"""From a candidate to the release that a server can take."""
+"""Conversion of a candidate to a release that a server can activate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bento_monitor.model_host.export_record import with_fixed_axes
-from bento_monitor.model_host.records import ApiDescription, ModelInterface
-from bento_monitor.releases.record import Release
+from bento_monitor.lab.model_host.export_record import with_fixed_axes
+from bento_monitor.lab.model_host.messages import ApiDescription, ModelInterface
+from bento_monitor.releases.release_record import Release
 
 from .artifacts.build import Artifact
 from .candidate import Candidate
@@ -17,8 +17,8 @@ ARTIFACT_FILE = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is optimized: an API of a service, the model that it calls, and how that call looks."""
+class OptimizedApi:
+    """What a study optimizes: an API of a service, and the interface of the model that the API calls."""
 
     service: str
     api: ApiDescription
@@ -27,12 +27,12 @@ class Subject:
 
 def make_release(
     name: str,
-    subject: Subject,
+    subject: OptimizedApi,
     candidate: Candidate,
     artifact: Artifact | None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Release:
-    """The record of a candidate as a release of `subject`."""
+    """Return the record of a candidate as a release of `subject`."""
     has_file = artifact is not None and artifact.path is not None
     return Release(
         name=name,

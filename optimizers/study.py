@@ -1,4 +1,4 @@
-"""A study from end to end: check, screen, race, search, prove, and store the winner as a release."""
+"""A complete study: check the input, screen, race, search, prove, and store the winner as a release."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bento_monitor.installation import STACK, read_versions
+from bento_monitor.lab.model_host.client import ModelHost
 from bento_monitor.machine import read_machine
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.releases.record import Batching, Execution
-from bento_monitor.releases.store import save_release, store_name
+from bento_monitor.releases.release_store import save_release, store_name
+from bento_monitor.serving_config import Batching, Execution
 
 from .accuracy.finalists import first_proved
 from .artifacts.build import Artifact
@@ -25,7 +25,7 @@ from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.trial_log import TrialOutcome
 from .search_space.executions import precisions_for
-from .stages.provable import provable, reserve_of
+from .stages.provable import fastest_exact, provable
 from .stages.prove import prove
 from .stages.race import race, survivors
 from .stages.screen import accepted_kinds, screen, why_none_accepted
@@ -42,11 +42,11 @@ STAGES = 7
 
 
 def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str, Any]:
-    """Run a study, or go on with it; gives the report that a program reads.
+    """Run or resume a study and return its report, as machine-readable JSON values.
 
     Raises:
-        InputError: something that was given cannot be used; nothing was changed.
-        NoWinnerError: nothing is faster than the baseline and accurate enough.
+        InputError: an argument cannot be used; nothing was changed.
+        NoWinnerError: no candidate is both faster than the baseline and accurate enough.
         MeasurementError: a measurement was not valid.
     """
     progress.stage(1, f"Importing {spec.target} and checking the data", 1)
@@ -65,10 +65,10 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
 
 
 def check_files(spec: StudySpec) -> None:
-    """Read the data once before anything is started, so that a wrong path is said at once.
+    """Read the data once before any process is started, so that a wrong path is reported at once.
 
     Raises:
-        StudyInputError: the metric or the file cannot be used.
+        StudyInputError: the metric or a data file cannot be used.
     """
     from .accuracy.metrics import parse_metric
     from .data.read import read_data
@@ -87,8 +87,9 @@ class _Study:
         self._folder = bench.folder
         self._progress = progress
         self._machine = read_machine()
-        # What is allowed changes which candidates are chosen, and nothing that was measured of them.
-        self._allowed = "-slower-alone" if bench.spec.allow_slower_alone else ""
+        # --allow-slower-alone changes which candidates are chosen, but not their measurements: only results that
+        # depend on the choice have file names of their own.
+        self._choice_suffix = "-slower-alone" if bench.spec.allow_slower_alone else ""
 
     def run(self) -> dict[str, Any]:
         raced = self._race(self._screen())
@@ -97,11 +98,11 @@ class _Study:
             self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
         )
         finalists = self._search(survivors(raced), load)
-        return self._release(*self._prove_one_of(provable(finalists, reserve_of(raced)), load))
+        return self._release(*self._prove_first(provable(finalists, fastest_exact(raced)), load))
 
     def _screen(self) -> list[Kind]:
         kinds = precisions_for(self._subject.interface.kind, frozenset(self._machine.cpu_flags or ()))
-        self._progress.stage(2, "Building artifacts, and measuring the accuracy of the fastest", len(kinds) + 1)
+        self._progress.stage(2, "Building artifacts and measuring the accuracy of the fastest", len(kinds) + 1)
 
         def on_step(text: str) -> None:
             self._progress.step()
@@ -116,14 +117,14 @@ class _Study:
         return accepted
 
     def _race(self, kinds: list[Kind]) -> list[dict[str, Any]]:
-        self._progress.stage(3, "Racing every way to run them, in process", 1)
+        self._progress.stage(3, "Racing all executions of the accepted precisions, in process", 1)
         ranked: list[dict[str, Any]] = self._folder.once(
             "race", lambda: race(self._bench, kinds, self._machine.cores, self._progress.note)
         )
         self._progress.step()
         kept = survivors(ranked)
-        speed = f"{ranked[0]['samples_per_s']:.0f} samples/s by {describe_execution(kept[0])}"
-        self._progress.note(f"{len(kept)} of {len(ranked)} go on; {speed}")
+        fastest = f"{ranked[0]['samples_per_s']:.0f} samples/s by {describe_execution(kept[0])}"
+        self._progress.note(f"{len(kept)} of {len(ranked)} executions kept; the fastest: {fastest}")
         return ranked
 
     def _search(self, ranked: list[Execution], load: StudyLoad) -> list[Candidate]:
@@ -141,49 +142,49 @@ class _Study:
 
         return [
             Candidate(Execution(**raw["execution"]), Batching(**raw["batching"]), raw["workers"])
-            for raw in self._folder.once(f"search{self._allowed}", compute)
+            for raw in self._folder.once(f"search{self._choice_suffix}", compute)
         ]
 
     def _is_more_accurate(self, left: Candidate, right: Candidate) -> bool:
-        """Whether the paired interval of the two precisions' accuracy says that the left one is better."""
+        """Whether the paired confidence interval shows that the left candidate's precision is more accurate."""
         bench = self._bench
         answers = bench.answers_in(left.execution), bench.answers_in(right.execution)
         return bench.yardstick().is_more_accurate(*answers, bench.subject.choosing, self._spec.seed)
 
-    def _prove_one_of(
-        self, tried: list[Candidate], load: StudyLoad
+    def _prove_first(
+        self, finalists: list[Candidate], load: StudyLoad
     ) -> tuple[Candidate, dict[str, Any], dict[str, Any]]:
-        """The first finalist that is proved exactly as it will be served, with its accuracy and its speed."""
-        found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """Return the first finalist that is proved as it will be served, with its accuracy and its proof of speed."""
+        proved: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         refusals: list[str] = []
 
         def is_proved(candidate: Candidate, alpha: float) -> bool:
             accuracy = self._accuracy(candidate, alpha)
             if "error" in accuracy:
-                refusals.append(f"{candidate.describe()} does not answer the samples to prove on: {accuracy['error']}")
+                refusals.append(f"{candidate.describe()} failed on the proof samples: {accuracy['error']}")
             elif not accuracy["is_kept"]:
                 refusals.append(
-                    f"{accuracy['words']}, on samples that it was not chosen by: more than --max-drop "
-                    f"{self._spec.max_drop}. Nothing was released; allow more, or give more data."
+                    f"{accuracy['words']}, on the proof samples: more than --max-drop {self._spec.max_drop}. "
+                    "Nothing was released; increase --max-drop or give more data."
                 )
             else:
                 proof = self._proof(candidate, load)
-                found[candidate.name] = accuracy, proof
+                proved[candidate.name] = accuracy, proof
                 refusal = verdict_of(proof, slo=self._spec.slo, allow_slower_alone=self._spec.allow_slower_alone)
                 if refusal is None:
                     return True
                 refusals.append(refusal.sentence)
-            if candidate is not tried[-1]:
-                self._progress.note(f"{refusals[-1]} The next finalist is tried.")
+            if candidate is not finalists[-1]:
+                self._progress.note(f"{refusals[-1]} Trying the next finalist.")
             return False
 
-        winner = first_proved(tried, is_proved)
+        winner = first_proved(finalists, is_proved)
         if winner is None:
-            raise NoWinnerError(why_none_proved(tried, refusals))
-        return winner, *found[winner.name]
+            raise NoWinnerError(why_none_proved(finalists, refusals))
+        return winner, *proved[winner.name]
 
     def _accuracy(self, candidate: Candidate, alpha: float) -> dict[str, Any]:
-        self._progress.stage(5, "Proving accuracy as it will be served, on other samples", 1)
+        self._progress.stage(5, "Proving the accuracy of the served configuration on held-out samples", 1)
         accuracy: dict[str, Any] = self._folder.once(
             f"accuracy-{candidate.name}", partial(winner_accuracy, self._bench, candidate, alpha)
         )
@@ -193,7 +194,7 @@ class _Study:
         return accuracy
 
     def _proof(self, candidate: Candidate, load: StudyLoad) -> dict[str, Any]:
-        self._progress.stage(6, "Proving it against the baseline on fresh servers", 3 * self._spec.blocks)
+        self._progress.stage(6, "Proving the speed against the baseline on fresh servers", 3 * self._spec.blocks)
         proof: dict[str, Any] = self._folder.once(
             f"proof-{candidate.name}",
             lambda: prove(self._bench, load, candidate, self._progress.step),
@@ -227,16 +228,16 @@ class _Study:
 
 
 def _export_evidence(artifact: Artifact) -> dict[str, Any] | None:
-    """How the graph was made, and how far it is from the model; None where torch runs the model itself."""
+    """How the graph was exported and how far its answers are from the model's; None if torch runs the model itself."""
     return None if artifact.parity is None else asdict(artifact.parity)
 
 
-def why_none_proved(tried: Sequence[Candidate], refusals: Sequence[str]) -> str:
-    """Why no finalist is released, each with its own reason."""
-    if len(tried) == 1:
+def why_none_proved(finalists: Sequence[Candidate], refusals: Sequence[str]) -> str:
+    """Return why no finalist is released, with the reason of each."""
+    if len(finalists) == 1:
         return refusals[0]
-    told = [f"{candidate.describe()}: {refusal}" for candidate, refusal in zip(tried, refusals, strict=True)]
-    return f"None of {len(tried)} finalists can be released. {' '.join(told)}"
+    reasons = [f"{candidate.describe()}: {refusal}" for candidate, refusal in zip(finalists, refusals, strict=True)]
+    return f"None of {len(finalists)} finalists can be released. {' '.join(reasons)}"
 
 
 def _evidence(

@@ -1,4 +1,4 @@
-"""A study's folder: what each stage found, written whole, so that a killed study goes on where it was."""
+"""A study's folder: the result of each stage, written atomically, so that a killed study can be resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import is_disk_full, write_atomic
+from bento_monitor.resilience.atomic_files import is_disk_full, write_atomic
 
 from .data.read import data_digest
 from .errors import StudyInputError
@@ -18,18 +18,19 @@ from .study_spec import StudySpec
 
 
 def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[str, Any]) -> str:
-    """A hash of the specification, the data, the model, every Python file of the working folder, and the circumstances.
+    """Return a hash of the specification, the data, the model, the code, and the circumstances.
 
-    Those are what figures are only good for: the versions of the libraries, and the machine.
+    The code is every Python file of the working folder. The circumstances are the versions of the libraries and the
+    machine: figures hold only for these.
     """
-    # What is allowed of a proof does not change what is measured.
+    # --allow-slower-alone does not change any measurement.
     digest = hashlib.sha256(spec.model_dump_json(exclude={"allow_slower_alone"}).encode())
     digest.update(model_fingerprint.encode())
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
     for data in (spec.data, spec.prove_data):
         digest.update(b"none" if data is None else data_digest(data).encode())
     for source in sorted(spec.working_dir.rglob("*.py")):
-        # An editor's lock may be a link to nowhere.
+        # An editor's lock file may be a dangling symbolic link.
         if ".venv" not in source.parts and "site-packages" not in source.parts and source.is_file():
             digest.update(str(source.relative_to(spec.working_dir)).encode())
             digest.update(source.read_bytes())
@@ -37,13 +38,13 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
 
 
 class StudyFolder:
-    """Results by stage, as JSON; a stage that was finished is not run again."""
+    """Results by stage, as JSON; a finished stage is not run again."""
 
     def __init__(self, path: Path) -> None:
-        """Make the folder if it is not there.
+        """Create the folder if it does not exist.
 
         Raises:
-            StudyInputError: it cannot be made or written to.
+            StudyInputError: the folder cannot be created or written to.
         """
         self.path = path
         try:
@@ -53,26 +54,27 @@ class StudyFolder:
             if is_disk_full(error):
                 raise
             raise StudyInputError(
-                f"The study cannot be kept in {path} ({error.strerror}): name a folder that can be written to by "
-                "--study-dir."
+                f"The study cannot be stored in {path} ({error.strerror}): pass a writable folder with --study-dir."
             ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the study, so that no second process works on it.
+        """Lock the study, so that no second process works on it.
 
         Raises:
-            StudyInputError: another process does.
+            StudyInputError: another process holds the lock.
         """
         with (self.path / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StudyInputError(f"Another process works on the study in {self.path}: wait for it.") from None
+                raise StudyInputError(
+                    f"Another process works on the study in {self.path}: wait until it has finished."
+                ) from None
             yield
 
     def once(self, stage: str, compute: Callable[[], Any]) -> Any:
-        """The result of a stage: read if it was finished, else computed and written."""
+        """Return the result of a stage: the stored one if the stage has finished, otherwise computed and stored."""
         path = self.path / f"{stage}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a person asks for: the study specification, refused in one sentence where it cannot be used."""
+"""The specification of a study; a specification that cannot be used is refused with a one-sentence error."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bento_monitor.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.slo import Slo
 
 from .accuracy.tolerance import Tolerance
 
 
 class StudySpec(BaseModel):
-    """One study; the same specification on the same data and service goes on where it was stopped."""
+    """The specification of one study; the same specification on the same data and service resumes a stopped study."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -21,26 +21,33 @@ class StudySpec(BaseModel):
     working_dir: Path = Field(description="Folder that the target is imported from.")
     data: Path = Field(description="The user's data: .npz, .jsonl, or a folder of files with labels.csv.")
     metric: str = Field(description="Name of the accuracy metric.")
-    api: str | None = Field(default=None, description="API to optimize; needed where the service has several.")
-    prove_data: Path | None = Field(default=None, description="Other data to prove accuracy on; none: half of them.")
-    output: str | None = Field(default=None, description="What an answer is, where it cannot be told.")
-    max_drop: Tolerance = Field(default=Tolerance(0.01), description="Largest drop of the metric, as its upper bound.")
+    api: str | None = Field(default=None, description="API to optimize; required if the service has several.")
+    prove_data: Path | None = Field(
+        default=None, description="Separate data to prove accuracy on; if not given, half of `data`."
+    )
+    output: str | None = Field(default=None, description="What the answers are, if it cannot be detected.")
+    max_drop: Tolerance = Field(
+        default=Tolerance(0.01), description="Largest accepted upper confidence bound of the metric's drop."
+    )
     min_accuracy: float | None = Field(default=None, description="Accuracy that the baseline itself must reach.")
     slo: Slo | None = Field(default=None, description="Limit on latency under the search's load.")
     baseline: str | None = Field(default=None, description="Target that stock BentoML serves as the baseline.")
     allow_slower_alone: bool = Field(
-        default=False, description="Release also what is slower for a lone client, or at half of the load."
+        default=False,
+        description="Also release a candidate with higher latency for a lone client, or at half of the load.",
     )
-    workers: tuple[int, ...] = Field(default=(), description="Worker counts to search; none: the server's own.")
+    workers: tuple[int, ...] = Field(
+        default=(), description="Worker counts to search; if not given, the server's current count."
+    )
     connections: int = Field(default=32, ge=1, description="Closed-loop connections of the load.")
-    trials: int = Field(default=10, ge=1, description="Served trials.")
+    trials: int = Field(default=10, ge=1, description="Trials on a real server.")
     blocks: int = Field(default=10, ge=5, description="Paired blocks of the proof.")
-    block_s: float = Field(default=5.0, gt=0, description="Length of a block of the proof.")
+    block_s: float = Field(default=5.0, gt=0, description="Length of a block of the proof, in seconds.")
     seed: int = Field(default=0, description="Seed of every random choice.")
 
 
 def command_of(spec: StudySpec) -> str:
-    """The command that makes this study, from the service's folder: a release names it where it has to be made anew."""
+    """Return the command that runs this study from the service's folder; a release stores it for its renewal."""
     options = [
         ("--data", spec.data),
         ("--prove-data", spec.prove_data),

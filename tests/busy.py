@@ -1,4 +1,4 @@
-"""`python tests/busy.py COMMAND...`: run a command beside a busy loop on each core; ends as the command does."""
+"""`python tests/busy.py COMMAND...`: run a command next to a busy loop on each core; exit with its exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> int:
-    """Run it; the loops end with it."""
+    """Run the command, then stop the loops."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         return subprocess.run(sys.argv[1:], check=False).returncode

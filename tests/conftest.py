@@ -1,31 +1,33 @@
-"""What every test may use, and what none may inherit from the shell it is started in."""
+"""Fixtures for all tests, and protection from the environment of the shell that starts them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from jaeger_server import JaegerServer, find_jaeger, running_jaeger
 from left_out import BUSY
 
-# As many tests may be left out because others use the machine; what is more is a test that should hold there.
-MOST_BUSY = 8
+# At most this many tests may be left out because the machine is busy; more would hide a real failure.
+MAX_BUSY = 8
 _BUSY_KEY = "bento-monitor/left-out-as-busy"
 _BUSY_TESTS = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """A way to run again what was left out because the machine was busy."""
+    """Add the option that runs the tests again that were left out because the machine was busy."""
     parser.addoption(
         "--left-out-as-busy",
         action="store_true",
-        help="Only the tests that the last run left out as the machine was busy.",
+        help="Run only the tests that the last run left out because the machine was busy.",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep those that were left out, where these are asked for."""
+    """With the option, keep only the tests that were left out."""
     config.stash[_BUSY_TESTS] = []
     if config.getoption("--left-out-as-busy") and getattr(config, "cache", None) is not None:
         wanted = set(config.cache.get(_BUSY_KEY, []))
@@ -35,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Note a test that was skipped because others take the processors."""
+    """Note a test that was skipped because other processes use the CPU."""
     report = yield
     if report.skipped and isinstance(report.longrepr, tuple) and BUSY in report.longrepr[2]:
         item.config.stash[_BUSY_TESTS].append(item.nodeid)
@@ -43,7 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep their names, and those of tests that did not run now, for another run; fail where they are too many."""
+    """Store the names of left-out tests, and keep earlier ones that did not run now; fail if there are too many."""
     busy = session.config.stash.get(_BUSY_TESTS, [])
     if getattr(session.config, "cache", None) is not None:
         ran = {item.nodeid for item in getattr(session, "items", ())}
@@ -52,31 +54,31 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     no_tests = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     if session.config.getoption("--left-out-as-busy") and exitstatus == no_tests:
         session.exitstatus = pytest.ExitCode.OK  # none was left out
-    if len(busy) > MOST_BUSY:
+    if len(busy) > MAX_BUSY:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which they are."""
+    """List the left-out tests."""
     if busy := config.stash.get(_BUSY_TESTS, []):
-        terminalreporter.section("left out: others take the processors")
+        terminalreporter.section("left out: other processes use the CPU")
         for name in busy:
             terminalreporter.line(name)
-        if len(busy) > MOST_BUSY:
-            terminalreporter.line(f"These are more than {MOST_BUSY}, which fails the run.")
+        if len(busy) > MAX_BUSY:
+            terminalreporter.line(f"These are more than {MAX_BUSY}, which fails the run.")
 
 
 def pytest_configure() -> None:
-    """Keep gRPC from starting its threads again in the children of this process, where some of its receivers run.
+    """Keep gRPC from restarting its threads in the children of this process, which runs some of its receivers.
 
-    It does so between the fork and the exec of a server, whose files are closed there, and then aborts now and then.
+    gRPC does so between a server's fork and exec, when the child's files are closed, and sometimes aborts then.
     """
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _environment_of_its_own() -> Iterator[None]:
-    """Neither a person's telemetry settings nor BentoML's usage reports reach a test, or a process that it starts."""
+    """Keep the developer's telemetry settings and BentoML's usage reports away from tests and their processes."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("OTEL_", "BENTO_MONITOR_"))]:
             patch.delenv(name)
@@ -85,9 +87,9 @@ def _environment_of_its_own() -> Iterator[None]:
 
 
 def require_means(reason: str) -> NoReturn:
-    """End a test whose means are missing: skipped with its reason, or failed where `REQUIRE=all` says they are here.
+    """Skip a test whose requirement is missing; with `REQUIRE=all` fail it.
 
-    A test that needs a GPU uses the fixture `gpu` and skips: that alone may be missing everywhere.
+    A test that needs a GPU uses the fixture `gpu` and skips: only a GPU may be missing everywhere.
     """
     if os.environ.get("REQUIRE") == "all":
         pytest.fail(f"{reason} (REQUIRE=all: only a GPU may be missing)", pytrace=False)
@@ -101,8 +103,24 @@ def require_means_fixture() -> Callable[[str], NoReturn]:
 
 @pytest.fixture(scope="session")
 def gpu() -> None:
-    """A GPU that torch can compute on."""
+    """Require a GPU that torch can use."""
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
+
+
+@pytest.fixture(scope="session")
+def jaeger_binary(require_means: Callable[[str], NoReturn]) -> Path:
+    """The binary of the real Jaeger."""
+    found = find_jaeger()
+    if found is None:
+        require_means("Jaeger is not built: run make jaeger")
+    return found
+
+
+@pytest.fixture(scope="session")
+def jaeger(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JaegerServer]:
+    """Start a Jaeger that every test shares, in memory, on free loopback ports."""
+    with running_jaeger(jaeger_binary, tmp_path_factory.mktemp("jaeger") / "jaeger.log") as server:
+        yield server

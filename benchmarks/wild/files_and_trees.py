@@ -1,4 +1,4 @@
-"""ONNX files given directly, and estimators; `before` writes them into the folder that `WILD_FOLDER` names."""
+"""ONNX files given directly, and estimators; `before` writes the files into the folder that `WILD_FOLDER` names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _folder() -> Path:
 
 
 class OnnxService:
-    """What the services of ONNX files share: rows of numbers in, scores out."""
+    """The common part of services with ONNX files: rows of numbers in, scores out."""
 
     file = ""
 
@@ -35,7 +35,7 @@ class OnnxService:
         self.model = MonitoredRunner(_folder() / self.file)
 
     def scores(self, x: np.ndarray) -> Any:
-        """The file's outputs for some rows."""
+        """Return the file's outputs for some rows."""
         return self.model(np.asarray(x, dtype=np.float32))
 
 
@@ -149,7 +149,7 @@ class Boosted:
 
 
 class Loan(pydantic.BaseModel):
-    """What a bank knows of somebody who asks for a loan; an income may be missing."""
+    """An application for a loan; the income may be missing."""
 
     amount: float
     income: float | None

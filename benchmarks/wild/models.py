@@ -1,4 +1,4 @@
-"""Models with fixed weights, of some milliseconds a call at a batch of 32; labels are their own answers, noised."""
+"""Models with fixed weights, with a few milliseconds per call at a batch of 32; labels are their noised outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Layers(nn.Module):
             self.head.bias.sub_(sample.mean(0))
 
     def logits(self, x: Tensor) -> Tensor:
-        """The raw outputs, `(n, outputs)`."""
+        """Return the raw outputs, `(n, outputs)`."""
         found: Tensor = self.head(self.layers(x))
         return found
 
@@ -55,7 +55,7 @@ class Classes(Layers):
 
 
 class Tags(Layers):
-    """Probabilities of four tags, of which a sample may have none."""
+    """Probabilities of four tags; a sample may have none."""
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.logits(x) - 1).sigmoid()
@@ -72,7 +72,7 @@ class Value(Layers):
 
 
 class TwoInputs(Layers):
-    """Of two arrays, one of them integers."""
+    """A model of two arrays, one of them integers."""
 
     def __init__(self) -> None:
         super().__init__(inputs=48)
@@ -92,7 +92,7 @@ class AsDict(Layers):
 
 @dataclass
 class Scored:
-    """What `AsDataclass` gives."""
+    """The output of `AsDataclass`."""
 
     logits: Tensor
     best: Tensor
@@ -107,7 +107,7 @@ class AsDataclass(Layers):
 
 
 class Nested(Layers):
-    """A tuple in a tuple."""
+    """A tuple inside a tuple."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         logits = self.logits(x)
@@ -115,7 +115,7 @@ class Nested(Layers):
 
 
 class Loop(nn.Module):
-    """A loop in Python, with a step for each 16 of its inputs."""
+    """A loop in Python, with a step for every 16 inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Loop(nn.Module):
 
 
 class RareBranch(Layers):
-    """One of two ways, of which samples take the second hardly ever."""
+    """A branch that samples hardly ever take."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.mean() > 1:
@@ -144,7 +144,7 @@ class RareBranch(Layers):
 
 
 class ForgottenNorm(Layers):
-    """Left in training mode, with a batch norm."""
+    """A model with a batch norm, left in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,14 +155,14 @@ class ForgottenNorm(Layers):
 
 
 class AlwaysDropout(Layers):
-    """`F.dropout` without `training=self.training`: random in eval mode, too."""
+    """`F.dropout` without `training=self.training`: random even in eval mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(nn.functional.dropout(x))
 
 
 class Convolutional(nn.Module):
-    """Of images of 32 by 32."""
+    """A model of images of 32 by 32 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class Recurrent(nn.Module):
 
 
 def answers_of(model: nn.Module, *inputs: Any, size: int = 256) -> Any:
-    """The model's own answers, as arrays, in batches."""
+    """Return the model's outputs, in batches."""
     tensors = [torch.as_tensor(value) for value in inputs]
     with torch.inference_mode():
         return [model(*(tensor[at : at + size] for tensor in tensors)) for at in range(0, len(tensors[0]), size)]

@@ -1,4 +1,4 @@
-"""Models of images, of sequences of several lengths and of text."""
+"""Models of images, of sequences of varying length and of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bento_monitor import MonitoredRunner, monitored
 
 
 def bert() -> Any:
-    """A DistilBERT with four classes and weights of its own; it gives a `ModelOutput`."""
+    """Return a DistilBERT with four classes and random weights; it returns a `ModelOutput`."""
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
     torch.manual_seed(3)
@@ -33,7 +33,7 @@ def bert() -> Any:
 
 
 def padded(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of texts, each word an id."""
+    """Return ids and mask of texts, one id per word."""
     words = [[2 + sum(map(ord, word)) * 31 % 1990 for word in text.split()] for text in texts]
     width = max(map(len, words))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in words])

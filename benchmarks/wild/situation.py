@@ -1,4 +1,4 @@
-"""A situation that people bring: a service, its samples with labels, and what `optimize` is asked."""
+"""A user's situation: a service, its samples with labels, and the options of `optimize`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Of labels, so that no model is perfect and a destroyed one is told from it.
+# Share of labels, so that no model is perfect, and a broken one still stands out.
 NOISE = 0.1
 Write = Callable[[Path, int, int], Path]
-"""Writes so many samples, drawn with a seed, into a folder; gives the path for `--data`."""
+"""Write samples, drawn with a seed, into a folder; return the path for `--data`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One of the benchmark: `target` is served from this folder, and `before` writes what it needs into its folder.
+    """A situation of the benchmark: `target` is served from this folder, `before` writes the files it needs.
 
-    `samples` are as many as the tool asks for by the metric and `max_drop`.
+    `samples` is the number that the tool requires for the metric and `max_drop`.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Situation:
 
 
 def noisy(labels: NDArray[Any], seed: int) -> NDArray[Any]:
-    """The labels, a tenth of them drawn anew from all of them."""
+    """Return the labels, a tenth of them drawn again from all labels."""
     generator = np.random.default_rng(seed)
     drawn = generator.permutation(labels)
     return np.where(generator.random(len(labels)) < NOISE, drawn, labels)
@@ -59,5 +59,5 @@ def save_lines(folder: Path, bodies: Sequence[dict[str, Any]], labels: Sequence[
 
 
 def features(count: int, seed: int, width: int = 64) -> NDArray[np.float32]:
-    """Samples of independent numbers."""
+    """Return samples of independent numbers."""
     return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Models of one array of numbers: what they give, and how it is read."""
+"""Models of one array of numbers, with outputs of several kinds."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bento_monitor import MonitoredRunner, monitored
 
 
 def classes_of(model: torch.nn.Module, x: NDArray[Any]) -> NDArray[np.int64]:
-    """The class of each sample by the model's logits."""
+    """Return the class of each sample by the model's logits."""
     with torch.inference_mode():
         return np.concatenate([part.argmax(1).numpy() for part in models.answers_of(model.eval(), x)])
 
 
 def classified(make: Callable[[], torch.nn.Module]) -> Callable[[Path, int, int], Path]:
-    """Samples whose labels are a model's own classes, noised."""
+    """Return a writer of samples whose labels are a model's classes, noised."""
 
     def write(folder: Path, count: int, seed: int) -> Path:
         x = features(count, seed)
@@ -33,7 +33,7 @@ def classified(make: Callable[[], torch.nn.Module]) -> Callable[[Path, int, int]
 
 
 def service_of(make: Callable[[], Any], answer: Callable[[Any], Any], name: str, **options: Any) -> Any:
-    """A service around one model: rows of numbers in, what `answer` makes of the model's output out."""
+    """Return a service with one model: rows of numbers in; out comes `answer` of the model's output."""
 
     class Served:
         def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""How a model is executed: `own` as the user has it, `torch` and `onnxruntime` as a release says."""
+"""How a model is executed: the user's own model by `own`, a release by `torch` or `onnxruntime`."""

@@ -1,4 +1,4 @@
-"""What a runner calls, and what a backend must do."""
+"""The interfaces of a model that a runner calls, and of a backend."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any, Literal, Protocol
 from ..errors import BentoMonitorError
 
 FallbackReason = Literal["method", "name", "rank", "shape", "dtype", "value", "device", "gradient", "api", "error"]
-"""Why a call is run by the user's own model where a release is active: what of its arguments the release was not made
-for, a method that it does not have, another API than those that it governs, or an error that the release raised."""
+"""Why the own model runs a call while a release is active.
+
+The release was not made for an argument, the method or the API of the call, or it raised an error.
+"""
 
 
 class UnboundCallError(BentoMonitorError):
-    """A call gives a model other arguments than its release was made for; nothing has run yet."""
+    """A call has other arguments than the release was made for; nothing has run yet."""
 
     def __init__(self, message: str, reason: FallbackReason = "name") -> None:
         super().__init__(message)
@@ -21,24 +23,25 @@ class UnboundCallError(BentoMonitorError):
 
 
 class RunnableModel(Protocol):
-    """A model as its user calls it: the arguments and the output are what the user's own code gives and expects."""
+    """A model as its user calls it: it takes and returns what the user's own code passes and expects."""
 
     @property
     def backend(self) -> str:
-        """What executes it."""
+        """The name of the backend that executes the model."""
 
     @property
     def precision(self) -> str:
-        """The precision that it computes in."""
+        """The precision that the model computes in."""
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
-        """Call the model, or the method of it; several threads may do so at once."""
+        """Call the model, or one of its methods; several threads may do so at once."""
 
 
 class Backend(Protocol):
-    """Executes a model on named arrays. Its memory is freed with the last reference to it, hence after its last call.
+    """Executes a model on named arrays.
 
-    `run` gives the outputs in the order of the release's specs, as torch tensors or numpy arrays, whichever it has.
+    The memory is freed with the last reference to the backend, hence after its last call. `run` returns the outputs in
+    the order of the release's specs, as torch tensors or numpy arrays, depending on the backend.
     """
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:

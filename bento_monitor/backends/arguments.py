@@ -1,4 +1,4 @@
-"""From a call's arguments to named inputs, by the names that the model itself gives them."""
+"""Mapping of a call's arguments to named inputs, by the model's own parameter names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def positional_names(function: Any) -> tuple[str, ...]:
-    """The names of a function's positional parameters, in order; none where it has no signature."""
+    """Return the names of a function's positional parameters, in order; empty if it has no signature."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -21,13 +21,13 @@ def positional_names(function: Any) -> tuple[str, ...]:
 
 
 def bind_arguments(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Name each argument; those that are None are left out, as if they had not been given.
+    """Name each argument; arguments that are None are left out, as if they had not been given.
 
     Raises:
-        UnboundCallError: there are more positional arguments than `names`, or one is given twice.
+        UnboundCallError: there are more positional arguments than `names`, or an argument is given twice.
     """
     if len(args) > len(names):
-        raise UnboundCallError(f"{len(args)} positional arguments where the model names {len(names)}.")
+        raise UnboundCallError(f"The call has {len(args)} positional arguments, but the model takes {len(names)}.")
     inputs = {name: value for name, value in zip(names, args, strict=False) if value is not None}
     for name, value in kwargs.items():
         if name in inputs:

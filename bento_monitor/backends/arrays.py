@@ -1,4 +1,4 @@
-"""Torch tensors and numpy arrays alike: torch is never imported for a process that does not use it."""
+"""Functions for torch tensors and numpy arrays alike; torch is never imported in a process that does not use it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 def is_torch_tensor(value: object) -> bool:
-    """Whether `value` is a tensor of torch; False where nobody has imported torch."""
+    """Whether `value` is a torch tensor; False if torch was not imported."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def is_array(value: object) -> bool:
-    """Whether `value` is a tensor of torch or an array of numpy."""
+    """Whether `value` is a torch tensor or a numpy array."""
     import numpy as np
 
     return isinstance(value, np.ndarray) or is_torch_tensor(value)
 
 
 def dtype_name(array: Any) -> str:
-    """The element type by the name that numpy and torch share: `float32`, `int64`, `bool`."""
+    """Return the element type by the name that numpy and torch share: `float32`, `int64`, `bool`."""
     return str(array.dtype).removeprefix("torch.")
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """The array as numpy has it; a tensor in the CPU's memory is shared, not copied."""
+    """Return the array as a numpy array; the memory of a tensor on the CPU is shared, not copied."""
     import numpy as np
 
     if is_torch_tensor(array):
@@ -43,7 +43,7 @@ def to_numpy(array: Any) -> NDArray[Any]:
 
 
 def to_torch(array: Any, device: Any | None = None) -> Any:
-    """The array as a torch tensor, its memory shared where torch can; on `device`, if one is given."""
+    """Return the array as a torch tensor, with shared memory where torch allows it; on `device` if given."""
     import torch
 
     if not is_torch_tensor(array):
@@ -52,28 +52,28 @@ def to_torch(array: Any, device: Any | None = None) -> Any:
 
 
 def inference_mode() -> AbstractContextManager[Any]:
-    """torch's inference mode where torch is imported; else nothing."""
+    """Return torch's inference mode if torch is imported, else a context that does nothing."""
     torch = sys.modules.get("torch")
     return nullcontext() if torch is None else torch.inference_mode()
 
 
 def device_of(arrays: Iterable[Any]) -> Any | None:
-    """Where the first tensor of torch among the arrays lies; None where none is torch's."""
+    """Return the device of the first torch tensor among the arrays; None if there is none."""
     return next((array.device for array in arrays if is_torch_tensor(array)), None)
 
 
 def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:
-    """The given rows of an array, copied, in the kind of the array."""
+    """Return a copy of the given rows, as the same kind of array."""
     return array[_index_for(array, rows)]
 
 
 def put_rows(target: Any, rows: NDArray[np.int64], values: Any) -> None:
-    """Write `values` into the given rows of `target`, which is an array of the same kind."""
+    """Write `values` into the given rows of `target`, an array of the same kind."""
     target[_index_for(target, rows)] = values
 
 
 def empty_like_rows(part: Any, row_count: int) -> Any:
-    """An unfilled array of `row_count` rows that are like those of `part`."""
+    """Return an uninitialized array of `row_count` rows shaped like those of `part`."""
     import numpy as np
 
     shape = (row_count, *part.shape[1:])

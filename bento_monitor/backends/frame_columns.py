@@ -1,4 +1,4 @@
-"""Data frames of numbers, texts and categories as one array of numbers, for an estimator that is fitted on columns."""
+"""Conversion of data frames of numbers, texts and categories to one array, for an estimator fitted on columns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from .number_rows import is_frame
 
-# "number" is an integer or float, "flag" a bool, "known" one of the values that an encoder was fitted on, and "unused"
-# what the estimator drops.
+# A column holds: "number" integers or floats, "flag" bools, "known" values that an encoder was fitted on, and "unused"
+# values that the estimator drops.
 ColumnKind = Literal["number", "flag", "known", "unused"]
 _DOUBLE_BYTES = 8
 _OF_NUMPY: Mapping[str, ColumnKind] = {"f": "number", "i": "number", "u": "number", "b": "flag"}
@@ -18,14 +18,14 @@ _OF_NUMPY: Mapping[str, ColumnKind] = {"f": "number", "i": "number", "u": "numbe
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the frames that an estimator is given.
+    """One column of the frames that an estimator takes.
 
-    Numbers are float64 and integers, or with `is_single` float32 alone: of others an estimator may compute otherwise.
-    `fill` is the number that stands for a missing one; None where these are the graph's to answer, if it can.
-    `known` are the values of a column of that kind, all text, all integers or all bools: in the array, each is its
-    place among them. `missing` is the place that stands for a missing value (NaN), and `unknown` that for any other
-    of the same type; None where the estimator itself must answer them. With `is_none_missing`, None is a missing value
-    as NaN is: so pandas has a column of nothing else.
+    Numbers are float64 or integers, or with `is_single` only float32: with other types, an estimator may compute
+    differently. `fill` is the number that replaces a missing one; None if the graph answers missing numbers, if it can.
+    `known` are the values of a "known" column: all text, all integers or all bools. In the array, each value is its
+    position in `known`. `missing` is the position for a missing value (NaN), and `unknown` that for any other value of
+    the same type; None if the estimator itself must answer these. With `is_none_missing`, None is a missing value like
+    NaN: pandas stores a column of only missing values that way.
     """
 
     name: str
@@ -39,24 +39,24 @@ class Column:
 
 
 class FrameColumns:
-    """The columns of an estimator's frames, in order, and how they stand in an array `(n, columns)` of float64."""
+    """The columns of an estimator's frames, in order, and their conversion to a float64 array `(n, columns)`."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
         self.names = [column.name for column in columns]
-        self._places = [{value: place for place, value in enumerate(column.known)} for column in columns]
+        self._position_of = [{value: place for place, value in enumerate(column.known)} for column in columns]
 
     @classmethod
     def from_text(cls, text: str) -> FrameColumns:
-        """Read what `to_text` gave."""
+        """Read the columns from the JSON of `to_text`."""
         return cls([Column(**{**entry, "known": tuple(entry["known"])}) for entry in json.loads(text)])
 
     def to_text(self) -> str:
-        """Give it as JSON."""
+        """Return the columns as JSON."""
         return json.dumps([asdict(column) for column in self.columns])
 
     def rows(self, value: Any) -> Any | None:
-        """The array for a frame; None for anything else, and where a value is one that has no place."""
+        """Return the array for a frame; None for anything else, or if a value has no position."""
         import numpy as np
 
         if not is_frame(value) or list(value.columns) != self.names:
@@ -72,12 +72,12 @@ class FrameColumns:
         return rows
 
     def _numbers(self, index: int, series: Any) -> Any | None:
-        """One column of the array."""
+        """Return one column of the array; None if it cannot be converted."""
         import numpy as np
 
         column, dtype = self.columns[index], series.dtype
         if column.kind == "known":
-            return self._found_places(index, series.to_numpy(object).tolist())
+            return self._positions(index, series.to_numpy(object).tolist())
         if _holds(column, dtype):
             numbers = series.to_numpy()
         elif column.is_none_missing and dtype.kind == "O" and all(value is None for value in series.tolist()):
@@ -87,9 +87,9 @@ class FrameColumns:
         is_filled = column.fill is not None and numbers.dtype.kind == "f"
         return np.where(np.isnan(numbers), column.fill, numbers) if is_filled else numbers
 
-    def _found_places(self, index: int, values: list[Any]) -> list[int] | None:
-        """The place of each value of a column whose values are known."""
-        column, places = self.columns[index], self._places[index]
+    def _positions(self, index: int, values: list[Any]) -> list[int] | None:
+        """Return the position of each value of a "known" column; None if a value has none."""
+        column, places = self.columns[index], self._position_of[index]
         kind = type(column.known[0])
         found = []
         for value in values:
@@ -102,14 +102,14 @@ class FrameColumns:
 
 
 def kind_of(dtype: Any) -> ColumnKind | None:
-    """What a column of pandas with that type is: a number or a flag; None where it is neither."""
+    """Return whether a pandas column of that type holds numbers or flags; None if neither."""
     import numpy as np
 
     return _OF_NUMPY.get(dtype.kind) if isinstance(dtype, np.dtype) else None
 
 
 def _holds(column: Column, dtype: Any) -> bool:
-    """Whether a column of pandas' type can be one of numbers or flags."""
+    """Whether a pandas column of this type can be `column`, a number or flag column."""
     import numpy as np
 
     if kind_of(dtype) != column.kind:
@@ -119,7 +119,7 @@ def _holds(column: Column, dtype: Any) -> bool:
 
 
 def _other(column: Column, value: Any, kind: type) -> int | None:
-    """The place of a value that is not among the known ones, or is of another type than these."""
+    """Return the position of a value that is not in `known`, or is of another type; None if it has none."""
     if type(value) is kind:
         return column.unknown
     is_missing = column.is_none_missing if value is None else isinstance(value, float) and value != value

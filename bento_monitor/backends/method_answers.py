@@ -1,4 +1,4 @@
-"""The answers of an estimator's methods out of one ONNX graph, which has an output for each of them."""
+"""The answers of an estimator's methods from one ONNX graph, which has one output for each method."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ReleaseError
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ._base import UnboundCallError
 from .frame_columns import FrameColumns
 from .number_rows import feature_names, number_rows, row_form
 from .onnxruntime import OnnxRuntimeBackend
 
-# In the metadata of a graph that was seen to answer rows with NaN as its estimator does.
+# Metadata key of a graph that was tested to answer rows with NaN as its estimator does.
 MISSING_VALUES_KEY = "bento_monitor.missing_values"
-# In that of a graph whose estimator was seen to take lists and data frames ("list frame") as it does arrays.
+# Metadata key of a graph whose estimator was tested to answer lists and data frames ("list frame") as it does arrays.
 FORMS_KEY = "bento_monitor.row_forms"
-# In that of a graph whose array stands for the columns of data frames: what the columns are.
+# Metadata key of a graph whose array is made from the columns of a data frame: the description of the columns.
 COLUMNS_KEY = "bento_monitor.columns"
 
 
@@ -24,7 +24,7 @@ class MethodAnswers:
     """Computes the output of one method, in the element type of the estimator's own answer."""
 
     def __init__(self, backend: OnnxRuntimeBackend, outputs: Sequence[TensorSpec], estimator: Any) -> None:
-        """Raise ReleaseError where the answers are class labels in text, and the estimator has no such labels."""
+        """Raise ReleaseError if the answers are text labels of classes and the estimator has no such labels."""
         self._backend = backend
         self._dtypes = {spec.name: _dtype(spec, estimator) for spec in outputs}
         metadata = backend.metadata
@@ -36,18 +36,18 @@ class MethodAnswers:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that the graph has."""
+        """The methods for which the graph has an output."""
         return tuple(self._dtypes)
 
     def arrays(self, method: str | None, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs as arrays; raise UnboundCallError, with its reason, for what the estimator itself must answer.
+        """Return the inputs as arrays; raise UnboundCallError, with its reason, if the estimator itself must answer.
 
-        Of an array with no rows, NaN or an infinite number some estimators raise an error, which a graph would not.
-        NaN, lists and data frames are let through where they were seen to be answered as the estimator does; of frames
-        with texts and categories, those whose values the estimator's encoders know.
+        Some estimators raise an error for an array without rows, with NaN or with an infinite number; a graph would
+        not. NaN, lists and data frames are accepted if the graph was tested to answer them as the estimator does.
+        Frames with texts and categories are accepted if the estimator's encoders know their values.
         """
         if method not in self._dtypes:
-            raise UnboundCallError(f"it is for the methods {sorted(self._dtypes)}, not {method}", "method")
+            raise UnboundCallError(f"it has the methods {sorted(self._dtypes)}, not {method}", "method")
         return {name: self._array(name, value) for name, value in inputs.items()}
 
     def _array(self, name: str, value: Any) -> Any:
@@ -55,7 +55,7 @@ class MethodAnswers:
 
         rows = self._rows(value)
         if rows is None:
-            raise UnboundCallError(f"{name} is a {type(value).__name__} that no array stands for", "dtype")
+            raise UnboundCallError(f"{name} is a {type(value).__name__} that cannot be made an array", "dtype")
         if not len(rows.shape) or not rows.shape[0]:
             raise UnboundCallError(f"{name} has no rows", "shape")
         if rows.dtype.kind == "f" and not np.isfinite(rows).all() and not self._is_answered(rows):
@@ -63,7 +63,7 @@ class MethodAnswers:
         return rows
 
     def run(self, method: str, inputs: Mapping[str, Any]) -> Any:
-        """The method's answer."""
+        """Return the method's answer."""
         return self._backend.run_output(inputs, method).astype(self._dtypes[method], copy=False)
 
     def _rows(self, value: Any) -> Any | None:
@@ -85,5 +85,5 @@ def _dtype(spec: TensorSpec, estimator: Any) -> Any:
     classes = getattr(estimator, "classes_", None)
     dtype = getattr(classes, "dtype", None)
     if dtype is None or dtype.kind not in "OU":
-        raise ReleaseError(f"The release's {spec.name} answers text, and the service's own model has no such classes.")
+        raise ReleaseError(f"The release's {spec.name} answers text, but the service's own model has no text classes.")
     return dtype

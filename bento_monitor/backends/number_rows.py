@@ -1,4 +1,4 @@
-"""Data frames and nested lists of numbers as the array that an estimator makes of them."""
+"""Conversion of data frames and nested lists of numbers to the array that an estimator would make of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RowForm = Literal["array", "list", "frame"]
 
 
 def row_form(value: Any) -> RowForm | None:
-    """What holds the rows; None for anything else."""
+    """Return the kind of container that holds the rows; None for anything else."""
     import numpy as np
 
     if type(value) is np.ndarray:
@@ -21,15 +21,15 @@ def row_form(value: Any) -> RowForm | None:
 
 
 def is_frame(value: Any) -> bool:
-    """Whether it is a data frame of pandas."""
+    """Whether `value` is a pandas data frame."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and type(value) is pandas.DataFrame
 
 
 def number_rows(value: Any, names: Sequence[str] | None) -> Any | None:
-    """The rows as an array of numpy; None where they are no numbers, or the columns of a frame are not `names`.
+    """Return the rows as a numpy array; None if they are not numbers, or if a frame's columns are not `names`.
 
-    `names` are those of the features that an estimator was fitted on, None where it was on an array.
+    `names` are the names of the features that an estimator was fitted on; None if it was fitted on an array.
     """
     import numpy as np
 
@@ -43,7 +43,7 @@ def number_rows(value: Any, names: Sequence[str] | None) -> Any | None:
     elif form == "list" and all(isinstance(row, list | tuple) for row in value):
         try:
             rows = np.asarray(value)
-        except ValueError:  # rows of several lengths
+        except ValueError:  # rows of different lengths
             return None
     else:
         return None
@@ -51,6 +51,6 @@ def number_rows(value: Any, names: Sequence[str] | None) -> Any | None:
 
 
 def feature_names(estimator: Any) -> list[str] | None:
-    """The names of the features that an estimator was fitted on; None where it has none."""
+    """Return the names of the features that an estimator was fitted on; None if it has none."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else list(names)

@@ -1,4 +1,4 @@
-"""Which axis of an ONNX file's inputs counts the rows, and whether their number is fixed."""
+"""Which axis of an ONNX file's inputs counts the rows, and whether the number of rows is fixed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ Shape = tuple[int | str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class BatchAxes:
-    """`fixed_batch` is the number of rows that every call must have, None where any will do.
+    """The batch axes of an ONNX file.
 
-    `axes` has for each input the axis that counts the rows; None for an input without such an axis, as a scalar.
-    `inputs` and `outputs` are the shapes that the file declares.
+    `fixed_batch` is the number of rows that every call must have; None if any number will do. `axes` has the axis of
+    each input that counts the rows; None for an input without such an axis, such as a scalar. `inputs` and `outputs`
+    are the shapes that the file declares.
     """
 
     fixed_batch: int | None
@@ -24,7 +25,7 @@ class BatchAxes:
 
 
 def batch_axes_of(session: Any) -> BatchAxes:
-    """Read them from the shapes of a session's inputs and outputs.
+    """Read the batch axes from the shapes of a session's inputs and outputs.
 
     One input with a free first axis is enough for a free number of rows: a state or a table beside it may be fixed.
     """
@@ -45,12 +46,12 @@ def _fixed_batch(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int | Non
     if lengths and isinstance(lengths[0], int):
         return lengths[0]
     only = inputs[0][0]
-    # A vector by itself is one sample, unless there is an answer for each of its elements.
+    # A single vector is one sample, unless an output has an element for each of the vector's elements.
     return only if isinstance(only, int) and only in answered else 1
 
 
 def _batch_axis(shape: Shape, fixed: int | None) -> int | None:
-    """The first axis, or the second where the first is of another, fixed length, as in `(layers, batch, hidden)`."""
+    """Return the first axis, or the second if the first has another fixed length, as in `(layers, batch, hidden)`."""
     for axis, length in enumerate(shape[:2]):
         if length == fixed if isinstance(length, int) else fixed is None:
             return axis

@@ -1,7 +1,7 @@
-"""A session of onnxruntime that is never given more rows than its file takes.
+"""An onnxruntime session that never gets more rows than its file takes.
 
-Many exporters fix the batch at 1. A call of several rows is then run row by row: each with its own part of a state,
-the answers put together along the axis that counts the rows.
+Many exporters fix the batch at 1. A call with several rows is then run row by row: each row has its own part of a
+state, and the answers are joined along the axis that counts the rows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _STATE_RANK = 3
 
 
 class RowsSession:
-    """Runs a session; several threads may do so at once."""
+    """Runs a session, row by row if needed; several threads may do so at once."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self.axes: BatchAxes = batch_axes_of(session)
 
     def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
-        """The outputs of those names: at once, or row by row where the file takes one row at a time.
+        """Return the outputs of those names: at once, or row by row if the file takes one row at a time.
 
         Raises:
             ServiceError: the call has another number of rows than the file takes, and cannot be run row by row.
@@ -41,7 +41,7 @@ class RowsSession:
         return [self._joined(name, [cut[index] for cut in cuts], places[name]) for index, name in enumerate(names)]
 
     def _differing(self, feed: Mapping[str, Any]) -> dict[str, int]:
-        """The axis of each input whose rows are not as many as the file takes; none where another axis differs too."""
+        """Return the row axis of each input whose number of rows is not the file's; empty if another axis differs."""
         found: dict[str, int] = {}
         for name, value in feed.items():
             declared = self.axes.inputs.get(name)
@@ -57,16 +57,17 @@ class RowsSession:
         return found if all(self._may_count_rows(name, found) for name in found) else {}
 
     def _may_count_rows(self, name: str, differing: Mapping[str, int]) -> bool:
-        """Whether an input's axis is that of its rows: the second of `(1, 1, n)` only beside an input with them first.
+        """Whether the differing axis of an input counts its rows.
 
-        Else it may as well be the channels of an image.
+        The second axis of `(1, 1, n)` does only if another input has its rows first; otherwise the axis may as well be
+        the channels of an image.
         """
         if differing[name] == self.axes.axes[name]:
             return True
         return len(self.axes.inputs[name]) == _STATE_RANK and 0 in differing.values()
 
     def _row_count(self, feed: Mapping[str, Any], differing: Mapping[str, int]) -> int | None:
-        """The number of rows, where the file takes one and every input that has rows has as many."""
+        """Return the number of rows; None unless the file takes one row and all inputs with rows have equally many."""
         counts = {int(feed[name].shape[axis]) for name, axis in differing.items()}
         has_all = all(name in differing for name, axis in self.axes.axes.items() if axis is not None)
         if self.axes.fixed_batch != 1 or len(counts) > 1 or counts == {0} or not has_all:
@@ -77,7 +78,7 @@ class RowsSession:
         return {name: self._output_axis(name, differing) for name in names}
 
     def _output_axis(self, name: str, differing: Mapping[str, int]) -> int:
-        """The axis of length 1 that counts the rows; of two, that of an input of the same shape, such as a state."""
+        """Return the axis of length 1 that counts the rows; of two, that of an input of the same shape, as a state."""
         shape = self.axes.outputs[name]
         axes = [axis for axis in _ROW_AXES if axis < len(shape) and shape[axis] == 1]
         if len(axes) > 1:
@@ -97,26 +98,26 @@ class RowsSession:
     def _refusal(self, feed: Mapping[str, Any]) -> ServiceError:
         name, axis = next((name, axis) for name, axis in self._differing(feed).items())
         return ServiceError(
-            f"The ONNX file takes {self.axes.fixed_batch} row(s) in a call, for its input {name} has the shape "
-            f"{_words(self.axes.inputs[name])}, and was given {_words(feed[name].shape)}, which has "
-            f"{feed[name].shape[axis]}: give it as many, or export it with a first axis of any length."
+            f"The ONNX file takes {self.axes.fixed_batch} row(s) per call: its input {name} has the shape "
+            f"{_shape_text(self.axes.inputs[name])}, but the call has {_shape_text(feed[name].shape)}, that is "
+            f"{feed[name].shape[axis]} row(s). Pass {self.axes.fixed_batch}, or export the file with a free first axis."
         )
 
     def _cannot_join(self, name: str, shape: Shape) -> ServiceError:
         return ServiceError(
-            f"The ONNX file takes one row in a call, and its output {name} of the shape {_words(shape)} has no one "
-            "axis by which the answers to several rows can be put together: give it one row, or export it with a first "
-            "axis of any length."
+            f"The ONNX file takes one row per call, and its output {name} of the shape {_shape_text(shape)} has no "
+            "unique axis along which the answers to several rows can be joined: pass one row, or export the file with "
+            "a free first axis."
         )
 
 
 def _row_of(feed: Mapping[str, Any], axes: Mapping[str, int], row: int) -> dict[str, Any]:
-    """The inputs of one row, contiguous; one without rows goes to each."""
+    """Return the inputs for one row, contiguous; an input without rows is passed whole with each row."""
     found = dict(feed)
     for name, axis in axes.items():
         found[name] = feed[name].take([row], axis=axis)
     return found
 
 
-def _words(shape: Sequence[int | str | None]) -> str:
+def _shape_text(shape: Sequence[int | str | None]) -> str:
     return f"({', '.join('any' if not isinstance(length, int) else str(length) for length in shape)})"

@@ -1,4 +1,4 @@
-"""The onnxruntime backend: a session on the CPU, with the threads that the release says."""
+"""The onnxruntime backend: a session on the CPU, with the number of threads that the release sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import ReleaseError, ServiceError
 from ..extras import install_command
 from ..machine import sums_int8_exactly
-from ..releases.record import Execution, TensorSpec
+from ..releases.release_record import TensorSpec
+from ..serving_config import Execution
 from .arrays import to_numpy
 from .onnx_rows import RowsSession
 
@@ -24,7 +25,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeBackend:
-    """An ONNX graph in a session of its own; inputs in the CPU's memory are read where they lie."""
+    """An ONNX graph in a session of its own; inputs in CPU memory are read in place."""
 
     def __init__(
         self, graph: bytes, execution: Execution, *, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
@@ -32,7 +33,7 @@ class OnnxRuntimeBackend:
         """Build the session.
 
         Raises:
-            ReleaseError: onnxruntime cannot load the graph, or its inputs and outputs are not the release's.
+            ReleaseError: onnxruntime cannot load the graph, or its inputs and outputs are not those of the release.
         """
         self._session = _session(graph, execution)
         self._rows = RowsSession(self._session)
@@ -41,8 +42,8 @@ class OnnxRuntimeBackend:
         self._outputs = _output_names([spec.name for spec in outputs], names)
         named = set(input_dtypes(self._session)), set(names)
         if not (named[0] <= set(self._dtypes) and named[1] >= set(self._outputs)):
-            raise ReleaseError(f"The ONNX file has inputs and outputs {named}: they are not those of the release.")
-        # An input that the answer does not depend on is gone from the graph, but the user still gives it.
+            raise ReleaseError(f"The ONNX file has inputs and outputs {named}, which are not those of the release.")
+        # An input that no output depends on is removed from the graph, but the user still passes it.
         self._dtypes = {name: dtype for name, dtype in self._dtypes.items() if name in named[0]}
 
     @property
@@ -56,7 +57,7 @@ class OnnxRuntimeBackend:
         return self._rows.run(self._outputs, feed)
 
     def run_output(self, inputs: Mapping[str, Any], name: str) -> Any:
-        """Compute one output alone."""
+        """Compute only the output `name`."""
         feed = {name: as_input(inputs[name], dtype) for name, dtype in self._dtypes.items()}
         options = require_onnxruntime().RunOptions()
         options.only_execute_path_to_fetches = True
@@ -64,7 +65,7 @@ class OnnxRuntimeBackend:
 
 
 def import_onnxruntime() -> Any | None:
-    """The library; None where it is not installed."""
+    """Import onnxruntime; return None if it is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -73,10 +74,10 @@ def import_onnxruntime() -> Any | None:
 
 
 def require_onnxruntime() -> Any:
-    """The library that a release of a graph needs.
+    """Import onnxruntime, which a release of an ONNX file needs.
 
     Raises:
-        ReleaseError: it is not installed.
+        ReleaseError: onnxruntime is not installed.
     """
     library = import_onnxruntime()
     if library is None:
@@ -87,17 +88,17 @@ def require_onnxruntime() -> Any:
 
 
 def as_input(value: Any, dtype: str | None) -> Any:
-    """The value as a contiguous numpy array of the given type, copied only where it must be."""
+    """Return the value as a contiguous numpy array of the given type, copied only if necessary."""
     import numpy as np
 
     return np.asarray(to_numpy(value), dtype=dtype, order="C")  # ascontiguousarray gives a scalar an axis
 
 
 def default_session(path: Path) -> Any:
-    """A session on the CPU with onnxruntime's own defaults.
+    """Open a session on the CPU with onnxruntime's own defaults.
 
     Raises:
-        ServiceError: the file is no graph that onnxruntime can load.
+        ServiceError: onnxruntime is not installed, or cannot load the file.
     """
     ort = import_onnxruntime()
     if ort is None:
@@ -105,11 +106,11 @@ def default_session(path: Path) -> Any:
     try:
         return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ServiceError(f"MonitoredRunner: {path} is no ONNX file that can be loaded: {error}") from error
+        raise ServiceError(f"MonitoredRunner: onnxruntime cannot load the ONNX file {path}: {error}") from error
 
 
 def input_dtypes(session: Any) -> dict[str, str]:
-    """The name of each input of a session, in order, with its element type as numpy names it."""
+    """Return the element type of each input of a session, as numpy names it, in the order of the inputs."""
     return {
         item.name: _DTYPES.get(item.type, item.type.removeprefix("tensor(").removesuffix(")"))
         for item in session.get_inputs()
@@ -117,7 +118,7 @@ def input_dtypes(session: Any) -> dict[str, str]:
 
 
 def _output_names(recorded: list[str], names: list[str]) -> list[str]:
-    """The graph's names of the outputs: a record of a user's own file may say `output`, `output_0` and so on."""
+    """Return the graph's names of the outputs; the record of a user's own file may say `output` or `output_0`."""
     places = ["output"] if len(names) == 1 else [f"output_{index}" for index in range(len(names))]
     return names if recorded == places else recorded
 
@@ -131,7 +132,7 @@ def _session(graph: bytes, execution: Execution) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if execution.allow_spinning else "0")
     if not sums_int8_exactly():
-        # Slower and exact, for weights past half of their range: a graph from elsewhere, or from a machine with VNNI.
+        # Slower but exact for weights past half of their range, as in a graph made elsewhere or on a machine with VNNI.
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Taking a model's output apart into arrays, and putting arrays together as the model's output was."""
+"""Flattening a model's output into arrays, and rebuilding the output from arrays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..releases.record import OutputForm, OutputNode
-from ..releases.record_bounds import MAX_OUTPUT_DEPTH, is_constant
+from ..releases.release_bounds import MAX_OUTPUT_DEPTH, is_constant
+from ..releases.release_record import OutputForm, OutputNode
 from .arrays import is_array, is_torch_tensor, to_numpy, to_torch
 
 _ARRAYS = ("torch", "numpy")
@@ -16,16 +16,16 @@ _ADVICE = "Return tensors from the model, and do the rest in the service."
 
 
 def flatten_output(output: Any) -> tuple[OutputForm, tuple[str, ...], list[Any]]:
-    """The form of an output, a name for each array in it, and the arrays.
+    """Return the form of an output, a name for each array in it, and the arrays.
 
-    Tuples, lists, mappings and dataclasses may hold one another; what is no array in them is a constant of the form.
-    A name is the path to an array: `logits`, `output_1.0` for the first of the pair that comes second.
+    Tuples, lists, mappings and dataclasses may be nested; other values in them are constants of the form. A name is the
+    path to an array: `logits`, or `output_1.0` for the first array of a pair that is the second output.
 
     Raises:
-        InputError: there is something else in the output, or no array.
+        InputError: the output holds a value that cannot be a constant, or no array.
     """
     arrays: list[tuple[str, Any]] = []
-    root = _take_apart(output, "", arrays, MAX_OUTPUT_DEPTH)
+    root = _flatten(output, "", arrays, MAX_OUTPUT_DEPTH)
     if not arrays:
         raise InputError(
             f"The model returns a {type(output).__name__} without a tensor: only tensors can be optimized."
@@ -35,31 +35,31 @@ def flatten_output(output: Any) -> tuple[OutputForm, tuple[str, ...], list[Any]]
 
 
 def output_classes(output: Any) -> tuple[type, ...]:
-    """The classes of the named tuples, dataclasses and mappings in an output, in the order of their nodes."""
+    """Return the classes of the named tuples, dataclasses and mappings in an output, in the order of their nodes."""
     return tuple(_classes(output))
 
 
 def has_classes(form: OutputForm) -> bool:
-    """Whether an output of that form can only be put together with classes of the user's."""
+    """Whether an output of that form can be rebuilt only with the user's classes."""
     return any(node.type_name is not None for node in _nodes(_root_of(form, ())))
 
 
 def output_builder(form: OutputForm, names: Sequence[str], classes: Sequence[type]) -> Callable[[list[Any], Any], Any]:
-    """A function that puts the arrays of one call together; its second argument: where its inputs lay, by `device_of`.
+    """Return a function that builds the output of a call from its arrays and the device of its inputs (`device_of`).
 
-    Tensors are given back there, as the user's own model gives them. `classes` are those of the own model's output, by
+    Tensors are returned on that device, as by the user's own model. `classes` are those of the own model's output, from
     `output_classes`.
     """
     root = _root_of(form, names)
 
     def build(arrays: list[Any], device: Any | None) -> Any:
         kind = ("numpy" if device is None else "torch") if form.arrays == "inputs" else None
-        return _put_together(root, iter(arrays), iter(classes), device, kind)
+        return _rebuild(root, iter(arrays), iter(classes), device, kind)
 
     return build
 
 
-def _take_apart(value: Any, path: str, arrays: list[tuple[str, Any]], depth: int) -> OutputNode:
+def _flatten(value: Any, path: str, arrays: list[tuple[str, Any]], depth: int) -> OutputNode:
     if is_array(value):
         arrays.append((path or "output", value))
         return OutputNode("torch" if is_torch_tensor(value) else "numpy")
@@ -76,14 +76,14 @@ def _take_apart(value: Any, path: str, arrays: list[tuple[str, Any]], depth: int
     if not path:
         names = [name if _can_be_name(name) else f"output_{name}" for name in names]
     nodes = tuple(
-        _take_apart(item, f"{path}.{name}" if path else name, arrays, depth - 1)
+        _flatten(item, f"{path}.{name}" if path else name, arrays, depth - 1)
         for name, item in zip(names, items, strict=True)
     )
     return OutputNode(kind, nodes, keys, _type_name(value))
 
 
 def _parts_of(value: Any) -> tuple[Any, tuple[str | int, ...], list[Any]] | None:
-    """The kind of what holds other parts, their keys and the parts; None for anything else."""
+    """Return the kind of a container, the keys of its parts and the parts; None for anything else."""
     if isinstance(value, Mapping):
         keys = tuple(value)
         is_plain = all(isinstance(key, str) for key in keys) or (
@@ -101,7 +101,7 @@ def _parts_of(value: Any) -> tuple[Any, tuple[str | int, ...], list[Any]] | None
 
 
 def _type_name(value: Any) -> str | None:
-    """The class that is needed to make another like this one; None where Python's own do."""
+    """Return the name of the class needed to rebuild a container; None if Python's built-in classes suffice."""
     is_own = type(value) is not dict and not (isinstance(value, tuple | list) and not hasattr(value, "_fields"))
     return f"{type(value).__module__}:{type(value).__qualname__}" if is_own else None
 
@@ -116,7 +116,7 @@ def _classes(value: Any) -> Iterator[type]:
 
 
 def _form_of(root: OutputNode) -> OutputForm:
-    """The form as it was before outputs could be nested, wherever that tells all."""
+    """Return the form in the notation from before outputs could be nested, if that notation suffices."""
     kinds = {item.kind for item in root.items}
     if root.kind in _ARRAYS:
         return OutputForm("array", root.kind)  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ def _form_of(root: OutputNode) -> OutputForm:
 
 
 def _can_be_name(text: str) -> bool:
-    """Whether an output of a graph can be named so: exporters take no number."""
+    """Whether an output of a graph can have this name: exporters accept no number."""
     return bool(text) and not text.isdigit()
 
 
@@ -138,7 +138,7 @@ def _root_of(form: OutputForm, names: Sequence[str]) -> OutputNode:
     if form.kind == "array":
         return leaf
     assert form.kind != "nested"
-    if form.kind == "methods":  # one of them is asked for at a time, and never put together with others
+    if form.kind == "methods":  # each call asks for one method; outputs are never combined
         return OutputNode("mapping", (leaf,) * len(names), tuple(names))
     keys = tuple(names) if form.kind == "mapping" else ()
     return OutputNode(form.kind, (leaf,) * len(names), keys, form.type_name)
@@ -150,7 +150,7 @@ def _nodes(node: OutputNode) -> Iterator[OutputNode]:
         yield from _nodes(item)
 
 
-def _put_together(
+def _rebuild(
     node: OutputNode, arrays: Iterator[Any], classes: Iterator[type], device: Any | None, array_kind: str | None
 ) -> Any:
     if node.kind in _ARRAYS:
@@ -158,8 +158,8 @@ def _put_together(
         return to_torch(array, device) if (array_kind or node.kind) == "torch" else to_numpy(array)
     if node.kind == "constant":
         return node.value
-    cls = None if node.type_name is None else next(classes, None)  # the running model may give plain ones
-    items = [_put_together(item, arrays, classes, device, array_kind) for item in node.items]
+    cls = None if node.type_name is None else next(classes, None)  # the running model may return plain ones
+    items = [_rebuild(item, arrays, classes, device, array_kind) for item in node.items]
     if node.kind == "list":
         return items
     if node.kind == "tuple":
@@ -175,7 +175,7 @@ def _put_together(
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, a number behind those that come again: keys may be `1` and `"1"`."""
+    """Return the names, with a number appended to repeated ones: keys may be `1` and `"1"`."""
     found: dict[str, None] = {}
     for name in names:
         count, chosen = 1, name

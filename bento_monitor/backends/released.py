@@ -1,4 +1,4 @@
-"""A release as a runner calls it: built off to the side, its file checked first, warmed up before it is used."""
+"""A release as a runner calls it: its file is verified, and it is built and warmed up before it is used."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ..errors import ReleaseError
-from ..releases.record import Release, TensorSpec
+from ..releases.release_record import Release, TensorSpec
 from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch
@@ -22,21 +22,21 @@ from .sub_batches import SubBatches
 from .torch import TorchBackend
 
 _WARM_UP_CALLS = 2
-# Enough to fill allocators and caches; more would take the processor from the requests that are served meanwhile.
+# Enough to fill allocators and caches; more would take CPU time from the requests that are served meanwhile.
 _WARM_UP_ROWS = 4
-# A release from a larger machine may be tried on a small one; a record by hand may not take all of its memory.
-_MOST_THREADS_A_CORE = 4
+# A release from a larger machine may be tried on a small one, but an edited record must not take all of its memory.
+_MAX_THREADS_A_CORE = 4
 _ALWAYS_ALLOWED_THREADS = 64
 
 
 class ReleasedModel:
-    """A release in place of the user's own model: the same arguments, the same structure of output."""
+    """A release in place of the user's own model, with the same arguments and the same output structure."""
 
     def __init__(self, release: Release, folder: Path, own: OwnModel) -> None:
         """Build the backend of `release`, whose files are in `folder`.
 
         Raises:
-            ReleaseError: a file is missing or is not the one that was released, or the backend cannot be built.
+            ReleaseError: a file is missing or differs from the released one, or the backend cannot be built.
         """
         self.backend: str = release.execution.backend
         self.precision: str = release.execution.precision
@@ -54,10 +54,10 @@ class ReleasedModel:
         """Execute the release.
 
         Raises:
-            UnboundCallError: the method or the arguments are not those that the release was made for.
+            UnboundCallError: the release was not made for the method or the arguments.
         """
         if self._methods is None and method is not None:
-            raise UnboundCallError(f"it is for calls of the model itself, not of {method}", "method")
+            raise UnboundCallError(f"it takes calls of the model itself, not of {method}", "method")
         inputs = bind_arguments(self._names, args, kwargs)
         if self._methods is not None:
             inputs = self._methods.arrays(method, inputs)
@@ -67,10 +67,10 @@ class ReleasedModel:
         return self._build_output(self._backend.run(inputs), device_of(inputs.values()))
 
     def warm_up(self, release: Release) -> None:
-        """Run inputs of the shapes that were seen when the release was made.
+        """Run the release on inputs of the shapes that were recorded when it was made.
 
         Raises:
-            ReleaseError: the backend fails on them.
+            ReleaseError: the backend fails on these inputs.
         """
         inputs = self._warm_up_inputs(release)
         try:
@@ -90,7 +90,7 @@ class ReleasedModel:
         return inputs
 
     def _own_output_classes(self, release: Release) -> tuple[type, ...]:
-        """What the parts of the own model's output are instances of: the record's words for them are never imported."""
+        """Return the classes in the own model's output; the class names in the record are never imported."""
         try:
             with inference_mode():
                 output = self._own.run((), self._warm_up_inputs(release))
@@ -101,19 +101,19 @@ class ReleasedModel:
             ) from error
         if release.output_form.root is not None and form.root != release.output_form.root:
             raise ReleaseError(
-                f"Release {release.name}: the service's own model gives an output that is not built like the "
-                f"release's. Make one of it with {release.renewal}"
+                f"Release {release.name}: the service's own model returns an output that is not built like the "
+                f"release's. Make a new release with {release.renewal}"
             )
         return classes
 
 
 def _require_sane_threads(release: Release) -> None:
     threads = release.execution.intra_op_threads * release.execution.streams
-    most = max(_MOST_THREADS_A_CORE * (os.cpu_count() or 1), _ALWAYS_ALLOWED_THREADS)
+    most = max(_MAX_THREADS_A_CORE * (os.cpu_count() or 1), _ALWAYS_ALLOWED_THREADS)
     if threads > most:
         raise ReleaseError(
-            f"Release {release.name} asks for {threads} threads, and this machine has {os.cpu_count()} cores: at most "
-            f"{most} are of use. Make one here with {release.renewal}",
+            f"Release {release.name} sets {threads} threads, but this machine has {os.cpu_count()} cores and allows "
+            f"at most {most}. Make a release on this machine with {release.renewal}",
             "record",
         )
 
@@ -121,13 +121,16 @@ def _require_sane_threads(release: Release) -> None:
 def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
     execution = release.execution
     backend: Backend
-    if execution.backend == "torch":
-        if not isinstance(own, OwnModule):
-            raise ReleaseError(f"Release {release.name} is run by torch, but the runner wraps no torch module.")
-        backend = TorchBackend(own.model, execution, outputs=release.outputs)
-    else:
-        graph = _read_artifact(release, folder)
-        backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+    match execution.backend:
+        case "torch":
+            if not isinstance(own, OwnModule):
+                raise ReleaseError(f"Release {release.name} needs torch, but the runner wraps no torch module.")
+            backend = TorchBackend(own.model, execution, outputs=release.outputs)
+        case "onnxruntime":
+            graph = _read_artifact(release, folder)
+            backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+        case _:
+            assert_never(execution.backend)
     if execution.sub_batch_size is None:
         return backend
     return SubBatches(
@@ -141,22 +144,22 @@ def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
 
 
 def _method_answers(release: Release, backend: Backend, own: OwnModel) -> MethodAnswers | None:
-    """Those of a release of an estimator; None where a release is called itself."""
+    """Return the method answers of an estimator's release; None for a release of any other model."""
     if release.output_form.kind != "methods":
         if own.kind == "estimator":
-            raise ReleaseError(f"Release {release.name} has no methods, and the runner wraps an estimator.")
+            raise ReleaseError(f"Release {release.name} has no methods, but the runner wraps an estimator.")
         return None
     if not isinstance(backend, OnnxRuntimeBackend) or own.kind != "estimator":
-        raise ReleaseError(f"Release {release.name} is of an estimator's methods, and the runner wraps none.")
+        raise ReleaseError(f"Release {release.name} is for an estimator, but the runner wraps none.")
     return MethodAnswers(backend, release.outputs, own.model)
 
 
 def _read_artifact(release: Release, folder: Path) -> bytes:
-    """The released file. The bytes that are hashed are the bytes that are loaded, so nothing can change between."""
+    """Return the bytes of the released file; the bytes that are hashed are those that are loaded."""
     name = release.artifact_file
     if name is None or Path(name).name != name:
         raise ReleaseError(
-            f"Release {release.name} names {name!r} as its artifact: it must be a file of its folder.", "artifact"
+            f"Release {release.name} names {name!r} as its artifact, which must be a file in its folder.", "artifact"
         )
     try:
         graph = (folder / name).read_bytes()
@@ -165,15 +168,15 @@ def _read_artifact(release: Release, folder: Path) -> bytes:
     found = hashlib.sha256(graph).hexdigest()
     if found != release.artifact_sha256:
         raise ReleaseError(
-            f"Release {release.name}: {name} has the SHA-256 {found}, not {release.artifact_sha256} as was released. "
-            "The file was changed or damaged: release again.",
+            f"Release {release.name}: {name} has the SHA-256 {found}, but the record has {release.artifact_sha256}. "
+            "The file was changed or damaged: make the release again.",
             "artifact",
         )
     return graph
 
 
 def _warm_up_arrays(specs: Sequence[TensorSpec]) -> dict[str, Any]:
-    """Ones: a valid token, a valid mask and a plain number; of few rows, also where a state has them second."""
+    """Return inputs of ones (valid tokens, masks and numbers) with few rows, also on a state's second axis."""
     import numpy as np
 
     shapes = {

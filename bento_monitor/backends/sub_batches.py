@@ -1,7 +1,7 @@
-"""Running a padded batch by length: sorted, split, each part trimmed to its own longest row, put back in order.
+"""Running a padded batch by length: rows are sorted, split, trimmed to the longest row of each part, and reordered.
 
-A batch padded to its longest row computes mostly padding where lengths vary. The mask `(batch, length)`, ones then
-zeros, gives the lengths.
+If lengths vary, a batch padded to its longest row computes mostly padding. The mask `(batch, length)`, ones then zeros,
+gives the lengths.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ReleaseError
-from ..releases.record import TensorSpec
+from ..releases.release_record import TensorSpec
 from ._base import Backend
 from .arrays import empty_like_rows, put_rows, take_rows, to_numpy
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SubBatches:
-    """Another backend, given `size` rows of about equal length at a time, and `streams` such parts at once.
+    """Runs another backend on parts of `size` rows of similar length, `streams` parts at once.
 
     The longest parts begin first, so that the streams end at about the same time.
     """
@@ -36,18 +36,18 @@ class SubBatches:
         outputs: Sequence[TensorSpec],
         streams: int = 1,
     ) -> None:
-        """Raise ReleaseError where rows cannot be run apart, or an output would have to be padded again."""
+        """Raise ReleaseError if rows cannot be run separately, or if an output would have to be padded again."""
         self._backend = backend
         self._size = size
         self._mask_input = _require_sub_batchable(size, mask_input, inputs, outputs)
         self._varying_axes = {
             spec.name: [axis for axis, length in enumerate(spec.shape) if axis and length is None] for spec in inputs
         }
-        # Its threads end by themselves when nothing refers to the executor any more.
+        # The executor's threads end when nothing refers to the executor any more.
         self._executor = ThreadPoolExecutor(streams, "bento-monitor-stream") if streams > 1 else None
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Run the batch in parts; whole where its mask is not ones then zeros, or inputs disagree on the lengths."""
+        """Run the batch in parts; run it whole if its mask is not ones then zeros, or if inputs disagree on lengths."""
         lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
         if lengths is None or not self._are_of_one_length(inputs):
             return self._backend.run(inputs)
@@ -63,13 +63,13 @@ class SubBatches:
             if not outputs:
                 outputs = [empty_like_rows(part, len(order)) for part in parts]
             for output, part in zip(outputs, parts, strict=True):
-                if part.shape != (len(rows), *output.shape[1:]):  # not as it was when the release was made
+                if part.shape != (len(rows), *output.shape[1:]):  # differs from when the release was made
                     return self._backend.run(inputs)
                 put_rows(output, rows, part)
         return outputs
 
     def _are_of_one_length(self, inputs: Mapping[str, Any]) -> bool:
-        """Whether all inputs have the mask's rows, and its length in every axis that varies: else one means another."""
+        """Whether all inputs have the mask's rows, and its length on every varying axis; else lengths are unclear."""
         rows, padded = inputs[self._mask_input].shape
         return all(
             value.shape[0] == rows and all(value.shape[axis] == padded for axis in self._varying_axes[name])
@@ -87,7 +87,7 @@ class SubBatches:
 
 
 def prefix_lengths(mask: NDArray[Any]) -> NDArray[np.int64] | None:
-    """How many ones each row of a mask `(batch, length)` begins with; None if it is not ones then zeros, or empty."""
+    """Return how many ones begin each row of a mask `(batch, length)`; None if it is not ones then zeros, or empty."""
     import numpy as np
 
     if mask.ndim != 2 or not mask.size:

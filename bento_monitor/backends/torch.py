@@ -1,4 +1,4 @@
-"""The torch backend: the user's own module, eager, in inference mode."""
+"""The torch backend: the user's own module, eager, without gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..errors import ReleaseError
-from ..releases.record import Execution, TensorSpec
+from ..releases.release_record import TensorSpec
+from ..serving_config import Execution
 from .arrays import dtype_name, to_torch
 from .outputs import flatten_output
 
@@ -15,12 +16,12 @@ from .outputs import flatten_output
 class TorchBackend:
     """The user's module with the threads and precision of a release; the weights are the module's own, not a copy.
 
-    torch keeps its number of threads partly for the process and partly for a thread, so it is set before each call and
-    put back after it; another model of the process that runs in that moment may meet this one's number.
+    torch keeps its number of threads partly per process and partly per thread, so the number is set before each call
+    and restored after it; another model of the process that runs at that moment may use this model's number.
     """
 
     def __init__(self, module: Any, execution: Execution, *, outputs: Sequence[TensorSpec]) -> None:
-        """Raise ReleaseError where torch cannot compute in the precision that is asked for."""
+        """Raise ReleaseError if the backend does not support the precision."""
         if execution.precision not in ("fp32", "bf16"):
             raise ReleaseError(f"The torch backend runs fp32 and bf16, not {execution.precision}.")
         self._module = module
@@ -31,10 +32,10 @@ class TorchBackend:
         self._device = "cpu" if parameter is None else parameter.device.type
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Call the module; the outputs are torch tensors of the element types that the module gives by itself.
+        """Call the module; the outputs are torch tensors of the element types that the module itself returns.
 
-        Without gradients, but not in inference mode: what that gives cannot be written to outside of it, and the user's
-        own code may do so.
+        Gradients are off, but not by inference mode: its tensors cannot be written to outside of it, which the user's
+        own code may do.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""Gathering requests into batches."""
+"""Batching of requests."""
 
 from .dispatcher import BatchDispatcher, BatchHooks
 from .isolation import isolate_failures, isolates_failures

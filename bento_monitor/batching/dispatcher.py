@@ -1,7 +1,7 @@
-"""The batch dispatcher: waits on events, keeps each request's own context, and can be re-tuned while it runs.
+"""The batch dispatcher: event-driven, keeps the context of each request, and can be reconfigured while it runs.
 
-It takes the place of BentoML's `CorkDispatcher`, which polls every millisecond, runs every batch in the context of the
-first request that the worker ever batched, and is configured once.
+It replaces BentoML's `CorkDispatcher`, which polls every millisecond, runs every batch in the context of the first
+request that the worker ever batched, and cannot be reconfigured.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from ..current_api import current_api
-from ..releases.record import Batching
-from ..tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
+from ..serving_config import Batching
+from ..tracing.context.current_api import current_api
+from ..tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger, traced_work
 from .job import Job, RowCodec
-from .patience import Patience
+from .latency_budget import LatencyBudget
 from .queue import JobQueue
 
 RunBatch = Callable[[Sequence[Any], int], Awaitable[Sequence[Any]]]
@@ -29,12 +29,12 @@ def _do_nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BatchHooks:
-    """What is done around a batch.
+    """Callbacks around a batch.
 
     Args:
-        enter: called inside the batch's own context before it runs, to put its span's context in place.
+        enter: called in the batch's own context before it runs, to make its span current.
         done: called with the finished record.
-        share: gives what the function left in the context of the batch's first request to that of another.
+        share: copies the changes of the function to the context of the batch's first request into that of another.
     """
 
     enter: Callable[[BatchRecord], None] = _do_nothing
@@ -43,16 +43,16 @@ class BatchHooks:
 
 
 class BatchDispatcher:
-    """Gathers single requests into batches and gives each its own answer.
+    """Gathers requests into batches, and returns to each request its own answer.
 
     A batch starts when the function is free and either `max_batch_size` rows wait or the oldest request has waited
-    `window_ms`. With a window of 0 whatever waits is run as soon as the function is free. Where the function may run
-    several times at once, a further batch starts only with as many rows as the smallest that runs: requests that come
-    back one by one would else be cut into ever smaller batches. Under load the next full batch is handed over while its
-    threads are still busy, so that they need not wait for the loop.
+    `window_ms`. With a window of 0, everything queued becomes the next batch as soon as the function is free. If the
+    function may run several times at once, a further batch starts only with at least as many rows as the smallest
+    running batch: otherwise requests that return one by one would be cut into smaller and smaller batches. Under load,
+    the next full batch is handed over while all threads are still busy, so that threads do not wait for the event loop.
 
-    A request whose client has gone, or whose time is over, is not computed. Requests to other APIs that call this one
-    have batches of their own, since a release may govern the one and not the other.
+    A request is not computed if its client has left or its time is over. Requests that reach this API through another
+    API have separate batches, because a release may cover only one of the two APIs.
     """
 
     def __init__(
@@ -69,20 +69,20 @@ class BatchDispatcher:
         isolate_failures: bool = False,
         hooks: BatchHooks | None = None,
     ) -> None:
-        """Make a dispatcher for one API.
+        """Create a dispatcher for one API.
 
         Args:
-            api: name of the API, for the batch's record.
-            run: runs the function on the values of a batch and the number of rows in them; one output a value.
-            codec: counts, cuts and joins rows.
-            batching: batch size in rows, and window.
-            max_latency_ms: a request that cannot be answered within this any more is not run, but fails.
-            overloaded: makes the error that such a request gets.
-            max_in_flight: batches that may run at once.
-            hands_over_early: `run` can be given one more, and runs it when another has ended; it then sets the
+            api: name of the API, for the record of a batch.
+            run: runs the function on the values of a batch, given their number of rows; returns one output per value.
+            codec: counts, splits and joins rows.
+            batching: maximum batch size in rows, and window.
+            max_latency_ms: a request that can no longer be answered within this time fails without being run.
+            overloaded: creates the error for such a request.
+            max_in_flight: maximum number of batches that run at once.
+            hands_over_early: `run` accepts one more batch, runs it when another has ended, and then sets the
                 `started_ns` of its `current_batch`.
-            isolate_failures: a batch that fails is run again in halves, so that the request at fault fails alone.
-            hooks: what is done around a batch.
+            isolate_failures: run a batch that fails again in halves, so that only the faulty request fails.
+            hooks: callbacks around a batch.
         """
         self._api = api
         self._run = run
@@ -92,8 +92,8 @@ class BatchDispatcher:
         self._hands_over_early = hands_over_early
         self._isolates = isolate_failures
         self._hooks = hooks or BatchHooks()
-        self._patience = Patience(max_latency_ms)
-        self._queue = JobQueue(codec, self._patience, overloaded)
+        self._latency_budget = LatencyBudget(max_latency_ms)
+        self._queue = JobQueue(codec, self._latency_budget, overloaded)
         self._rows_in_flight: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_pump_scheduled = False
@@ -101,25 +101,25 @@ class BatchDispatcher:
 
     @property
     def batching(self) -> Batching:
-        """The batch size and window in force."""
+        """The current batch size and window."""
         return self._batching
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that wait for a batch."""
+        """The number of rows that wait for a batch."""
         return self._queue.rows
 
     def configure(self, batching: Batching) -> None:
-        """Take another batch size and window, from the next batch on. Call it on the event loop's thread."""
+        """Set batch size and window from the next batch on. Call it on the event loop's thread."""
         self._batching = batching
         if self._queue:
             self._schedule_pump(asyncio.get_running_loop())
 
-    async def submit(self, value: Any, kin: Hashable = None) -> Any:
-        """Wait for the answer to `value`, which shares a batch with requests of the same `kin` alone.
+    async def submit(self, value: Any, batch_key: Hashable = None) -> Any:
+        """Queue `value` and return its answer. Only requests with the same `batch_key` share a batch.
 
         Raises:
-            Exception: what the function raised, or what `overloaded` makes.
+            Exception: the error that the function raised, or the one that `overloaded` returned.
         """
         loop = asyncio.get_running_loop()
         ledger = current_ledger.get()
@@ -129,7 +129,7 @@ class BatchDispatcher:
             ledger.queued_ns = now_ns
             ledger.rows = rows
         asked_api = current_api(traced_work())
-        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), asked_api, kin)
+        job = Job(value, rows, now_ns, copy_context(), ledger, loop.create_future(), asked_api, batch_key)
         self._queue.append(job)
         self._schedule_pump(loop)
         try:
@@ -138,7 +138,7 @@ class BatchDispatcher:
             job.future.cancel()
 
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Not at once: requests that arrived in the same turn of the loop belong to the same batch.
+        # Deferred: requests that arrived in the same turn of the event loop belong in the same batch.
         if not self._is_pump_scheduled and self._has_room():
             self._is_pump_scheduled = True
             loop.call_soon(self._pump, loop)
@@ -174,7 +174,7 @@ class BatchDispatcher:
 
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         jobs = self._queue.take(self._batching.max_batch_size)
-        if not jobs:  # the last has come too late, been given up or could not be cut since it was looked at
+        if not jobs:  # since `oldest`, the last job became late, was abandoned or could not be split
             return
         record, context = self._enter(jobs)
         self._rows_in_flight.append(record.rows)
@@ -193,7 +193,7 @@ class BatchDispatcher:
                 self._schedule_pump(asyncio.get_running_loop())
 
     def _enter(self, jobs: list[Job]) -> tuple[BatchRecord, Context]:
-        # Only the first request's context can be the function's; what must not leak from it is replaced.
+        # The function runs in a copy of the first request's context; variables of that request alone are replaced.
         context = jobs[0].context.copy()
         rows, now_ns = sum(job.rows for job in jobs), time.monotonic_ns()
         record = BatchRecord(self._api, _ledgers_of(jobs), rows, now_ns, asked_api=jobs[0].asked_api)
@@ -215,7 +215,7 @@ class BatchDispatcher:
         try:
             outputs = await self._run([job.value for job in jobs], record.rows)
             if len(outputs) != len(jobs):
-                error = RuntimeError(f"{self._api} gave {len(outputs)} answers to a batch of {len(jobs)} requests.")
+                error = RuntimeError(f"{self._api} returned {len(outputs)} answers to a batch of {len(jobs)} requests.")
         except Exception as raised:
             error = raised
         except BaseException as raised:
@@ -250,7 +250,7 @@ class BatchDispatcher:
                 ledger.started_ns = record.started_ns
             ledger.ended_ns = record.ended_ns
         if error is None:
-            self._patience.note(record.ended_ns - record.started_ns)
+            self._latency_budget.note(record.ended_ns - record.started_ns)
         self._hooks.done(record)
 
     def _answer(self, jobs: list[Job], outputs: Sequence[Any]) -> None:
@@ -268,7 +268,7 @@ def _ledgers_of(jobs: Sequence[Job]) -> list[Ledger]:
 
 
 def _settle(future: asyncio.Future[Any], output: Any) -> None:
-    """Answer one request. Where the function gave an exception for one of its rows, it alone fails."""
+    """Set the answer of one request. If the function returned an exception for a row, only this request fails."""
     failure = next((row for row in output if isinstance(row, Exception)), None) if isinstance(output, list) else None
     if failure is None:
         future.set_result(output)

@@ -1,4 +1,4 @@
-"""One request's rows on their way through the dispatcher, whole or in parts."""
+"""A job: the rows of one request in the dispatcher, or a part of them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from ..tracing.ledger import Ledger
+from ..tracing.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class RowCodec:
-    """How the rows of a request's value are counted, cut and joined (BentoML's own containers, or a stand-in)."""
+    """Functions that count, split and join the rows of a value (from BentoML's containers, or substitutes)."""
 
     count: Callable[[Any], int]
     split: Callable[[Any, Sequence[int]], list[Any]]
-    """`split(value, [0, a, b])` gives the rows `0:a` and `a:b`."""
+    """`split(value, [0, a, b])` returns the rows `0:a` and `a:b`."""
     join_outputs: Callable[[Sequence[Any]], Any]
 
 
 @dataclass(slots=True)
 class Job:
-    """One waiting request, or the part of it that is left when it is larger than a batch.
+    """One waiting request, or the rest of a request that is larger than a batch.
 
-    Requests share a batch only where `asked_api`, the API that their client has asked, and `kin` are the same.
+    Requests share a batch only if `asked_api` (the API that the client called) and `batch_key` are equal.
     """
 
     value: Any
@@ -35,25 +35,25 @@ class Job:
     ledger: Ledger | None
     future: asyncio.Future[Any]
     asked_api: str | None = None
-    kin: Hashable = None
+    batch_key: Hashable = None
 
     def can_share_with(self, other: Job) -> bool:
-        """Whether both may be in one batch."""
-        return self.asked_api == other.asked_api and self.kin == other.kin
+        """Whether both jobs may be in one batch."""
+        return self.asked_api == other.asked_api and self.batch_key == other.batch_key
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nobody waits for the answer: its time is over, or its client has gone."""
+        """Whether nobody waits for the answer: its time is over, or its client has left."""
         return self.future.done() or (self.ledger is not None and self.ledger.is_client_gone)
 
 
 def split_job(job: Job, first_rows: int, codec: RowCodec) -> tuple[Job, Job]:
-    """Cut a job in two; its future gets the joined answer of both, or the first failure."""
+    """Split a job in two. Its future gets the joined answers of both parts, or the first failure."""
     loop = job.future.get_loop()
     values = codec.split(job.value, [0, first_rows, job.rows])
     sizes = (first_rows, job.rows - first_rows)
     parts = [
-        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future(), job.asked_api, job.kin)
+        Job(value, rows, job.queued_ns, job.context, job.ledger, loop.create_future(), job.asked_api, job.batch_key)
         for value, rows in zip(values, sizes, strict=True)
     ]
 

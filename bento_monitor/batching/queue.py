@@ -1,4 +1,4 @@
-"""The requests that wait for a batch, oldest first; one that nobody waits for, or that is late, is not given out."""
+"""The queue of requests that wait for a batch, oldest first. Abandoned and late requests are skipped."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from collections import deque
 from collections.abc import Callable
 
 from .job import Job, RowCodec, split_job
-from .patience import Patience
+from .latency_budget import LatencyBudget
 
 
 class JobQueue:
-    """`rows` counts those that wait; it may still count requests that were given up since."""
+    """A queue of jobs. `rows` is the number of waiting rows; it may include those of abandoned requests."""
 
-    def __init__(self, codec: RowCodec, patience: Patience, overloaded: Callable[[], Exception]) -> None:
-        """`overloaded` makes the error of a request that has waited too long."""
+    def __init__(self, codec: RowCodec, latency_budget: LatencyBudget, overloaded: Callable[[], Exception]) -> None:
+        """`overloaded` creates the error for a request that has waited too long."""
         self._codec = codec
-        self._patience = patience
+        self._latency_budget = latency_budget
         self._overloaded = overloaded
         self._jobs: deque[Job] = deque()
         self._late: list[Job] = []
         self.rows = 0
 
     def __bool__(self) -> bool:
-        """Whether something waits."""
+        """Whether jobs wait."""
         return bool(self._jobs)
 
     def append(self, job: Job) -> None:
-        """Let a request wait."""
+        """Add a job at the end."""
         self._jobs.append(job)
         self.rows += job.rows
 
     def oldest(self) -> Job | None:
-        """The request that has waited longest, of those that are to be computed."""
+        """Return the oldest job that is neither abandoned nor late; None if there is none."""
         job = self._pop()
         if job is not None:
             self._put_back(job)
         return job
 
     def take(self, max_rows: int) -> list[Job]:
-        """Take the oldest request and those that can share its batch; one larger than `max_rows` is cut.
+        """Take the oldest job and those that can share its batch; split a job with more than `max_rows` rows.
 
-        One that cannot be cut fails alone.
+        A job that cannot be split fails alone.
         """
         room = max_rows
         taken: list[Job] = []
@@ -68,14 +68,14 @@ class JobQueue:
         return taken
 
     def refuse_late(self) -> None:
-        """Fail what was met on the way and came too late. Not at once: the batch that is to run goes first."""
+        """Fail the late jobs that were skipped. Called after batches have started, because these come first."""
         late, self._late = self._late, []
         for job in late:
             if not job.future.done():
                 job.future.set_exception(self._overloaded())
 
     def _pop(self) -> Job | None:
-        oldest_allowed_ns = time.monotonic_ns() - self._patience.longest_wait_ns
+        oldest_allowed_ns = time.monotonic_ns() - self._latency_budget.longest_wait_ns
         while self._jobs:
             job = self._jobs.popleft()
             self.rows -= job.rows

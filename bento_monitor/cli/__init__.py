@@ -1,6 +1,6 @@
 """The command line: `bento-monitor ...`, `bentoml monitor ...` and `bentoml optimize ...`.
 
-BentoML imports this module on every one of its commands, so it imports click alone and finds commands by name.
+BentoML imports this module in each of its commands, so it imports only click, and finds commands by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`bento-monitor doctor`: what is installed, what this machine has, and what works on it."""
+"""`bento-monitor doctor`: installed packages, features of this machine, and hooks that work."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _GIB = 2**30
 @click.argument("target", metavar="[MODULE:SERVICE]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 def doctor(target: str | None, *, as_json: bool) -> None:
-    """Say what is installed, which CPU features and devices are here, and which hooks hold on this BentoML.
+    """Show what is installed, the CPU features and devices of this machine, and which hooks work with this BentoML.
 
-    With MODULE:SERVICE, imported from this folder, also which path each of its APIs takes, and why.
+    With MODULE:SERVICE, imported from this folder, also show which path each of its APIs uses, and why.
 
-    Exits with 1 where something must be mended before a service can be monitored.
+    Exits with 1 if a problem must be fixed before a service can be monitored.
     """
     from rich.console import Console
 
@@ -111,7 +111,7 @@ def _installation_table(installation: Installation) -> Table:
 def _hook_table(installation: Installation) -> Table:
     table = _table(f"Hooks on BentoML {installation.packages['bentoml'] or '(not installed)'}")
     for hook in installation.hooks:
-        table.add_row(hook.name, "holds" if hook.holds else f"does not hold, so it is not used: {hook.reason}")
+        table.add_row(hook.name, "enabled" if hook.is_enabled else f"disabled: {hook.reason}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""How a command ends: an error raised on purpose becomes one sentence and an exit code, never a traceback."""
+"""Exits of commands: an error raised on purpose becomes one sentence and an exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import NoReturn
 import click
 
 from ..errors import BentoMonitorError, DiskFullError
-from ..files import is_disk_full
-from ..printable import printable_lines
+from ..resilience.atomic_files import is_disk_full
+from ..resilience.printable import printable_lines
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn what stops a command into `Error: <sentence>` on stderr and an exit code."""
+    """Turn an error that stops a command into `Error: <sentence>` on stderr and an exit code."""
     try:
         with interrupted_once():
             yield
@@ -36,7 +36,7 @@ def one_sentence() -> Iterator[None]:
 
 @contextmanager
 def interrupted_once() -> Iterator[None]:
-    """Make the first Ctrl-C or SIGTERM an exception, and keep a second one from breaking off what it cleans up."""
+    """Turn the first Ctrl-C or SIGTERM into an exception, and ignore a second, which would interrupt the cleanup."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -14,17 +14,17 @@ COMMAND_GROUP = "bento_monitor.commands"
 
 # Help lists these without importing the commands; a command of another distribution is listed by its name alone.
 SHORT_HELP = {
-    "doctor": "Say what is installed, what this machine has, and what works on it.",
+    "doctor": "Show what is installed, what this machine has, and what works on it.",
     "optimize": "Search for the fastest way to serve a model that keeps its accuracy.",
-    "profile": "Say how fast a service is, how fast it could be, and what holds it back.",
-    "release": "List, promote and roll back releases, live.",
-    "serve": "Serve a BentoML service, monitored, with no change to its code.",
+    "profile": "Show how fast a service is, how fast it could be, and what limits it.",
+    "release": "List, promote and roll back releases on a running server.",
+    "serve": "Serve a BentoML service with monitoring, without changes to its code.",
     "traces": "List the slowest requests and show one as a waterfall.",
 }
 
 
 def load_command(name: str) -> click.Command | None:
-    """Import the command `name`, or give None where no distribution offers one.
+    """Import the command `name`; return None if no distribution provides it.
 
     Raises:
         InputError: the command's module cannot be imported, or does not hold a command.
@@ -32,27 +32,27 @@ def load_command(name: str) -> click.Command | None:
     for entry in entry_points(group=COMMAND_GROUP, name=name):
         try:
             command = entry.load()
-        except Exception as error:  # of another distribution, it may fail in any way
+        except Exception as error:  # a command of another distribution may fail in any way
             reason = f"{type(error).__name__}: {error}"
             raise InputError(
                 f"The command {name!r} cannot be loaded from {entry.value} ({reason}): "
                 "install what is missing, or reinstall bento-monitor."
             ) from error
         if not isinstance(command, click.Command):
-            raise InputError(f"The command {name!r} cannot be loaded: {entry.value} is no click command.")
+            raise InputError(f"The command {name!r} cannot be loaded: {entry.value} is not a click command.")
         return command
     return None
 
 
 class LazyGroup(click.Group):
-    """A group of the commands that are installed; listing them imports none of them."""
+    """A group of all installed commands; listing them imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands, in alphabetical order."""
+        """Return the names of the commands, in alphabetical order."""
         return sorted({*entry_points(group=COMMAND_GROUP).names, *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command of that name; None where there is none."""
+        """Import the command of that name; return None if there is none."""
         return super().get_command(ctx, cmd_name) or load_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -68,10 +68,10 @@ class LazyGroup(click.Group):
 
 
 class LazyCommand(click.Command):
-    """Stands for one command until it is run or its help is asked for.
+    """A placeholder for one command, which is imported when it runs or its help is shown.
 
-    The host program may add options of its own and wrap `callback`, as BentoML does with the commands of plugins: those
-    are kept, and the command's own options come first.
+    The host program may add options and wrap `callback`, as BentoML does with the commands of plugins: both are kept,
+    and the command's own options come first.
     """
 
     def __init__(self, name: str) -> None:
@@ -91,7 +91,7 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the arguments with the options of the command that this one stands for."""
+        """Parse the arguments with the options of the real command."""
         with one_sentence():
             return super().make_context(info_name, args, parent, **{**self._loaded().context_settings, **extra})
 
@@ -101,7 +101,7 @@ class LazyCommand(click.Command):
             return super().invoke(ctx)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Options of the command, then those that the host program added."""
+        """Return the options of the command, then those that the host program added."""
         return [*self._loaded().params, *super().get_params(ctx)]
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

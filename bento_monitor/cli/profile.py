@@ -1,4 +1,4 @@
-"""`bento-monitor profile`: how fast a service is, where its time goes, and what holds it back."""
+"""`bento-monitor profile`: a service's throughput, latency, stage times and bottlenecks."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import click
 
 from ..errors import InputError
 from ..extras import require_extra
-from ..files import write_atomic
-from ..loadgen.slo import parse_slo
-from ..profiling.compare import Change, compare_profiles
-from ..profiling.page import page_of
-from ..profiling.profile_file import profile_text, read_profile
-from ..profiling.record import LoadPoint, Profile
-from ..profiling.sentences import (
+from ..lab.loadgen.slo import parse_slo
+from ..lab.profiling.compare import Change, compare_profiles
+from ..lab.profiling.profile_file import profile_text, read_profile
+from ..lab.profiling.profile_record import LoadPoint, Profile
+from ..lab.profiling.render.page import page_of
+from ..lab.profiling.render.sentences import (
+    bottleneck_of,
     error_texts,
     gpu_texts,
     latency_text,
-    limit_of,
     operators_text,
+    probe_text,
     product_text,
     share_text,
     slo_text,
-    watching_text,
 )
-from ..profiling.sweep import SweepSpec, run_sweep
+from ..lab.profiling.sweep import SweepSpec, run_sweep
+from ..resilience.atomic_files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,12 +45,12 @@ _LARGEST = 4
 
 @click.command()
 @click.argument("target", required=False, metavar="MODULE:SERVICE|FILE.py:SERVICE|URL")
-@click.option("--api", help="Which API [default: the only one].")
+@click.option("--api", help="API to profile [default: the only one].")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="JSON bodies, one a line [default: made up from the API's schema].",
+    help="JSON bodies, one per line [default: generated from the API's schema].",
 )
 @click.option(
     "--as",
@@ -58,22 +58,22 @@ _LARGEST = 4
     type=click.Choice(["monitored", "stock"]),
     default="monitored",
     show_default=True,
-    help="With our request path, or BentoML's own.",
+    help="Serve with the monitor's request path, or with BentoML's own.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Number of worker processes [default: the service's own].")
-@click.option("--connections", default=16, show_default=True, type=click.IntRange(min=2), help="Clients at once.")
-@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(min=1), help="Length of each load.")
-@click.option("--slo", help="Find the highest rate that keeps a promise, such as p99=50ms.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with plots.")
+@click.option("--connections", default=16, show_default=True, type=click.IntRange(min=2), help="Concurrent clients.")
+@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(min=1), help="Duration of each load.")
+@click.option("--slo", help="Find the highest rate that meets an SLO, such as p99=50ms.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page with plots.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the profile as JSON.")
 @click.option(
     "--compare",
     type=click.Path(path_type=Path),
     nargs=2,
     metavar="BEFORE AFTER",
-    help="Say what changed between two profiles that --output has written.",
+    help="Compare two profiles written by --output.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def profile(
     target: str | None,
     api: str | None,
@@ -88,17 +88,20 @@ def profile(
     compare: tuple[Path, Path] | None,
     as_json: bool,
 ) -> None:
-    """Serve a service in a process of its own (or take one that runs, by its URL) and put loads on it."""
+    """Measure the throughput and latency of a service under several loads, and find its bottlenecks.
+
+    The service is started for the profile, or already running if a URL is given.
+    """
     require_extra("profile", "bento-monitor profile", "scipy")
-    from ..diagnosis import diagnose
+    from ..lab.diagnosis import diagnose
 
     if compare is not None:
         _show_changes(compare_profiles(*map(read_profile, compare)), as_json=as_json)
         return
     if target is None:
-        raise InputError("Nothing to profile is named: give module:Service, file.py:Service, a URL, or --compare.")
-    promise = None if slo is None else parse_slo(slo)
-    spec = SweepSpec(target, served_as, api, data, workers, connections, seconds, slo=promise)
+        raise InputError("There is no service to profile: give module:Service, file.py:Service, a URL, or --compare.")
+    parsed_slo = None if slo is None else parse_slo(slo)
+    spec = SweepSpec(target, served_as, api, data, workers, connections, seconds, slo=parsed_slo)
     with _progress(spec, quiet=as_json) as on_step:
         found = run_sweep(spec, on_step)
     found = replace(found, findings=diagnose(found))
@@ -135,12 +138,15 @@ def _progress(spec: SweepSpec, *, quiet: bool) -> Iterator[Callable[[str], None]
 def _console() -> Console:
     from rich.console import Console
 
-    # A log has no width of its own: a table there is as wide as it is.
+    # A log file has no width, so tables get a fixed one.
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_LOG_COLUMNS)
 
 
 def print_profile(console: Console, found: Profile) -> None:
-    """The loads as a table, how fast the function alone is, and what holds the service back."""
+    """Print a table of the loads, the rate of the standalone function, and the bottlenecks.
+
+    Percentiles marked with ~ are of too few requests for a bound. Ratios vary on a busy machine.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -159,31 +165,36 @@ def print_profile(console: Console, found: Profile) -> None:
             "-" if server is None else f"{server.pauses.longest_ms:.1f}",
             "-" if server is None else f"{server.longest_lag_ms:.1f}",
         )
-    about = f"as {found.served_as}, {found.workers} workers{watching_text(found)}"
+    about = f"as {found.served_as}, {found.workers} workers{probe_text(found)}"
     console.print(Text(f"{found.target} {found.path}  {about}"))
     console.print(table)
-    console.print("A latency with ≤ is bounded with 99 %; one with ~ has too few requests for that.", style="dim")
+    console.print(
+        "≤ is an upper bound of the latency with 99 % confidence; ~ marks too few requests for a bound.", style="dim"
+    )
     for line in error_texts(found.points):
         console.print(Text(line, style="red"))
     for fault in {point.machine.fault for point in found.points} - {None}:
-        console.print(Text(f"Mind: {fault}.", style="yellow"))
+        console.print(Text(f"Warning: {fault}.", style="yellow"))
     if found.capacity.stages:
-        console.print(Text(f"Where the time goes with {found.capacity.name}: {_stages_text(found.capacity)}."))
+        console.print(Text(f"Stage times with {found.capacity.name}: {_stages_text(found.capacity)}."))
     for line in gpu_texts(found.capacity):
         console.print(Text(line))
     if found.slo is not None:
         console.print(slo_text(found.slo))
-    if found.bare is not None:
-        bare = found.bare
-        console.print(f"Its function alone makes {bare.items_per_s:.0f} items/s {share_text(found, bare)}.")
-        if bare.peak_share is not None:
-            console.print(f"That is {bare.peak_share:.0%} of the arithmetic that {product_text(bare)} makes here.")
-        if bare.operators:
-            shares = ", ".join(f"{name} {share:.0%}" for name, share in bare.operators[:_LARGEST])
-            console.print(f"{operators_text(bare)}: {shares}.")
-        if bare.length_times:
-            short, long = bare.length_times[0], bare.length_times[-1]
-            shortest = f"{short.median_ms:.2f} ms for {short.length} {bare.length_unit}"
+    if found.standalone is not None:
+        standalone = found.standalone
+        share = share_text(found, standalone)
+        console.print(f"The standalone function reaches {standalone.items_per_s:.0f} items/s {share}.")
+        if standalone.peak_share is not None:
+            console.print(
+                f"Its largest batch reaches {standalone.peak_share:.0%} of the FLOP/s of {product_text(standalone)}."
+            )
+        if standalone.operators:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in standalone.operators[:_LARGEST])
+            console.print(f"{operators_text(standalone)}: {shares}.")
+        if standalone.length_times:
+            short, long = standalone.length_times[0], standalone.length_times[-1]
+            shortest = f"{short.median_ms:.2f} ms for {short.length} {standalone.length_unit}"
             console.print(f"One item takes {shortest}, {long.median_ms:.2f} ms for {long.length}.")
     for finding in found.findings:
         console.print(Text(finding.title, style="bold red"))
@@ -191,11 +202,11 @@ def print_profile(console: Console, found: Profile) -> None:
             console.print(Text(f"  {line}"))
         console.print(Text(f"  -> {finding.remedy}", style="green"))
     if not found.findings:
-        console.print("What it runs into: {}; {}.".format(*limit_of(found)))
+        console.print("Bottleneck: {}; {}.".format(*bottleneck_of(found)))
 
 
 def _stages_text(point: LoadPoint) -> str:
-    """The longest stages of a load, as shares of them all."""
+    """Return the longest stages of a load, as shares of the sum of all stages."""
     total_ms = sum(point.stage_ms.values())
     longest = sorted(point.stage_ms, key=lambda name: -point.stage_ms[name])[:_LARGEST]
     return ", ".join(f"{name} {point.stage_ms[name] / total_ms:.0%}" for name in longest)
@@ -218,5 +229,6 @@ def _show_changes(changes: Sequence[Change], *, as_json: bool) -> None:
     console = _console()
     console.print(table)
     console.print(
-        "Bold: 1 lies outside the interval, which does not know what the machine did between the two.", style="dim"
+        "Bold: the interval excludes 1. It does not account for changes of the machine between the two profiles.",
+        style="dim",
     )

@@ -1,4 +1,4 @@
-"""`bento-monitor release`: list, promote, roll back, and see what every worker serves."""
+"""`bento-monitor release`: list, promote and roll back releases, and show what every worker serves."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 import click
 
 from ..errors import InputError, ReleaseError
-from ..files import is_disk_full
-from ..printable import printable
 from ..releases.active_state import ActiveState
 from ..releases.active_store import ActiveStore
 from ..releases.promotion import PromotionResult, promote_own
 from ..releases.promotion import promote as promote_release
 from ..releases.promotion import rollback as rollback_release
+from ..releases.release_store import StoredRelease, find_release, list_releases
 from ..releases.status import ServiceStatus, Standing, read_standing, read_status
-from ..releases.store import StoredRelease, find_release, list_releases
 from ..releases.worker_state import WorkerState
+from ..resilience.atomic_files import is_disk_full
+from ..resilience.printable import printable
 from ..settings import require_settings
 
 _WATCH_S = 1.0
 
 
 class _StoreGroup(click.Group):
-    """Commands on files that anybody may have touched: one that cannot be read or written is one sentence."""
+    """Commands on files that anyone may have changed: a file that cannot be read or written becomes one sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -41,14 +41,14 @@ class _StoreGroup(click.Group):
 
 @click.group(cls=_StoreGroup)
 def release() -> None:
-    """Releases: what was found to be faster, and which of them a server runs."""
+    """List, promote and roll back releases, and show which of them a server runs."""
 
 
 @release.command(name="list")
-@click.option("--service", help="Only the releases of this service.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--service", help="List only the releases of this service.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def list_command(service: str | None, as_json: bool) -> None:
-    """List the stored releases, the oldest first, and what there is to say of each."""
+    """List the stored releases with remarks on each, the oldest first."""
     found = list_releases(service)
     services = {stored.release.service for stored in found if stored.release is not None}
     standings = {name: read_standing(_store(name)) for name in services}
@@ -56,7 +56,7 @@ def list_command(service: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_raw(stored, said) for stored, said in zip(found, marks, strict=True)], indent=2))
     elif not found:
-        click.echo("No releases yet: bento-monitor optimize makes them.")
+        click.echo("No releases yet: bento-monitor optimize creates them.")
     else:
         for stored, said in zip(found, marks, strict=True):
             _print_release(stored, said)
@@ -65,42 +65,42 @@ def list_command(service: str | None, as_json: bool) -> None:
 
 @release.command()
 @click.argument("name", metavar="RELEASE")
-@click.option("--own", is_flag=True, help="Go to the own model of the service RELEASE, instead of to a release.")
+@click.option("--own", is_flag=True, help="Activate the own model of the service RELEASE instead of a release.")
 @click.option("--runner", help="With --own: only in this runner.")
-@click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for every worker to take it.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for all workers to activate it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def promote(name: str, own: bool, runner: str | None, timeout_s: float, as_json: bool) -> None:
-    """Make a release active: every worker of the running server takes it over, and no request fails.
+    """Activate a release in every worker of the running server, without a failed request.
 
-    With --own, RELEASE is the name of a service, and its own model is served again.
+    With --own, RELEASE is the name of a service, and its own model is activated.
     """
     if runner is not None and not own:
-        raise InputError("--runner goes with --own: a release says itself which runner it is for.")
+        raise InputError("--runner requires --own: a release itself names its runner.")
     if own:
         _print_result(promote_own(_known_store(name), runner, timeout_s=timeout_s), as_json)
         return
     record, folder = find_release(name)
     if not as_json:
-        click.echo("Running workers take it over, and keep it once they have watched it for failures.", err=True)
+        click.echo("Running workers activate it, and keep it after they have watched it for failures.", err=True)
     store = _store(record.service)
     _print_result(promote_release(store, record, folder, timeout_s=timeout_s), as_json)
 
 
 @release.command()
 @click.argument("service")
-@click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for every worker to go back.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds for all workers to roll back.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def rollback(service: str, timeout_s: float, as_json: bool) -> None:
-    """Go back to what SERVICE ran before its present release, if that served well; again: further back."""
+    """Roll SERVICE back to its last earlier state that served well; each further rollback goes further back."""
     _print_result(rollback_release(_known_store(service), timeout_s=timeout_s), as_json)
 
 
 @release.command()
 @click.argument("service")
-@click.option("--watch", is_flag=True, help="Show it again each time that it changes, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--watch", is_flag=True, help="Show the status again after each change, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(service: str, watch: bool, as_json: bool) -> None:
-    """What is active for SERVICE, and what each worker serves; exits with 1 where a worker is not on the active
+    """Show what is active for SERVICE, and what each worker serves; exit with 1 if a worker is not on the active
     state.
     """
     store = _known_store(service)
@@ -174,10 +174,10 @@ def _print_result(result: PromotionResult, as_json: bool) -> None:
         click.echo(json.dumps(status.to_raw(), indent=2))
         return
     served = len(result.workers)
-    when = f"{served} worker(s) serve it." if served else "No server is running: it is taken at the next start."
+    when = f"{served} worker(s) serve it." if served else "No server is running: the next start activates it."
     _say(f"Active: {result.state.describe()}. {when}")
     if result.released_apis:
-        _say(f"No release governs {', '.join(result.released_apis)} any more: the service's own model answers there.")
+        _say(f"No release governs {', '.join(result.released_apis)} any more: the service's own model serves there.")
     _print_workers(result.workers)
 
 
@@ -186,7 +186,7 @@ def _print_status(status: ServiceStatus, as_json: bool) -> None:
         click.echo(json.dumps(status.to_raw(), indent=2))
         return
     active = status.active
-    _say(f"Active: {active.describe()} (move {active.sequence}, {active.reason})")
+    _say(f"Active: {active.describe()} (change {active.sequence}, {active.reason})")
     if active.note is not None:
         _say(f"  {active.note}")
     _print_governed(active)
@@ -212,4 +212,4 @@ def _print_workers(workers: Sequence[WorkerState]) -> None:
         _say(f"  worker {state.pid}: {state.phase}, {serves or 'no runner'}{swap}{error}")
         for release, counts in state.fallbacks.items():
             calls = ", ".join(f"{count} by {reason}" for reason, count in sorted(counts.items()))
-            _say(f"    calls that the own model ran in the place of {release}: {calls}")
+            _say(f"    calls that the own model ran instead of {release}: {calls}")

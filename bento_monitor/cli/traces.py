@@ -1,4 +1,4 @@
-"""`bento-monitor traces`: the slowest requests, one of them as a waterfall, or what became of all of their spans."""
+"""`bento-monitor traces`: the slowest requests, one request as a waterfall, or the delivery of all spans."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InputError
-from ..printable import printable
+from ..resilience.printable import printable
 from ..settings import require_settings
-from ..tracing.account import read_accounts
-from ..tracing.jaeger_reader import JaegerReader
-from ..tracing.store_file import store_path
-from ..tracing.store_reader import StoreReader
-from ..tracing.trace_record import Trace, TraceReader, TraceSummary
-from ..tracing.waterfall import WaterfallLine, waterfall
-from .account_table import is_anything_missing, print_accounts
+from ..tracing.export.delivery_report import read_delivery_reports
+from ..tracing.store.database import store_path
+from ..tracing.store.jaeger_reader import JaegerReader
+from ..tracing.store.reader import StoreReader
+from ..tracing.store.trace_record import Trace, TraceReader, TraceSummary
+from ..tracing.store.waterfall import WaterfallLine, waterfall
+from .delivery_table import is_anything_missing, print_delivery_reports
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _MIN_ID_DIGITS = 8
 _ID_DIGITS = 32
-# What a terminal's line holds beside the bar: names, durations, notes.
+# Width of a terminal's line next to the bar, for names, durations and notes.
 _LABEL_CHARS = 90
 _BAR_CHARS = (24, 60)
 
 
 @click.command()
 @click.argument("trace_id", required=False)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many to list.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of requests.")
 @click.option("--service", help="Only requests to this service.")
-@click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only those that took this long.")
+@click.option("--slower-than", "slower_than_ms", default=0.0, metavar="MS", help="Only requests that took this long.")
 @click.option("--since", "since_minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Only the latest.")
 @click.option("--jaeger", metavar="URL", help="Read from a Jaeger instead of the embedded store.")
 @click.option(
-    "--account", is_flag=True, help="What became of each process's spans; exits with 1 where some are missing."
+    "--delivery-report",
+    is_flag=True,
+    help="Show how many spans each process has built, exported and dropped; exits with 1 if any are missing.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--account", "is_account", is_flag=True, hidden=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def traces(
     trace_id: str | None,
     limit: int,
@@ -51,16 +54,19 @@ def traces(
     slower_than_ms: float,
     since_minutes: float | None,
     jaeger: str | None,
-    account: bool,
+    delivery_report: bool,
+    is_account: bool,
     as_json: bool,
 ) -> None:
     """List the slowest requests, or show the one whose trace id begins with TRACE_ID as a waterfall."""
-    if account:
+    if is_account:
+        click.echo("Warning: --account has been renamed to --delivery-report.", err=True)
+    if delivery_report or is_account:
         if trace_id is not None or jaeger is not None:
             raise InputError(
-                "--account is of all spans of this machine's processes: give no TRACE_ID, and no --jaeger."
+                "--delivery-report covers all spans of this machine's processes: give no TRACE_ID and no --jaeger."
             )
-        _show_accounts(require_settings().home, service, as_json)
+        _show_delivery_reports(require_settings().home, service, as_json)
         return
     path = store_path(require_settings().home)
     reader: TraceReader = StoreReader(path) if jaeger is None else JaegerReader(jaeger)
@@ -77,26 +83,26 @@ def traces(
         click.echo(_nothing_found(reader, path if jaeger is None else None))
 
 
-def _show_accounts(home: Path, service: str | None, as_json: bool) -> None:
-    accounts = read_accounts(home, service)
+def _show_delivery_reports(home: Path, service: str | None, as_json: bool) -> None:
+    reports = read_delivery_reports(home, service)
     if as_json:
-        click.echo(json.dumps([asdict(found) for found in accounts], indent=2))
-    elif accounts:
-        print_accounts(_console(), accounts)
+        click.echo(json.dumps([asdict(found) for found in reports], indent=2))
+    elif reports:
+        print_delivery_reports(_console(), reports)
     else:
-        click.echo(f"No process has traced a request yet, or none that keeps its account in {home}.")
-    if is_anything_missing(accounts):
+        click.echo(f"No process has traced a request yet, or none that keeps its delivery report in {home}.")
+    if is_anything_missing(reports):
         raise click.exceptions.Exit(1)
 
 
 def _nothing_found(reader: TraceReader, path: Path | None) -> str:
     if reader.slowest(1):
-        return "No request that is kept is like that: give fewer conditions."
+        return "No stored request matches: give fewer conditions."
     if path is None:
         return "That Jaeger has no traces since yesterday."
     return (
         f"No traces yet in {path}. Serve with bento-monitor serve MODULE:SERVICE (or put @monitored on the service),"
-        " send it a request, and look again. Where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
+        " send it a request, and look again. If OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set for the"
         " server, its traces go there instead."
     )
 
@@ -115,7 +121,7 @@ def _console() -> Console:
 
 
 def print_summaries(console: Console, summaries: Sequence[TraceSummary], *, whole_ids: bool = False) -> None:
-    """A table of requests, with as many digits of each trace id as tell them apart, or all of them."""
+    """Print a table of requests, with as many digits of the trace ids as tell them apart, or with all digits."""
     from rich.table import Table
     from rich.text import Text
 
@@ -151,7 +157,7 @@ def _digits_that_differ(trace_ids: set[str]) -> int:
 
 
 def print_waterfall(console: Console, trace: Trace) -> None:
-    """Every span of a trace on a line, its bar where it lies in time; what belongs to a shared batch is hatched."""
+    """Print each span of a trace on a line, with a bar at its time; spans of a shared batch are hatched."""
     from rich.table import Table
     from rich.text import Text
 

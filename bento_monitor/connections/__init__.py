@@ -1,1 +1,1 @@
-"""Sharing the connections of one listening socket evenly among the worker processes that accept from it."""
+"""Even distribution of connections over the worker processes that accept from one listening socket."""

@@ -1,4 +1,4 @@
-"""Accepting from a socket that other workers accept from too, in turn with them."""
+"""Accepting connections from a socket that several workers share, in turn with the other workers."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..guard import Guard
+from ..resilience.circuit_breaker import CircuitBreaker
 from .counts import ConnectionCounts
 from .turn import Turn
 
-_LOOK_AGAIN_S = 0.001
-# Between the parts that one worker takes of a burst.
+_RETRY_S = 0.001
+# Pause of a worker between two shares of a burst.
 _SETTLE_S = 0.005
 _BURST = 8
-# As asyncio does: out of file descriptors, say, trying again at once would spin.
+# As in asyncio: an immediate retry would spin, for example without free file descriptors.
 _AFTER_ERROR_S = 1.0
-# Requests are served in between.
+# So that requests are served between accepts.
 _ACCEPTS_AT_ONCE = 64
-# `tcpi_unacked` of Linux's `tcp_info`: of a listening socket, the connections that wait to be accepted.
+# `tcpi_unacked` of Linux's `tcp_info`: for a listening socket, the number of connections that wait to be accepted.
 _WAITING_OFFSET, _TCP_INFO_BYTES = 24, 28
 
 
 class ConnectionSet(set[Any]):
-    """A set of connections that says when it changes."""
+    """A set of connections that calls back when it changes."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class ConnectionSet(set[Any]):
 
 
 class Acceptor:
-    """In place of an `asyncio.Server`: there is no timer and no polling while no connection waits."""
+    """Replaces an `asyncio.Server`. Without waiting connections, it needs no timer and no polling."""
 
     def __init__(
         self,
@@ -61,39 +61,39 @@ class Acceptor:
         *,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare for a socket that listens; `start` accepts. `counts` is closed with the acceptor."""
+        """Create an acceptor for a listening socket; `start` begins to accept. `close` also closes `counts`."""
         self.connections = ConnectionSet(self._publish)
         self._listener = listener
         self._make_protocol = make_protocol
         self._counts = counts
         self._turn = Turn(counts)
-        self._guard = Guard("Sharing connections among workers")
+        self._breaker = CircuitBreaker("Sharing connections among workers")
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._is_listening = False
         self._timer: asyncio.TimerHandle | None = None
-        # Sockets, then protocols, of connections that are accepted and not among `connections` yet.
+        # Accepted connections that are not in `connections` yet: first the socket, then the protocol.
         self._opening: set[Any] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count_waiting = _waiting_counter(listener)
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """The socket that it accepts from."""
+        """The listening socket, as `asyncio.Server` has it."""
         return (self._listener,)
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Start accepting."""
         self._listener.setblocking(False)
         self._listen()
 
     def close(self) -> None:
-        """Accept no more; the socket itself stays open, for this process and for the others."""
-        self._rest()
+        """Stop accepting. The socket stays open, for this process and for the others."""
+        self._stop_watching()
         self._counts.close()
 
     async def wait_closed(self) -> None:
-        """Nothing is left to wait for: the connections are the server's."""
+        """Return at once: the server itself waits for its connections."""
 
     def _look(self) -> None:
         self._timer = None
@@ -101,20 +101,23 @@ class Acceptor:
         if pause_s is None:
             self._listen()
         else:
-            self._rest()
+            self._stop_watching()
             self._timer = self._loop.call_later(pause_s, self._look)
 
     def _take(self) -> float | None:
-        """Take what is ours of what waits; how long to look away then, None where the loop is to tell."""
+        """Accept this worker's share of the waiting connections.
+
+        Returns the seconds until the next check; None to wait for the event loop to report the socket as ready.
+        """
         waiting = self._count_waiting()
         if waiting:
-            ours = self._ours_of(waiting)
-            if not ours:
-                return _LOOK_AGAIN_S
+            share = self._share_of(waiting)
+            if not share:
+                return _RETRY_S
         else:
             self._turn.rest()
-            ours = 1  # another worker took it; or the kernel does not count what the loop was told of
-        for _ in range(min(ours, _ACCEPTS_AT_ONCE)):
+            share = 1  # another worker accepted it, or the kernel does not count the reported connection
+        for _ in range(min(share, _ACCEPTS_AT_ONCE)):
             try:
                 accepted, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -123,20 +126,20 @@ class Acceptor:
                 self._report("A connection cannot be accepted; the next attempt is in 1 s", error)
                 return _AFTER_ERROR_S
             self._open(accepted)
-        # What is left is the others', or is looked at in the loop's next round.
+        # The rest is left to other workers, or to the next turn of the event loop.
         return _SETTLE_S if waiting >= _BURST else None
 
-    def _ours_of(self, waiting: int) -> int:
-        """How many of the connections that wait are ours; all of them where workers cannot take turns."""
-        if not self._guard.is_open:
+    def _share_of(self, waiting: int) -> int:
+        """Return how many waiting connections to accept now; all of them while turns are switched off."""
+        if not self._breaker.is_open:
             try:
                 return self._turn.how_many(self._held(), waiting)
             except Exception as error:
-                self._guard.record(error)
+                self._breaker.record(error)
         return waiting
 
     def _open(self, accepted: socket.socket) -> None:
-        self._guard.run(self._counts.note_accepted)
+        self._breaker.run(self._counts.note_accepted)
         accepted.setblocking(False)
         self._opening.add(accepted)
         self._publish()
@@ -157,7 +160,7 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(make_protocol, accepted, ssl=self._tls)
         except OSError:
-            # A client that left, or a handshake that failed: neither is ours to speak of.
+            # The client left, or the handshake failed: not an error of the server.
             accepted.close()
         except Exception as error:
             accepted.close()
@@ -170,14 +173,14 @@ class Acceptor:
         return len(self.connections) + sum(1 for each in self._opening if each not in self.connections)
 
     def _publish(self) -> None:
-        self._guard.run(lambda: self._counts.publish(self._held()))
+        self._breaker.run(lambda: self._counts.publish(self._held()))
 
     def _listen(self) -> None:
         if not self._is_listening:
             self._is_listening = True
             self._loop.add_reader(self._listener.fileno(), self._look)
 
-    def _rest(self) -> None:
+    def _stop_watching(self) -> None:
         if self._is_listening:
             self._is_listening = False
             self._loop.remove_reader(self._listener.fileno())
@@ -190,7 +193,7 @@ class Acceptor:
 
 
 def _waiting_counter(listener: socket.socket) -> Callable[[], int]:
-    """What counts the connections that wait; where the kernel does not tell how many, it is one at a time."""
+    """Return a function that counts waiting connections; it returns 0 or 1 if the kernel reports no number."""
     if sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6):
 
         def count_waiting() -> int:

@@ -1,8 +1,8 @@
-"""How many connections each worker holds: a small file that the workers of one listening socket have in common.
+"""The number of connections of each worker, in a small file shared by the workers of one listening socket.
 
-A worker holds a lock on its slot for as long as it lives. The kernel lets go of it with the process, so that a slot
-whose lock can be had is a dead worker's, however it died. POSIX locks belong to a process: one `ConnectionCounts` of a
-socket a process.
+A worker holds a lock on its slot while it lives. The kernel releases the lock with the process, so a slot whose lock is
+free belongs to a dead worker, however it died. POSIX locks belong to a process, so a process may have only one
+`ConnectionCounts` per socket.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAX_WORKERS = 256
-# Of 32-bit numbers: how many slots were ever used, padding, then process id, connections and accepted of each slot.
+# The file holds 32-bit numbers: slots used so far, padding, then process id, connections and accepted of each slot.
 _HEADER = 4
 _FIELDS = 3
 _PID, _CONNECTIONS, _ACCEPTED = range(_FIELDS)
 _NUMBER_BYTES = 4
 _SLOT_BYTES = _FIELDS * _NUMBER_BYTES
 _FILE_BYTES = _HEADER * _NUMBER_BYTES + _MAX_WORKERS * _SLOT_BYTES
-# Locked by whoever looks for a slot, and with the whole file by whoever removes it.
-_DOOR = (1, 0)
-_WHOLE = (0, 0)
+# Locked while a process claims a slot, and, as part of the whole file, while a process removes the file.
+_ENTRY = (1, 0)
+_WHOLE_FILE = (0, 0)
 _SUFFIX = ".connections"
 
 
 @dataclass(frozen=True, slots=True)
 class OtherWorker:
-    """Another worker: the connections that it holds now, and a number that moves with each one that it accepts."""
+    """Another worker: the number of its connections, and a counter that changes with each accepted connection."""
 
     slot: int
     connections: int
@@ -38,31 +38,31 @@ class OtherWorker:
 
 
 def counts_folder() -> Path:
-    """This user's own folder for such files, made where it is not there.
+    """Return this user's private folder for these files, and create it if needed.
 
     Raises:
-        OSError: the folder is somebody else's, or others can write to it.
+        OSError: the folder belongs to another user, or others have access to it.
     """
     folder = Path(tempfile.gettempdir()) / f"bento-monitor-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not folder.is_dir() or folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{folder} must be a folder that is this user's alone: remove it.")
+        raise PermissionError(f"{folder} must be a folder that only this user can access: remove it.")
     return folder
 
 
 class ConnectionCounts:
-    """This worker's slot, and a view of the others'."""
+    """The slot of this worker, and a view of the slots of other workers."""
 
     def __init__(self, folder: Path, socket_inode: int) -> None:
-        """Take a slot among the workers that accept from the socket of this inode.
+        """Claim a slot in the file of the socket with this inode.
 
         Raises:
-            OSError: the file cannot be made, or has no slot left.
+            OSError: the file cannot be created, or has no free slot.
         """
         self._path = folder / f"{socket_inode}{_SUFFIX}"
         _remove_unused(folder, except_=self._path)
-        self._file = _open_and_enter(self._path)
+        self._file = _open_and_lock(self._path)
         try:
             os.ftruncate(self._file, _FILE_BYTES)
             self._map = mmap.mmap(self._file, _FILE_BYTES)
@@ -71,22 +71,22 @@ class ConnectionCounts:
         except BaseException:
             os.close(self._file)
             raise
-        fcntl.lockf(self._file, fcntl.LOCK_UN, *_DOOR)
+        fcntl.lockf(self._file, fcntl.LOCK_UN, *_ENTRY)
         self._is_open = True
 
     def publish(self, connections: int) -> None:
-        """Say how many connections this worker holds."""
+        """Publish the number of this worker's connections."""
         if self._is_open:
             self._numbers[_at(self._slot, _CONNECTIONS)] = connections
 
     def note_accepted(self) -> None:
-        """Say that this worker has accepted one more."""
+        """Count one more accepted connection of this worker."""
         if self._is_open:
             place = _at(self._slot, _ACCEPTED)
             self._numbers[place] = (self._numbers[place] + 1) & 0xFFFFFFFF
 
     def others(self) -> list[OtherWorker]:
-        """The other workers; one that was killed is among them until `forget_dead` is asked about it."""
+        """Return the other workers. A killed worker is included until `forget_dead` is called for its slot."""
         numbers = self._numbers
         return [
             OtherWorker(slot, numbers[_at(slot, _CONNECTIONS)], numbers[_at(slot, _ACCEPTED)])
@@ -95,7 +95,7 @@ class ConnectionCounts:
         ]
 
     def forget_dead(self, slot: int) -> bool:
-        """Whether the worker of a slot is dead; the slot is then free."""
+        """Return whether the worker of a slot is dead; if so, free the slot."""
         if not _try_lock(self._file, *_span(slot)):
             return False
         self._numbers[_at(slot, _PID)] = 0
@@ -103,7 +103,7 @@ class ConnectionCounts:
         return True
 
     def close(self) -> None:
-        """Give the slot back, and remove the file with the last one."""
+        """Free the slot. The last worker removes the file."""
         if not self._is_open:
             return
         self._is_open = False
@@ -111,7 +111,7 @@ class ConnectionCounts:
         self._numbers.release()
         self._map.close()
         fcntl.lockf(self._file, fcntl.LOCK_UN, *_span(self._slot))
-        if _try_lock(self._file, *_WHOLE):
+        if _try_lock(self._file, *_WHOLE_FILE):
             self._path.unlink(missing_ok=True)
         os.close(self._file)
 
@@ -120,7 +120,7 @@ class ConnectionCounts:
         for slot in range(_MAX_WORKERS):
             if _try_lock(self._file, *_span(slot)):
                 numbers[_at(slot, _CONNECTIONS)] = 0
-                # Moved on and not set to 0: whoever gave the last owner up sees that this is another.
+                # Incremented, not set to 0: workers that gave up on the last owner see a new one.
                 numbers[_at(slot, _ACCEPTED)] = (numbers[_at(slot, _ACCEPTED)] + 1) & 0xFFFFFFFF
                 numbers[_at(slot, _PID)] = os.getpid()
                 numbers[0] = max(numbers[0], slot + 1)
@@ -144,12 +144,12 @@ def _try_lock(file: int, length: int, start: int) -> bool:
     return True
 
 
-def _open_and_enter(path: Path) -> int:
-    """Open the file of that name with its door locked; again, where it was removed in between."""
+def _open_and_lock(path: Path) -> int:
+    """Open the file and lock its entry; retry if the file was removed in between."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX, *_DOOR)
+            fcntl.lockf(file, fcntl.LOCK_EX, *_ENTRY)
             if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
                 return file
         except BaseException:
@@ -160,13 +160,13 @@ def _open_and_enter(path: Path) -> int:
 
 def _remove_unused(folder: Path, *, except_: Path) -> None:
     for path in folder.glob(f"*{_SUFFIX}"):
-        # Never our own: to close any descriptor of a file gives up all the locks that this process has on it.
+        # Skip the own file: closing any descriptor of a file releases all locks that this process has on it.
         if path == except_:
             continue
         try:
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue
-        if _try_lock(file, *_WHOLE):
+        if _try_lock(file, *_WHOLE_FILE):
             path.unlink(missing_ok=True)
         os.close(file)

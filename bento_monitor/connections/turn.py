@@ -1,4 +1,4 @@
-"""Whose turn it is to accept: a worker takes its fair share of the connections, and leaves the rest to the others."""
+"""Turns in accepting: a worker accepts its fair share of the connections, and leaves the rest to the others."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Protocol
 
 from .counts import OtherWorker
 
-# A worker that is busy with requests looks at its sockets every few ms; one that is stopped does not.
+# A worker that is busy with requests polls its sockets every few ms; a stopped worker does not.
 PATIENCE_S = 0.08
-# How long a worker that left a connection waiting is not waited for again.
+# After a worker left a connection waiting, the others do not wait for it for this time.
 _GIVEN_UP_S = 1.0
-# One connection in so many may be out of place, so that workers seldom wait for each other.
+# One in this number of connections may be uneven, so that workers seldom wait for each other.
 _SLACK = 16
 
 
-class Counts(Protocol):
-    """What a worker knows of the others."""
+class ConnectionCounts(Protocol):
+    """The connection counts of the other workers."""
 
     def others(self) -> list[OtherWorker]:
-        """The other workers."""
+        """Return the other workers."""
 
     def forget_dead(self, slot: int) -> bool:
-        """Whether the worker of a slot is dead; it is then no longer among the others."""
+        """Return whether the worker of a slot is dead; if so, `others` no longer includes it."""
 
 
 def fair_share(connections: int, workers: int) -> int:
-    """How many of all the connections one of the workers may hold: its part rounded up, and a little more of many."""
+    """Return the connections that one worker may hold: its share of `connections` and a slack, rounded up."""
     return -(-(connections + connections // _SLACK) // workers)
 
 
 class Turn:
-    """Says whether this worker is to take connections that wait."""
+    """Decides how many waiting connections this worker accepts."""
 
-    def __init__(self, counts: Counts, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, counts: ConnectionCounts, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._counts = counts
         self._clock = clock
         self._waiting_since_s: float | None = None
@@ -42,11 +42,11 @@ class Turn:
         self._given_up: dict[int, tuple[int, float]] = {}
 
     def how_many(self, own: int, pending: int) -> int:
-        """How many of `pending` connections to take now, while this worker holds `own`.
+        """Return how many of `pending` connections to accept now, while this worker holds `own`.
 
-        Up to a fair share of all that are held, and at once no more than of those that wait: clients that come back
-        together have just left, and another's count may not show that yet. One past the share where those who hold
-        less have left it waiting for `PATIENCE_S`.
+        A worker may hold a fair share of all connections, and accept at once at most a fair share of the waiting ones:
+        when clients reconnect together, the counts of other workers may not show their departure yet. It accepts one
+        connection above its share if workers that hold less have left it waiting for `PATIENCE_S`.
         """
         now_s = self._clock()
         everyone = self._counts.others()
@@ -71,7 +71,7 @@ class Turn:
         return 0
 
     def rest(self) -> None:
-        """Nothing waits: the next connection starts a new wait."""
+        """Note that no connection waits; the next one starts a new wait."""
         self._waiting_since_s = None
 
     def _is_given_up(self, worker: OtherWorker, now_s: float) -> bool:

@@ -1,1 +1,1 @@
-"""A request's way through a worker; its entry is the outermost ASGI application."""
+"""The fast path: serves requests by the plan of their API, without BentoML's own code."""

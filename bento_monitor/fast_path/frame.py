@@ -1,4 +1,4 @@
-"""What the fast path needs of BentoML around a request; `bentoml_hooks.request` has it."""
+"""The interface to BentoML that the fast path needs; `integrations.bentoml.request_frame` implements it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class OpenedRequest(Protocol):
 
     @property
     def has_background(self) -> bool:
-        """Whether something is to be done after the answer."""
+        """Whether background tasks run after the answer."""
         ...
 
     async def body(self) -> bytes:
-        """The whole body; raises where the client has gone before it was whole."""
+        """Return the whole body; raise an error if the client left before its end."""
         ...
 
     def close(self) -> None:
-        """Give back what the request took."""
+        """Release the resources of the request."""
         ...
 
 
@@ -35,7 +35,7 @@ class Frame(Protocol):
         ...
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that every answer of an API has."""
+        """Return the headers that each answer of an API has."""
         ...
 
     def log_exception(self, request: Any) -> None:
@@ -43,7 +43,7 @@ class Frame(Protocol):
         ...
 
     async def respond(self, plan: Plan, output: Any, opened: Any) -> Any:
-        """The response to what a function returned, with what it has set on `ctx.response`."""
+        """Return the response for the output of a function, with the values set on `ctx.response`."""
         ...
 
     async def send(self, response: Any, opened: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""The fast path: a request whose API has a plan, from its body to its answer, with nothing else in between."""
+"""The fast path: serves a request whose API has a plan directly, from body to answer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..tracing.ledger import Ledger
-from .errors import error_response
+from ..asgi import LEDGER, Application, Receive, Scope, Send
+from ..tracing.ledger.ledger import Ledger
+from .error_response import error_response
 from .frame import Frame, OpenedRequest
 from .plan import Answer, Plan
-from .scope_keys import LEDGER
-from .traffic import Application, Receive, Scope, Send
 
-# BentoML reads these content types by other code than JSON's; every other, known or not, is read as JSON.
+# BentoML parses these content types in their own way; every other one, known or not, is parsed as JSON.
 _OTHER_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/vnd.bentoml+pickle"})
 
 
@@ -21,12 +20,12 @@ class FastPath:
     """An ASGI application for the requests that `plan_for` has a plan for."""
 
     def __init__(self, plans: Mapping[str, Plan], frame: Frame) -> None:
-        """`plans` by path; `frame` is what BentoML puts around every request."""
+        """`plans` by path; `frame` does BentoML's work around each request."""
         self._plans = plans
         self._frame = frame
 
     def plan_for(self, scope: Scope) -> Plan | None:
-        """The plan for a request, by its method, path and content type."""
+        """Return the plan for a request, by its method, path and content type; None if there is none."""
         plan = self._plans.get(scope["path"])
         if plan is None or scope["method"] != "POST" or scope.get("root_path"):
             return None
@@ -38,7 +37,7 @@ class FastPath:
         return plan
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request that has a plan. What cannot even be answered with an error is raised."""
+        """Serve one request that has a plan. An error that cannot be answered is raised."""
         plan = self._plans[scope["path"]]
         scope.update(plan.scope)
         frame = self._frame
@@ -81,10 +80,10 @@ class FastPath:
 
 
 class FastPathMiddleware:
-    """Turns off to the fast path inside the user's own middlewares."""
+    """A middleware inside the user's own middlewares that sends requests to the fast path."""
 
     def __init__(self, app: Application, find: Callable[[], FastPath | None]) -> None:
-        """`find` gives the fast path once the service is up."""
+        """`find` returns the fast path once the service is up."""
         self._app = app
         self._find = find
 

@@ -1,4 +1,4 @@
-"""The plan of an API: how its body becomes arguments, how it is called, and how what it returns becomes bytes."""
+"""The plan of an API: how to parse a body to arguments, call the function, and render its output to bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an API returned, as bytes and the two headers that describe them, in the order in which they are sent."""
+    """The output of an API as bytes, with the two headers that describe them, in the order of sending."""
 
     body: bytes
     content_length: tuple[bytes, bytes]
@@ -20,16 +20,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One API on the fast path; made once a worker, when its service is up.
+    """One API on the fast path; created once per worker, when the service is up.
 
     Args:
         api: name of the API.
-        parse: the request's body to the arguments of the function; raises what BentoML's parsing raises.
-        call: calls the user's function on arguments, on the loop, in a thread or in a batch.
-        render: what the function returned to an `Answer`; None where BentoML's own code must write it.
-        render_otherwise: BentoML's own code, which gives a response of Starlette's.
-        context_parameter: name of the parameter that is given the service's context.
-        scope: what BentoML's routing adds to an ASGI scope of this API.
+        parse: converts the request's body to arguments; raises the same errors as BentoML's parsing.
+        call: calls the user's function with arguments, on the event loop, in a thread or in a batch.
+        render: converts the output of the function to an `Answer`; returns None if BentoML's own code must do it.
+        render_otherwise: BentoML's own code, which returns a Starlette response.
+        context_parameter: name of the parameter that gets the service's context.
+        scope: the keys that BentoML's routing adds to an ASGI scope of this API.
     """
 
     api: str
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PathChoice:
-    """Which path an API takes, and why not the fast one where it does not."""
+    """The path of an API: its plan if it takes the fast path, else the reason why not."""
 
     api: str
     route: str

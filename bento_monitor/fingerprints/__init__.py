@@ -1,4 +1,4 @@
-"""The fingerprint of a model: the same in every process that loads the same model, another for any other model."""
+"""The fingerprint of a model: equal in every process that loads the same model, different for any other model."""
 
 from .model_fingerprint import ModelFingerprint
 

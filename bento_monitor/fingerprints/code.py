@@ -1,6 +1,6 @@
-"""The digest of a code object: what Python executes, whatever the source file says today.
+"""The digest of a code object: what Python executes, whatever the source file says now.
 
-File names, line numbers and the text of docstrings are not part of it.
+File names, line numbers and docstrings are not part of the digest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOADS_FIRST = tuple(
 
 
 def digest_code(code: CodeType) -> bytes:
-    """The SHA-256 over a code object and those nested in it."""
+    """Return the SHA-256 of a code object and the code objects nested in it."""
     digest = hashlib.sha256()
     numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     digest.update(struct.pack(">4q", *numbers))
@@ -35,7 +35,7 @@ def digest_code(code: CodeType) -> bytes:
 
 
 def names_read(code: CodeType) -> Iterator[str]:
-    """Every name that a code object or one nested in it looks up: globals, and attributes too."""
+    """Yield every name that a code object or one nested in it looks up: globals and attributes."""
     yield from code.co_names
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -51,7 +51,7 @@ def _consts(code: CodeType) -> bytes:
 
 
 def _has_docstring(code: CodeType) -> bool:
-    """Whether the first constant is a docstring alone: the same text may be a value of the code as well."""
+    """Whether the first constant is only a docstring: the code may use the same text as a value."""
     if not code.co_consts or not isinstance(code.co_consts[0], str) or _may_load_first(code.co_code):
         return False
     if sys.version_info >= (3, 13):

@@ -16,15 +16,15 @@ from .plain import frame
 from .script_archive import archive_parts
 from .tensor_bytes import tensor_parts
 
-# A content's digest is that of its pieces' digests: their size is part of the format, and bounds a copy from a GPU.
+# A content's digest covers its pieces' digests: the piece size is part of the format, and limits a copy from a GPU.
 PIECE_BYTES = 32 << 20
-_MOST_THREADS = 4
-_ENOUGH_FOR_A_THREAD_BYTES = 1 << 20
+_MAX_THREADS = 4
+_MIN_BYTES_PER_THREAD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes that are read when they are hashed, in one part or several."""
+    """Bytes that are read when they are hashed, in one or several parts."""
 
     owner: int
     n_bytes: int
@@ -32,10 +32,10 @@ class Piece:
 
 
 def digest_contents(contents: Sequence[tuple[str, Any]]) -> list[bytes]:
-    """The digest of each content; of each a label is given, for messages.
+    """Return the digest of each content; `contents` are pairs of a label for messages and a content.
 
     Raises:
-        ReleaseError: the bytes of one cannot be read, as those of a tensor on the device `meta`.
+        ReleaseError: the bytes of a content cannot be read, such as those of a tensor on the device `meta`.
     """
     heads: list[bytes] = []
     owners: list[int] = []
@@ -56,9 +56,9 @@ def digest_contents(contents: Sequence[tuple[str, Any]]) -> list[bytes]:
 
 
 def digest_pieces(pieces: Sequence[Piece]) -> list[bytes]:
-    """The digest of each piece; `hashlib` frees the interpreter, so that threads hash at once."""
+    """Return the digest of each piece; `hashlib` releases the GIL, so threads hash at once."""
     groups = list(_groups(pieces))
-    threads = min(_MOST_THREADS, _usable_cpus(), len(groups))
+    threads = min(_MAX_THREADS, _usable_cpus(), len(groups))
     if threads < 2:
         return [digest for group in groups for digest in _digest_group(group)]
     with ThreadPoolExecutor(threads, thread_name_prefix="fingerprint") as pool:
@@ -75,7 +75,7 @@ def _groups(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     for piece in pieces:
         group.append(piece)
         size += piece.n_bytes
-        if size >= _ENOUGH_FOR_A_THREAD_BYTES:
+        if size >= _MIN_BYTES_PER_THREAD:
             yield group
             group, size = [], 0
     if group:
@@ -93,7 +93,7 @@ def _digest_group(pieces: Sequence[Piece]) -> list[bytes]:
 
 
 def _prepare(owner: int, label: str, content: Any) -> tuple[bytes, list[Piece]]:
-    """What a content is, and its bytes in pieces."""
+    """Return a header that describes a content, and the content's bytes in pieces."""
     try:
         parts = _parts(content)
     except BentoMonitorError as error:
@@ -116,7 +116,7 @@ def _parts(content: Any) -> list[tuple[str, Any]]:
     if not isinstance(content, np.ndarray):
         return archive_parts(content)
     if content.dtype.hasobject:
-        raise ReleaseError("is an array of records that hold Python objects: keep these in a list.")
+        raise ReleaseError("is an array of records that hold Python objects: keep the objects in a list.")
     data = np.asarray(content)
     flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8) if data.size else np.empty(0, np.uint8)
     return [(f"numpy {content.dtype.descr if content.dtype.names else content.dtype.str} {content.shape}", flat)]
@@ -133,7 +133,7 @@ def _read(part: Any) -> tuple[Any]:
 
 
 def _memory_of(content: Any) -> Any:
-    """The same for two tensors that are the same memory seen in the same way, so that tied weights are hashed once."""
+    """Return an equal key for tensors that view the same memory in the same way, so that tied weights hash once."""
     if type(content).__module__.startswith("torch") and is_torch_tensor(content):
         try:
             where = content.untyped_storage().data_ptr()

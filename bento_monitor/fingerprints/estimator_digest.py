@@ -1,4 +1,4 @@
-"""The digest of an estimator, and the want of one for a function."""
+"""The digest of an estimator, and the refusal of a digest for a function or object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .walk import Walk
 
 
 class EstimatorDigest:
-    """The digest of an estimator as it is when hashed: its parameters, and what was fitted."""
+    """The digest of an estimator at the time of hashing: its parameters and fitted attributes."""
 
     sees_writes = False
 
@@ -24,9 +24,9 @@ class EstimatorDigest:
         self._state: EstimatorState | None = None
 
     def digest(self) -> bytes:
-        """Read and hash it."""
+        """Read and hash the estimator."""
         try:
-            state = EstimatorState(self._model)  # before hashing: what is fitted meanwhile is then seen as stale
+            state = EstimatorState(self._model)  # before hashing, so that a fit meanwhile counts as stale
             walk = Walk(estimator_rules(), pause=Pauses())
             walk.value(self._model, "the model")
             content = walk.finish()
@@ -35,23 +35,23 @@ class EstimatorDigest:
         except Exception as error:
             raise ReleaseError(
                 f"The model cannot be fingerprinted: a part of the {type(self._model).__name__} cannot be read "
-                f"({type(error).__name__}: {error}). So no release can be made of it; it is served as it is."
+                f"({type(error).__name__}: {error}). No release can be made of the model; it is served unchanged."
             ) from error
         self._state = state
         python = f"python {sys.version_info.major}.{sys.version_info.minor}"
         return hashlib.sha256(frame(b"estimator", python.encode()) + content).digest()
 
     def is_stale(self) -> bool:
-        """Whether it was fitted again, or a parameter was set; it hashes nothing, so writes into arrays stay unseen."""
+        """Whether the estimator was fitted again or a parameter was set; it hashes nothing and misses array writes."""
         return self._state is not None and not self._state.is_same()
 
     def renew(self) -> None:
-        """Forget what was hashed."""
+        """Forget the hashed state."""
         self._state = None
 
 
 class NoDigest:
-    """In place of a digest of what cannot be read."""
+    """Stands for the digest of a model that cannot be read."""
 
     sees_writes = True
 
@@ -59,15 +59,15 @@ class NoDigest:
         self._kind = type(model).__name__
 
     def digest(self) -> NoReturn:
-        """Raise ReleaseError: there is none."""
+        """Raise ReleaseError: the model has no digest."""
         raise ReleaseError(
-            f"The runner wraps a {self._kind} that is called as it is: what it computes with cannot be read, so a "
-            "release could stand for another model, and none can be made. To optimize it, wrap the torch module, ONNX "
-            "file or estimator within it."
+            f"The runner wraps a {self._kind}, whose weights and code cannot be read. No release can be made of it, "
+            "since the release could belong to another model. To optimize it, wrap the torch module, ONNX file or "
+            "estimator inside it."
         )
 
     def is_stale(self) -> bool:
-        """False, for nothing was hashed."""
+        """Return False: nothing was hashed."""
         return False
 
     def renew(self) -> None:

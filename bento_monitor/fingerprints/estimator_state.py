@@ -1,4 +1,4 @@
-"""Which objects an estimator was made of at some time, so that a new fit is noticed without hashing."""
+"""The objects that an estimator consisted of at some time, to notice a new fit without hashing."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _Seen = tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...]]
 
 
 class EstimatorState:
-    """The parameters and fitted attributes of an estimator and of those within it, by identity.
+    """The parameters and fitted attributes of an estimator and of its nested estimators, by identity.
 
-    Seen are a new fit, set parameters and replaced attributes; not what is written into an array in place.
+    This detects a new fit, set parameters and replaced attributes, but no write into an array in place.
     """
 
     def __init__(self, root: Any) -> None:
         self._seen: list[_Seen] = []
         self._rounds: list[tuple[Any, Any]] = []
-        for part in parts_of(root):
+        for part in nested_estimators(root):
             own = part.__dict__
             self._seen.append((own, tuple(own), tuple(own.values())))
             if (rounds := _rounds(part)) is not None:
                 self._rounds.append((part, rounds))
 
     def is_same(self) -> bool:
-        """Whether every attribute is the object that it was, and no booster has been trained on."""
+        """Whether every attribute is still the same object, and no booster was trained further."""
         return all(map(_is_same, self._seen)) and all(_rounds(part) == rounds for part, rounds in self._rounds)
 
 
@@ -35,8 +35,8 @@ def _is_same(seen: _Seen) -> bool:
     return len(own) == len(names) and tuple(own) == names and all(map(is_, own.values(), values))
 
 
-def parts_of(root: Any) -> Iterator[Any]:
-    """Every object with attributes that is reached through attributes and containers."""
+def nested_estimators(root: Any) -> Iterator[Any]:
+    """Yield every estimator and booster that is reached through attributes and containers."""
     import numpy as np
 
     pending, entered = [root], set()
@@ -61,7 +61,7 @@ def _is_model(value: Any) -> bool:
 
 
 def _rounds(part: Any) -> int | None:
-    """The number of trees of a booster of XGBoost or LightGBM; None for anything else."""
+    """Return the number of trees of a booster of XGBoost or LightGBM; None for anything else."""
     for library, count in (("xgboost", "num_boosted_rounds"), ("lightgbm", "num_trees")):
         booster = getattr(sys.modules.get(library), "Booster", None)
         if isinstance(booster, type) and isinstance(part, booster):

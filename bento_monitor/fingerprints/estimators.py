@@ -1,7 +1,7 @@
-"""What is written of estimators: parameters, what was fitted, the trees of XGBoost and LightGBM as they dump them.
+"""Hashing of estimators: parameters, fitted attributes, and the trees that XGBoost and LightGBM dump.
 
-Nothing is pickled. An object of a library's C code is asked for its state by `__reduce__`, as copying asks for it; one
-that gives none cannot be fingerprinted.
+Nothing is pickled. The state of an object written in C comes from `__reduce__`, as in copying; an object without it
+cannot be fingerprinted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .walk import Rule, Walk
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _HELD: tuple[type, ...] = (list, dict, set, frozenset, tuple, deque, types.MappingProxyType, *PLAIN_BASES)
-# How training went, what it drew, and how long it took: no part of what a call computes.
+# The history, random state, speed and verbosity of training, which do not affect what a call computes.
 _HISTORY = frozenset(
     {
         "_best_score",
@@ -44,15 +44,15 @@ _HISTORY = frozenset(
         "verbosity",
     }
 )
-# What calls leave behind: a vectorizer keeps the address of its stop words, a sparse matrix whether it is sorted.
+# Filled by calls: a vectorizer keeps the address of its stop words, a sparse matrix whether it is sorted.
 _CACHES = frozenset({"_stop_words_id"})
 _SPARSE_CACHES = frozenset({"_has_canonical_format", "_has_sorted_indices"})
-# Where a tree of neighbors keeps how often it was asked.
+# The items in which a neighbor tree's state counts its queries.
 _TREE_COUNTS = slice(7, 11)
 
 
 def estimator_rules() -> tuple[Rule, ...]:
-    """The rules of every model, and those for what only estimators hold."""
+    """Return the rules of every model, and those for objects that only estimators hold."""
     return (
         (_is_xgboost, _write_xgboost),
         (_is_lightgbm, _write_lightgbm),
@@ -70,7 +70,7 @@ def estimator_rules() -> tuple[Rule, ...]:
 
 
 def version_of(module: str) -> str:
-    """The version of an imported library, by the name of one of its modules."""
+    """Return the version of an imported library, by the name of one of its modules."""
     return str(getattr(sys.modules.get(module.partition(".")[0]), "__version__", ""))
 
 
@@ -88,7 +88,7 @@ def _is_booster(cls: type, library: str) -> bool:
 
 
 def _write_xgboost(walk: Walk, booster: Any, label: str, _is_deep: bool) -> None:
-    """The model as XGBoost saves it, without its attributes but for the number of trees that predictions use."""
+    """Write the model as XGBoost saves it, and of its attributes only the number of trees that predictions use."""
     walk.write("xgboost", version_of("xgboost"))
     kept = booster.attr("best_iteration")
     plain = booster.copy()
@@ -98,7 +98,7 @@ def _write_xgboost(walk: Walk, booster: Any, label: str, _is_deep: bool) -> None
 
 
 def _write_lightgbm(walk: Walk, booster: Any, label: str, _is_deep: bool) -> None:
-    """All trees as text, without the parameters of training that stand behind them."""
+    """Write all trees as text, without the training parameters that follow them."""
     text = booster.model_to_string(num_iteration=-1)
     trees, _, rest = text.partition("\nparameters:")
     walk.write("lightgbm", version_of("lightgbm"))
@@ -115,7 +115,7 @@ def _is_ufunc(cls: type) -> bool:
 
 
 def _write_ufunc(walk: Walk, function: Any, label: str, _is_deep: bool) -> None:
-    """A function of numpy's or scipy's by its name; one made of Python code has its code out of sight."""
+    """Write a numpy or scipy function by its name; one made from Python code is refused, as its code is hidden."""
     name = str(function.__name__)
     for module in ("numpy", "scipy.special"):
         if getattr(sys.modules.get(module), name, None) is function:
@@ -139,12 +139,12 @@ def _is_generator(cls: type) -> bool:
 
 
 def _write_generator(walk: Walk, _value: Any, _label: str, _is_deep: bool) -> None:
-    """A generator of random numbers: that there is one, for its state changes with every use."""
+    """Write that there is a random number generator, but not its state, which changes with every use."""
     walk.write("generator")
 
 
 def _write_function(walk: Walk, function: Any, label: str, is_deep: bool) -> None:
-    """A library's function is its name and the library's version, the user's its code."""
+    """Write a library's function as its name and the library's version, the user's function as its code."""
     if origin_of_function(function) is Origin.LIBRARY and not function.__closure__:
         module = str(function.__globals__.get("__name__"))
         walk.write("library function", f"{module}.{function.__code__.co_qualname} {version_of(module)}")
@@ -153,7 +153,7 @@ def _write_function(walk: Walk, function: Any, label: str, is_deep: bool) -> Non
 
 
 def _write_class(walk: Walk, cls: type, label: str, is_deep: bool) -> None:
-    """A library's class is its name and the library's version, the user's its code."""
+    """Write a library's class as its name and the library's version, the user's class as its code."""
     if origin_of_class(cls) is Origin.LIBRARY:
         walk.write("library class", f"{name_of_class(cls)} {version_of(cls.__module__)}")
     else:
@@ -200,7 +200,7 @@ def _write_extension(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def _extension_content(walk: Walk, value: Any, label: str, _is_deep: bool) -> None:
-    """The parts that an object says it can be put together from."""
+    """Write the parts from which an object says it can be rebuilt."""
     try:
         reduced = value.__reduce__()
     except Exception as error:
@@ -223,7 +223,7 @@ def _write_estimator(walk: Walk, value: Any, label: str, _is_deep: bool) -> None
 
 
 def _estimator_content(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """Its class, parameters and what was fitted, but for the history of training."""
+    """Write the estimator's class, parameters and fitted attributes, without the history of training."""
     if isinstance(value, _HELD):
         write_object(walk, value, label, is_deep)
         return
@@ -252,5 +252,5 @@ def _sparse_content(walk: Walk, value: Any, label: str, _is_deep: bool) -> None:
 def _unreadable(label: str, value: object) -> str:
     return (
         f"The model cannot be fingerprinted: {label} is a {type(value).__module__}.{type(value).__qualname__}, whose "
-        "content cannot be read. So no release can be made of it; it is served and traced as it is."
+        "content cannot be read. No release can be made of the model; it is served and traced unchanged."
     )

@@ -1,4 +1,4 @@
-"""What is written of functions: their code, their defaults, what they close over, and the globals that they read."""
+"""Hashing of functions: their code, their defaults, their closures, and the globals that they read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .objects import instance_attributes, write_attributes
 from .origins import Origin, origin_of_function, origin_of_module
 from .walk import Walk
 
-_COMPILED_FROM = "_torchdynamo_orig_callable"  # what torch.compile leaves on the function that it makes
+_COMPILED_FROM = "_torchdynamo_orig_callable"  # set by torch.compile on the function that it returns
 
 
 def write_function(walk: Walk, function: types.FunctionType, label: str, is_deep: bool) -> None:
-    """A function; one that torch has compiled is the function that was compiled."""
+    """Write a function; for one compiled by torch, write the original function."""
     original = function.__dict__.get(_COMPILED_FROM)
     if original is not None:
         walk.value(original, label, is_deep)
@@ -26,33 +26,33 @@ def write_function(walk: Walk, function: types.FunctionType, label: str, is_deep
 
 
 def write_method(walk: Walk, method: types.MethodType, label: str, is_deep: bool) -> None:
-    """A function and what it is bound to."""
+    """Write a function and the object that it is bound to."""
     walk.write("method")
     walk.value(method.__func__, label, is_deep)
     walk.value(method.__self__, label, is_deep)
 
 
 def write_builtin(walk: Walk, function: types.BuiltinFunctionType, label: str, is_deep: bool) -> None:
-    """A function written in C: its name, and what it is bound to."""
+    """Write a function implemented in C: its name, and the object that it is bound to."""
     walk.write("builtin", f"{function.__module__ or ''}.{function.__qualname__}")
     if not isinstance(function.__self__, types.ModuleType | None):
         walk.value(function.__self__, label, is_deep)
 
 
 def write_descriptor(walk: Walk, descriptor: Any, _label: str, _is_deep: bool) -> None:
-    """A method or a slot of a class, as C has it: its name."""
+    """Write a method or slot of a class implemented in C: its name."""
     walk.write("descriptor", f"{type(descriptor).__name__} {descriptor.__qualname__}")
 
 
 def write_partial(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A function and the arguments that it was given beforehand."""
+    """Write a partial function and its arguments."""
     walk.write("partial", type(value).__qualname__)
     for part in (value.func, tuple(value.args), tuple(value.keywords.items())):
         walk.value(part, label, is_deep)
 
 
 def write_accessor(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A property, static method or class method: the functions in it."""
+    """Write the functions of a property, static method or class method."""
     walk.write("accessor", type(value).__qualname__)
     if isinstance(value, property):
         parts: tuple[Any, ...] = (value.fget, value.fset, value.fdel)
@@ -63,18 +63,18 @@ def write_accessor(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def write_wrapped(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A function behind `functools.lru_cache`, without what was cached."""
+    """Write a function behind `functools.lru_cache`, without the cached values."""
     walk.write("cached")
     walk.value(value.__wrapped__, label, is_deep)
 
 
 def write_code(walk: Walk, code: types.CodeType, _label: str, _is_deep: bool) -> None:
-    """A code object by itself."""
+    """Write a code object by itself."""
     walk.write("code", digest_code(code))
 
 
 def write_cell(walk: Walk, cell: types.CellType, label: str, is_deep: bool) -> None:
-    """A variable that functions close over."""
+    """Write a variable that functions close over."""
     try:
         content = cell.cell_contents
     except ValueError:
@@ -84,7 +84,7 @@ def write_cell(walk: Walk, cell: types.CellType, label: str, is_deep: bool) -> N
 
 
 def write_module_name(walk: Walk, module: types.ModuleType, _label: str, _is_deep: bool) -> None:
-    """A Python module that an object holds: its name, unless it is the user's own."""
+    """Write the name of a Python module that an object holds, unless the module is the user's own."""
     walk.write("python module", "" if origin_of_module(module) is Origin.USER else module.__name__)
 
 
@@ -106,7 +106,7 @@ def _content(walk: Walk, function: types.FunctionType, label: str, _is_deep: boo
 
 
 def _globals(walk: Walk, names: list[str], space: dict[str, Any], seen: set[int]) -> None:
-    """The globals of these names; within a module of the user's own, what has one of the names there."""
+    """Write the globals of these names; of a global that is the user's own module, its attributes of these names."""
     for name in names:
         if name not in space:
             continue

@@ -1,4 +1,4 @@
-"""The fingerprint of the model that a `MonitoredRunner` wraps: which weights, graph and code it has."""
+"""The fingerprint of the model that a `MonitoredRunner` wraps: a hash of its weights, graph and code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tree_state import TreeState
 from .walk import Walk
 
 _FORMAT = "v1"
-_WATCHING_SHARE = 0.01  # of the time, spent on hashing in a worker that serves
+_WATCHING_SHARE = 0.01  # the share of time that a serving worker spends on hashing
 
 
 class _Subject(Protocol):
@@ -33,10 +33,10 @@ class _Subject(Protocol):
 
 
 class ModelFingerprint:
-    """The fingerprint of a model: the same in every process that loads it, another for other weights, graph or code.
+    """The fingerprint of a model: equal in every process that loads it, different for other weights, graph or code.
 
-    Plain attributes, code and hooks are looked at when this is made, which takes milliseconds and raises nothing: later
-    an attribute may be a cache that calls have filled. Weights and files are hashed at the first `value()`.
+    Plain attributes, code and hooks are read at construction, which takes milliseconds and raises nothing: later, an
+    attribute may be a cache that calls have filled. Weights and files are hashed at the first `value()`.
     """
 
     def __init__(self, own: OwnModel, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,11 +47,11 @@ class ModelFingerprint:
         self._watch_at_s = 0.0
 
     def value(self) -> str:
-        """`v1:` and 64 hexadecimal digits. The first call hashes every byte of the model; its result is kept.
+        """Return `v1:` and 64 hexadecimal digits; the first call hashes every byte of the model, and keeps the result.
 
         Raises:
             ReleaseError: a weight has no values yet, a file cannot be read or was changed since it was loaded, or the
-                model is a function or object that cannot be read at all.
+                model is a function or object, whose content cannot be read.
         """
         with self._lock:
             if self._value is None:
@@ -62,9 +62,9 @@ class ModelFingerprint:
             return self._value
 
     def present_value(self) -> str:
-        """`value()` of the weights as they are now: hashed again where they were written to since, else as cheap.
+        """Return `value()` for the current weights: they are hashed again only if they were written to since.
 
-        An estimator is hashed each time, for nothing counts what is written into its arrays.
+        An estimator is hashed each time, since nothing counts the writes into its arrays.
 
         Raises:
             ReleaseError: as `value`.
@@ -74,9 +74,9 @@ class ModelFingerprint:
         return self.value()
 
     def watched_value(self) -> str:
-        """`present_value()` for a thread that asks over and over beside requests: it hashes 1 % of the time at most.
+        """Return `present_value()` for a thread that polls in a serving worker: it hashes at most 1 % of the time.
 
-        What is written into an estimator's array is seen as late as that allows; a new fit at once.
+        Because of that limit, a write into an estimator's array is seen late; a new fit is seen at once.
 
         Raises:
             ReleaseError: as `value`.
@@ -87,17 +87,17 @@ class ModelFingerprint:
         return self.value()
 
     def is_stale(self) -> bool:
-        """Whether the model has changed since `value()` hashed it; False before that. It hashes nothing.
+        """Whether the model has changed since `value()` hashed it, without hashing; False before the first `value()`.
 
-        Seen are replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`. Of
-        an estimator, seen are a new fit and set parameters, not what is written into an array.
+        This detects replaced submodules, parameters and buffers, writes that torch counts, and a change of `training`.
+        For an estimator, it detects a new fit and set parameters, but no write into an array.
         """
         return self._value is not None and self._subject.is_stale()
 
     def renew(self) -> None:
-        """Let the next `value()` hash the tensors again.
+        """Make the next `value()` hash the tensors again.
 
-        Attributes and code stay as they were loaded, unless a submodule was replaced or `training` has changed.
+        Attributes and code stay as loaded, unless a submodule was replaced or `training` has changed.
         """
         with self._lock:
             self._value = None
@@ -113,14 +113,14 @@ def _subject_of(own: OwnModel) -> _Subject:
 
 
 class _ModuleDigest:
-    """The digest of a torch module: its structure as it was loaded, and its tensors as they are when hashed."""
+    """The digest of a torch module: its structure at loading, and its tensors at hashing."""
 
     sees_writes = True
 
     def __init__(self, root: Any) -> None:
         self._root = root
         self._state: TreeState | None = None
-        self._look()
+        self._read_structure()
 
     def digest(self) -> bytes:
         """Hash the tensors."""
@@ -132,11 +132,11 @@ class _ModuleDigest:
         except Exception as error:
             raise ReleaseError(
                 f"The model cannot be fingerprinted: a part of it cannot be read ({type(error).__name__}: {error}). "
-                "Keep what cannot be read, or is nested without end, outside of the model."
+                "Keep parts that cannot be read, or are nested without end, outside of the model."
             ) from error
 
     def is_stale(self) -> bool:
-        """Whether modules or tensors are others than those that were hashed."""
+        """Whether modules or tensors differ from the hashed ones."""
         if self._state is None:
             return False
         with as_plain_tensors():
@@ -148,10 +148,10 @@ class _ModuleDigest:
 
     def _digest(self) -> bytes:
         if self._loaded is None or not self._loaded.has_same_tree():
-            self._look()
+            self._read_structure()
         if self._failure is not None:
             raise self._failure
-        state = TreeState(self._root)  # before hashing: what is written meanwhile is then seen as stale
+        state = TreeState(self._root)  # before hashing, so that a write meanwhile counts as stale
         tensors = Walk(rules())
         write_tensors(tensors, self._root)
         digest = hashlib.sha256(frame(b"runtime", _runtime().encode()))
@@ -160,8 +160,8 @@ class _ModuleDigest:
         self._state = state
         return digest.digest()
 
-    def _look(self) -> None:
-        """Walk over classes, attributes, code and hooks; a failure is kept for `digest`, since loading must go on."""
+    def _read_structure(self) -> None:
+        """Read classes, attributes, code and hooks; an error is kept for `digest`, since loading must go on."""
         self._failure: Exception | None = None
         self._loaded: TreeState | None = None
         try:
@@ -175,7 +175,7 @@ class _ModuleDigest:
 
 
 def _runtime() -> str:
-    """What stands for code that is taken by name: bytecode is of a Python version, torch's modules of torch's."""
+    """Return the versions of Python and torch, which identify bytecode and the code of torch's modules."""
     torch = sys.modules.get("torch")
     version = "" if torch is None else str(torch.__version__).partition("+")[0]
     return f"python {sys.version_info.major}.{sys.version_info.minor} torch {version}"

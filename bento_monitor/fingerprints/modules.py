@@ -1,4 +1,4 @@
-"""What is written of torch modules: class, attributes, forward hooks, children; and which modules make up a model."""
+"""Hashing of torch modules: class, attributes, forward hooks and children; and which modules make up a model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _HOOK_MARKS = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs")
 _CHILDREN = "_modules"
 _TENSORS = ("_parameters", "_buffers")
-# Hooks of training and of loading, and what module.compile() leaves behind: no part of what a call computes.
-_NOT_LOOKED_AT = frozenset(
+# Hooks of training and loading, and attributes set by module.compile(): they do not affect what a call computes.
+_SKIPPED = frozenset(
     {
         *_FORWARD_HOOKS,
         *_HOOK_MARKS,
@@ -32,7 +32,7 @@ _NOT_LOOKED_AT = frozenset(
         "_is_torch_compile",
     }
 )
-# The graph that a module's `forward` was generated from; `forward` itself is looked at.
+# The graph from which a module's `forward` was generated; `forward` itself is hashed.
 _GRAPH_ATTRIBUTES = frozenset(
     {
         "_graph",
@@ -52,49 +52,49 @@ _GRAPH_ATTRIBUTES = frozenset(
 
 
 def is_module_type(cls: type) -> bool:
-    """Whether it is a module of torch."""
+    """Whether `cls` is a class of torch modules."""
     torch = sys.modules.get("torch")
     return torch is not None and issubclass(cls, torch.nn.Module)
 
 
 def is_script_type(cls: type) -> bool:
-    """Whether it is a module or function of TorchScript."""
+    """Whether `cls` is a class of TorchScript modules or functions."""
     torch = sys.modules.get("torch")
     return torch is not None and issubclass(cls, (torch.jit.ScriptModule, torch.jit.ScriptFunction))
 
 
 def is_compiled_type(cls: type) -> bool:
-    """Whether it is what `torch.compile` makes of a module."""
+    """Whether `cls` is the class of modules that `torch.compile` returns."""
     frames = sys.modules.get("torch._dynamo.eval_frame")
     return frames is not None and issubclass(cls, frames.OptimizedModule)
 
 
 def write_script(walk: Walk, value: Any, label: str, _is_deep: bool) -> None:
-    """A module or function of TorchScript: a number that stands for its archive."""
+    """Write a placeholder for a TorchScript module or function, whose archive is hashed later."""
     walk.defer(value, label)
 
 
 def write_compiled(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """The module that was compiled, and the hooks of what it was made into."""
+    """Write the original of a compiled module, and the hooks of the compiled module."""
     if any(value.__dict__.get(name) for name in _FORWARD_HOOKS):
         _hooks(walk, value, label)
     walk.value(original_of(value), label, is_deep)
 
 
 def write_module(walk: Walk, module: Any, label: str, _is_deep: bool) -> None:
-    """A module, and its tensors too unless it is in the tree whose tensors are written apart."""
+    """Write a module, with its tensors unless it is in the tree whose tensors are written separately."""
     walk.refer(module, label, True, _content)
 
 
 def original_of(module: Any) -> Any:
-    """The module that `torch.compile` was given; any other module as it is."""
+    """Return the module that was passed to `torch.compile`; any other module unchanged."""
     while is_compiled_type(type(module)):
         module = module.__dict__[_CHILDREN]["_orig_mod"]
     return module
 
 
 def modules_of(root: Any) -> Iterator[tuple[str, Any]]:
-    """Every module with its path, parents first, a shared one at each of its paths; TorchScript is not entered."""
+    """Yield every module with its path, parents first, a shared one at each path; TorchScript is not entered."""
     pending: list[tuple[str, Any]] = [("", root)]
     entered: set[int] = set()
     while pending:
@@ -109,7 +109,7 @@ def modules_of(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def write_tensors(walk: Walk, root: Any) -> None:
-    """The names and the tensors of every module that `root` is made of."""
+    """Write the names and tensors of every module in `root`."""
     first: dict[int, int] = {}
     for path, module in modules_of(root):
         walk.write("module", path)
@@ -128,7 +128,7 @@ def write_tensors(walk: Walk, root: Any) -> None:
 def _content(walk: Walk, module: Any, label: str, _is_deep: bool) -> None:
     walk.write("module", name_of_class(type(module)))
     walk.value(type(module), label, True)
-    skipped = _NOT_LOOKED_AT | _GRAPH_ATTRIBUTES if _is_graph(module) else _NOT_LOOKED_AT
+    skipped = _SKIPPED | _GRAPH_ATTRIBUTES if _is_graph(module) else _SKIPPED
     attributes = {name: value for name, value in instance_attributes(module).items() if name not in skipped}
     write_attributes(walk, attributes, label, True)
     _hooks(walk, module, label)
@@ -142,7 +142,7 @@ def _content(walk: Walk, module: Any, label: str, _is_deep: bool) -> None:
 
 
 def _hooks(walk: Walk, module: Any, label: str) -> None:
-    """The forward hooks in their order; the numbers that torch keeps them under count up through a process."""
+    """Write the forward hooks in their order, without torch's numbers for them, which differ between processes."""
     for kind in _FORWARD_HOOKS:
         hooks = module.__dict__.get(kind) or {}
         walk.write(kind, b"%d" % len(hooks))

@@ -1,4 +1,4 @@
-"""What is written of containers and of objects: their class, what they hold, and their attributes by name."""
+"""Hashing of containers and objects: their class, their content, and their attributes by name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .walk import Walk
 
 _PLAIN_CONTAINERS: tuple[type, ...] = (list, dict, set, deque, types.MappingProxyType)
 _NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
-# transformers keeps it; the same model in another folder, as in a built Bento, is the same model.
-_PLACES = frozenset({"name_or_path", "_name_or_path"})
+# Attributes of transformers: a model in another folder, as in a built Bento, is the same model.
+_LOCATION_NAMES = frozenset({"name_or_path", "_name_or_path"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a member of a type written in C may be an address
 
 
 def write_object(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """An object: its class, the container or number that it is, its attributes and slots; never its `repr`."""
+    """Write an object: its class, its content as a container or number, its attributes and slots; never its `repr`."""
     cls = type(value)
     if cls in _PLAIN_CONTAINERS:
         walk.refer(value, label, is_deep, _content)
@@ -34,28 +34,28 @@ def write_object(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def write_type(walk: Walk, value: Any, _label: str, _is_deep: bool) -> None:
-    """An object whose content is not looked at: the name of its class."""
+    """Write the class name of an object whose content is not read."""
     walk.write("type", name_of_class(type(value)))
 
 
 def write_tuple(walk: Walk, value: tuple[Any, ...], label: str, is_deep: bool) -> None:
-    """A tuple, in place: whether two equal ones are the same object is the compiler's affair."""
+    """Write a tuple in place, since the compiler decides whether two equal tuples are the same object."""
     _items(walk, "tuple", value, label, is_deep)
 
 
 def write_frozenset(walk: Walk, value: frozenset[Any], label: str, is_deep: bool) -> None:
-    """A frozenset, in place."""
+    """Write a frozenset in place."""
     walk.write("frozenset", b"%d" % len(value))
     walk.unordered(value, label, is_deep)
 
 
 def write_slice(walk: Walk, value: slice, label: str, is_deep: bool) -> None:
-    """A slice, in place."""
+    """Write a slice in place."""
     _items(walk, "slice", (value.start, value.stop, value.step), label, is_deep)
 
 
 def write_enum(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A member of an enumeration: its class, name and value."""
+    """Write a member of an enumeration: its class, name and value."""
     walk.write("enum", f"{name_of_class(type(value))} {value.name}")
     walk.value(type(value), label, False)
     if value.value is not value:
@@ -63,14 +63,14 @@ def write_enum(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def write_reduced(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """One of the `operator` module's getters, whose parts are told by the way that it is copied."""
+    """Write one of the `operator` module's getters, by the parts from which it is copied."""
     walk.write("reduced", type(value).__qualname__)
     walk.value(value.__reduce__()[1:], label, is_deep)
 
 
 def write_attributes(walk: Walk, attributes: Mapping[Any, Any], label: str, is_deep: bool) -> None:
-    """Named values, in the order of their names, less those that only say where a model was loaded from."""
-    names = sorted(name for name in attributes if isinstance(name, str) and name not in _PLACES)
+    """Write named values in the order of their names, except those that only say where a model was loaded from."""
+    names = sorted(name for name in attributes if isinstance(name, str) and name not in _LOCATION_NAMES)
     walk.write("attributes", b"%d" % len(names))
     for name in names:
         walk.write("name", name)
@@ -78,7 +78,7 @@ def write_attributes(walk: Walk, attributes: Mapping[Any, Any], label: str, is_d
 
 
 def instance_attributes(value: Any) -> dict[str, Any]:
-    """An object's own attributes and filled slots; properties are not evaluated."""
+    """Return an object's own attributes and filled slots; properties are not evaluated."""
     found: dict[str, Any] = {}
     try:
         own = object.__getattribute__(value, "__dict__")
@@ -114,7 +114,7 @@ def _content(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def _held(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """What an object holds by being a container or a number."""
+    """Write what an object holds as a container or number."""
     if isinstance(value, dict | types.MappingProxyType):
         pairs = list(dict.items(value)) if isinstance(value, dict) else list(value.items())
         walk.write("dict", b"%d" % len(pairs))

@@ -1,4 +1,4 @@
-"""The names of the files that an ONNX file keeps tensors in, wherever a tensor may be.
+"""The names of the external files in which an ONNX file keeps tensors, wherever in the file a tensor may be.
 
 The file is read in place rather than with the package onnx, which would hold it in memory twice.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .protobuf_fields import Message, NotProtobufError
 
-# Message -> number of a field -> the message that it holds. Source: onnx.proto of onnx 1.23.
-_HOLDS: dict[str, dict[int, str]] = {
+# Message -> field number -> the message in that field. Source: onnx.proto of onnx 1.23.
+_INNER_MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -26,7 +26,7 @@ _KEY, _VALUE = 1, 2
 
 
 def read_external_names(path: Path) -> list[str]:
-    """The names, each once, relative to the file's folder; none where the file is no protobuf, as `.ort` is.
+    """Return the names, each once, relative to the file's folder; none if the file is not protobuf, such as `.ort`.
 
     Raises:
         OSError: the file cannot be read.
@@ -49,14 +49,14 @@ def _names(model: Message) -> Iterator[str]:
         if kind == "tensor":
             yield _location(message)
             continue
-        holds = _HOLDS[kind]
+        kinds = _INNER_MESSAGES[kind]
         pending += [
-            (holds[number], message.inner(start, end)) for number, start, end, _ in message.fields() if number in holds
+            (kinds[number], message.inner(start, end)) for number, start, end, _ in message.fields() if number in kinds
         ]
 
 
 def _location(tensor: Message) -> str:
-    """The file that a tensor's values are in; empty where they are in the tensor."""
+    """Return the name of the file with a tensor's values; empty if the tensor itself holds them."""
     location = ""
     is_external = False
     for number, start, end, value in tensor.fields():

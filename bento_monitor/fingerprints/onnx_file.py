@@ -1,4 +1,4 @@
-"""The digest of an ONNX file and of the files that it keeps tensors in."""
+"""The digest of an ONNX file and of the external files in which it keeps tensors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _STEP_BYTES = 1 << 20
 
 
 class OnnxFileDigest:
-    """The digest of an ONNX file: every byte of it and of its external data. Its own name is no part of it.
+    """The digest of an ONNX file: every byte of it and of its external data, but not its own name.
 
-    Which files there are, and their size and time, is looked at when this is made: those were loaded by the session.
+    The names, sizes and times of the files are read at construction: the session has loaded these files.
     """
 
     sees_writes = True
@@ -34,7 +34,7 @@ class OnnxFileDigest:
             self._loaded |= {name: _state(_inside(path, name)) for name in read_external_names(path)}
         except OSError as error:
             name = error.filename if isinstance(error.filename, str) else path
-            self._failure = _refusal(path, f"{name} cannot be read ({error.strerror}). Put it there and restart.")
+            self._failure = _refusal(path, f"{name} cannot be read ({error.strerror}). Restore it and restart.")
         except ReleaseError as error:
             self._failure = error
 
@@ -51,18 +51,18 @@ class OnnxFileDigest:
             digests = self._hash()
         except OSError as error:
             raise _refusal(self._path, f"it cannot be read ({error}).") from error
-        self._refuse_changes()  # while it was read
+        self._refuse_changes()  # again, for changes during the read
         digest = hashlib.sha256()
         for name, of_file in digests:
             digest.update(frame(b"name", name.encode()) + frame(b"file", of_file))
         return digest.digest()
 
     def is_stale(self) -> bool:
-        """False: the session has loaded what it serves."""
+        """Return False: the session has loaded what it serves."""
         return False
 
     def renew(self) -> None:
-        """Nothing: the session has loaded what it serves."""
+        """Do nothing: the session has loaded what it serves."""
 
     def _hash(self) -> list[tuple[str, bytes]]:
         names = sorted(self._loaded)
@@ -93,7 +93,7 @@ class OnnxFileDigest:
 
 
 def _inside(path: Path, name: str) -> Path:
-    """The file of this name beside the model."""
+    """Return the path of the external file `name`, or of the model itself if the name is empty."""
     if not name:
         return path
     flat = Path(os.path.normpath(name))
@@ -114,12 +114,12 @@ def _pieces(owner: int, descriptor: int, size: int) -> Iterator[Piece]:
 
 
 def _read(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
-    """A piece of a file, step by step in the same memory; a mapped file would kill the process if it was cut short."""
+    """Yield a piece of a file in steps, in one buffer; if a mapped file was truncated, it would kill the process."""
     buffer = memoryview(bytearray(min(_STEP_BYTES, n_bytes)))
     end = start + n_bytes
     while start < end:
         n_read = os.preadv(descriptor, [buffer[: end - start]], start)
-        if not n_read:  # cut short meanwhile, which is seen by its size
+        if not n_read:  # truncated meanwhile, which its size shows
             return
         yield buffer[:n_read]
         start += n_read

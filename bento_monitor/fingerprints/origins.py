@@ -1,4 +1,4 @@
-"""Whose code a function, class or module is: the user's own, a library's, or that of one taken by name alone."""
+"""Whose code a function, class or module is: the user's own, a library's, or code that is identified by name alone."""
 
 from __future__ import annotations
 
@@ -10,44 +10,45 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-# torch's own code is told by torch's version, which is in every fingerprint; numpy's and ours compute no model.
+# torch's own code is identified by torch's version, which is in every fingerprint; numpy and our packages compute no
+# model.
 _BY_NAME = frozenset({"torch", "numpy", "bento_monitor", "optimizers"})
 
 
 class Origin(Enum):
-    """Where code comes from, and so how closely it is looked at."""
+    """The origin of code, which decides how much of the code is hashed."""
 
-    USER = "the user's own: code, and whatever it reads of its module's globals; named without its module"
-    LIBRARY = "an installed library's: code without globals; named with its module"
-    BY_NAME = "Python's, torch's, numpy's or ours: its name alone"
+    USER = "the user's own: the code and the globals that it reads are hashed; named without its module"
+    LIBRARY = "an installed library's: the code is hashed without globals; named with its module"
+    BY_NAME = "Python's, torch's, numpy's or ours: only its name is hashed"
 
 
 def origin_of_class(cls: type) -> Origin:
-    """Whose class this is."""
+    """Return the origin of a class."""
     name = str(getattr(cls, "__module__", None) or "")
     return origin_of_name(name, getattr(sys.modules.get(name), "__file__", None))
 
 
 def origin_of_function(function: FunctionType) -> Origin:
-    """Whose function this is; by its globals, since a decorator copies the name of what it wraps."""
+    """Return the origin of a function, by its globals, since a decorator copies the name of the function it wraps."""
     space = function.__globals__
     return origin_of_name(str(space.get("__name__") or ""), space.get("__file__"))
 
 
 def origin_of_module(module: ModuleType) -> Origin:
-    """Whose module this is."""
+    """Return the origin of a module."""
     return origin_of_name(module.__name__, getattr(module, "__file__", None))
 
 
 def name_of_class(cls: type) -> str:
-    """The name that a class goes by: the user's own may be imported from a module of any name."""
+    """Return the name of a class; that of a user's class has no module, since the module's name may vary."""
     qualname = str(cls.__qualname__)
     return qualname if origin_of_class(cls) is Origin.USER else f"{cls.__module__}.{qualname}"
 
 
 @lru_cache(maxsize=4096)
 def origin_of_name(name: str, file: str | None) -> Origin:
-    """Whose the module of this name and file is; one that is not to be found is taken for the user's own."""
+    """Return the origin of the module with this name and file; a module that is not found counts as the user's own."""
     top = name.partition(".")[0]
     if top in _BY_NAME:
         return Origin.BY_NAME

@@ -1,4 +1,4 @@
-"""Bytes of values that never change: equal bytes for equal values of the same type, and for no others."""
+"""Bytes of immutable values: equal bytes for equal values of the same type, and for no other values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ATOMS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
     re.Pattern: (b"pattern", lambda value: frame(b"flags", b"%d" % value.flags) + encode_plain(value.pattern)),
     range: (b"range", lambda value: b"%d %d %d" % (value.start, value.stop, value.step)),
 }
-# Exact types of Python whose repr is their value.
+# Types of the standard library, without their subclasses, whose repr is their value.
 _BY_REPR: frozenset[type] = frozenset(
     {
         dt.date,
@@ -47,12 +47,12 @@ PLAIN_BASES: tuple[type, ...] = (int, float, complex, str, bytes, bytearray)
 
 
 def frame(tag: bytes, payload: bytes) -> bytes:
-    """A payload with its tag and length, so that no two sequences of frames have the same bytes."""
+    """Return a payload with its tag and length, so that no two sequences of frames have the same bytes."""
     return b"%s %d:" % (tag, len(payload)) + payload
 
 
 def encode_atom(value: object) -> bytes | None:
-    """The bytes of a value that holds no other values; None where it is none of these types."""
+    """Return the bytes of a value that holds no other values; None if its type is not one of these."""
     kind = type(value)
     if kind in _ATOMS:
         tag, encode = _ATOMS[kind]
@@ -63,10 +63,10 @@ def encode_atom(value: object) -> bytes | None:
 
 
 def encode_plain(value: object) -> bytes:
-    """The bytes of an atom, or of a tuple, frozenset or slice of atoms: what constants of code objects are.
+    """Return the bytes of an atom, or of a tuple, frozenset or slice of atoms: the constants of code objects.
 
     Raises:
-        TypeError: it is of another type.
+        TypeError: the value is of another type.
     """
     atom = encode_atom(value)
     if atom is not None:
@@ -77,11 +77,11 @@ def encode_plain(value: object) -> bytes:
         return frame(b"frozenset", b"".join(sorted(encode_plain(item) for item in value)))
     if type(value) is slice:
         return frame(b"slice", b"".join(encode_plain(item) for item in (value.start, value.stop, value.step)))
-    raise TypeError(f"no plain value: {type(value).__qualname__}")
+    raise TypeError(f"not a plain value: {type(value).__qualname__}")
 
 
 def as_base(value: object) -> object | None:
-    """The plain value within an instance of a subclass of `int`, `float`, `str` and the like; None where it is none."""
+    """Return the plain value in an instance of a subclass of `int`, `float`, `str` and the like; None for others."""
     base = next((base for base in PLAIN_BASES if isinstance(value, base)), None)
     if base is None:
         return None

@@ -1,4 +1,4 @@
-"""Which writer is for which type, in the order in which they are asked."""
+"""The rules that select the writer for a type, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DESCRIPTORS = (
 
 
 def rules() -> tuple[Rule, ...]:
-    """Every rule; the last is for any object."""
+    """Return every rule; the last rule matches any object."""
     return (
         (tensor_values.is_array_type, tensor_values.write_array),
         (tensor_values.is_constant_type, tensor_values.write_constant),

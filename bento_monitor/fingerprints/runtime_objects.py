@@ -1,4 +1,4 @@
-"""Objects that are of a process and no part of a model: their type is all that is looked at."""
+"""Objects that belong to a process rather than to a model: only their type is hashed."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ _NUMPY = frozenset({"Generator", "RandomState", "BitGenerator"})
 
 
 def is_runtime_type(cls: type) -> bool:
-    """Whether objects of this type are of the process: locks, threads, loggers, files, generators, devices.
+    """Whether objects of this type belong to the process: locks, threads, loggers, files, generators, devices.
 
-    Type annotations (`list[int]`, `Optional[str]`) and weak references are among them.
+    Type annotations (`list[int]`, `Optional[str]`) and weak references count as such objects.
     """
     if issubclass(cls, (*_TYPES, *_torch_types())):
         return True

@@ -1,4 +1,4 @@
-"""A module or function of TorchScript as bytes: what `torch.jit.save` writes, less what differs between processes."""
+"""A TorchScript module or function as bytes: what `torch.jit.save` writes, except what differs between processes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 import zipfile
 from typing import Any
 
-# torch numbers classes of the same name as it meets them, so the number says what else the process has loaded.
+# torch numbers classes of the same name in loading order, so the number depends on what else the process has loaded.
 _NUMBERED = re.compile(rb"[./]?___torch_mangle_\d+")
-# torch goes through a class's `__constants__` as a set of names, whose order is another one in each process.
+# torch iterates over a class's `__constants__` as a set of names, whose order differs in each process.
 _CONSTANTS = re.compile(rb"(?:^ +\w+ : Final\[.*\n)+", re.MULTILINE)
 _DEVICE = re.compile(r"(cpu|cuda(:\d+)?)")
 _LEFT_OUT = ("/.data/", "/traced_inputs")
 
 
 def archive_parts(script: Any) -> list[tuple[str, bytes]]:
-    """The entries of the archive: code, constants, attributes and tensors. Nothing is unpickled."""
+    """Return the entries of the archive: code, constants, attributes and tensors; nothing is unpickled."""
     parts: list[tuple[str, bytes]] = []
     with zipfile.ZipFile(io.BytesIO(script.save_to_buffer())) as archive:
         for info in archive.infolist():
@@ -44,7 +44,7 @@ def _pickle_operation(name: str, value: Any) -> bytes:
 
 
 def _code_by_path(script: Any) -> list[tuple[str, bytes]]:
-    """The code of each module's `forward` by its path, since classes of one name are told apart by numbers alone."""
+    """Return the code of each module's `forward` by its path, since only numbers distinguish classes of one name."""
     if not hasattr(script, "named_modules"):
         return [("function", _plain(script.code.encode()))]
     return [

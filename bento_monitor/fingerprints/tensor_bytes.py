@@ -1,4 +1,4 @@
-"""A tensor of torch as bytes in memory: of any layout, element type and device."""
+"""A torch tensor as bytes in memory, for any layout, element type and device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPARSE = {
 
 
 def as_plain_tensors() -> AbstractContextManager[None]:
-    """Within it, subclasses of tensors are looked at as tensors: none of their `__torch_function__` is called."""
+    """Return a context in which tensor subclasses are read as plain tensors, without calling `__torch_function__`."""
     import torch
 
     guard: AbstractContextManager[None] = torch._C.DisableTorchFunctionSubclass()  # noqa: SLF001
@@ -25,12 +25,12 @@ def as_plain_tensors() -> AbstractContextManager[None]:
 
 
 def tensor_parts(tensor: Any) -> list[tuple[str, Any]]:
-    """What the tensor is, and flat bytes: an array of the tensor's own memory, or a tensor of bytes where a GPU has it.
+    """Return a tensor's description and flat bytes: an array on the tensor's memory, or a byte tensor on a GPU.
 
-    `requires_grad` and the device are no part of it.
+    `requires_grad` and the device are not part of the description.
 
     Raises:
-        ReleaseError: its values are not there yet: a tensor on the device `meta`, a lazy parameter.
+        ReleaseError: the tensor has no values yet: it is on the device `meta`, or a lazy parameter.
     """
     import torch
 

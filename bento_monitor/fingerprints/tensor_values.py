@@ -1,4 +1,4 @@
-"""What is written of tensors, arrays and their types; their bytes are left for later."""
+"""Hashing of tensors, arrays and their types; their bytes are hashed later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TORCH_CONSTANTS = ("dtype", "Size", "layout", "memory_format", "qscheme", "finf
 
 
 def is_array_type(cls: type) -> bool:
-    """Whether it is a tensor of torch or an array of numpy."""
+    """Whether `cls` is a class of torch tensors or numpy arrays."""
     import numpy as np
 
     torch = sys.modules.get("torch")
@@ -21,7 +21,7 @@ def is_array_type(cls: type) -> bool:
 
 
 def write_array(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A tensor or an array: a number that stands for its bytes, and what a subclass adds."""
+    """Write a placeholder for the bytes of a tensor or array, and the attributes that a subclass adds."""
     cls = type(value)
     if hasattr(cls, "__tensor_flatten__"):
         _flattened(walk, value, label)
@@ -39,7 +39,7 @@ def write_array(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def is_constant_type(cls: type) -> bool:
-    """Whether it is a number or type of numpy, or a type, shape or operator of torch."""
+    """Whether `cls` is a number or type of numpy, or a type, shape or operator of torch."""
     import numpy as np
 
     if issubclass(cls, np.generic | np.dtype):
@@ -52,7 +52,7 @@ def is_constant_type(cls: type) -> bool:
 
 
 def write_constant(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
-    """A constant: type and value; torch and numpy write these without addresses."""
+    """Write the type and value of a constant, whose text has no addresses in torch and numpy."""
     import numpy as np
 
     if isinstance(value, np.generic) and value.dtype == object:
@@ -66,7 +66,7 @@ def write_constant(walk: Walk, value: Any, label: str, is_deep: bool) -> None:
 
 
 def _flattened(walk: Walk, value: Any, label: str) -> None:
-    """A tensor that is made of others, such as a quantized or distributed one."""
+    """Write a tensor that consists of other tensors, such as a quantized or distributed one."""
     names, context = value.__tensor_flatten__()
     walk.write("flattened", name_of_class(type(value)))
     walk.value(type(value), label, True)

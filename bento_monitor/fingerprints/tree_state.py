@@ -1,4 +1,4 @@
-"""Which modules and tensors a model was made of at some time, so that a change is noticed without hashing."""
+"""The modules and tensors that a model consisted of at some time, to notice a change without hashing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _Seen = tuple[Any, int, int]
 
 
 class TreeState:
-    """What torch says of a model's modules and tensors: which they are, and how often each was written to.
+    """The identities of a model's modules and tensors, and torch's count of the writes to each tensor.
 
-    torch counts no writes through `tensor.data` or an array of numpy that shares the memory.
+    torch does not count writes through `tensor.data` or through a numpy array that shares the memory.
     """
 
     def __init__(self, root: Any) -> None:
@@ -34,11 +34,11 @@ class TreeState:
         self._tensors: list[_Seen] = [(tensor, _version(tensor), _address(tensor)) for tensor in tensors.values()]
 
     def has_same_tree(self) -> bool:
-        """Whether every module has the same children as then, and is as then in training or not."""
+        """Whether every module still has the same children and the same `training` mode."""
         return all(mode.get("training") is was for mode, was in self._modes) and all(map(_is_same, self._trees))
 
     def is_same(self) -> bool:
-        """Whether modules and tensors are the same objects as then, and no tensor was written to."""
+        """Whether modules and tensors are still the same objects, and no tensor was written to."""
         return (
             self.has_same_tree()
             and all(map(_is_same, self._named))

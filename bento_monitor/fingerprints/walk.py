@@ -1,4 +1,4 @@
-"""A walk over everything that is reached from a value, into one digest."""
+"""A walk over everything that can be reached from a value, hashed into one digest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ Rule = tuple[Callable[[type], bool], Write]
 
 
 class Walk:
-    """Writes values into a digest; the `rules` say how, the first that is for a value's type.
+    """Writes values into a digest, each by the first of the `rules` that matches the value's type.
 
-    What may be reached twice is written once and numbered; after that its number stands for it, so that cycles end. It
-    waits in a queue: a long chain of objects needs no deep stack. Tensors and arrays are left for later, in `deferred`.
+    A value that may be reached twice is written once and numbered; later its number stands for the value, so that
+    cycles end. Such values wait in a queue, so that a long chain of objects needs no deep stack. Tensors and arrays are
+    kept in `deferred` and hashed later.
 
-    `is_deep` is False for what was reached from a library's code or from globals: of a library's object only the
-    type is written there. `pause` is called before each value, to let other threads in.
+    `is_deep` is False for values reached from a library's code or from globals: there, only the type of a library's
+    object is written. `pause` is called before each value, to let other threads run.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Walk:
         self._known: dict[Any, int] = dict(known or {})
         self._rule_of: dict[type, Write] = {}
         self._queue: deque[tuple[int, Any, str, bool, Write]] = deque()
-        self._kept: list[Any] = []  # an identity is only good for as long as its object lives
+        self._kept: list[Any] = []  # an id is valid only while its object lives
 
     def write(self, tag: str, payload: bytes | str = b"") -> None:
         """Put a tag and bytes into the digest."""
@@ -61,7 +62,7 @@ class Walk:
         write(self, value, label, is_deep)
 
     def refer(self, value: Any, label: str, is_deep: bool, content: Write) -> None:
-        """Write the number of a value, whose `content` is written once, after all that is under way."""
+        """Write the number of a value; its `content` is written once, after the values now being written."""
         key = (id(value), is_deep)
         number = self._known.get(key)
         if number is None:
@@ -71,12 +72,12 @@ class Walk:
         self.write("ref", b"%d" % number)
 
     def defer(self, content: Any, label: str) -> None:
-        """Keep a place for a tensor, an array or a script module whose bytes are hashed later."""
+        """Write a placeholder for a tensor, an array or a script module, whose bytes are hashed later."""
         self.deferred.append((label, content))
         self.write("content")
 
     def unordered(self, values: Iterable[Any], label: str, is_deep: bool) -> None:
-        """Write values whose order says nothing."""
+        """Write values whose order does not matter."""
         parts = []
         for value in values:
             atom = encode_atom(value)
@@ -88,14 +89,14 @@ class Walk:
         self.write("unordered", b"".join(sorted(parts)))
 
     def finish(self) -> bytes:
-        """The digest of what was written, and of the bytes of what was deferred."""
+        """Return the digest of the written values and of the deferred bytes."""
         digest = hashlib.sha256(self.structure())
         for content in digest_contents(self.deferred):
             digest.update(content)
         return digest.digest()
 
     def structure(self) -> bytes:
-        """End the walk; the digest of what was written, without the bytes of what was deferred."""
+        """End the walk and return the digest of the written values, without the deferred bytes."""
         while self._queue:
             number, value, label, is_deep, content = self._queue.popleft()
             self.write("is", b"%d" % number)

@@ -1,7 +1,7 @@
-"""What the machine has that bears on speed: its processor, the limits set on this process, memory, and GPUs."""
+"""The machine, as far as it affects speed: processor, limits of this process, memory and GPUs."""
 
 from .cpu import sums_int8_exactly
 from .gpu import Gpu
-from .record import Machine, read_machine
+from .machine_record import Machine, read_machine
 
 __all__ = ["Gpu", "Machine", "read_machine", "sums_int8_exactly"]

@@ -1,4 +1,4 @@
-"""The limits that a container or a service manager has set on this process (Linux control groups, versions 1 and 2)."""
+"""Limits set on this process by a container or service manager (Linux control groups, versions 1 and 2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _THROTTLED = {"throttled_usec": 1e6, "throttled_time": 1e9}
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """CPU time in cores and memory in bytes that this process may use; None where there is no limit."""
+    """Limits on CPU time (in cores) and memory (in bytes); None if there is no limit."""
 
     cpu_quota: float | None
     memory_bytes: int | None
@@ -31,7 +31,7 @@ def read_cgroup_limits(*, filesystem: Path = Path("/sys/fs/cgroup"), proc: Path 
 
 
 def read_throttled_s(*, filesystem: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> float:
-    """Seconds that threads of the process's control groups waited since their quota was used up; 0 if none."""
+    """Return the seconds for which threads of the process's control groups were throttled by their quota; 0 if none."""
     found = [0.0]
     for folder in _folders(filesystem, proc):
         for line in (_read(folder / "cpu.stat") or "").splitlines():
@@ -46,7 +46,7 @@ def _folders(filesystem: Path, proc: Path) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         root = filesystem / controllers if controllers else filesystem
         folder = root / path.lstrip("/")
-        # In a container the path may be the host's; its own limits are at the root of what is mounted.
+        # In a container the path may be that of the host; the container's limits are at the root of the mount.
         yield from (each for each in (folder, *folder.parents) if each == root or root in each.parents)
 
 

@@ -1,4 +1,4 @@
-"""The processor's name, and which of its instructions decide what is fast on it."""
+"""The processor's name, and the instructions that affect the speed of models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import platform
 from collections.abc import Container
 from pathlib import Path
 
-# x86 first, then Arm: low-precision dot products and matrix tiles are what quantised and half-precision kernels need.
-INSTRUCTIONS_THAT_MATTER = (
+# x86, then Arm. Quantized and half-precision kernels need low-precision dot products and matrix tiles.
+RELEVANT_INSTRUCTIONS = (
     "avx2",
     "fma",
     "f16c",
@@ -31,28 +31,28 @@ _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 
 
 def read_cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as the system gives it, or its architecture."""
+    """Return the processor's name from the system, or else its architecture."""
     return _field(cpuinfo, "model name") or platform.processor() or platform.machine()
 
 
 def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...] | None:
-    """Those of `INSTRUCTIONS_THAT_MATTER` that the processor has; None where the system does not tell."""
+    """Return the `RELEVANT_INSTRUCTIONS` that the processor has; None if the system does not report them."""
     text = _field(cpuinfo, "flags") or _field(cpuinfo, "Features")
     if text is None:
         return None
     present = frozenset(text.split())
-    return tuple(flag for flag in INSTRUCTIONS_THAT_MATTER if flag in present)
+    return tuple(flag for flag in RELEVANT_INSTRUCTIONS if flag in present)
 
 
 def sums_int8_exactly(flags: Container[str] | None = None, architecture: str | None = None) -> bool:
-    """Whether products of 8-bit numbers are added up in 32 bits here; False where nothing says so.
+    """Return whether the processor sums products of 8-bit numbers in 32 bits; False if this is unknown.
 
-    x86 without VNNI or AMX adds two at a time in 16 bits, and clips: a pair of 255 * 127 is 64,770, and comes out as
-    32,767. Which pairs clip depends on the scale of the batch, so a sample's answer depends on its company.
+    x86 without VNNI or AMX sums pairs in 16 bits with saturation: a pair of 255 * 127 is 64,770, and becomes 32,767.
+    Which pairs saturate depends on the scale of the batch, so the answer of a sample depends on the rest of its batch.
 
     Args:
-        flags: the processor's instructions; those of this machine where none are given.
-        architecture: as `platform.machine` names it; that of this machine where none is given.
+        flags: the processor's instructions; default: those of this machine.
+        architecture: the name from `platform.machine`; default: that of this machine.
     """
     if (architecture or platform.machine()).lower() not in _X86:
         return True

@@ -1,16 +1,16 @@
-"""The NVIDIA GPUs of this machine; asking never fails."""
+"""The NVIDIA GPUs of this machine. Reading them never raises an error."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from .nvml import find_nvml, handles, name_of, opened
+from .nvml import find_nvml, handles, name_of, nvml_session
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU, as its driver names it."""
+    """One GPU, as reported by its driver."""
 
     name: str
     memory_bytes: int
@@ -18,13 +18,13 @@ class Gpu:
 
 
 def read_gpus() -> tuple[Gpu, ...]:
-    """The GPUs that the driver shows; empty where there is no driver, or it does not answer."""
+    """Return the GPUs that the driver reports; empty if there is no driver, or it does not respond."""
     nvml = find_nvml()
     if nvml is None:
         return _gpus_of_torch()
-    with opened(nvml) as answers:
+    with nvml_session(nvml) as is_ready:
         try:
-            return tuple(_gpu(nvml, handle) for handle in handles(nvml)) if answers else ()
+            return tuple(_gpu(nvml, handle) for handle in handles(nvml)) if is_ready else ()
         except nvml.NVMLError:
             return ()
 

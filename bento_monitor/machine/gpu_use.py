@@ -1,4 +1,4 @@
-"""What the NVIDIA GPUs of this machine do while something else is measured; asking never fails."""
+"""Use of the machine's NVIDIA GPUs during a measurement. Measuring it never raises an error."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .nvml import find_nvml, handles, name_of, opened
+from .nvml import find_nvml, handles, name_of, nvml_session
 
 _INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """One GPU over some time, whoever used it: means of ten samples a second, and the most memory taken.
+    """The use of one GPU by all processes: means of ten samples per second, and the peak memory.
 
-    `utilization` is the share of the time in which a kernel ran, however little of the GPU it filled. `energy_j` is
-    None where the driver does not count it, as before Volta.
+    `utilization` is the share of time in which any kernel ran, however small a part of the GPU it used. `energy_j` is
+    None if the driver does not count energy, as on GPUs before Volta.
     """
 
     name: str
@@ -29,7 +29,7 @@ class GpuUse:
 
 
 class GpuMeter:
-    """Samples all GPUs from a thread of its own."""
+    """Samples all GPUs in its own thread."""
 
     def __init__(self, nvml: Any) -> None:
         self._nvml = nvml
@@ -41,12 +41,12 @@ class GpuMeter:
         self._thread.start()
 
     def end(self) -> None:
-        """Sample no more."""
+        """Stop sampling."""
         self._stop.set()
         self._thread.join()
 
     def read(self) -> tuple[GpuUse, ...]:
-        """End, and say what was seen since the start."""
+        """Stop sampling, and return the use of each GPU since the start."""
         self.end()
         return tuple(map(self._use, self._gpus, self._samples, self._before_mj))
 
@@ -56,7 +56,7 @@ class GpuMeter:
             for gpu, samples in zip(self._gpus, self._samples, strict=True):
                 try:
                     samples.append(self._sample(gpu))
-                except self._nvml.NVMLError:  # one that was lost meanwhile
+                except self._nvml.NVMLError:  # the GPU was lost meanwhile
                     continue
             is_last = self._stop.wait(_INTERVAL_S)
 
@@ -89,15 +89,15 @@ class GpuMeter:
 
 @contextmanager
 def open_gpu_meter() -> Iterator[GpuMeter | None]:
-    """A meter that has begun; None where there is no GPU, or no driver that answers."""
+    """Start a meter and yield it; None if there is no GPU, or no driver that responds."""
     nvml = find_nvml()
     if nvml is None:
         yield None
         return
-    with opened(nvml) as answers:
+    with nvml_session(nvml) as is_ready:
         meter = None
         with suppress(nvml.NVMLError):
-            meter = GpuMeter(nvml) if answers and nvml.nvmlDeviceGetCount() else None
+            meter = GpuMeter(nvml) if is_ready and nvml.nvmlDeviceGetCount() else None
         try:
             yield meter
         finally:

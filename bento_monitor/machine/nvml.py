@@ -1,4 +1,4 @@
-"""NVIDIA's management library, by its own Python binding, where there is one."""
+"""NVIDIA's management library (NVML), through its Python binding, if installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def find_nvml() -> Any | None:
-    """The binding; None where it is not installed, as with a torch without CUDA."""
+    """Return the binding; None if it is not installed, as with a CPU build of torch."""
     try:
         import pynvml
     except ImportError:
@@ -17,8 +17,8 @@ def find_nvml() -> Any | None:
 
 
 @contextmanager
-def opened(nvml: Any) -> Iterator[bool]:
-    """Whether the driver answers; it is let go of at the end of the block."""
+def nvml_session(nvml: Any) -> Iterator[bool]:
+    """Open NVML and yield whether the driver responds; close it at the end of the block."""
     try:
         nvml.nvmlInit()
     except nvml.NVMLError:
@@ -31,11 +31,11 @@ def opened(nvml: Any) -> Iterator[bool]:
 
 
 def handles(nvml: Any) -> list[Any]:
-    """One for each GPU. The driver may raise the binding's `NVMLError`."""
+    """Return one handle per GPU. May raise the binding's `NVMLError`."""
     return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
 
 def name_of(nvml: Any, handle: Any) -> str:
-    """What the driver calls a GPU."""
+    """Return the driver's name of a GPU."""
     name = nvml.nvmlDeviceGetName(handle)
     return name.decode() if isinstance(name, bytes) else str(name)

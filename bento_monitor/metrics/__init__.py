@@ -1,1 +1,1 @@
-"""What all requests of a worker were, counted off their path: on BentoML's `/metrics`, and by OTLP."""
+"""Metrics of all requests of a worker, counted outside the request path: on BentoML's `/metrics` and by OTLP."""

@@ -1,4 +1,4 @@
-"""Gauges of workers that were killed: what they last showed would else be summed with what the living ones show."""
+"""Removes the gauges of killed workers, which would otherwise be summed with those of live workers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 _LOGGER = logging.getLogger("bento_monitor")
 
 
-def forget_gauges(pids: Iterable[int]) -> None:
-    """Remove the live gauges of processes that are dead, where several processes show their metrics together.
+def remove_dead_gauges(pids: Iterable[int]) -> None:
+    """Remove the live gauges of dead processes from the directory that several processes share.
 
-    Never raises: metrics are not worth a worker's start.
+    Never raises: a failure here must not stop the start of a worker.
     """
     try:
         from prometheus_client.multiprocess import mark_process_dead
 
         for pid in pids:
             mark_process_dead(pid)  # type: ignore[no-untyped-call]
-    except Exception as error:  # there is no folder that several share
-        _LOGGER.debug("Gauges of dead workers stay: %s", error)
+    except Exception as error:  # for example without a shared directory
+        _LOGGER.debug("The gauges of dead workers cannot be removed: %s", error)

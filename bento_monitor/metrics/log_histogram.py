@@ -1,6 +1,6 @@
-"""A histogram whose buckets grow by a constant factor: every value is known to 1.1 %, whatever its size.
+"""A histogram whose buckets grow by a constant factor, so that every value has a relative error of at most 1.1 %.
 
-It is OTLP's exponential histogram: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
+This is OTLP's exponential histogram: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 SCALE = 5
 """Buckets are (b**i, b**(i+1)] with b = 2**(2**-SCALE)."""
 
-_LOWEST = 1e-9  # what is smaller counts as zero: no clock of ours resolves it
+_LOWEST = 1e-9  # smaller values count as zero: no clock that is used resolves them
 
 
 class LogHistogram:
-    """Counts of positive values by bucket, and of zeros."""
+    """Counts of positive values per bucket, and of zeros."""
 
     __slots__ = ("count", "counts", "largest", "smallest", "total", "zeros")
 
@@ -28,7 +28,7 @@ class LogHistogram:
         self.largest = float("-inf")
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Count values; at least one."""
+        """Count one or more values."""
         positive = values[values > _LOWEST]
         indices = np.ceil(np.log2(positive) * 2**SCALE).astype(np.int64) - 1
         for index, count in zip(*np.unique(indices, return_counts=True), strict=True):
@@ -40,7 +40,7 @@ class LogHistogram:
         self.largest = max(self.largest, float(values.max()))
 
     def dense(self) -> tuple[int, list[int]]:
-        """The index of the first bucket that holds something, and the counts from it to the last one that does."""
+        """Return the index of the first non-empty bucket, and the counts from it to the last non-empty bucket."""
         if not self.counts:
             return 0, []
         first, last = min(self.counts), max(self.counts)

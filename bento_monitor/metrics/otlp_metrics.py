@@ -1,4 +1,4 @@
-"""Our metrics by OTLP: exponential histograms with exemplars, sent by the SDK's exporter."""
+"""The monitor's metrics by OTLP: exponential histograms with exemplars, sent by the SDK's exporter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from .. import conventions as names
-from ..sparse_log import OutageLog
+from ..resilience.rate_limited_log import OutageLog
 from .log_histogram import SCALE, LogHistogram
 from .request_metrics import Exemplar, Levels
 from .series_cap import OVERFLOW, CappedSeries
@@ -49,7 +49,7 @@ _UNITS = {names.METRIC_BATCH_SIZE: "{request}"}
 
 
 class _Series:
-    """One histogram, and the request that stands for it since the last export."""
+    """One histogram, and its exemplar since the last export."""
 
     __slots__ = ("exemplar", "exemplar_ns", "histogram")
 
@@ -60,7 +60,7 @@ class _Series:
 
 
 class OtlpMetrics:
-    """Keeps histograms, and exports them from a thread of its own: a collector that hangs holds up nothing else."""
+    """Keeps histograms and exports them from its own thread, so that a hanging collector delays nothing else."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class OtlpMetrics:
         *,
         are_deltas: bool = False,
     ) -> None:
-        """With `are_deltas` each export has what came since the last one, or else since the start."""
+        """With `are_deltas`, each export has the changes since the last export; otherwise since the start."""
         self._make_exporter = exporter
         self._exporter: MetricExporter | None = None
         self._find_resource = resource
@@ -78,14 +78,14 @@ class OtlpMetrics:
         self._interval_s = interval_s
         self._are_deltas = are_deltas
         self._temporality = AggregationTemporality.DELTA if are_deltas else AggregationTemporality.CUMULATIVE
-        self._totals: dict[tuple[str, frozenset[tuple[str, str | bool]]], float] = {}  # at the last reading
+        self._totals: dict[tuple[str, frozenset[tuple[str, str | bool]]], float] = {}  # at the last `read`
         self._lock = threading.Lock()
         self._series = {metric: CappedSeries(_Series) for metric in _LABELS}
         self._levels: tuple[Levels, dict[str, float]] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._started_ns = 0
-        self._outages = OutageLog(_LOGGER, "Metrics could not be exported (%s); they are sent again in %g s.")
+        self._outages = OutageLog(_LOGGER, "Metrics could not be exported (%s); the next export is in %g s.")
 
     def start(self) -> None:
         """Start the thread."""
@@ -93,8 +93,8 @@ class OtlpMetrics:
         self._resource = self._find_resource()
         try:
             self._exporter = self._make_exporter()
-        except Exception as error:  # as without its certificate: nothing about telemetry keeps a service from starting
-            _LOGGER.warning("Metrics are not exported, for the exporter cannot be made (%s).", error)
+        except Exception as error:  # for example without its certificate: a telemetry failure never stops a service
+            _LOGGER.warning("Metrics are not exported: the exporter cannot be created (%s).", error)
             return
         self._thread = threading.Thread(target=self._run, name="bento-monitor-otlp-metrics", daemon=True)
         self._thread.start()
@@ -102,7 +102,7 @@ class OtlpMetrics:
     def observe(
         self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
     ) -> None:
-        """Observe values."""
+        """Add values to a histogram; the exemplar is kept if it is the slowest since the last export."""
         with self._lock:
             series = self._series[metric].of(labels)
             series.histogram.add(values)
@@ -110,11 +110,11 @@ class OtlpMetrics:
                 series.exemplar, series.exemplar_ns = exemplar, time.time_ns()
 
     def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
-        """Show levels and totals."""
+        """Store the current levels and totals for the next export."""
         self._levels = (levels, thread_cpu_s)
 
     def stop(self) -> None:
-        """Export once more, as far as there is time."""
+        """Export a last time; wait at most 1 s for it."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
@@ -132,7 +132,7 @@ class OtlpMetrics:
 
     def _export(self) -> None:
         assert self._exporter is not None
-        reason: Any = "it answered FAILURE"
+        reason: Any = "the exporter returned FAILURE"
         try:
             if self._exporter.export(self.read(time.time_ns())) is MetricExportResult.SUCCESS:
                 self._outages.worked()
@@ -142,7 +142,7 @@ class OtlpMetrics:
         self._outages.failed(reason, self._interval_s)
 
     def read(self, now_ns: int) -> MetricsData:
-        """All metrics as the SDK has them; exemplars are those since the last reading."""
+        """Return all metrics as the SDK's objects, with the exemplars since the last call."""
         with self._lock:
             metrics = [self._histogram(metric, now_ns) for metric in _LABELS]
         if self._levels is not None:
@@ -225,7 +225,7 @@ class OtlpMetrics:
         ]
 
     def _since(self, metric: str, labels: _Attributes, value: float) -> float:
-        """A total, or what has come to it since the last reading."""
+        """Return a total, or with deltas its change since the last call of `read`."""
         if not self._are_deltas:
             return value
         key = (metric, frozenset(labels.items()))

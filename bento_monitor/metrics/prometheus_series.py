@@ -1,4 +1,4 @@
-"""Our metrics beside BentoML's own, on the same `/metrics`, summed over the workers of a service."""
+"""The monitor's metrics on BentoML's `/metrics`, summed over the workers of a service."""
 
 from __future__ import annotations
 
@@ -17,38 +17,50 @@ from .series_cap import CappedSeries
 _SECONDS = tuple(2.0**exponent for exponent in range(-17, 8))  # 8 us to 128 s
 _SIZES = tuple(2.0**exponent for exponent in range(11))  # 1 to 1024
 _HISTOGRAMS = {
-    names.METRIC_REQUEST_DURATION: (("route", "status"), _SECONDS, "From the first byte read to the last written"),
-    names.METRIC_STAGE_DURATION: (("route", "stage"), _SECONDS, "One stage of a request"),
+    names.METRIC_REQUEST_DURATION: (
+        ("route", "status"),
+        _SECONDS,
+        "Time from the first byte read to the last byte written",
+    ),
+    names.METRIC_STAGE_DURATION: (("route", "stage"), _SECONDS, "Time of one stage of a request"),
     names.METRIC_LOOP_LAG: ((), _SECONDS, "How long the event loop was busy before it read a request"),
     names.METRIC_BATCH_SIZE: (("api",), _SIZES, "Requests in a batch"),
-    names.METRIC_MODEL_GPU: (("runner",), _SECONDS, "How long the GPU computed for a model's call"),
+    names.METRIC_MODEL_GPU: (("runner",), _SECONDS, "GPU time of a model call"),
 }
 _LEVELS = {
-    names.METRIC_IN_FLIGHT: ("Gauge", (), "Requests that are being served"),
-    names.METRIC_QUEUE_DEPTH: ("Gauge", ("api",), "Rows that wait for a batch"),
-    names.METRIC_RATE_LIMITED: ("Counter", (), "Requests untraced by the limit of traces"),
-    names.METRIC_RECORDS_DROPPED: ("Counter", (), "Requests and batches whose spans were never built"),
-    names.METRIC_SPANS: ("Counter", ("exporter", "state"), "Spans by what became of them"),
+    names.METRIC_IN_FLIGHT: ("Gauge", (), "Requests in progress"),
+    names.METRIC_QUEUE_DEPTH: ("Gauge", ("api",), "Rows waiting for a batch"),
+    names.METRIC_RATE_LIMITED: ("Counter", (), "Requests left untraced by the trace rate limit"),
+    names.METRIC_RECORDS_DROPPED: ("Counter", (), "Requests and batches dropped before their spans were built"),
+    names.METRIC_SPANS: ("Counter", ("exporter", "state"), "Spans by exporter and state"),
     names.METRIC_THREAD_CPU: ("Counter", ("thread",), "CPU time of the monitor's own threads"),
-    names.METRIC_RELEASE_INFO: ("Gauge", ("runner", "release", "phase"), "Workers that serve a release, by its runner"),
+    names.METRIC_RELEASE_INFO: ("Gauge", ("runner", "release", "phase"), "Workers that serve a release in a runner"),
     names.METRIC_RELEASE_FALLBACK: (
         "Counter",
         ("runner", "release", "reason"),
-        "Calls that the service's own model ran in a release's place",
+        "Calls that the service's own model ran instead of the active release",
     ),
-    names.METRIC_RELEASE_SWAPS: ("Counter", ("outcome", "reason"), "Swaps of a release, by what became of them"),
-    names.METRIC_HOOK_ENABLED: ("Gauge", ("hook",), "Workers that use a hook into BentoML"),
-    names.METRIC_BREAKER_STATE: ("Gauge", ("part", "state"), "Workers in which a part of the monitor is in a state"),
-    names.METRIC_BREAKER_OPENS: ("Counter", ("part",), "How often a part of the monitor was switched off"),
-    names.METRIC_BREAKER_RETRIES: ("Counter", ("part",), "How often a part that was switched off was tried again"),
+    names.METRIC_RELEASE_SWAPS: ("Counter", ("outcome", "reason"), "Swaps of releases by outcome and reason"),
+    names.METRIC_HOOK_ENABLED: ("Gauge", ("hook",), "Workers that use this hook into BentoML"),
+    names.METRIC_BREAKER_STATE: (
+        "Gauge",
+        ("part", "state"),
+        "Workers in which the circuit breaker of this part is in this state",
+    ),
+    names.METRIC_BREAKER_OPENS: (
+        "Counter",
+        ("part",),
+        "Times that a circuit breaker switched off a part of the monitor",
+    ),
+    names.METRIC_BREAKER_RETRIES: ("Counter", ("part",), "Times that a switched-off part was retried"),
 }
 _SERVICE = "service_name"
-# Prometheus wants the unit in the name.
+# By Prometheus's convention the unit is part of the name.
 _UNIT = {metric: "_seconds" for metric in (*_HISTOGRAMS, names.METRIC_THREAD_CPU) if metric != names.METRIC_BATCH_SIZE}
 
 
 class PrometheusSeries:
-    """Writes into `prometheus_client`'s registry, which BentoML's `/metrics` shows."""
+    """Writes metrics into `prometheus_client`'s registry, which BentoML's `/metrics` exposes."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -56,7 +68,7 @@ class PrometheusSeries:
         self._shown: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def start(self) -> None:
-        """Make the metrics: here, since BentoML must have said first where those of several processes are kept."""
+        """Create the histograms. BentoML must have set the multiprocess directory before."""
         for metric in _HISTOGRAMS:
             histogram = _histogram(metric)
             self._histograms[metric] = CappedSeries(
@@ -66,11 +78,11 @@ class PrometheusSeries:
     def observe(
         self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
     ) -> None:
-        """Observe values."""
+        """Add values to a histogram; exemplars are ignored."""
         observe_many(self._histograms[metric].of(labels), values)
 
     def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
-        """Show levels and totals."""
+        """Update gauges and counters."""
         self._set(names.METRIC_IN_FLIGHT, (), levels.in_flight)
         for api, depth in levels.queue_depth.items():
             self._set(names.METRIC_QUEUE_DEPTH, (api,), depth)
@@ -96,13 +108,13 @@ class PrometheusSeries:
             self._set(names.METRIC_BREAKER_RETRIES, (part,), breaker.retries)
 
     def _show_present(self, metric: str, values: Mapping[tuple[str, ...], float]) -> None:
-        """Show a level for each of the labels, and 0 for those that are there no more."""
+        """Set a gauge for each label set, and 0 for label sets that have disappeared."""
         before = {labels for shown, labels in self._shown if shown == metric}
         for labels in before | values.keys():
             self._set(metric, labels, values.get(labels, 0))
 
     def stop(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to flush."""
 
     def _set(self, metric: str, labels: tuple[str, ...], value: float) -> None:
         before = self._shown.get((metric, labels))
@@ -122,7 +134,7 @@ def _name(metric: str) -> str:
 
 @cache
 def _histogram(metric: str) -> Any:
-    """One metric of a process: services that share one share it, too."""
+    """Return the process-wide histogram of a metric; services in one process share it."""
     from prometheus_client import Histogram
 
     label_names, buckets, text = _HISTOGRAMS[metric]

@@ -1,4 +1,4 @@
-"""Metrics of every request and batch of a worker: noted on the event loop, counted by a thread of its own."""
+"""Metrics of every request and batch of a worker: queued on the event loop, counted by a separate thread."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import conventions as names
-from ..guard import BreakerLevel, Guard
-from ..in_steps import EmptyingThread, take_in_steps
-from ..tracing.ledger import BatchRecord, Ledger, Noted
+from ..resilience.circuit_breaker import BreakerLevel, CircuitBreaker
+from ..resilience.drain import DrainThread, drain_in_chunks
+from ..tracing.ledger.ledger import BatchRecord, Ledger, TracedWork
 from .stage_table import stage_durations_s
 
 _INTERVAL_S = 1.0
 _STEP = 256
-# More may wait only for as long as a request takes to count them itself: none is lost, and memory is bounded.
+# If more ledgers wait, the next request counts them itself: none is lost, and memory is bounded.
 _MAX_WAITING = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One request that stands for a series: the slowest one of those counted together that is traced."""
+    """The exemplar of a series: the slowest traced request of those counted together."""
 
     value_s: float
     trace_id: int
@@ -35,7 +35,7 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What is read when metrics are written: levels of now, and totals since the worker's start."""
+    """Values that are read when metrics are written: current levels, and totals since the worker's start."""
 
     in_flight: int
     queue_depth: dict[str, int]
@@ -50,46 +50,46 @@ class Levels:
 
 
 class MetricsSink(Protocol):
-    """Where metrics go."""
+    """A destination of metrics."""
 
     def start(self) -> None:
-        """Be ready; called on the event loop's thread before the first request."""
+        """Start; called on the event loop's thread before the first request."""
 
     def observe(
         self, metric: str, labels: tuple[str, ...], values: NDArray[np.float64], exemplar: Exemplar | None
     ) -> None:
-        """Observe values of a histogram; at least one."""
+        """Add one or more values to a histogram."""
 
     def show(self, levels: Levels, thread_cpu_s: dict[str, float]) -> None:
-        """Show levels and totals."""
+        """Update levels and totals."""
 
     def stop(self) -> None:
-        """Hand over what is left."""
+        """Write the remaining values and stop."""
 
 
 class RequestMetrics:
-    """Counts ledgers into sinks. What fails in here is counted, and never reaches a request."""
+    """Counts ledgers into sinks. A circuit breaker counts failures, which never affect a request."""
 
     def __init__(self, sinks: Sequence[MetricsSink], read_levels: Callable[[], Levels]) -> None:
         self._sinks = list(sinks)
         self._read_levels = read_levels
-        self._guard = Guard("Counting requests")
+        self._breaker = CircuitBreaker("Counting requests")
         self._ledgers: deque[Ledger] = deque()
         self._batches: deque[BatchRecord] = deque()
         self._lock = threading.Lock()
         self._show_at_s = 0.0
-        self._thread: EmptyingThread | None = None
+        self._thread: DrainThread | None = None
 
     def start(self) -> None:
-        """Start the thread, in the process that serves."""
+        """Start the sinks and the thread, in the serving process."""
         for sink in self._sinks:
             sink.start()
         if self._sinks:
-            self._thread = EmptyingThread("bento-monitor-metrics", self._ledgers, _INTERVAL_S, self._count_and_show)
+            self._thread = DrainThread("bento-monitor-metrics", self._ledgers, _INTERVAL_S, self._count_and_show)
             self._thread.start()
 
     def note(self, ledger: Ledger) -> None:
-        """A request has ended."""
+        """Queue a finished request for counting."""
         if self._thread is not None:
             self._ledgers.append(ledger)
             self._thread.look()
@@ -97,35 +97,35 @@ class RequestMetrics:
                 self.flush()
 
     def note_batch(self, record: BatchRecord) -> None:
-        """A batch has ended."""
+        """Queue a finished batch for counting."""
         if self._thread is not None:
             self._batches.append(record)
 
     def flush(self) -> None:
-        """Count everything that has ended until now, and show the levels."""
+        """Count everything that has ended so far, and update the levels."""
         with self._lock:
             self._count_waiting()
-            self._guard.run(self._show)
+            self._breaker.run(self._show)
 
     def stop(self) -> None:
-        """Count what is left, and end the thread."""
+        """Count the remaining records, and stop the thread and the sinks."""
         if self._thread is not None:
             self._thread.stop(timeout_s=1.0)
             self.flush()
             for sink in self._sinks:
-                self._guard.run(sink.stop)
+                self._breaker.run(sink.stop)
 
     def _count_and_show(self) -> None:
         with self._lock:
             self._count_waiting()
             if time.monotonic() >= self._show_at_s:
-                self._guard.run(self._show)
+                self._breaker.run(self._show)
 
     def _count_waiting(self) -> None:
-        for ledgers in take_in_steps(self._ledgers, _STEP):
-            self._guard.run(self._count, ledgers)
-        for batches in take_in_steps(self._batches, _STEP):
-            self._guard.run(self._count_batches, batches)
+        for ledgers in drain_in_chunks(self._ledgers, _STEP):
+            self._breaker.run(self._count, ledgers)
+        for batches in drain_in_chunks(self._batches, _STEP):
+            self._breaker.run(self._count_batches, batches)
 
     def _count(self, ledgers: Sequence[Ledger]) -> None:
         stages_s, totals_s = stage_durations_s(ledgers)
@@ -155,7 +155,7 @@ class RequestMetrics:
         traced: NDArray[np.bool_],
         ledgers: Sequence[Ledger],
     ) -> None:
-        """Observe the values of the ledgers of these indices, less those that are NaN."""
+        """Observe the values of the ledgers at these indices, except NaN values."""
         is_there = ~np.isnan(values)
         if not is_there.any():
             return
@@ -163,8 +163,8 @@ class RequestMetrics:
         of_traced = np.where(is_there & traced[indices], values, -1.0)
         slowest = int(of_traced.argmax())
         if of_traced[slowest] >= 0:
-            stands_for = ledgers[indices[slowest]]
-            exemplar = Exemplar(float(values[slowest]), stands_for.trace_id, stands_for.span_id)
+            slowest_ledger = ledgers[indices[slowest]]
+            exemplar = Exemplar(float(values[slowest]), slowest_ledger.trace_id, slowest_ledger.span_id)
         for sink in self._sinks:
             sink.observe(metric, labels, values[is_there], exemplar)
 
@@ -175,7 +175,7 @@ class RequestMetrics:
         self._observe_each(names.METRIC_BATCH_SIZE, sizes)
         self._count_gpu(batches)
 
-    def _count_gpu(self, records: Sequence[Noted]) -> None:
+    def _count_gpu(self, records: Sequence[TracedWork]) -> None:
         took_s = defaultdict(list)
         for record in records:
             for call in record.model_calls:
@@ -184,7 +184,7 @@ class RequestMetrics:
         self._observe_each(names.METRIC_MODEL_GPU, took_s)
 
     def _observe_each(self, metric: str, values_of: Mapping[str, Sequence[float]]) -> None:
-        """Observe the values of each label."""
+        """Observe values by label."""
         for label, values in values_of.items():
             for sink in self._sinks:
                 sink.observe(metric, (label,), np.array(values), None)
@@ -197,7 +197,7 @@ class RequestMetrics:
 
 
 def _short(stage: str) -> str:
-    """`infer` of `bento_monitor.stage.infer_ns`."""
+    """Return the short name of a stage, such as `infer` for `bento_monitor.stage.infer_ns`."""
     return stage.removeprefix("bento_monitor.stage.").removesuffix("_ns")
 
 
@@ -207,15 +207,15 @@ def _cpu_of_our_threads_s() -> dict[str, float]:
         if thread.name.startswith("bento-monitor-") and thread.native_id is not None:
             try:
                 found[thread.name.removeprefix("bento-monitor-")] += time.clock_gettime(_cpu_clock_of(thread.native_id))
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the thread has ended meanwhile
                 continue
     return dict(found)
 
 
 def _cpu_clock_of(thread_id: int) -> int:
-    """Linux's clock of the processor time of a thread of this process.
+    """Return the id of Linux's CPU-time clock of a thread of this process.
 
-    To read that of a thread that has ended is an OSError; `time.pthread_getcpuclockid` reads memory that is gone then.
+    Reading the clock of an ended thread raises OSError; `time.pthread_getcpuclockid` would read freed memory.
     Source: `CPUCLOCK_PERTHREAD_MASK` and `CPUCLOCK_SCHED` of linux/posix-timers_types.h.
     """
     return (~thread_id << 3) | 4 | 2

@@ -1,4 +1,4 @@
-"""A bound on the series of a metric: whoever asks for one more shares the last."""
+"""Limits the number of series per metric: further label sets share one overflow series."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 MAX_SERIES = 1_000
-"""Of one metric: 80 APIs with all of their stages."""
+"""Maximum series of one metric, enough for 80 APIs with all of their stages."""
 
 OVERFLOW = "overflow"
-"""The value of every label of the series that all share who come too late."""
+"""The value of every label of the overflow series."""
 
 Series = TypeVar("Series")
 
 
 class CappedSeries(Generic[Series]):
-    """Series by their labels, `limit` of them at most, and one more for all others."""
+    """At most `limit` series by their labels, and one overflow series for all other labels."""
 
     def __init__(self, make: Callable[[tuple[str, ...]], Series], limit: int = MAX_SERIES) -> None:
         self._make = make
@@ -23,7 +23,7 @@ class CappedSeries(Generic[Series]):
         self._made: dict[tuple[str, ...], Series] = {}
 
     def of(self, labels: tuple[str, ...]) -> Series:
-        """The series of these labels."""
+        """Return the series of these labels, or the overflow series."""
         series = self._made.get(labels)
         if series is None:
             if len(self._made) >= self._limit:
@@ -34,5 +34,5 @@ class CappedSeries(Generic[Series]):
         return series
 
     def items(self) -> list[tuple[tuple[str, ...], Series]]:
-        """All that were made, with their labels."""
+        """Return all existing series with their labels."""
         return list(self._made.items())

@@ -1,4 +1,4 @@
-"""Where metrics go: what the service's configuration and the standard `OTEL_*` variables say."""
+"""Metrics sinks, from the service's configuration and the standard `OTEL_*` variables."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 from opentelemetry.sdk.resources import Resource
 
 from ..telemetry_environment import OtlpOptions, read_telemetry_environment, unset
-from ..tracing.grpc_forks import fork_handlers_off
+from ..tracing.export.grpc_forks import fork_handlers_off
 from .otlp_metrics import OtlpMetrics
 from .prometheus_series import PrometheusSeries
 from .request_metrics import MetricsSink
 
 
 def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: bool) -> list[MetricsSink]:
-    """The sinks of one worker.
+    """Make the sinks of one worker.
 
     Args:
         service: name of the service.
-        resource: gives what describes this process, once the service has started.
-        has_endpoint: whether BentoML shows `/metrics` for the service, which is what `prometheus` as an exporter means.
+        resource: returns the resource of this process, after the service has started.
+        has_endpoint: whether BentoML exposes `/metrics` for the service; this is the meaning of the exporter name
+            `prometheus`.
     """
     environment = read_telemetry_environment()
     sinks: list[MetricsSink] = [PrometheusSeries(service)] if has_endpoint else []
@@ -37,7 +38,7 @@ def make_sinks(service: str, resource: Callable[[], Resource], *, has_endpoint: 
 
 
 def _otlp_exporter(options: OtlpOptions) -> MetricExporter:
-    # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
+    # The SDK itself reads the variables for endpoint, headers, TLS, compression and timeout.
     with unset(options.ignored):
         if options.protocol == "grpc":
             with fork_handlers_off():

@@ -1,4 +1,4 @@
-"""The stages of many ledgers at once: what `tracing.stages` says of one, in numpy."""
+"""Computes the stages of many ledgers at once in numpy, with the rules of `tracing.ledger.stages`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tracing.ledger import Ledger
+from ..tracing.ledger.ledger import Ledger
 
 _STAMPS = (
     "received_ns",
@@ -30,11 +30,11 @@ _read_stamps = attrgetter(*_STAMPS)
 
 
 def stage_durations_s(ledgers: Sequence[Ledger]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How long the stages of closed ledgers were.
+    """Compute the stage durations of closed ledgers.
 
     Returns:
-        Seconds of each stage, shape (ledgers, stages), in the order of `conventions.STAGES`, NaN where a request did
-        not reach it; and seconds of each request, shape (ledgers,).
+        Seconds per stage, shape (ledgers, stages), in the order of `conventions.STAGES`, NaN if a request did not
+        reach the stage; and seconds per request, shape (ledgers,).
     """
     stamps = np.array([_read_stamps(ledger) for ledger in ledgers], dtype=np.int64)
     received, polled, entered, read, parsed, queued, taken, handed, started, ended, begun, serialized, first, sent = (

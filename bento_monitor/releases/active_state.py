@@ -1,7 +1,7 @@
-"""The active state of a service as one whole value: what each runner runs, and how each API is batched.
+"""The active state of a service as one complete value: the release of each runner, and the batching of each API.
 
-Every move writes all of it, so that a worker that starts now and one that has run for a week serve the same. The
-functions here are pure: they give the next state from this one.
+Every change writes the complete state, so that all workers serve the same, whenever they started. The functions of this
+module are pure: they return the next state.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import ReleaseError
-from .record import Batching, Release
-from .record_bounds import check_batching, require_object, require_shallow
+from ..serving_config import Batching
+from .release_bounds import check_batching, require_object, require_shallow
+from .release_record import Release
 
 _FORMAT = 1
 Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollback"]
@@ -23,10 +24,10 @@ Reason = Literal["never moved", "promote", "own", "rollback", "automatic rollbac
 
 @dataclass(frozen=True, slots=True)
 class ActiveRelease:
-    """The release that one runner runs, where it lies, and which APIs it governs.
+    """The active release of one runner, its folder, and the APIs that it governs.
 
-    `record_sha256` is the hash of its record, which is never changed. `model` is the fingerprint of the model that it
-    may stand for; `since` is the move that brought it.
+    `record_sha256` is the hash of its record, which never changes. `model` is the fingerprint of the only model that
+    the release may replace; `since` is the number of the change that activated it.
     """
 
     release: str
@@ -40,12 +41,14 @@ class ActiveRelease:
 
 @dataclass(frozen=True, slots=True)
 class ActiveState:
-    """What a service serves. A runner that is not in `runners` runs the service's own model, and an API that is not in
-    `batching` has the service's own.
+    """What a service serves.
 
-    `sequence` numbers the moves. `position` is the move that first led to this content, and `parent` the position it
-    was made from: rollback walks along them, whatever else happened in between. `aside` are releases that failed, and
-    why is in `note`; `undoes` is the move that an automatic one takes back.
+    A runner that is not in `runners` runs the own model; an API that is not in `batching` has the service's batching.
+
+    `sequence` is the number of the change. `position` is the number of the change that first led to this content, and
+    `parent` the position before it: rollback follows the parents, whatever other changes happened in between. `aside`
+    are releases that were put aside because they failed, for the reason in `note`. `undoes` is the number of the change
+    that an automatic rollback reverts.
     """
 
     sequence: int = 0
@@ -62,29 +65,29 @@ class ActiveState:
 
     @property
     def releases(self) -> dict[str, str]:
-        """The name of each runner's release."""
+        """Name of each runner's release."""
         return {runner: active.release for runner, active in self.runners.items()}
 
     def serves_same(self, other: ActiveState) -> bool:
-        """Whether a request is answered alike under both."""
+        """Return whether both states serve the same releases with the same batching."""
         return self.releases == other.releases and self.batching == other.batching
 
     def describe(self) -> str:
-        """What is served, in words."""
+        """Describe in words what is served."""
         if not self.runners:
             return "the service's own model"
         return ", ".join(f"{active.release} (runner {runner})" for runner, active in sorted(self.runners.items()))
 
     def to_json(self) -> str:
-        """All of it on one line."""
+        """Return the state as one line of JSON."""
         return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
     def from_raw(cls, raw: Any) -> ActiveState:
-        """Read what `json.loads` made of `to_json`'s line.
+        """Read a state from the decoded JSON of `to_json`.
 
         Raises:
-            ReleaseError: it is no such state.
+            ReleaseError: `raw` is not an active state.
         """
         try:
             require_object(raw)
@@ -102,13 +105,13 @@ class ActiveState:
 
 
 OWN_MODELS = ActiveState()
-"""What a service serves that was never moved: it is at the bottom of every history, and has always served well."""
+"""The state before any change: the first of every history; it always counts as having served well."""
 
 
 def promoted(
     state: ActiveState, release: Release, folder: Path, record_sha256: str, now_s: float, sequence: int
 ) -> ActiveState:
-    """The state with `release` in place of whatever its runner runs; other runners go on as they are."""
+    """Return the state with `release` active in its runner; other runners are unchanged."""
     assert release.model_fingerprint is not None
     active = ActiveRelease(
         release=release.name,
@@ -123,13 +126,13 @@ def promoted(
 
 
 def own_models(state: ActiveState, runner: str | None, now_s: float, sequence: int) -> ActiveState:
-    """The state with the service's own model in `runner`, or in all of them where it is None."""
+    """Return the state with the own model in `runner`, or in all runners if `runner` is None."""
     left = {name: active for name, active in state.runners.items() if runner not in (None, name)}
     return _moved(state, left, "own", now_s, sequence)
 
 
 def restored(target: ActiveState, reason: Reason, now_s: float, sequence: int, **why: Any) -> ActiveState:
-    """The state that serves what `target` did; further rollbacks go on from there."""
+    """Return a new state that serves what `target` served; further rollbacks continue from there."""
     return replace(
         target,
         **{
@@ -145,7 +148,7 @@ def restored(target: ActiveState, reason: Reason, now_s: float, sequence: int, *
 
 
 def batching_of(runners: Mapping[str, ActiveRelease]) -> dict[str, Batching]:
-    """How each API is batched by the releases that govern it: of several, the one that came last has its way."""
+    """Return the batching of each API from the releases that govern it; the latest release takes precedence."""
     found: dict[str, Batching] = {}
     for active in sorted(runners.values(), key=lambda each: each.since):
         if active.batching is not None:
@@ -170,7 +173,7 @@ def _moved(
 
 def _require_format(raw: Mapping[str, Any]) -> None:
     if raw.get("format") != _FORMAT:
-        raise ValueError(f"its format is {raw.get('format')!r:.20}, not {_FORMAT}")
+        raise ValueError(f"the format is {raw.get('format')!r:.20}, not {_FORMAT}")
 
 
 def _active_release(raw: Mapping[str, Any]) -> ActiveRelease:
@@ -195,11 +198,11 @@ def _check(state: ActiveState) -> None:
         for text in (active.release, active.folder, active.model, active.record_sha256)
     ]
     texts += [api for active in state.runners.values() for api in active.apis] + list(state.aside)
-    said: list[Any] = [text for text in (state.promoted, state.note) if text is not None]
+    optional: list[Any] = [text for text in (state.promoted, state.note) if text is not None]
     moved_at_s: Any = state.moved_at_s
     is_sane = (
         all(type(count) is int and count >= 0 for count in counts)
-        and all(isinstance(text, str) for text in (*texts, *said))
+        and all(isinstance(text, str) for text in (*texts, *optional))
         and all(texts)
         and isinstance(moved_at_s, int | float)
         and math.isfinite(moved_at_s)
@@ -208,4 +211,4 @@ def _check(state: ActiveState) -> None:
         and (state.parent is None or state.parent < state.position)
     )
     if not is_sane:
-        raise ValueError("a field is not of its kind")
+        raise ValueError("a field has a wrong type or value")

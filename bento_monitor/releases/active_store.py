@@ -1,8 +1,7 @@
-"""Where the active state of a service is kept: one file, moved atomically, a copy beside it, and a journal of every
-move.
+"""The store of a service's active state: one file that is replaced atomically, a copy, and a journal of all changes.
 
 A damaged file never stops a command or a worker: the last good state is in the copy and in the journal, and the next
-move writes everything anew.
+change rewrites all files.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import ReleaseError
-from ..files import append_line, is_disk_full, write_atomic
+from ..resilience.atomic_files import append_line, is_disk_full, write_atomic
 from .active_state import OWN_MODELS, ActiveState, restored
 from .history import History, kept_line, read_history
-from .record_bounds import check_service_name
+from .release_bounds import check_service_name
 from .worker_state import WorkerState, live_workers, models_of
 
 _LOGGER = logging.getLogger("bento_monitor")
 _MAX_STATE_BYTES = 4 * 2**20
-# Gets the state as it stands, the history, the time and the number of the move; gives the state to move to.
+# Takes the current state, the history, the time and the number of the change; returns the next state.
 Change = Callable[[ActiveState, History, float, int], ActiveState | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The active state, and what was wrong with the file that holds it; the state is then the last good one."""
+class StateReading:
+    """The active state. If its file is damaged, `damage` says how, and `state` is the last good state."""
 
     state: ActiveState
     damage: str | None = None
 
 
 class ActiveStore:
-    """What one service serves: workers follow it, `promote` and `rollback` move it."""
+    """The active state of one service: workers follow it, `promote` and `rollback` change it."""
 
     def __init__(self, home: Path, service: str) -> None:
-        """Nothing is read or made yet.
+        """Create the store object; no file is read or created.
 
         Raises:
-            ReleaseError: a service of that name can have no folder.
+            ReleaseError: the service name cannot be used as the name of a folder.
         """
         try:
             check_service_name(service)
@@ -58,30 +57,30 @@ class ActiveStore:
         self._journal = self.folder / "journal.jsonl"
 
     def content(self) -> bytes | None:
-        """The file as it is, by which a follower sees that it was moved; None where there is none or it cannot be
-        read.
-        """
+        """Return the bytes of the file, which show a change; None if it is missing or unreadable."""
         try:
             return _read_bounded(self.path)
         except OSError:
             return None
 
-    def read(self) -> Reading:
-        """What is active; the service's own models where it was never moved."""
+    def read(self) -> StateReading:
+        """Read the active state; the own models if it was never changed."""
         try:
             text = _read_bounded(self.path).decode()
         except FileNotFoundError:
-            last = self._last_good()  # somebody has removed the file, or nothing was ever moved
-            return Reading(OWN_MODELS) if last is None else Reading(last, f"{self.path} is gone")
+            last = self._last_good()  # the file was removed, or there never was a change
+            return StateReading(OWN_MODELS) if last is None else StateReading(last, f"{self.path} is missing")
         except (OSError, UnicodeDecodeError) as error:
-            return Reading(self._last_good() or OWN_MODELS, f"{self.path} cannot be read ({error})")
+            return StateReading(self._last_good() or OWN_MODELS, f"{self.path} cannot be read ({error})")
         try:
-            return Reading(ActiveState.from_raw(json.loads(text)))
+            return StateReading(ActiveState.from_raw(json.loads(text)))
         except (ValueError, RecursionError, ReleaseError) as error:
-            return Reading(self._last_good() or OWN_MODELS, f"{self.path} is damaged ({str(error)[:200].rstrip('.')})")
+            return StateReading(
+                self._last_good() or OWN_MODELS, f"{self.path} is damaged ({str(error)[:200].rstrip('.')})"
+            )
 
     def history(self) -> History:
-        """The journal; what of it is damaged is passed over."""
+        """Read the journal; damaged lines are skipped."""
         try:
             lines = self._journal.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -89,11 +88,13 @@ class ActiveStore:
         return read_history(lines)
 
     def move(self, change: Change) -> ActiveState | None:
-        """Move to what `change` gives, under the lock; None, and nothing is written, where it gives None.
+        """Activate the state that `change` returns, under the lock.
+
+        If `change` returns None, nothing is written, and the result is None.
 
         Raises:
-            OSError: the disk is full; what was active still is.
-            ReleaseError: the folder cannot be written; what was active still is.
+            OSError: the disk is full; the active state is unchanged.
+            ReleaseError: the folder cannot be written; the active state is unchanged.
         """
         with self._locked():
             reading, history = self.read(), self.history()
@@ -101,26 +102,26 @@ class ActiveStore:
             state = reading.state
             history.is_servable = _servable_by(workers, state)
             if state.sequence and state.sequence not in history.states:
-                history.add(state)  # a mover was killed before it had written this
+                history.add(state)  # the process that made this change was killed before it wrote the journal
                 self._note_in_journal(state)
-            # A worker may have followed a move that nothing tells of any more.
+            # A worker may have followed a change of which no file is left.
             latest = max([state.sequence, *history.states, *(worker.sequence for worker in workers)])
             new = change(state, history, time.time(), latest + 1)
             if new is None:
                 return None
             if reading.damage is not None:
-                self._put_damaged_aside()
+                self._keep_damaged_file()
             write_atomic(self.path, new.to_json() + "\n")
-            self._note_move(new)
+            self._write_copies(new)
         return new
 
     def undo(self, sequence: int, note: str, aside: tuple[str, ...] = ()) -> ActiveState | None:
-        """Take the move `sequence` back, if it is still the last one: to what was served before it.
+        """Revert the change `sequence` to the state before it, if it is still the latest change.
 
         Args:
-            sequence: the move that failed.
-            note: why, in a sentence.
-            aside: the releases at fault, which no rollback leads back to.
+            sequence: number of the failed change.
+            note: the reason, as a sentence.
+            aside: the releases that caused the failure; they are put aside, and no rollback returns to them.
         """
 
         def change(state: ActiveState, history: History, now_s: float, new: int) -> ActiveState | None:
@@ -133,7 +134,7 @@ class ActiveStore:
         return self.move(change)
 
     def note_kept(self, state: ActiveState) -> None:
-        """What stands now has served well; written once.
+        """Note in the journal, once, that a state has served well.
 
         Raises:
             OSError: the disk is full.
@@ -145,19 +146,19 @@ class ActiveStore:
             if state.position not in self.history().kept:
                 append_line(self._journal, kept_line(state.position))
 
-    def _note_move(self, new: ActiveState) -> None:
-        """The copy and the journal's line. The move is made by now: what cannot be written here comes with the next."""
+    def _write_copies(self, new: ActiveState) -> None:
+        """Write the copy and the journal. The change is active already; the next change repeats failed writes."""
         try:
             write_atomic(self._copy, new.to_json() + "\n")
         except OSError as error:
-            _LOGGER.warning("Move %d is made, but not in %s: %s", new.sequence, self._copy, error)
+            _LOGGER.warning("Change %d is active, but not written to %s: %s", new.sequence, self._copy, error)
         self._note_in_journal(new)
 
     def _note_in_journal(self, state: ActiveState) -> None:
         try:
             append_line(self._journal, state.to_json())
         except OSError as error:
-            _LOGGER.warning("Move %d is made, but not in %s: %s", state.sequence, self._journal, error)
+            _LOGGER.warning("Change %d is active, but not written to %s: %s", state.sequence, self._journal, error)
 
     def _last_good(self) -> ActiveState | None:
         found = [self.history().last]
@@ -165,10 +166,10 @@ class ActiveStore:
             found.append(ActiveState.from_raw(json.loads(self._copy.read_text(encoding="utf-8"))))
         return max((state for state in found if state is not None), key=lambda each: each.sequence, default=None)
 
-    def _put_damaged_aside(self) -> None:
+    def _keep_damaged_file(self) -> None:
         with suppress(OSError):
             self.path.replace(self.path.with_name("active.damaged.json"))
-            _LOGGER.warning("%s was damaged: it is written anew, the damaged file is kept beside it.", self.path)
+            _LOGGER.warning("%s was damaged and is rewritten; the damaged file is kept beside it.", self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -186,22 +187,22 @@ class ActiveStore:
 
 
 def _read_bounded(path: Path) -> bytes:
-    """What is in a file, or so much of it that it is no state any more: a file is read five times a second."""
+    """Read a file, but at most 4 MiB, more than any valid state has: the file is read five times per second."""
     with path.open("rb") as file:
         return file.read(_MAX_STATE_BYTES)
 
 
-def _servable_by(workers: Sequence[WorkerState], present: ActiveState) -> Callable[[ActiveState], bool]:
-    """Whether the workers that run may serve a state: their models are those that its releases were made from.
+def _servable_by(workers: Sequence[WorkerState], current: ActiveState) -> Callable[[ActiveState], bool]:
+    """Return a function that tells whether the running workers may serve a state.
 
-    A worker whose models are not known yet may. What workers refuse of the present state already keeps them from no
-    other state that has it too.
+    They may if its releases were made from their models. Workers whose models are unknown may serve every state. A
+    release that is active now never excludes a state, even if workers refuse it.
     """
     models = models_of(workers)
 
     def is_servable(state: ActiveState) -> bool:
         return all(
-            active.model in models.get(runner, {active.model}) or present.releases.get(runner) == active.release
+            active.model in models.get(runner, {active.model}) or current.releases.get(runner) == active.release
             for runner, active in state.runners.items()
         )
 

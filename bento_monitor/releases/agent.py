@@ -1,4 +1,4 @@
-"""In every worker: follows the active state, loads releases beside what runs, and swaps."""
+"""The release agent of each worker: follows the active state, loads releases in the background, and swaps them in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable
 
 from ..conventions import OWN_MODEL
 from ..errors import ReleaseError
-from ..sparse_log import OutageLog
+from ..resilience.rate_limited_log import OutageLog
 from .active_state import ActiveRelease, ActiveState
-from .active_store import ActiveStore, Reading
+from .active_store import ActiveStore, StateReading
 from .deaths import forget_deaths, put_killers_aside
-from .loading import NOTHING, Loaded, Refusal, ServedModels, load
+from .loading import NOTHING_LOADED, Loaded, ReleaseRefusal, ServedModels, load
 from .reporter import Reporter
 from .swap_counts import SwapCounts
 from .worker_state import WorkerState
@@ -21,26 +21,26 @@ from .worker_state import WorkerState
 _LOGGER = logging.getLogger("bento_monitor")
 _RETRY_S = (1.0, 60.0)
 _CHECK_MODELS_S = 2.0
-_TELL_FALLBACKS_S = 1.0
+_REPORT_FALLBACKS_S = 1.0
 
 
 class ReleaseAgent:
     """A thread that makes a worker serve the active state.
 
-    A move that a running worker cannot follow changes nothing in it, and is taken back for all. A worker that starts
-    serves the own model in place of a release that it may not serve, or cannot, and tries again later.
+    If a running worker cannot follow a change, the worker stays as it is, and the change is reverted for all workers. A
+    starting worker serves the own model instead of a release that it may not or cannot serve, and retries later.
     """
 
     def __init__(
         self, store: ActiveStore, models: ServedModels, *, poll_interval_s: float, probation_s: float = 0.0
     ) -> None:
-        """Make an agent; nothing runs before `start`.
+        """Make an agent; the thread starts with `start`.
 
         Args:
-            store: where the active state of the service is.
+            store: the active state of the service.
             models: the runners of this worker.
-            poll_interval_s: how often the active state is looked at.
-            probation_s: how long what has not served well yet is watched; one call that it fails, and it is taken back.
+            poll_interval_s: time between two reads of the active state.
+            probation_s: duration of the probation of a new release; one failed call during it reverts the change.
         """
         self.swaps = SwapCounts()
         self._store = store
@@ -50,48 +50,48 @@ class ReleaseAgent:
         self._reporter = Reporter(store.folder)
         self._content: bytes | None = None
         self._followed: ActiveState | None = None
-        self._loaded: Loaded = NOTHING
-        self._undo: tuple[int, str, tuple[str, ...]] | None = None
-        self._incumbent: Loaded = NOTHING
+        self._loaded: Loaded = NOTHING_LOADED
+        self._pending_undo: tuple[int, str, tuple[str, ...]] | None = None
+        self._incumbent: Loaded = NOTHING_LOADED
         self._watched: dict[ActiveRelease, tuple[float, int]] = {}
         self._is_kept = True
         self._note_at_s = 0.0
         self._forget_deaths_at_s: float | None = None
         self._retry_at_s, self._retry_s = 0.0, _RETRY_S[0]
-        self._check_models_at_s = self._tell_fallbacks_at_s = 0.0
-        self._has_learnt = False
+        self._check_models_at_s = self._report_fallbacks_at_s = 0.0
+        self._has_fingerprints = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._damage = OutageLog(_LOGGER, "%s: the worker goes on with the last good state until it is whole again.")
-        self._outages = OutageLog(_LOGGER, "The active state cannot be followed (%s): the worker goes on as it is.")
-        self._undo_outages = OutageLog(_LOGGER, "A move that failed cannot be taken back yet (%s).")
+        self._damage = OutageLog(_LOGGER, "%s: the worker continues with the last good state until it is repaired.")
+        self._outages = OutageLog(_LOGGER, "The active state cannot be followed (%s): the worker continues unchanged.")
+        self._undo_outages = OutageLog(_LOGGER, "A failed change cannot be reverted yet (%s): the worker tries again.")
 
     @property
     def state(self) -> WorkerState:
-        """What this worker says of itself."""
+        """State of this worker."""
         return self._reporter.state
 
     def start(self) -> None:
-        """Serve what is active, in the caller's thread, then follow it in a thread of its own; never raises."""
+        """Serve the active state in the caller's thread, then start the thread that follows it; never raises."""
         self._stop.clear()
         for step in (self._put_killers_aside, self._serve_from_start):
             try:
                 step()
             except Exception:
-                _LOGGER.exception("The active state cannot be followed; the worker goes on as it is.")
+                _LOGGER.exception("The active state cannot be followed: the worker continues unchanged.")
         self._reporter.report(serves=self._serves())
         self._thread = threading.Thread(target=self._run, name="bento-monitor-releases", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following; the worker is no longer counted."""
+        """Stop the thread, and remove the worker's state file."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
         self._reporter.remove()
 
     def release_info(self) -> dict[tuple[str, ...], int]:
-        """What each runner serves: 1 by runner, release and phase, for metrics."""
+        """Return 1 for each runner, its release and its phase, for metrics."""
         state, refused = self.state, self._loaded.refusals
         others = "serving" if state.phase == "failed" else state.phase
         return {
@@ -111,25 +111,25 @@ class ReleaseAgent:
         try:
             put_killers_aside(self._store, self.state.server)
         except (OSError, ReleaseError) as error:
-            _LOGGER.warning("Whether a release has killed a worker cannot be noted: %s", error)
+            _LOGGER.warning("Releases that have killed workers cannot be put aside: %s", error)
 
     def _step(self) -> None:
         self._reporter.catch_up()
-        if not self._has_learnt:
-            self._has_learnt = True
+        if not self._has_fingerprints:
+            self._has_fingerprints = True
             self._learn_fingerprints(self._models.names())
-        self._take_back()
-        self._look_at_state()
-        self._look_at_models()
-        self._look_at_probation()
+        self._revert()
+        self._check_state()
+        self._check_models()
+        self._check_probation()
         self._note_kept()
-        self._tell_fallbacks()
+        self._report_fallbacks()
 
-    def _look_at_state(self) -> None:
+    def _check_state(self) -> None:
         content = self._store.content()
         if content != self._content:
             reading = self._store.read()
-            self._tell_damage(reading)
+            self._log_damage(reading)
             if reading.damage is None or self._followed is None:
                 self._follow(reading.state)
             self._content = content
@@ -137,19 +137,19 @@ class ReleaseAgent:
             self._retry(self._followed)
 
     def _serve_from_start(self) -> None:
-        """Before the first request: nothing runs that would be kept instead, so what cannot be served is left out."""
+        """Serve the active state before the first request, with the own model instead of refused releases."""
         content, reading = self._store.content(), self._store.read()
-        self._tell_damage(reading)
+        self._log_damage(reading)
         state, started_s = reading.state, time.monotonic()
         if state.runners:
-            self._reporter.report(sequence=state.sequence, phase="loading", loading=NOTHING.missing(state))
+            self._reporter.report(sequence=state.sequence, phase="loading", loading=NOTHING_LOADED.missing(state))
         self._swap(state, load(state, self._models), started_s)
-        self._look_at_probation()
+        self._check_probation()
         self._content = content
         self._forget_deaths_at_s = time.monotonic() + self._probation_s
 
     def _follow(self, state: ActiveState) -> None:
-        """A move of a running worker: all of it, or nothing."""
+        """Follow a change in a running worker: completely, or not at all."""
         if state == self._followed:
             return
         started_s = time.monotonic()
@@ -161,11 +161,11 @@ class ReleaseAgent:
                 self._fail(state, refusal)
                 return
         self._swap(state, loaded, started_s)
-        self._look_at_probation()
+        self._check_probation()
         self._note_kept()
 
     def _retry(self, state: ActiveState) -> None:
-        """What could not be served may have come back: a folder that was not there, a disk that was full."""
+        """Retry refused releases: a missing folder may have returned, or a full disk may have space again."""
         started_s = time.monotonic()
         self._reporter.report(loading=self._loaded.missing(state))
         loaded = load(state, self._models, self._loaded)
@@ -177,17 +177,17 @@ class ReleaseAgent:
 
     def _swap(self, state: ActiveState, loaded: Loaded, started_s: float) -> None:
         before, is_kept = self._loaded, state.position == 0 or state.position in self._store.history().kept
-        if not is_kept:  # from before the swap on, since the first call may fail
+        if not is_kept:  # watch from before the swap, since the first call may fail
             self._watch([active for runner, (active, _) in loaded.prepared.items() if not before.has(runner, active)])
         loaded.serve(self._models)
         swap_ms = (time.monotonic() - started_s) * 1e3
-        self._tell_swap(state, loaded, swap_ms)
+        self._log_swap(state, loaded, swap_ms)
         if not loaded.refusals:
             self._retry_s = _RETRY_S[0]
         self._retry_at_s = time.monotonic() + self._retry_s
         self._incumbent, self._loaded, self._followed, self._is_kept = before, loaded, state, is_kept
         refusal = loaded.first_refusal
-        # What was refused before this move is no failure of it.
+        # A release that was already refused before this change is not a failure of the change.
         is_failed = any(before.refusals.get(runner) != found for runner, found in loaded.refusals.items())
         self._reporter.report(
             sequence=state.sequence,
@@ -200,7 +200,7 @@ class ReleaseAgent:
             swap_ms=swap_ms,
         )
 
-    def _tell_swap(self, state: ActiveState, loaded: Loaded, swap_ms: float) -> None:
+    def _log_swap(self, state: ActiveState, loaded: Loaded, swap_ms: float) -> None:
         before = self._loaded
         for runner, (active, _) in loaded.prepared.items():
             if not before.has(runner, active):
@@ -217,40 +217,41 @@ class ReleaseAgent:
         own: dict[str, str | None] = dict.fromkeys(self._models.names())
         return own | self._loaded.releases
 
-    def _fail(self, state: ActiveState, refusal: Refusal) -> None:
-        """The worker goes on with what it serves, and the move is taken back for all."""
+    def _fail(self, state: ActiveState, refusal: ReleaseRefusal) -> None:
+        """Report a failed change, and revert it for all workers; this worker continues with what it serves."""
         self.swaps.count("failed", refusal.reason)
-        _LOGGER.warning("Release %s is not taken over: %s", refusal.release, refusal.message)
-        note = f"Worker {self.state.pid} could not take {refusal.release}: {refusal.message}"
-        self._undo = (state.sequence, note, (refusal.release,))
+        _LOGGER.warning("Release %s is not activated: %s", refusal.release, refusal.message)
+        note = f"Worker {self.state.pid} could not activate {refusal.release}: {refusal.message}"
+        self._pending_undo = (state.sequence, note, (refusal.release,))
         self._reporter.report(
             phase="failed", serves=self._serves(), loading=(), error=refusal.message, reason=refusal.reason
         )
-        self._take_back()
+        self._revert()
 
-    def _take_back(self) -> None:
-        if self._undo is None:
+    def _revert(self) -> None:
+        if self._pending_undo is None:
             return
         try:
-            if self._store.read().state.sequence == self._undo[0]:  # else somebody has done it, or moved on
-                self._store.undo(*self._undo)
-            self._undo = None
+            # Otherwise it is reverted already, or overtaken by a later change.
+            if self._store.read().state.sequence == self._pending_undo[0]:
+                self._store.undo(*self._pending_undo)
+            self._pending_undo = None
             self._undo_outages.worked()
-        except (OSError, ReleaseError) as error:  # a full disk: it is tried again
+        except (OSError, ReleaseError) as error:  # for example a full disk: retry at the next step
             self._undo_outages.failed(error)
 
     def _watch(self, new: Iterable[ActiveRelease]) -> None:
-        """Put releases on probation, each for its own time, whatever moves come meanwhile."""
+        """Put releases on probation, each for its own time, regardless of later changes."""
         failures, deadline_s = self._models.failures(), time.monotonic() + self._probation_s
         for active in new:
             self._watched[active] = (deadline_s, failures.get(active.release, 0))
 
     def _on_probation(self) -> tuple[str, ...]:
-        """The releases that are served and still watched."""
+        """Return the served releases that are on probation."""
         return tuple(active.release for active, _ in self._loaded.prepared.values() if active in self._watched)
 
-    def _look_at_probation(self) -> None:
-        """Take back what has failed a call that the own model answered; let go of what has served long enough."""
+    def _check_probation(self) -> None:
+        """Revert a release that failed a call which the own model answered; end the probations that are over."""
         failures, now_s = self._models.failures(), time.monotonic()
         served = {active: runner for runner, (active, _) in self._loaded.prepared.items()}
         for active, (deadline_s, before) in list(self._watched.items()):
@@ -259,25 +260,25 @@ class ReleaseAgent:
             if runner is None or now_s >= deadline_s or failed:
                 del self._watched[active]
             if runner is not None and failed:
-                self._go_back(runner, active, failed)
+                self._revert_runner(runner, active, failed)
                 return
         if self.state.phase == "probation" and not self._on_probation():
             self._reporter.report(phase="serving", loading=())
-        if not self._watched and self._incumbent is not NOTHING:
-            self._incumbent = NOTHING
-            self._models.let_go()
+        if not self._watched and self._incumbent is not NOTHING_LOADED:
+            self._incumbent = NOTHING_LOADED
+            self._models.free_previous()
 
-    def _go_back(self, runner: str, active: ActiveRelease, failed: int) -> None:
-        """Serve in this runner what it served before, and take the move back for all."""
+    def _revert_runner(self, runner: str, active: ActiveRelease, failed: int) -> None:
+        """Serve in this runner what it served before, and revert the change for all workers."""
         state = self._followed
         assert state is not None
         self._loaded = self._loaded.with_former(runner, self._incumbent)
         self._loaded.serve(self._models)
-        message = f"it failed {failed} call(s) in its first seconds that the service's own model answered."
-        self._fail(state, Refusal(active.release, message, "probation"))
+        message = f"it failed {failed} call(s) on probation that the service's own model answered."
+        self._fail(state, ReleaseRefusal(active.release, message, "probation"))
 
     def _note_kept(self) -> None:
-        """Note that what is served has served well, when it has; what killed workers before is then forgotten."""
+        """Note in the journal that the state has served well, when it has; forget earlier deaths of workers."""
         state, now_s = self._followed, time.monotonic()
         if self._forget_deaths_at_s is not None and now_s >= self._forget_deaths_at_s and not self._on_probation():
             self._forget_deaths_at_s = None
@@ -289,13 +290,13 @@ class ReleaseAgent:
         try:
             self._store.note_kept(state)
             self._is_kept = True
-        except (OSError, ReleaseError):  # a full disk: it is noted later
+        except (OSError, ReleaseError):  # for example a full disk: retry later
             self._note_at_s = now_s + _RETRY_S[0]
 
-    def _look_at_models(self) -> None:
-        """Weights that the service's own code has loaded anew are another model: releases of the old one end.
+    def _check_models(self) -> None:
+        """Stop serving releases of a model whose weights the service's own code has reloaded.
 
-        Where no release runs nobody asks, for a model may write to its buffers in every call.
+        Without an active release nothing is checked, because a model may write to its buffers in every call.
         """
         now_s = time.monotonic()
         if now_s < self._check_models_at_s:
@@ -315,13 +316,13 @@ class ReleaseAgent:
         if fingerprints != self.state.fingerprints:
             self._reporter.report(fingerprints=fingerprints)
 
-    def _tell_fallbacks(self) -> None:
+    def _report_fallbacks(self) -> None:
         now_s = time.monotonic()
-        if now_s >= self._tell_fallbacks_at_s and (fallbacks := self._models.fallbacks()) != self.state.fallbacks:
-            self._tell_fallbacks_at_s = now_s + _TELL_FALLBACKS_S
+        if now_s >= self._report_fallbacks_at_s and (fallbacks := self._models.fallbacks()) != self.state.fallbacks:
+            self._report_fallbacks_at_s = now_s + _REPORT_FALLBACKS_S
             self._reporter.report(fallbacks=fallbacks)
 
-    def _tell_damage(self, reading: Reading) -> None:
+    def _log_damage(self, reading: StateReading) -> None:
         if reading.damage is not None:
             self._damage.failed(reading.damage)
         else:

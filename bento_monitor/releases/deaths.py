@@ -1,6 +1,6 @@
-"""Releases that killed their worker: by the system for want of memory, or by a crash in native code.
+"""Releases that killed their worker: out of memory, or by a crash in native code.
 
-Nothing in the worker can tell of it, so those that come after it do: the state that it left says what it was loading.
+The killed worker cannot report this. Later workers do: the state file that it left names the releases it was loading.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ _ENOUGH = 2
 
 
 def put_killers_aside(store: ActiveStore, mine: ServerKey) -> None:
-    """Take back the active state if it killed workers that loaded it; called by a worker before it loads it itself.
+    """Revert the active state if it killed workers that loaded it; each worker calls this before it loads the state.
 
-    One death while loading is enough in a server that still runs, whose supervisor has just started this worker in the
-    dead one's place. Where the whole server died it may have been killed for another reason, and so may a worker that
-    had already begun to serve: then it takes two.
+    One death while loading is enough if the server still runs, because its supervisor has just started this worker as
+    the replacement. If the whole server died, or the worker had already begun to serve, there may be another cause:
+    then two deaths are needed.
     """
-    for _ in range(_ENOUGH + len(store.history().states)):  # what was active before may have killed workers, too
+    for _ in range(_ENOUGH + len(store.history().states)):  # the state before may have killed workers, too
         state = store.read().state
         dead = dead_workers(store.folder)
-        fault = at_fault(dead, state.sequence, mine)
-        if fault is None or store.undo(state.sequence, _note(fault), fault.loading) is None:
+        killed = killed_worker(dead, state.sequence, mine)
+        if killed is None or store.undo(state.sequence, _note(killed), killed.loading) is None:
             break
-        _LOGGER.warning("%s It is put aside.", _note(fault))
+        _LOGGER.warning("%s Its releases are put aside.", _note(killed))
     forget_deaths(store.folder, but_of=store.read().state.sequence)
 
 
 def forget_deaths(service_folder: Path, but_of: int | None = None) -> None:
-    """Remove what dead workers have left, less what counts against the move `but_of`."""
+    """Remove the state files of dead workers, except those that count against the change `but_of`."""
     for state in dead_workers(service_folder):
         if not (state.loading and state.sequence == but_of):
             remove_worker_state(service_folder, state)
 
 
-def at_fault(dead: Sequence[WorkerState], sequence: int, server: ServerKey) -> WorkerState | None:
-    """A worker whose death the move `sequence` is to blame for; None where there is none, or not enough of them."""
+def killed_worker(dead: Sequence[WorkerState], sequence: int, server: ServerKey) -> WorkerState | None:
+    """Return a worker that the change `sequence` has killed; None if there are too few deaths to conclude that."""
     died = [state for state in dead if state.sequence == sequence and state.loading]
     for state in died:
         if state.phase == "loading" and state.server == server:

@@ -1,4 +1,4 @@
-"""What happened to a service's active state: every move, which of them served well, which releases were put aside."""
+"""History of a service's active state: all changes, which states served well, which releases were put aside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _KEPT = "kept"
 
 @dataclass(slots=True)
 class History:
-    """The journal, read: the states by their sequence, the positions that served well, and what is put aside and why.
+    """The content of the journal.
 
-    `damaged_lines` could not be read: what they said is unknown, all others hold.
+    `states` are the states by sequence, `kept` the positions that served well, `aside` the releases that were put aside
+    and the reasons. `damaged_lines` counts the lines that could not be read; all other lines are valid.
     """
 
     states: dict[int, ActiveState] = field(default_factory=dict)
@@ -24,38 +25,38 @@ class History:
     aside: dict[str, str] = field(default_factory=dict)
     damaged_lines: int = 0
     is_servable: Callable[[ActiveState], bool] = lambda state: True
-    """Whether the workers that run have the models that a state's releases were made from; they may all be unknown."""
+    """Whether the running workers have the models from which a state's releases were made, as far as known."""
 
     @property
     def last(self) -> ActiveState | None:
-        """The state of the last move."""
+        """State of the latest change."""
         return self.states[max(self.states)] if self.states else None
 
     def add(self, state: ActiveState) -> None:
-        """One more move."""
+        """Add a change."""
         self.states[state.sequence] = state
         for release in state.aside:
             self.aside[release] = state.note or "it failed"
-        if state.promoted is not None:  # a person asked for it again
+        if state.promoted is not None:  # a person has promoted the release again
             self.aside.pop(state.promoted, None)
 
     def at(self, position: int) -> ActiveState | None:
-        """The state that first stood at a position; None where its line is damaged."""
+        """Return the state at a position; None if its line is damaged."""
         return OWN_MODELS if position == 0 else self.states.get(position)
 
     def is_good(self, state: ActiveState) -> bool:
-        """Whether it served well, nothing in it has failed since, and it can be served now."""
+        """Return whether a state served well, none of its releases failed since, and the workers may serve it now."""
         return self.is_possible(state) and (state.position == 0 or state.position in self.kept)
 
     def is_possible(self, state: ActiveState) -> bool:
-        """Whether no release in it was put aside, and the workers may serve it."""
+        """Return whether none of a state's releases was put aside, and the workers may serve it."""
         return self.is_servable(state) and not any(release in self.aside for release in state.releases.values())
 
     def rollback_target(self, state: ActiveState) -> ActiveState | None:
-        """The nearest state below `state` that has served well and serves something else; None where there is none.
+        """Return the nearest ancestor of `state` that has served well and serves something else; None without one.
 
-        Below means: what it was made from, and what that was. Where a line of the journal is damaged, the walk goes on
-        at the last state before it that has served well.
+        Ancestors are found by `parent`. At a damaged line of the journal, the search continues with the latest earlier
+        state that has served well.
         """
         position = state.parent
         while position is not None:
@@ -69,7 +70,7 @@ class History:
         return None if OWN_MODELS.serves_same(state) else OWN_MODELS
 
     def state_before(self, state: ActiveState) -> ActiveState:
-        """What was served before the move to `state`, less what has failed: where an automatic move goes back to."""
+        """Return the target of an automatic rollback of `state`: the latest earlier state that may be served."""
         before = max((each for each in self.states if each < state.sequence), default=0)
         target = self.at(before) or OWN_MODELS
         while not self.is_possible(target):
@@ -78,7 +79,7 @@ class History:
 
 
 def read_history(lines: Iterable[str]) -> History:
-    """Read a journal's lines; what cannot be read is counted and passed over."""
+    """Read the lines of a journal; unreadable lines are counted and skipped."""
     history = History()
     for line in lines:
         if not line.strip():
@@ -95,5 +96,5 @@ def read_history(lines: Iterable[str]) -> History:
 
 
 def kept_line(position: int) -> str:
-    """The journal's line that says: what stands at this position has served well."""
+    """Return the line of the journal for a position that has served well."""
     return json.dumps({_KEPT: position})

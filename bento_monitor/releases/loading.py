@@ -1,4 +1,4 @@
-"""What a worker has loaded of an active state: the releases that are ready to run, and why others are not."""
+"""Loads the releases of an active state: those that are ready to run, and the reasons why others are not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BentoMonitorError, ReleaseError
+from ..serving_config import Batching
 from .active_state import ActiveRelease, ActiveState, batching_of
-from .record import Batching, Release
-from .store import has_record, read_release, record_sha256, stored_folder
+from .release_record import Release
+from .release_store import has_record, read_release, record_sha256, stored_folder
 
-# What may come back by itself; another model does not become this one.
+# Reasons that may disappear by themselves. A wrong fingerprint is not one of them.
 _WORTH_A_RETRY = frozenset({"load", "artifact", "record"})
 
 
@@ -20,33 +21,37 @@ class ServedModels(Protocol):
     """The runners of a worker, as an agent needs them."""
 
     def names(self) -> list[str]:
-        """The names of the runners."""
+        """Return the names of the runners."""
 
     def fingerprints(self, names: Collection[str]) -> dict[str, str]:
-        """The fingerprints that the own models of these runners have now; those that have none are left out.
+        """Return the current fingerprints of the own models of these runners; models without one are left out.
 
-        Cheap where no weights were written to since it was asked before.
+        This is cheap if no weights were written since the last call.
         """
 
     def prepare(self, runner: str, release: Release, folder: Path) -> Any:
-        """Build a release beside what runs, and warm it up; raises ReleaseError if this worker may not serve it."""
+        """Build and warm up a release while the previous one serves.
+
+        Raises:
+            ReleaseError: this worker may not serve the release.
+        """
 
     def serve(self, prepared: Mapping[str, Any], batching: Mapping[str, Batching]) -> None:
-        """Run these from the next call on; runners and APIs that are not named have the service's own."""
+        """Serve these from the next call on; other runners serve their own model, other APIs their own batching."""
 
-    def let_go(self) -> None:
-        """What ran before is not kept any more: its memory may be given back."""
+    def free_previous(self) -> None:
+        """Free the models that were served before."""
 
     def failures(self) -> dict[str, int]:
-        """How many calls releases have failed so far that the service's own model answered, by release."""
+        """Return the number of calls, by release, that the release failed and the own model answered."""
 
     def fallbacks(self) -> dict[str, dict[str, int]]:
-        """How many calls own models ran in a release's place, by release and reason."""
+        """Return the number of calls that own models ran instead of a release, by release and reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a release is not served, and the kind of that in a word."""
+class ReleaseRefusal:
+    """Why a release is not served: a message, and the reason in one word."""
 
     release: str
     message: str
@@ -55,28 +60,28 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """By runner: the release that is active in it and the model that was built for it, or why there is none."""
+    """Per runner, the active release and the model that was built for it, or the reason why there is none."""
 
     prepared: Mapping[str, tuple[ActiveRelease, Any]] = field(default_factory=dict)
-    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusals: Mapping[str, ReleaseRefusal] = field(default_factory=dict)
 
     def has(self, runner: str, active: ActiveRelease) -> bool:
-        """Whether just this is ready."""
+        """Return whether exactly this release is ready in the runner."""
         known = self.prepared.get(runner)
         return known is not None and known[0] == active
 
     def missing(self, state: ActiveState) -> tuple[str, ...]:
-        """The releases of a state that are not ready."""
+        """Return the releases of a state that are not ready."""
         return tuple(active.release for runner, active in state.runners.items() if not self.has(runner, active))
 
     def without(self, runners: set[str]) -> Loaded:
-        """The same, but for these runners."""
+        """Return a copy without the models of these runners."""
         return Loaded(
             {runner: found for runner, found in self.prepared.items() if runner not in runners}, self.refusals
         )
 
     def with_former(self, runner: str, former: Loaded) -> Loaded:
-        """The same, but in one runner what ran in it formerly: the own model where that is not known."""
+        """Return a copy in which one runner has its former release, or the own model if the former is unknown."""
         others = {name: found for name, found in self.prepared.items() if name != runner}
         before = former.prepared.get(runner)
         if before is not None and before[0] != self.prepared[runner][0]:
@@ -85,32 +90,32 @@ class Loaded:
 
     @property
     def releases(self) -> dict[str, str]:
-        """The name of the release that is ready for each runner."""
+        """Name of the release that is ready in each runner."""
         return {runner: active.release for runner, (active, _) in self.prepared.items()}
 
     @property
-    def first_refusal(self) -> Refusal | None:
-        """One that stands for all, if there is any."""
+    def first_refusal(self) -> ReleaseRefusal | None:
+        """The first refusal, if any."""
         return next(iter(self.refusals.values()), None)
 
     @property
     def is_worth_a_retry(self) -> bool:
-        """Whether something that was refused may come back by itself."""
+        """Whether the reason of a refusal may disappear by itself."""
         return any(refusal.reason in _WORTH_A_RETRY for refusal in self.refusals.values())
 
     def serve(self, models: ServedModels) -> None:
-        """Run all that is ready; the batching of an API is that of the releases that are."""
+        """Serve all releases that are ready, with their batching."""
         batching = batching_of({runner: active for runner, (active, _) in self.prepared.items()})
         models.serve({runner: model for runner, (_, model) in self.prepared.items()}, batching)
 
 
-NOTHING = Loaded()
+NOTHING_LOADED = Loaded()
 
 
 def load(state: ActiveState, models: ServedModels, *known: Loaded) -> Loaded:
-    """Build every release of a state that none of `known` has yet; what one of them raises is a refusal of it alone."""
+    """Build the releases of a state that are not in `known`; an error refuses only the release that raised it."""
     prepared: dict[str, tuple[ActiveRelease, Any]] = {}
-    refusals: dict[str, Refusal] = {}
+    refusals: dict[str, ReleaseRefusal] = {}
     for runner, active in state.runners.items():
         found = next((loaded for loaded in known if loaded.has(runner, active)), None)
         if found is not None:
@@ -119,17 +124,17 @@ def load(state: ActiveState, models: ServedModels, *known: Loaded) -> Loaded:
         try:
             release, folder = _read(active)
             prepared[runner] = (active, models.prepare(runner, release, folder))
-        except Exception as error:  # whatever a model's loading raises, what runs goes on
+        except Exception as error:  # whatever the loading raises, the running models continue
             reason = error.reason if isinstance(error, ReleaseError) else "load"
             message = str(error) if isinstance(error, BentoMonitorError) else f"{type(error).__name__}: {error}"
-            refusals[runner] = Refusal(active.release, message, reason)
+            refusals[runner] = ReleaseRefusal(active.release, message, reason)
     return Loaded(prepared, refusals)
 
 
 def _read(active: ActiveRelease) -> tuple[Release, Path]:
-    """The record of a release, and its folder: where it was promoted from, or the same in this process's model store.
+    """Read the record of a release from the folder it was promoted from, or from this process's model store.
 
-    The two differ where a container sees the model store under another path than the one who promoted.
+    The two folders differ if a container has the model store at another path than the promoting process.
     """
     folder = Path(active.folder)
     if not has_record(folder) and has_record(stored_folder(active.release)):
@@ -138,7 +143,7 @@ def _read(active: ActiveRelease) -> tuple[Release, Path]:
     if record_sha256(folder) != active.record_sha256:
         raise ReleaseError(
             f"The record of {active.release} in {folder} was changed since it was promoted, so it is not served: "
-            "promote it again if that is meant.",
+            "promote it again if the change is intended.",
             "record",
         )
     return release, folder

@@ -1,4 +1,4 @@
-"""Moving a running server to a release or back, and waiting until its workers say that they serve it."""
+"""Promotes a release to a running server, or rolls it back, and waits until all workers serve the new state."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from pathlib import Path
 from ..errors import InputError, ReleaseError
 from .active_state import ActiveState, own_models, promoted, restored
 from .active_store import ActiveStore
-from .deaths import at_fault
+from .deaths import killed_worker
 from .history import History
-from .record import Release
-from .store import record_sha256, verify_artifact
-from .worker_state import (
-    ServerKey,
-    WorkerState,
-    dead_workers,
-    is_server_alive,
-    live_workers,
-    worker_counts,
-)
+from .release_record import Release
+from .release_store import record_sha256, verify_artifact
+from .worker_state import ServerKey, WorkerState, dead_workers, is_server_alive, live_workers, worker_counts
 
 OnWorkers = Callable[[list[WorkerState]], None]
 _POLL_S = 0.05
@@ -30,9 +23,9 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
-    """What a promotion did: the state before and after it, and every worker's own after it.
+    """Result of a promotion: the active state before and after it, and the workers' states after it.
 
-    `released_apis` are those that a release governed before, and that the service's own model answers now.
+    `released_apis` are the APIs that a release governed before, and that the service's own model answers now.
     """
 
     before: ActiveState
@@ -41,7 +34,7 @@ class PromotionResult:
 
     @property
     def released_apis(self) -> tuple[str, ...]:
-        """APIs that were governed by a release that is active no more, and are governed by none now."""
+        """APIs that a release governed before the promotion, and that no release governs now."""
         return tuple(sorted(_governed(self.before) - _governed(self.state)))
 
 
@@ -53,12 +46,13 @@ def promote(
     timeout_s: float = 60.0,
     on_workers: OnWorkers = lambda states: None,
 ) -> PromotionResult:
-    """Make a release active, and wait until the workers that are there, or those in their place, serve it.
+    """Activate a release, and wait until the running workers or their replacements serve it.
 
     Raises:
-        InputError: the release needs another number of workers than the server has.
-        ReleaseError: it is damaged or not bound to a model, a worker could not take it, or another move came after this
-            one; what was active before is active again, but for the last.
+        InputError: the release was measured with another number of workers than the server has, or `timeout_s` is not
+            above 0.
+        ReleaseError: the release is damaged or has no fingerprint, a worker could not activate it, the timeout passed,
+            or a later change overtook this one. Except in the last case, the previous state is active again.
     """
     if release.service != store.service:
         raise ReleaseError(
@@ -66,8 +60,8 @@ def promote(
         )
     if release.model_fingerprint is None:
         raise ReleaseError(
-            f"Release {release.name} does not say which model it was made from, so it cannot be served: make it anew "
-            f"with {release.renewal}",
+            f"Release {release.name} does not say which model it was made from, so it cannot be served: make a new "
+            f"release with {release.renewal}",
             "fingerprint",
         )
     verify_artifact(release, folder)
@@ -87,10 +81,10 @@ def promote_own(
     timeout_s: float = 60.0,
     on_workers: OnWorkers = lambda states: None,
 ) -> PromotionResult:
-    """Go to the service's own model, in one runner or in all of them.
+    """Activate the service's own model, in one runner or in all runners.
 
     Raises:
-        InputError: that is what is served already.
+        InputError: the own model is served already.
         ReleaseError: a worker did not follow.
     """
 
@@ -98,7 +92,7 @@ def promote_own(
         target = own_models(state, runner, now_s, new)
         if target.serves_same(state):
             where = f"The runner {runner!r}" if runner is not None else "The service"
-            raise InputError(f"{where} runs its own model already: what is served is {state.describe()}.")
+            raise InputError(f"{where} runs its own model already: {state.describe()} is active.")
         return target
 
     return _move(store, change, timeout_s, on_workers)
@@ -107,12 +101,12 @@ def promote_own(
 def rollback(
     store: ActiveStore, *, timeout_s: float = 60.0, on_workers: OnWorkers = lambda states: None
 ) -> PromotionResult:
-    """Go back to the last state below the present one that has served well, or to the service's own model.
+    """Roll back to the nearest earlier state that has served well, or to the service's own model.
 
-    Called again, it goes further back.
+    Each further call goes further back.
 
     Raises:
-        InputError: there is nothing to go back to.
+        InputError: the service runs its own model, so there is nothing to roll back.
         ReleaseError: a worker did not follow.
     """
 
@@ -145,129 +139,129 @@ def _move(
     expected: Counter[ServerKey] = Counter()
     before: list[ActiveState] = []
 
-    def counted(state: ActiveState, history: History, now_s: float, new: int) -> ActiveState:
-        # Under the lock: whoever starts after this reads the new state by itself.
+    def count_and_change(state: ActiveState, history: History, now_s: float, new: int) -> ActiveState:
+        # Under the lock: workers that start later read the new state by themselves.
         expected.update(worker_counts(store.folder))
         before.append(state)
         return change(state, history, now_s, new)
 
     if not timeout_s > 0:
         raise InputError(f"The timeout is {timeout_s:g} s: give more than 0.")
-    state = store.move(counted)
+    state = store.move(count_and_change)
     assert state is not None
     try:
-        workers = _settle(store, _Move(before[0], state), expected, timeout_s, on_workers)
+        workers = _settle(store, _Change(before[0], state), expected, timeout_s, on_workers)
     except KeyboardInterrupt:
-        if state.promoted is not None:  # who breaks off a rollback does not want back what he leaves
-            store.undo(state.sequence, "It was interrupted before every worker had taken it.")
+        if state.promoted is not None:  # the state before a rollback is not wanted back
+            store.undo(state.sequence, "It was interrupted before every worker served it.")
         raise
     return PromotionResult(before[0], state, tuple(workers))
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
-    """A move, and what was active before it."""
+class _Change:
+    """A change, and the state before it."""
 
     before: ActiveState
     state: ActiveState
 
     @property
     def new(self) -> tuple[str, ...]:
-        """The releases that it brings: what else is served was there before."""
+        """Names of the releases that the change activates; other releases were active before."""
         known = self.before.releases.values()
         return tuple(release for release in self.state.releases.values() if release not in known)
 
     @property
     def name(self) -> str:
-        """What it is, in words."""
+        """Description of the change."""
         promoted = self.state.promoted
-        return f"Release {promoted}" if promoted is not None else f"The move to {self.state.describe()}"
+        return f"Release {promoted}" if promoted is not None else f"The change to {self.state.describe()}"
 
     def is_followed_by(self, worker: WorkerState) -> bool:
-        """Whether a worker serves this very move. What it refused already before is no part of that."""
-        is_there = worker.sequence == self.state.sequence and worker.phase in ("serving", "failed")
+        """Return whether a worker serves exactly this change; releases that it refused before do not matter."""
+        is_settled = worker.sequence == self.state.sequence and worker.phase in ("serving", "failed")
         wanted = self.state.releases
         return (
-            is_there
+            is_settled
             and all(worker.serves.get(runner) == wanted[runner] for runner in wanted if wanted[runner] in self.new)
             and all(release is None or wanted.get(runner) == release for runner, release in worker.serves.items())
         )
 
     def is_failed_by(self, worker: WorkerState) -> bool:
-        """Whether a worker says that it cannot take what this move brings."""
-        is_there = worker.sequence == self.state.sequence and worker.phase == "failed"
-        return is_there and not self.is_followed_by(worker)
+        """Return whether a worker reports that it cannot activate this change."""
+        has_failed = worker.sequence == self.state.sequence and worker.phase == "failed"
+        return has_failed and not self.is_followed_by(worker)
 
 
 def _settle(
-    store: ActiveStore, move: _Move, expected: Counter[ServerKey], timeout_s: float, on_workers: OnWorkers
+    store: ActiveStore, change: _Change, expected: Counter[ServerKey], timeout_s: float, on_workers: OnWorkers
 ) -> list[WorkerState]:
-    """Wait until each server that was there has as many workers on this very move as it had workers."""
+    """Wait until each server has as many workers on exactly this change as it had workers before."""
     deadline_s = time.monotonic() + timeout_s
     while True:
         states = live_workers(store.folder)
         on_workers(states)
         seen = {state.server for state in states}
         servers = [server for server in expected if server in seen or is_server_alive(server)]
-        _require_still_active(store, move)
+        _require_still_active(store, change)
         if expected and not servers:
-            _fail(store, move, "The server stopped before its workers had taken it.")
+            _fail(store, change, "The server stopped before its workers served it.")
         dead = dead_workers(store.folder)
         for server in servers:
-            _look_for_failures(store, move, server, states, dead)
-        if all(_has_followed(states, server, move, expected[server]) for server in servers):
-            _require_still_active(store, move)
+            _check_failures(store, change, server, states, dead)
+        if all(_has_followed(states, server, change, expected[server]) for server in servers):
+            _require_still_active(store, change)
             return [state for state in states if state.server in expected]
         if time.monotonic() > deadline_s:
-            there = sum(state.server in expected and move.is_followed_by(state) for state in states)
+            there = sum(state.server in expected and change.is_followed_by(state) for state in states)
             wanted = sum(expected[server] for server in servers)
-            _fail(store, move, f"{there} of {wanted} worker(s) serve it after {timeout_s:.0f} s.")
+            _fail(store, change, f"{there} of {wanted} worker(s) serve it after {timeout_s:.0f} s.")
         time.sleep(_POLL_S)
 
 
-def _has_followed(states: list[WorkerState], server: ServerKey, move: _Move, count: int) -> bool:
+def _has_followed(states: list[WorkerState], server: ServerKey, change: _Change, count: int) -> bool:
     mine = [state for state in states if state.server == server]
-    return len(mine) >= count and all(move.is_followed_by(state) for state in mine)
+    return len(mine) >= count and all(change.is_followed_by(state) for state in mine)
 
 
-def _look_for_failures(
-    store: ActiveStore, move: _Move, server: ServerKey, states: list[WorkerState], dead: list[WorkerState]
+def _check_failures(
+    store: ActiveStore, change: _Change, server: ServerKey, states: list[WorkerState], dead: list[WorkerState]
 ) -> None:
     for state in states:
-        if state.server == server and move.is_failed_by(state):
-            _fail(store, move, f"Worker {state.pid} could not take it: {state.error}", move.new)
-    killed = at_fault(dead, move.state.sequence, server)
+        if state.server == server and change.is_failed_by(state):
+            _fail(store, change, f"Worker {state.pid} could not activate it: {state.error}", change.new)
+    killed = killed_worker(dead, change.state.sequence, server)
     if killed is not None:
-        _fail(store, move, f"Worker {killed.pid} died while it took {', '.join(killed.loading)}.", killed.loading)
+        _fail(store, change, f"Worker {killed.pid} died while it loaded {', '.join(killed.loading)}.", killed.loading)
 
 
-def _fail(store: ActiveStore, move: _Move, why: str, aside: tuple[str, ...] = ()) -> None:
-    """Take the move back, and say so; somebody else may have done it already, or moved on."""
+def _fail(store: ActiveStore, change: _Change, why: str, aside: tuple[str, ...] = ()) -> None:
+    """Revert the change and raise an error; it may be reverted already, or overtaken by a later change."""
     try:
-        undone = store.undo(move.state.sequence, why, aside)
+        undone = store.undo(change.state.sequence, why, aside)
     except OSError as error:
         raise ReleaseError(
-            f"{move.name} is active, but it is not seen to be served: {why} It cannot be moved back either ({error}):"
-            " mend that, then look at bento-monitor release status."
+            f"{change.name} is active, but not every worker serves it: {why} It cannot be reverted either ({error}):"
+            " fix that, then run bento-monitor release status."
         ) from error
     if undone is None:
-        _require_still_active(store, move)
+        _require_still_active(store, change)
     active = store.read().state
-    raise ReleaseError(f"{move.name} was not taken: {why} Moved back to {active.describe()}.")
+    raise ReleaseError(f"{change.name} was not activated: {why} Reverted to {active.describe()}.")
 
 
-def _require_still_active(store: ActiveStore, move: _Move) -> None:
-    """Raise where the active state is another by now: taken back by a worker, or overtaken by somebody's next move."""
+def _require_still_active(store: ActiveStore, change: _Change) -> None:
+    """Raise an error if the change is no longer active: reverted by a worker, or overtaken by a later change."""
     state = store.read().state
-    if state.sequence == move.state.sequence:
+    if state.sequence == change.state.sequence:
         return
     later = [state, *store.history().states.values()]
-    taken_back = next((each for each in later if each.undoes == move.state.sequence), None)
-    if taken_back is not None:
-        raise ReleaseError(f"{move.name} was not taken: {taken_back.note} Moved back to {taken_back.describe()}.")
+    revert = next((each for each in later if each.undoes == change.state.sequence), None)
+    if revert is not None:
+        raise ReleaseError(f"{change.name} was not activated: {revert.note} Reverted to {revert.describe()}.")
     raise ReleaseError(
-        f"{move.name} was overtaken: {state.reason} number {state.sequence} came after it, and {state.describe()} is "
-        "active now."
+        f"{change.name} was overtaken by a later change ({state.reason}, number {state.sequence}): "
+        f"{state.describe()} is active now."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a worker says of itself: kept in memory, and written for others as soon as it can be."""
+"""Reports the state of a worker: kept in memory, and written to its file for other processes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..liveness import process_identity
-from ..sparse_log import OutageLog
+from ..resilience.liveness import process_identity
+from ..resilience.rate_limited_log import OutageLog
 from .worker_state import WorkerState, is_written, remove_worker_state, write_worker_state
 
 _LOGGER = logging.getLogger("bento_monitor")
 
 
 class Reporter:
-    """The state of this process as a worker. A disk that is full keeps nobody from serving: it is written later."""
+    """State of this process as a worker. A full disk does not stop the worker: the state is written later."""
 
     def __init__(self, service_folder: Path) -> None:
         self._folder = service_folder
         self._is_written = False
         self._outages = OutageLog(
-            _LOGGER, "What this worker serves cannot be written to %s (%s): promote and status do not see it."
+            _LOGGER, "The state of this worker cannot be written to %s (%s): promote and status do not see the worker."
         )
         pid, server_pid = os.getpid(), os.getppid()
         self.state = WorkerState(
@@ -35,7 +35,7 @@ class Reporter:
         )
 
     def report(self, **changes: Any) -> None:
-        """Change some fields of the state, and write it."""
+        """Change fields of the state, and write it."""
         self.state = replace(self.state, **changes)
         try:
             write_worker_state(self._folder, self.state)
@@ -46,10 +46,10 @@ class Reporter:
             self._outages.failed(self._folder, error)
 
     def catch_up(self) -> None:
-        """Write what could not be written before, or is no longer there."""
+        """Write the state if the last write failed or the file is gone."""
         if not (self._is_written and is_written(self._folder, self.state)):
             self.report()
 
     def remove(self) -> None:
-        """The worker is no longer counted."""
+        """Remove the state file, so that the worker is no longer counted."""
         remove_worker_state(self._folder, self.state)

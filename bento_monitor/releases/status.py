@@ -1,4 +1,4 @@
-"""What is active for a service, what each worker serves, and where the two differ."""
+"""The status of a service: its active state, what each worker serves, and the differences."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 
 from .active_state import ActiveState
 from .active_store import ActiveStore
-from .record import Release
+from .release_record import Release
 from .worker_state import WorkerState, live_workers, models_of
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service at one moment; `problems` says what is not as it should be, in sentences, `notes` what else there
-    is.
-    """
+    """Status of a service at one moment; `problems` and `notes` are sentences, `notes` need no action."""
 
     active: ActiveState
     workers: tuple[WorkerState, ...]
@@ -24,11 +22,11 @@ class ServiceStatus:
     notes: tuple[str, ...] = ()
 
     def to_raw(self) -> dict[str, Any]:
-        """All of it as JSON can hold it."""
+        """Return the status as values for JSON."""
         return {
             "active": {**asdict(self.active), "releases": self.active.releases},
             "workers": [
-                {**asdict(worker), "is_on_active": _trouble(worker, self.active) is None} for worker in self.workers
+                {**asdict(worker), "is_on_active": _mismatch(worker, self.active) is None} for worker in self.workers
             ],
             "problems": list(self.problems),
             "notes": list(self.notes),
@@ -36,31 +34,31 @@ class ServiceStatus:
 
 
 def read_status(store: ActiveStore) -> ServiceStatus:
-    """Read the store and the states of the live workers; damage becomes a problem, never an exception."""
+    """Read the store and the states of the live workers; damaged files become problems, never exceptions."""
     reading = store.read()
     workers = tuple(live_workers(store.folder))
     problems, notes = [], []
     if reading.damage is not None:
         problems.append(
-            f"{reading.damage}: the last good state is shown, and the next promote or rollback writes it anew."
+            f"{reading.damage}: the last good state is shown, and the next promote or rollback rewrites the file."
         )
     if damaged := store.history().damaged_lines:
-        notes.append(f"{damaged} line(s) of the journal cannot be read: rollback passes over them.")
+        notes.append(f"{damaged} line(s) of the journal cannot be read: rollback skips them.")
     for worker in workers:
-        trouble = _trouble(worker, reading.state)
-        if trouble is not None:
-            problems.append(f"Worker {worker.pid} is not on the active state: {trouble}.")
+        mismatch = _mismatch(worker, reading.state)
+        if mismatch is not None:
+            problems.append(f"Worker {worker.pid} is not on the active state: {mismatch}.")
     return ServiceStatus(reading.state, workers, tuple(problems), tuple(notes))
 
 
-def _trouble(worker: WorkerState, active: ActiveState) -> str | None:
-    """Why a worker is not on the active state; None where it is."""
+def _mismatch(worker: WorkerState, active: ActiveState) -> str | None:
+    """Return why a worker is not on the active state; None if it is."""
     if worker.error is not None:
         return worker.error.rstrip(".")
     if worker.phase in ("loading", "failed"):
         return f"it is {worker.phase}"
     if worker.sequence != active.sequence:
-        return f"it has followed move {worker.sequence}, and {active.sequence} is active"
+        return f"it follows change {worker.sequence}, but change {active.sequence} is active"
     wanted: Mapping[str, str] = active.releases
     for runner, release in wanted.items():
         if worker.serves.get(runner) != release:
@@ -70,8 +68,10 @@ def _trouble(worker: WorkerState, active: ActiveState) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the releases of one service are judged by: which are active, which were put aside and why, and the
-    fingerprints of the models that its live workers have, by runner.
+    """State that decides about the releases of a service.
+
+    `active` are the active releases, `aside` those that were put aside and the reasons, and `models` the fingerprints
+    of the live workers' own models, by runner.
     """
 
     active: frozenset[str]
@@ -79,20 +79,22 @@ class Standing:
     models: Mapping[str, set[str]]
 
     def marks_of(self, release: Release) -> list[str]:
-        """What there is to say of a release: active, put aside and why, without a fingerprint, of another model."""
+        """Return the remarks on a release: active, put aside, without a fingerprint, made from another model."""
         marks = ["active"] if release.name in self.active else []
         if release.name in self.aside:
             marks.append(f"put aside: {self.aside[release.name]}")
         models = self.models.get(release.runner)
         if release.model_fingerprint is None:
-            marks.append(f"without the fingerprint of its model, so not served: make it anew with {release.renewal}")
+            marks.append(
+                f"without the fingerprint of its model, so not served: make a new release with {release.renewal}"
+            )
         elif models and release.model_fingerprint not in models:
-            marks.append("of another model than the running server has")
+            marks.append("made from another model than the running server's")
         return marks
 
 
 def read_standing(store: ActiveStore) -> Standing:
-    """Read a service's store and the states of its live workers."""
+    """Read the standing of a service's releases from its store and its live workers."""
     return Standing(
         active=frozenset(store.read().state.releases.values()),
         aside=store.history().aside,

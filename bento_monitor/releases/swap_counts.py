@@ -1,4 +1,4 @@
-"""How often a worker took a release, refused one, or could not take it, and why."""
+"""Counts how often a worker activated a release, refused it, or failed to activate it, and why."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ SwapOutcome = Literal["taken", "refused", "failed"]
 
 
 class SwapCounts:
-    """Counts by outcome and reason; read by the threads that show metrics."""
+    """Counts by outcome and reason; read by the metrics threads."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def count(self, outcome: SwapOutcome, reason: str) -> None:
-        """One more. `reason` is "" where it was taken."""
+        """Count a swap. `reason` is "" for the outcome "taken"."""
         with self._lock:
             self._counts[outcome, reason] += 1
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """All of them, by outcome and reason."""
+        """Return the counts by outcome and reason."""
         with self._lock:
             return dict(self._counts)

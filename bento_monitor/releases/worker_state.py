@@ -1,6 +1,4 @@
-"""What each worker says of itself: a small file a worker, read by `promote`, `status` and the workers that come after
-it.
-"""
+"""State files of workers: one small file per worker, read by `promote`, `status` and workers that start later."""
 
 from __future__ import annotations
 
@@ -12,25 +10,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files import write_atomic
-from ..liveness import is_alive
+from ..resilience.atomic_files import write_atomic
+from ..resilience.liveness import is_alive
 
 WorkerPhase = Literal["serving", "loading", "probation", "failed"]
 ServerKey = tuple[int, str]
-"""A server: the process id of its supervisor, and its identity."""
+"""Key of a server: the process id and the identity of its supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One worker: which move it has followed, and what each of its runners serves.
+    """State of one worker: the change that it follows, and what each of its runners serves.
 
-    In `serves` None is the service's own model, which runs in the place of the releases in `refused`.
-    In "probation" it serves a new release, and watches it for failures.
-    `loading` are the releases that it is building, or has just begun to serve: if it dies of it, they are at fault.
-    `error` says why the move of `sequence` could not be followed, and `reason` the kind of that in a word; the worker
-    then serves what `serves` says. `fingerprints` are those of the service's own models, as far as they are known.
-    `fallbacks` are calls that own models ran in a release's place, by release and reason, told once a second.
-    `swap_ms` is the time from seeing the move to serving it.
+    In `serves`, None is the service's own model, which also runs instead of the releases in `refused`.
+    In the phase "probation" the worker serves a new release, and watches it for failures.
+    `loading` are the releases that the worker is building or has just begun to serve. If the worker dies, they are the
+    suspected cause.
+    `error` says why the worker could not follow the change `sequence`, and `reason` is the cause in one word; the
+    worker then serves what `serves` says.
+    `fingerprints` are the known fingerprints of the service's own models.
+    `fallbacks` counts calls that own models ran instead of a release, by release and reason, reported once per second.
+    `swap_ms` is the time from seeing the change to serving it.
     """
 
     pid: int
@@ -50,22 +50,22 @@ class WorkerState:
 
     @property
     def server(self) -> ServerKey:
-        """The server that it belongs to."""
+        """Key of the worker's server."""
         return self.server_pid, self.server_identity
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process is there."""
+        """Whether the worker's process is running."""
         return is_alive(self.pid, self.identity)
 
 
 def is_server_alive(server: ServerKey) -> bool:
-    """Whether a server's supervisor is there."""
+    """Return whether a server's supervisor is running."""
     return is_alive(*server)
 
 
 def write_worker_state(service_folder: Path, state: WorkerState) -> None:
-    """Write a worker's state whole.
+    """Write a worker's state atomically.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -74,33 +74,33 @@ def write_worker_state(service_folder: Path, state: WorkerState) -> None:
 
 
 def remove_worker_state(service_folder: Path, state: WorkerState) -> None:
-    """Forget a worker that has stopped."""
+    """Remove the state file of a worker that has stopped."""
     with suppress(OSError):
         _state_path(service_folder, state).unlink(missing_ok=True)
 
 
 def is_written(service_folder: Path, state: WorkerState) -> bool:
-    """Whether the file of a worker's state is there."""
+    """Return whether a worker's state file exists."""
     return _state_path(service_folder, state).exists()
 
 
 def live_workers(service_folder: Path) -> list[WorkerState]:
-    """The states of the workers that are alive."""
+    """Return the states of live workers."""
     return [state for state in _read_all(service_folder) if state.is_alive]
 
 
 def dead_workers(service_folder: Path) -> list[WorkerState]:
-    """What workers that were killed have left; one that stops in order leaves nothing."""
+    """Return the states of killed workers; a worker that stops normally leaves no file."""
     return [state for state in _read_all(service_folder) if not state.is_alive]
 
 
 def worker_counts(service_folder: Path) -> dict[ServerKey, int]:
-    """How many live workers each running server of the service has."""
+    """Return the number of live workers of each running server."""
     return dict(Counter(state.server for state in live_workers(service_folder)))
 
 
 def models_of(workers: Iterable[WorkerState]) -> dict[str, set[str]]:
-    """The fingerprints of the models that workers have, by runner; those that are not known yet are left out."""
+    """Return the fingerprints of the workers' models by runner; unknown fingerprints are left out."""
     models: dict[str, set[str]] = {}
     for worker in workers:
         for runner, fingerprint in worker.fingerprints.items():
@@ -118,7 +118,7 @@ def _read_all(service_folder: Path) -> Iterator[WorkerState]:
 
 
 def _require_kinds(state: WorkerState) -> None:
-    """Raise TypeError where a field that is worked with is of another kind: somebody else has written the file."""
+    """Raise TypeError if a used field has a wrong type, because the file was not written by a worker."""
     numbers: list[Any] = [state.pid, state.server_pid, state.sequence]
     texts: list[Any] = [state.identity, state.server_identity, state.phase, *state.loading, *state.refused]
     mappings: list[Any] = [state.serves, state.fingerprints, state.fallbacks, *state.fallbacks.values()]
@@ -132,9 +132,9 @@ def _require_kinds(state: WorkerState) -> None:
         and "/" not in state.identity
     )
     if not is_sane:
-        raise TypeError("a field is not of its kind")
+        raise TypeError("a field has a wrong type or value")
 
 
 def _state_path(service_folder: Path, state: WorkerState) -> Path:
-    # With its identity, since in a container a worker and the one that takes its place may have one id.
+    # With its identity, since in a container a worker and its replacement may have the same process id.
     return service_folder / "workers" / f"{state.pid}-{state.identity}.json"

@@ -1,7 +1,5 @@
-"""Starting a real BentoML server, as it is or monitored."""
+"""Parts of `bento-monitor serve`: the launcher, ports, and the paths of APIs."""
 
 from .ports import check_port, free_port
-from .process import ServerProcess, start_server
-from .spec import ServerSpec, make_private_home
 
-__all__ = ["ServerProcess", "ServerSpec", "check_port", "free_port", "make_private_home", "start_server"]
+__all__ = ["check_port", "free_port"]

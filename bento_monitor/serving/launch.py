@@ -1,6 +1,6 @@
-"""Serves a target monitored, in this process: `python -P -m bento_monitor.serving.launch [options of bentoml serve]`.
+"""Serve a monitored target in this process: `python -P -m bento_monitor.serving.launch [options of bentoml serve]`.
 
-A child of the command line, so that the user's module is never imported where `optimizers` may be.
+It runs as a child of the command line, so that the user's module is never imported into a process with `optimizers`.
 """
 
 from __future__ import annotations
@@ -8,22 +8,23 @@ from __future__ import annotations
 import os
 import sys
 
-from ..bentoml_hooks.monitored_loading import start_monitored_workers
 from ..errors import BentoMonitorError, InputError
-from ..printable import printable_lines
+from ..integrations.bentoml.monitored_loading import start_monitored_workers
+from ..resilience.printable import printable_lines
+from .ports import check_port
 
 WORKERS_VARIABLE = "_BENTO_MONITOR_SERVE_WORKERS"
-"""How many workers `bento-monitor serve --workers` has asked for."""
+"""The variable with the number of workers from `bento-monitor serve --workers`."""
 
 
 def main(arguments: list[str]) -> int:
-    """Be `bentoml serve`; what it cannot do is one sentence."""
+    """Run `bentoml serve` and return its exit code; print an error as one sentence."""
     import click
     from bentoml.exceptions import BentoMLException
     from bentoml_cli.cli import cli
 
     workers = os.environ.pop(WORKERS_VARIABLE, None)
-    start_monitored_workers(int(workers) if workers else None)
+    start_monitored_workers(check_port, int(workers) if workers else None)
     try:
         return int(cli.main(["serve", *arguments], "bentoml", standalone_mode=False) or 0)
     except BentoMonitorError as error:

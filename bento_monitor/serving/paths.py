@@ -1,4 +1,4 @@
-"""Which path each API of a service takes: asked of a child process, which imports the user's module and serves nothing.
+"""The path of each API of a service, read in a child process that imports the user's module and serves nothing.
 
 `python -P -m bento_monitor.serving.paths TARGET` prints the answer as JSON.
 """
@@ -20,7 +20,7 @@ _OFF = "BENTO_MONITOR_FAST_PATH is false"
 
 @dataclass(frozen=True, slots=True)
 class ApiPath:
-    """One API: its route, whether it takes the fast path, and why not where it does not."""
+    """One API: its route, whether it takes the fast path, and the reason if it does not."""
 
     api: str
     route: str
@@ -29,17 +29,17 @@ class ApiPath:
 
 
 def read_paths(target: str, working_dir: Path) -> list[ApiPath]:
-    """Ask for the paths of the service `module:Service`.
+    """Return the path of each API of the service `module:Service`.
 
     Raises:
-        ServiceError: it cannot be imported.
+        ServiceError: the service cannot be imported.
     """
     command = [sys.executable, "-P", "-m", "bento_monitor.serving.paths", target]
     try:
         done = subprocess.run(command, cwd=working_dir, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise ServiceError(f"The service {target} was not imported within {_TIMEOUT_S:.0f} s.") from None
-    lines = done.stderr.strip().splitlines() or ["it wrote nothing"]
+    lines = done.stderr.strip().splitlines() or ["the child process wrote no error message"]
     if done.returncode != 0:
         raise ServiceError(lines[-1].removeprefix("Error: "))
     return [ApiPath(**entry) for entry in json.loads(done.stdout.splitlines()[-1])]
@@ -48,8 +48,8 @@ def read_paths(target: str, working_dir: Path) -> list[ApiPath]:
 def main(target: str) -> int:
     """Build the service's application as a worker does, and print the paths of its APIs."""
     from ..batching import BatchHooks
-    from ..bentoml_hooks.service_class import give_application, make_factory
-    from ..bentoml_hooks.services import load_service
+    from ..integrations.bentoml.service_class import make_factory, monitor_service
+    from ..integrations.bentoml.services import load_service
     from ..settings import load_settings
 
     try:
@@ -58,11 +58,11 @@ def main(target: str) -> int:
     except BentoMonitorError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
-    give_application(service, lambda each, build_stock, is_main: build_stock(is_main))
+    monitor_service(service, lambda each, build_stock, is_main: build_stock(is_main))
     factory = make_factory(service, True, BatchHooks())
-    why_not = "the service builds its application in its own way" if factory is None else _OFF
+    reason = "the service builds its application in its own way" if factory is None else _OFF
     if factory is None or not is_on:
-        found = [ApiPath(name, method.route, False, why_not) for name, method in service.apis.items()]
+        found = [ApiPath(name, method.route, False, reason) for name, method in service.apis.items()]
     else:
         factory()
         choices = asyncio.run(factory.open_fast_path())

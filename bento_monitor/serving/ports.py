@@ -8,17 +8,17 @@ from collections import deque
 
 from ..errors import InputError, ServerError
 
-# Below the ports that the kernel gives to outgoing connections: a load's own could take one before the server binds it.
+# Below the kernel's range for outgoing connections: one of these could take the port before the server binds it.
 _FIRST_PORT, _LAST_PORT = 15_000, 32_000
 _ATTEMPTS = 200
 _given: deque[int] = deque(maxlen=1_000)  # a server binds its port later: the next one must not be given the same
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing listens on now, and that this process was not given by one of its last calls.
+    """Return a port that is free now, and that no recent call in this process has returned.
 
     Raises:
-        ServerError: none was found.
+        ServerError: no free port was found.
     """
     choose = random.SystemRandom()
     for _ in range(_ATTEMPTS):
@@ -30,10 +30,10 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def check_port(host: str, port: int) -> None:
-    """See that a port can be listened on.
+    """Check that a server can listen on a port.
 
     Raises:
-        InputError: it is in use, or the address is not of this machine.
+        InputError: the port is in use, or the address does not belong to this machine.
     """
     problem = _problem_of(host, port)
     if problem is not None:

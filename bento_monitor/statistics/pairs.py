@@ -1,4 +1,4 @@
-"""Pairs of blocks, some of them thrown away for what happened around them."""
+"""Pairs of blocks. A pair is thrown away if the machine disturbed it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..errors import MeasurementError
 
-MOST_THROWN_RATIO = 0.1
+MAX_THROWN_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The rates of two blocks side by side, and why the pair says nothing of them, if it does not."""
+    """The rates of two adjacent blocks; `fault` is the reason to throw the pair away, if any."""
 
     candidate: float
     baseline: float
@@ -21,20 +21,20 @@ class Pair:
 
     @property
     def log_ratio(self) -> float:
-        """Of candidate over baseline.
+        """Logarithm of the candidate's rate over the baseline's rate.
 
         Raises:
             MeasurementError: a rate is not above 0 and finite.
         """
         for rate in (self.candidate, self.baseline):
             if not (math.isfinite(rate) and rate > 0):
-                raise MeasurementError(f"A block's rate is {rate}: only rates above 0 can be compared.")
+                raise MeasurementError(f"The rate of a block is {rate}: it must be finite and above 0 to be compared.")
         return math.log(self.candidate / self.baseline)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedRun:
-    """The log-ratios of the pairs that count, and of all, so that a reader sees what throwing away did."""
+    """The log-ratios of the kept pairs and of all pairs, so that a reader sees the effect of throwing pairs away."""
 
     kept: tuple[float, ...]
     every: tuple[float, ...]
@@ -42,16 +42,16 @@ class PairedRun:
 
     @property
     def thrown_ratio(self) -> float:
-        """The share of the pairs that was thrown away."""
+        """Share of the pairs that were thrown away."""
         return len(self.faults) / len(self.every) if self.every else 0.0
 
     @property
     def is_valid(self) -> bool:
-        """Whether no more than a tenth was thrown away."""
-        return self.thrown_ratio <= MOST_THROWN_RATIO
+        """Whether at most a tenth of the pairs was thrown away."""
+        return self.thrown_ratio <= MAX_THROWN_RATIO
 
     def require(self) -> None:
-        """Refuse a run on a machine that was too often in the way.
+        """Raise an error for a run that the machine disturbed too often.
 
         Raises:
             MeasurementError: more than a tenth of the pairs was thrown away.
@@ -59,12 +59,12 @@ class PairedRun:
         if not self.is_valid:
             raise MeasurementError(
                 f"{len(self.faults)} of {len(self.every)} pairs were thrown away, the last because "
-                f"{self.faults[-1]}: nothing can be measured here now."
+                f"{self.faults[-1]}: measure again when the machine is less busy."
             )
 
 
 def collect_pairs(pairs: Sequence[Pair]) -> PairedRun:
-    """Take the pairs of a run apart.
+    """Separate the kept pairs of a run from those thrown away.
 
     Raises:
         MeasurementError: a rate is not above 0 and finite.

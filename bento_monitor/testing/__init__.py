@@ -1,15 +1,15 @@
-"""For tests of services that are traced: a receiver of what they export, and the laws that their traces keep.
+"""Tools for tests of traced services: an OTLP receiver, and a checker of the trace laws.
 
     with OtlpReceiver() as receiver:
         ...  # start the service with receiver.environment, send it requests, stop it
         assert find_violations(receiver.spans(), requests=100) == []
 
-Nothing in here is imported by a service.
+A service imports nothing from this package.
 """
 
 from __future__ import annotations
 
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 from .faults import Fault
 from .jaeger import read_jaeger
 from .receiver import OtlpReceiver

@@ -1,4 +1,4 @@
-"""What a receiver does wrong on purpose."""
+"""Faults that a receiver can simulate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to treat every export: made by one of the class methods.
+    """A fault that is applied to every export; create it by one of the class methods.
 
-    That nobody listens at all is no fault but `OtlpReceiver.stop_listening`.
+    For a receiver that refuses connections, use `OtlpReceiver.stop_listening` instead.
+
+    Examples:
+        >>> Fault.answer(503, retry_after_s=2)
+        Fault(kind='answer', delay_s=0.0, status=503, retry_after_s=2)
     """
 
     kind: Literal["hang", "slow", "answer", "reset"]
@@ -20,20 +24,20 @@ class Fault:
 
     @classmethod
     def hang(cls) -> Fault:
-        """Take the export and never answer."""
+        """Read the export and never answer."""
         return cls("hang")
 
     @classmethod
     def slow(cls, delay_s: float) -> Fault:
-        """Take the export, and say so after `delay_s`."""
+        """Accept the export, but answer after `delay_s`."""
         return cls("slow", delay_s=delay_s)
 
     @classmethod
     def answer(cls, status: int, *, retry_after_s: int | None = None) -> Fault:
-        """Refuse the export with an HTTP status, which over gRPC is the code that OTLP gives for it."""
+        """Reject the export with an HTTP status; over gRPC, with the code that OTLP assigns to this status."""
         return cls("answer", status=status, retry_after_s=retry_after_s)
 
     @classmethod
     def reset(cls) -> Fault:
-        """Reset the connection amid the export; over gRPC it is the code UNAVAILABLE."""
+        """Reset the connection during the export; over gRPC, answer with the code UNAVAILABLE."""
         return cls("reset")

@@ -1,4 +1,4 @@
-"""OTLP over gRPC for the receiver."""
+"""The receiver's gRPC server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SERVICES = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export": TRACES_PATH,
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": METRICS_PATH,
 }
-# What OTLP gives for the statuses of HTTP: https://opentelemetry.io/docs/specs/otlp/#failures
+# OTLP's gRPC codes for HTTP statuses: https://opentelemetry.io/docs/specs/otlp/#failures
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -27,14 +27,14 @@ _HANG_S = 60.0
 
 
 class GrpcListener:
-    """One gRPC server at a time."""
+    """Runs one gRPC server at a time."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._server: grpc.Server | None = None
 
     def open(self, port: int) -> int:
-        """Listen; 0 is any free port. Returns the port."""
+        """Listen on a port, 0 for any free port; return the port."""
         server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
         server.add_generic_rpc_handlers((_Handler(self._inbox),))
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -43,7 +43,7 @@ class GrpcListener:
         return int(bound)
 
     def close(self) -> None:
-        """Listen no longer, and cut every connection."""
+        """Stop listening, and close every connection."""
         if self._server is not None:
             self._server.stop(grace=None).wait()
 
@@ -56,7 +56,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         path = _SERVICES.get(handler_call_details.method)
         if path is None:
             return None
-        # Bytes in and out: an empty message is a full answer of both services.
+        # Bytes in and out: an empty message is a complete response of both services.
         return grpc.unary_unary_rpc_method_handler(lambda body, context: self._take(path, body, context))
 
     def _take(self, path: str, body: bytes, context: Any) -> bytes:
@@ -64,14 +64,14 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         inbox.attempts += 1
         fault = inbox.fault
         if fault is not None:
-            _treat(fault, inbox, context)
+            _apply(fault, inbox, context)
         headers = {key: str(value) for key, value in context.invocation_metadata()}
         inbox.exports.append(Export(path, body, headers))
         return b""
 
 
-def _treat(fault: Fault, inbox: Inbox, context: Any) -> None:
-    """Do what the fault says; comes back where the export is to be taken after all."""
+def _apply(fault: Fault, inbox: Inbox, context: Any) -> None:
+    """Apply a fault; return if the export is to be accepted after all."""
     if fault.kind == "hang":
         inbox.closing.wait(_HANG_S)
     if fault.delay_s:
@@ -79,4 +79,4 @@ def _treat(fault: Fault, inbox: Inbox, context: Any) -> None:
     if fault.kind == "slow":
         return
     code = _CODES.get(fault.status, grpc.StatusCode.UNKNOWN) if fault.kind == "answer" else grpc.StatusCode.UNAVAILABLE
-    context.abort(code, f"The receiver was told to: {fault.kind} {fault.status}.")
+    context.abort(code, f"The receiver simulates the fault {fault.kind!r} with status {fault.status}.")

@@ -1,4 +1,4 @@
-"""OTLP over HTTP for the receiver."""
+"""The receiver's HTTP server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT_S = 60.0
 
 
 class HttpListener:
-    """One HTTP server at a time, which knows its connections so that it can cut them."""
+    """Runs one HTTP server at a time, which tracks its connections to close them."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -25,14 +25,14 @@ class HttpListener:
         self._thread: threading.Thread | None = None
 
     def open(self, port: int) -> int:
-        """Listen; 0 is any free port. Returns the port."""
+        """Listen on a port, 0 for any free port; return the port."""
         self._server = _Server(("127.0.0.1", port), self._inbox)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Listen no longer, and cut every connection."""
+        """Stop listening, and close every connection."""
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -68,7 +68,7 @@ class _Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error here."""
+        """Ignore errors: clients may disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -93,8 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is None or fault.kind == "slow":
             headers = {name.lower(): value for name, value in self.headers.items()}
-            is_packed = headers.get("content-encoding") == "gzip"
-            inbox.exports.append(Export(self.path, gzip.decompress(body) if is_packed else body, headers))
+            is_compressed = headers.get("content-encoding") == "gzip"
+            inbox.exports.append(Export(self.path, gzip.decompress(body) if is_compressed else body, headers))
         self._answer(fault)
 
     def _answer(self, fault: Fault | None) -> None:
@@ -106,10 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _reset(self) -> None:
-        # Closed with nothing lingering, a connection is reset.
+        # Closing with a linger time of 0 resets the connection.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing is logged."""
+        """Do not log."""

@@ -1,4 +1,4 @@
-"""What a receiver has taken, and how it treats what comes."""
+"""State of a receiver: accepted exports, and the current fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRACES_PATH, METRICS_PATH = "/v1/traces", "/v1/metrics"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One export that was taken: its message, and the headers that it came with, in lower case."""
+    """One accepted export: its message and its headers, with names in lower case."""
 
     path: str
     body: bytes
@@ -22,7 +22,7 @@ class Export:
 
 @dataclass(slots=True)
 class Inbox:
-    """What the servers of a receiver share; exports are parsed when somebody asks for them, not when they come."""
+    """State that a receiver shares with its server; exports are parsed when they are read, not on arrival."""
 
     fault: Fault | None = None
     attempts: int = 0

@@ -1,4 +1,4 @@
-"""OTLP's messages as span records."""
+"""Converts OTLP messages to span records."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 
 _SERVICE_NAME = "service.name"
 _KIND_PREFIX = "SPAN_KIND_"
 
 
 def spans_of_message(body: bytes) -> list[SpanRecord]:
-    """The spans of one `ExportTraceServiceRequest`.
+    """Return the spans of one `ExportTraceServiceRequest`.
 
     Raises:
-        google.protobuf.message.DecodeError: the body is none.
+        google.protobuf.message.DecodeError: the body is not such a message.
     """
     message = ExportTraceServiceRequest.FromString(body)
     return [

@@ -1,4 +1,4 @@
-"""An OTLP receiver in memory, over HTTP or gRPC, that does what is right or whatever a fault says."""
+"""An in-memory OTLP receiver over HTTP or gRPC, which works correctly or simulates a fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from ..tracing.trace_record import SpanRecord
+from ..tracing.store.trace_record import SpanRecord
 from .faults import Fault
 from .inbox import METRICS_PATH, TRACES_PATH, Export, Inbox
 
@@ -18,19 +18,25 @@ _POLL_S = 0.02
 
 
 class Listener(Protocol):
-    """A server of one protocol, on one port of loopback."""
+    """A server of one protocol, on one loopback port."""
 
     def open(self, port: int) -> int:
-        """Listen; 0 is any free port. Returns the port."""
+        """Listen on a port, 0 for any free port; return the port."""
         ...
 
     def close(self) -> None:
-        """Listen no longer, and cut every connection."""
+        """Stop listening, and close every connection."""
         ...
 
 
 class OtlpReceiver:
-    """Takes traces and metrics from any OTLP exporter. A context manager; it listens from the start."""
+    """Accepts traces and metrics from any OTLP exporter. A context manager that listens from its creation.
+
+    Examples:
+        >>> with OtlpReceiver() as receiver:
+        ...     sorted(receiver.environment), receiver.spans()
+        (['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_PROTOCOL'], [])
+    """
 
     def __init__(self, protocol: Literal["http/protobuf", "grpc"] = "http/protobuf") -> None:
         self.protocol = protocol
@@ -47,32 +53,32 @@ class OtlpReceiver:
 
     @property
     def endpoint(self) -> str:
-        """What `OTEL_EXPORTER_OTLP_ENDPOINT` must say."""
+        """Value for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which a process exports to here."""
+        """Environment variables that make a process export to this receiver."""
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol}
 
     @property
     def attempts(self) -> int:
-        """How many exports have reached it, those included that a fault refused."""
+        """Number of exports that arrived, including those that a fault rejected."""
         return self._inbox.attempts
 
     @property
     def exports(self) -> Sequence[Export]:
-        """Every export that was taken, in order."""
+        """Every accepted export, in order."""
         return tuple(self._inbox.exports)
 
     def spans(self) -> list[SpanRecord]:
-        """Every span that was taken, in the order in which they came; one that was sent twice is there twice."""
+        """Return every accepted span in order of arrival; a span that was sent twice appears twice."""
         from .otlp_messages import spans_of_message
 
         return [span for each in self.exports if each.path == TRACES_PATH for span in spans_of_message(each.body)]
 
     def metrics(self) -> list[Metric]:
-        """Every metric of every export, in the order in which they came."""
+        """Return every metric of every accepted export, in order of arrival."""
         from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
         return [
@@ -87,25 +93,25 @@ class OtlpReceiver:
     def wait_for_spans(
         self, is_enough: Callable[[Sequence[SpanRecord]], bool], timeout_s: float = 20.0
     ) -> list[SpanRecord]:
-        """The spans, once they are enough.
+        """Wait until `is_enough` returns true for the spans, and return them.
 
         Raises:
-            TimeoutError: they were not within `timeout_s`; the message says how many there were.
+            TimeoutError: `is_enough` returned false for `timeout_s`; the message has the number of spans.
         """
         deadline_s = time.monotonic() + timeout_s
         while not is_enough(spans := self.spans()):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(f"{len(spans)} spans came within {timeout_s:g} s, and they are not enough.")
+                raise TimeoutError(f"{len(spans)} spans arrived within {timeout_s:g} s, which is not enough.")
             time.sleep(_POLL_S)
         return spans
 
     def clear(self) -> None:
-        """Forget what was taken."""
+        """Discard all accepted exports."""
         self._inbox.exports.clear()
 
     @contextmanager
     def failing(self, fault: Fault) -> Iterator[None]:
-        """Treat every export by a fault for as long as the block lasts."""
+        """Apply a fault to every export inside the `with` block."""
         self._inbox.fault = fault
         try:
             yield
@@ -113,19 +119,19 @@ class OtlpReceiver:
             self._inbox.fault = None
 
     def stop_listening(self) -> None:
-        """Refuse every connection, and cut those that there are."""
+        """Refuse new connections, and close existing ones."""
         if self._is_listening:
             self._is_listening = False
             self._listener.close()
 
     def listen_again(self) -> None:
-        """Listen on the same port."""
+        """Listen on the same port again."""
         if not self._is_listening:
             self._listener.open(self.port)
             self._is_listening = True
 
     def close(self) -> None:
-        """Stop for good; what was taken can still be read."""
+        """Stop permanently; accepted exports can still be read."""
         self._inbox.closing.set()
         self.stop_listening()
 

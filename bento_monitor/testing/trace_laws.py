@@ -1,4 +1,4 @@
-"""The laws that traces of a monitored service keep, and what breaks them."""
+"""The trace laws: rules that hold for all traces of a monitored service, and a check for violations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import conventions as names
-from ..tracing.stages import Interval, covered_ns
-from ..tracing.trace_record import SpanLink, SpanRecord
+from ..tracing.ledger.stages import Interval, covered_ns
+from ..tracing.store.trace_record import SpanLink, SpanRecord
 
 _SERVER = "SERVER"
 _MODELS = (names.SPAN_MODEL, names.SPAN_RUNNER)
@@ -17,7 +17,12 @@ _STAGE_OF_SPAN = {span: stage for stage, span in names.SPAN_OF_STAGE.items()}
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One span, or all of them where `span_id` is None, and the law that it breaks."""
+    """A violated law, and the span that violates it; `span_id` is None if the law concerns all spans.
+
+    Examples:
+        >>> print(Violation("count", "", None, "1 request has no server span"))
+        count: 1 request has no server span
+    """
 
     law: str
     trace_id: str
@@ -31,7 +36,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """The spans by what laws ask them by."""
+    """The spans, indexed for the laws."""
 
     all: Sequence[SpanRecord]
     by_id: Mapping[tuple[str, str], SpanRecord]
@@ -53,15 +58,21 @@ def find_violations(
     attributes: Collection[str] = names.ALLOWED_ATTRIBUTES,
     have_calls_spans: bool = True,
 ) -> list[Violation]:
-    """What in these spans breaks a law; empty where they keep all of them.
+    """Return all violations of trace laws in these spans; an empty list if there are none.
 
     Args:
-        spans: all that one or more services have exported; a trace that is not whole is not lawful.
-        requests: how many were answered, where that is known.
-        outliving: names of spans that may end after their parent, such as those of background tasks.
-        attributes: what our own spans may carry; other scopes' are their own.
-        have_calls_spans: whether a call of another service has a client span; else what serves it lies in the caller's
-            server span.
+        spans: all spans that one or more services have exported; incomplete traces violate the laws.
+        requests: number of answered requests, if known.
+        outliving: names of spans that may end after their parent, such as spans of background tasks.
+        attributes: allowed attributes of the monitor's spans; other scopes are not checked.
+        have_calls_spans: whether calls of other services have client spans; without them, the called service's server
+            span is a child of the caller's server span.
+
+    Examples:
+        >>> find_violations([], requests=0)
+        []
+        >>> [violation.law for violation in find_violations([], requests=1)]
+        ['one server span per request']
     """
     children: defaultdict[tuple[str, str], list[SpanRecord]] = defaultdict(list)
     for span in spans:
@@ -82,27 +93,29 @@ def _one_id_each(spans: _Spans) -> Iterator[Violation]:
     counts = Counter((span.trace_id, span.span_id) for span in spans.all)
     for (trace_id, span_id), count in counts.items():
         if count > 1:
-            yield Violation("every span once", trace_id, span_id, f"it came {count} times")
+            yield Violation("every span once", trace_id, span_id, f"it was exported {count} times")
 
 
-def _one_server_span_a_request(spans: _Spans) -> Iterator[Violation]:
-    law = "one server span a request"
+def _one_server_span_per_request(spans: _Spans) -> Iterator[Violation]:
+    law = "one server span per request"
     servers = [span for span in spans.all if span.kind == _SERVER]
     if spans.requests is not None and len(servers) != spans.requests:
-        yield Violation(law, "", None, f"{len(servers)} server spans of {spans.requests} requests")
+        yield Violation(law, "", None, f"{len(servers)} server spans for {spans.requests} requests")
     if not spans.have_calls_spans:
-        servers = [span for span in servers if not _lies_in_a_caller(spans.parent_of(span), span)]
+        servers = [span for span in servers if not _is_child_of_caller(spans.parent_of(span), span)]
     for span in servers:
         parent = spans.parent_of(span)
         if parent is not None and parent.kind == _SERVER:
-            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} lies in the server span {parent.name!r}")
+            yield Violation(
+                law, span.trace_id, span.span_id, f"{span.name!r} is a child of the server span {parent.name!r}"
+            )
     callers = Counter((span.trace_id, span.parent_span_id) for span in servers if span.parent_span_id)
     for (trace_id, span_id), count in callers.items():
         if count > 1:
             yield Violation(law, trace_id, span_id, f"one call has {count} server spans")
 
 
-def _lies_in_a_caller(parent: SpanRecord | None, span: SpanRecord) -> bool:
+def _is_child_of_caller(parent: SpanRecord | None, span: SpanRecord) -> bool:
     return parent is not None and parent.kind == _SERVER and parent.service != span.service
 
 
@@ -120,7 +133,7 @@ def _children_within_parents(spans: _Spans) -> Iterator[Violation]:
         parent = spans.parent_of(span)
         if span.end_ns < span.start_ns:
             yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} ends before it starts")
-        if parent is None or parent.service != span.service:  # another machine's clock
+        if parent is None or parent.service != span.service:  # possibly another machine's clock
             continue
         early_ns, late_ns = parent.start_ns - span.start_ns, span.end_ns - parent.end_ns
         if early_ns > 0:
@@ -157,11 +170,11 @@ def _stages_sum(spans: _Spans) -> Iterator[Violation]:
         if span.kind != _SERVER:
             continue
         if unaccounted_ns is None:
-            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} says nothing of its time")
+            yield Violation(law, span.trace_id, span.span_id, f"{span.name!r} has no {names.UNACCOUNTED_NS}")
             continue
         own = [each for each in spans.children.get((span.trace_id, span.span_id), ()) if each.scope == span.scope]
         stages_ns = sum(span.attributes.get(name, 0) for name in names.STAGES)
-        # Where a mounted application calls a model, that is no stage of the request, and may lie over one.
+        # A model call of a mounted application is not a stage of the request, and may overlap one.
         models_ns = covered_ns(Interval(each.start_ns, each.end_ns) for each in own if each.name in _MODELS)
         if not 0 <= span.duration_ns - stages_ns - unaccounted_ns <= models_ns:
             text = f"stages {stages_ns} ns and {unaccounted_ns} ns unaccounted for, of {span.duration_ns} ns"
@@ -169,12 +182,12 @@ def _stages_sum(spans: _Spans) -> Iterator[Violation]:
         for each in own:
             stage_ns = span.attributes.get(_STAGE_OF_SPAN.get(each.name, ""))
             if stage_ns is not None and stage_ns != each.duration_ns:
-                text = f"{each.name!r} lasted {each.duration_ns} ns, and as a stage {stage_ns} ns"
+                text = f"{each.name!r} lasts {each.duration_ns} ns, but its stage attribute says {stage_ns} ns"
                 yield Violation(law, span.trace_id, each.span_id, text)
 
 
 def _shares_sum(spans: _Spans) -> Iterator[Violation]:
-    law = "shares sum to the machine's time"
+    law = "shares sum to the model time"
     for span in spans.all:
         if not _is_batch(span) or span.attributes.get(names.BATCH_SIZE) != len(span.links):
             continue
@@ -183,12 +196,11 @@ def _shares_sum(spans: _Spans) -> Iterator[Violation]:
         models = [
             each for each in spans.children.get((span.trace_id, span.span_id), ()) if each.name == names.SPAN_MODEL
         ]
-        machine_ns = sum(model.duration_ns for model in models)
-        # Each share is rounded down.
-        # A request that was in several batches has its shares of all of them in one.
+        model_ns = sum(model.duration_ns for model in models)
+        # Each share is rounded down. The share of a request in several batches is the sum over all of them.
         is_whole = all(member is not None and len(member.links) == 1 for member in members)
-        if is_whole and not 0 <= machine_ns - sum(shares) <= len(shares):
-            text = f"shares of {sum(shares)} ns, and the models ran for {machine_ns} ns"
+        if is_whole and not 0 <= model_ns - sum(shares) <= len(shares):
+            text = f"shares of {sum(shares)} ns, but the models ran for {model_ns} ns"
             yield Violation(law, span.trace_id, span.span_id, text)
 
 
@@ -199,7 +211,9 @@ def _allowed_attributes(spans: _Spans) -> Iterator[Violation]:
         for name in span.attributes:
             is_captured = span.kind == _SERVER and name.startswith(names.CAPTURED_PREFIX)
             if name not in spans.attributes and not is_captured:
-                yield Violation("attributes on the allow-list", span.trace_id, span.span_id, f"{name!r} is not on it")
+                yield Violation(
+                    "attributes on the allow-list", span.trace_id, span.span_id, f"{name!r} is not on the allow-list"
+                )
 
 
 def _is_own(span: SpanRecord, name: str) -> bool:
@@ -207,7 +221,7 @@ def _is_own(span: SpanRecord, name: str) -> bool:
 
 
 def _is_task(span: SpanRecord) -> bool:
-    """Whether it is what a task computes: a root, linked to the request that has submitted it."""
+    """Return whether a span is a task's: a root span, linked to the request that submitted the task."""
     return span.kind == "CONSUMER" and span.name.startswith(f"{names.SPAN_TASK} ") and len(span.links) == 1
 
 
@@ -217,7 +231,7 @@ def _is_batch(span: SpanRecord) -> bool:
 
 _LAWS: tuple[Callable[[_Spans], Iterator[Violation]], ...] = (
     _one_id_each,
-    _one_server_span_a_request,
+    _one_server_span_per_request,
     _no_orphans,
     _children_within_parents,
     _links_both_ways,

@@ -1,0 +1,1 @@
+"""Traces: from the timestamps of a request to exported spans."""

@@ -1,4 +1,4 @@
-"""Where spans go: what the standard `OTEL_*` variables say, or else the embedded store."""
+"""Span exporters: those that the standard `OTEL_*` variables name, by default the embedded store."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..settings import MonitorSettings
 from ..telemetry_environment import (
     OtlpOptions,
     TelemetryEnvironment,
-    drop_unusable,
     read_telemetry_environment,
+    remove_unusable_variables,
     unset,
 )
-from .finished_span import FinishedSpan, FinishedSpanExporter
-from .grpc_forks import fork_handlers_off
-from .sdk_spans import ConsoleExporter
-from .store import StoreSpanExporter
-from .store_file import store_path
+from .export.finished_span import FinishedSpan, FinishedSpanExporter
+from .export.grpc_forks import fork_handlers_off
+from .export.sdk_spans import ConsoleExporter
+from .store.database import store_path
+from .store.writer import StoreSpanExporter
 
 _LOGGER = logging.getLogger("bento_monitor")
 
@@ -32,12 +32,14 @@ _LOGGER = logging.getLogger("bento_monitor")
 def make_exporters(
     settings: MonitorSettings, environment: TelemetryEnvironment | None = None, *, is_forked: bool = False
 ) -> list[FinishedSpanExporter]:
-    """The exporters that the environment names; the embedded store where it names none; none if it is switched off.
+    """Make the exporters that the environment names.
+
+    By default this is the embedded store. There are no exporters if the environment switches tracing off.
 
     Args:
-        settings: where the store is, and how large.
-        environment: the variables; None reads them.
-        is_forked: this process was forked from one with exporters, whatever thread it was in.
+        settings: the path and the maximum size of the store.
+        environment: the variables; None reads them from the process environment.
+        is_forked: whether this process was forked from a process that had exporters.
     """
     environment = environment or read_telemetry_environment()
     if environment.disabled or "none" in environment.exporters:
@@ -49,79 +51,82 @@ def make_exporters(
         "otlp": lambda: _otlp_exporter(environment.traces, is_forked=is_forked),
         "console": ConsoleExporter,
     }
-    return [_made(makers[name]) for name in named]
+    return [_make_or_lose(makers[name]) for name in named]
 
 
-def _made(make: Callable[[], FinishedSpanExporter]) -> FinishedSpanExporter:
-    """An exporter; where it cannot be made, as without its certificate, one that loses spans, and says so."""
+def _make_or_lose(make: Callable[[], FinishedSpanExporter]) -> FinishedSpanExporter:
+    """Make an exporter; if that fails, for example without its certificate, return a `LosingExporter`."""
     try:
         return make()
     except Exception as error:
-        return LosingExporter(f"it cannot be made: {type(error).__name__}: {error}")
+        return LosingExporter(f"the exporter cannot be created: {type(error).__name__}: {error}")
 
 
 class LosingExporter:
-    """Loses every span, which is counted and said: nothing about telemetry keeps a service from being served."""
+    """Loses every span. The losses are counted and logged: a telemetry failure never stops a service."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
     def export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
-        """Lose them.
+        """Lose the spans.
 
         Raises:
-            RuntimeError: always; the message says why.
+            RuntimeError: always; the message is the reason.
         """
         raise RuntimeError(self._reason)
 
     def shutdown(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this exporter holds no resources."""
 
 
 def _otlp_exporter(options: OtlpOptions, *, is_forked: bool) -> FinishedSpanExporter:
-    # Endpoint, headers, TLS, compression and timeout: the SDK reads their variables itself.
+    # The SDK itself reads the variables for endpoint, headers, TLS, compression and timeout.
     if options.protocol == "grpc" and is_forked:
-        # gRPC ends a process that was forked amid a call and uses it, by SIGABRT, one time in five.
+        # If a process is forked during a gRPC call and the child uses gRPC, one child in five ends by SIGABRT.
         return LosingExporter("a forked process cannot use gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
     with unset(options.ignored):
         if options.protocol == "grpc":
             with fork_handlers_off():
-                from .otlp_grpc import OtlpGrpcExporter
+                from .export.otlp_grpc import OtlpGrpcExporter
 
                 return OtlpGrpcExporter()
-        from .otlp_http import OtlpHttpExporter
+        from .export.otlp_http import OtlpHttpExporter
 
         return OtlpHttpExporter()
 
 
 def make_resource(service: str) -> Resource:
-    """What describes this process: the SDK's resource, the user's `OTEL_RESOURCE_ATTRIBUTES`, and the process id.
+    """Make the resource of this process: the SDK's attributes, `OTEL_RESOURCE_ATTRIBUTES` and the process id.
 
-    `service.name` is `service` unless the user named it; `service.instance.id` is random, one a process.
+    `service.name` is `service` unless the user has set it; `service.instance.id` is random and unique per process.
     """
     own = {PROCESS_PID: os.getpid()}
     try:
         resource = Resource.create(own)
-    except Exception as error:  # of a detector that the environment names
-        _LOGGER.warning("The process is described by its id alone: %s", error)
+    except Exception as error:  # raised by a resource detector that the environment names
+        _LOGGER.warning("Only the process id and service name are exported as resource attributes: %s", error)
         resource = Resource({**own, SERVICE_NAME: service})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service}))
-    if SERVICE_INSTANCE_ID not in resource.attributes:  # by an SDK of its earlier versions
+    if SERVICE_INSTANCE_ID not in resource.attributes:  # earlier versions of the SDK do not set it
         resource = resource.merge(Resource({SERVICE_INSTANCE_ID: str(uuid4())}))
     return resource
 
 
 def make_sampler() -> Sampler:
-    """The sampler that `OTEL_TRACES_SAMPLER` names, as the SDK resolves it; by default all, or the caller's choice."""
+    """Make the sampler that `OTEL_TRACES_SAMPLER` names.
+
+    The default follows the caller's decision, and samples every request without one.
+    """
     try:
         return TracerProvider(shutdown_on_exit=False, resource=Resource.get_empty(), span_limits=span_limits()).sampler
-    except Exception as error:  # of a sampler that the environment names
+    except Exception as error:  # raised by a sampler that the environment names
         _LOGGER.warning("OTEL_TRACES_SAMPLER cannot be used and is ignored: %s", error)
         return DEFAULT_ON
 
 
 def span_limits() -> SpanLimits:
-    """The limits of spans that OpenTelemetry's variables set."""
-    drop_unusable()
+    """Return the span limits that OpenTelemetry's variables set."""
+    remove_unusable_variables()
     return SpanLimits()

@@ -1,7 +1,7 @@
-"""Spans of a service's own code where its author has set no tracer provider: they go where ours go.
+"""Spans of a service's own code without a tracer provider of the user: the monitor exports them.
 
-OpenTelemetry's API gives code without a provider spans that nobody gets. Here they become part of the request's trace;
-those of a request that is not sampled, or of a batch of such, are recorded until it has ended, and go or stay with it.
+Without a provider, OpenTelemetry's API discards spans. Here they become part of the request's trace. Spans of an
+unsampled request, or of a batch of unsampled requests, are held until it ends, and are exported or dropped with it.
 """
 
 from __future__ import annotations
@@ -17,48 +17,50 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from .exporters import span_limits
-from .ledger import BatchRecord, Ledger, current_batch, current_ledger
-from .privacy import LONGEST_ATTRIBUTE
+from .ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from .privacy.allow_list import LONGEST_ATTRIBUTE
 
 MAX_HELD = 64
-"""Spans of one unsampled request, or batch, that are held until its end."""
+"""Maximum number of spans that are held for one unsampled request or batch until its end."""
 
 
-def set_provider(resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, holds: bool) -> bool:
-    """Make spans of user code ours, if nobody else has: False where a provider is set.
+def set_provider(
+    resource: Resource, sampler: Sampler, take: Callable[[ReadableSpan], None], *, keeps_unsampled: bool
+) -> bool:
+    """Set the monitor's tracer provider for user code; return False if another provider is set.
 
     Args:
-        resource: describes this process.
-        sampler: decides of spans outside of any request; inside, the request's decision holds.
-        take: gets each finished span that is sampled.
-        holds: whether the spans of requests that are not sampled are held.
+        resource: the resource of this process.
+        sampler: decides about spans outside of any request; inside a request, the request's decision applies.
+        take: called with each finished span that is sampled.
+        keeps_unsampled: whether the spans of unsampled requests are held until the request ends.
     """
     global _own
     if _own is not None and trace.get_tracer_provider() is _own[0]:
-        _own[1].take = take  # an application of this process was started before
+        _own[1].take = take  # another application in this process has set it
         return True
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return False
     provider = TracerProvider(
-        sampler=_HoldingSampler(sampler) if holds else sampler,
+        sampler=_HoldingSampler(sampler) if keeps_unsampled else sampler,
         resource=resource,
         shutdown_on_exit=False,
         span_limits=_limits(),
     )
-    taking = _Taking(take)
-    provider.add_span_processor(taking)
+    processor = _UserSpanProcessor(take)
+    provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
-    _own = provider, taking
+    _own = provider, processor
     return True
 
 
 def is_own(provider: object) -> bool:
-    """Whether a tracer provider is the one that `set_provider` has made."""
+    """Return whether a tracer provider is the one that `set_provider` has set."""
     return _own is not None and provider is _own[0]
 
 
 def _limits() -> SpanLimits:
-    """Those of OpenTelemetry's variables, and one of a text's length where they set none."""
+    """Return the limits of OpenTelemetry's variables, with a default for the length of a text."""
     given = span_limits()
     longest = given.max_attribute_length or LONGEST_ATTRIBUTE
     given.max_attribute_length = longest
@@ -67,7 +69,7 @@ def _limits() -> SpanLimits:
 
 
 class _HoldingSampler(Sampler):
-    """Lets spans be recorded, and not exported, inside a request that is not sampled."""
+    """Records spans inside an unsampled request without exporting them."""
 
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
@@ -82,23 +84,23 @@ class _HoldingSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide as the sampler inside does, but for what is held."""
+        """Return the inner sampler's decision, but record dropped spans that can be held."""
         result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is Decision.DROP and _holder_of(trace_id) is not None:
             return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
         return result
 
     def get_description(self) -> str:
-        """What decides."""
+        """Return the inner sampler's description."""
         return self._inner.get_description()
 
 
-class _Taking(SpanProcessor):
+class _UserSpanProcessor(SpanProcessor):
     def __init__(self, take: Callable[[ReadableSpan], None]) -> None:
         self.take = take
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Hold a span that is not sampled on its request's or batch's record; it may end in another context."""
+        """Add an unsampled span to the record of its request or batch; the span may end in another context."""
         context = span.get_span_context()
         if not context.trace_flags.sampled:
             holder = _holder_of(context.trace_id)
@@ -106,18 +108,18 @@ class _Taking(SpanProcessor):
                 holder.hold(span)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Hand a sampled span over."""
+        """Pass on a sampled span."""
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
             self.take(span)
 
 
-# The provider of this process that is ours, and what takes its spans.
-_own: tuple[TracerProvider, _Taking] | None = None
+# The monitor's provider in this process, and its span processor.
+_own: tuple[TracerProvider, _UserSpanProcessor] | None = None
 
 
 def _holder_of(trace_id: int) -> Ledger | BatchRecord | None:
-    """The current request or batch, if it is not sampled, of that trace, and may hold one span more."""
+    """Return the current request or batch if it is unsampled, in that trace, and below `MAX_HELD` spans."""
     ledger, batch = current_ledger.get(), current_batch.get()
     holder: Ledger | BatchRecord
     if ledger is not None and not ledger.sampled:

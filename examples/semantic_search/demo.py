@@ -1,6 +1,6 @@
-"""The main job, once through on a real model: serve, trace, optimize, promote under load.
+"""The demo: serve, trace, optimize and promote a real model, under load.
 
-Everything that it makes lies in `.bento-monitor/demo` of the current folder; its report is `demo-report.json`.
+All its files are in `.bento-monitor/demo` in the current folder; the report is `demo-report.json`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 from bento_monitor.cli.exits import interrupted_once
-from bento_monitor.loadgen import LoadSpec, run_load, summarize
-from bento_monitor.loadgen.packing import read_bodies, write_bodies
-from bento_monitor.model_host.answer_values import read_answered_rows, read_answers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load, summarize
+from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answered_rows, read_answers
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from rich.console import Console
 
 from demo_report import print_report, problems_of, write_report
@@ -31,14 +31,14 @@ DEMO = Path(".bento-monitor/demo").resolve()
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 TARGET, BASELINE = "service:SemanticSearch", "service_plain:SemanticSearch"
 PROBES = 50
-# The same weights on the same kernels: what differs is the order of sums.
+# The weights and kernels are the same; only the order of sums differs.
 ANSWER_TOLERANCE = 1e-3
 
 console = Console()
 
 
 def main() -> int:
-    """Run the demo; 0 if every promise held, whatever the speed."""
+    """Run the demo; return 0 if all checks passed. Speed is not checked."""
     started_s = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir(parents=True)
@@ -49,7 +49,7 @@ def main() -> int:
     _run([sys.executable, str(HERE / "make_data.py"), str(data)])
     bodies = _write_bodies(data)
 
-    _say("1. Serve a sentence-embedding service, monitored by one line of its code")
+    _print_heading("1. Serve a sentence-embedding service, monitored by one line of its code")
     spec = ServerSpec(target=TARGET, working_dir=HERE, as_="monitored", log=DEMO / "server.log")
     with start_server(spec) as server:
         console.print(f"{server.base_url}, {len(server.worker_pids())} worker(s), log in {DEMO / 'server.log'}")
@@ -61,25 +61,25 @@ def main() -> int:
     console.print(f"Written to demo-report.json, after {(time.monotonic() - started_s) / 60:.1f} minutes.")
     problems = problems_of(report)
     for problem in problems:
-        console.print(f"NOT AS PROMISED: {problem}", style="bold red")
+        console.print(f"FAILED: {problem}", style="bold red")
     return 1 if problems else 0
 
 
 def _show_traces(server: ServerProcess, bodies: Path) -> None:
-    _say("2. Send it requests, and look at the slowest")
+    _print_heading("2. Send requests, and show the slowest")
     load = LoadSpec(
         port=server.port, path="/embed", bodies=bodies, mode="closed", connections=16, request_count=160, seed=1
     )
     summary = summarize(run_load(load))
     console.print(f"{summary.ok} requests answered, {summary.failed} failed, p50 {summary.p50_ms:.0f} ms")
-    time.sleep(1.5)  # the pipeline hands spans over twice a second
+    time.sleep(1.5)  # the pipeline exports spans twice per second
     _run([COMMAND, "traces", "--limit", "5"])
     listed = subprocess.run([COMMAND, "traces", "--limit", "1", "--json"], capture_output=True, text=True, check=True)
     _run([COMMAND, "traces", json.loads(listed.stdout)[0]["trace_id"]])
 
 
 def _optimize(data: Path) -> dict[str, Any]:
-    _say("3. Find the fastest configuration that keeps recall@10 within 0.01")
+    _print_heading("3. Find the fastest configuration that keeps recall@10 within 0.01")
     command = [COMMAND, "optimize", TARGET, "--baseline", BASELINE, "--data", str(data), "--metric", "recall@10"]
     command += ["--max-drop", "0.01", "--trials", "8", "--study-dir", str(DEMO), "--json"]
     console.print("bento-monitor " + " ".join(command[1:]), highlight=False, soft_wrap=True)
@@ -92,7 +92,7 @@ def _optimize(data: Path) -> dict[str, Any]:
 
 
 def _swap(server: ServerProcess, bodies: Path, found: dict[str, Any]) -> dict[str, Any]:
-    _say("4. Promote it into the running server, under load")
+    _print_heading("4. Promote it into the running server, under load")
     capacity = capacity_rps(server.port, bodies, 6.0)
     console.print(f"The running server answers {capacity:.0f} requests/s; load is half of that, for about 40 s.")
     swap = swap_under_load(server.port, bodies, found["release"], capacity / 2)
@@ -117,9 +117,10 @@ def _swap(server: ServerProcess, bodies: Path, found: dict[str, Any]) -> dict[st
 
 
 def _largest_difference(server: ServerProcess, bodies: Path, release: str) -> float:
-    """Between the server's answers, asked alone, and the release's own, alone, as the study computed them.
+    """Return the largest difference between the server's answers and the release's answers from the study.
 
-    Several finalists may have been asked; a release's name ends with its candidate's.
+    Both are computed without other samples in the batch. The study may hold answers of several finalists; the name of a
+    release ends with that of its candidate.
     """
     (own_answers,) = DEMO.glob(f"studies/*/answers/winner-{release.rpartition('-')[2]}-alone.npz")
     chosen = read_answered_rows(own_answers)[:PROBES]
@@ -137,12 +138,12 @@ def _write_bodies(data: Path) -> Path:
     return path
 
 
-def _say(text: str) -> None:
+def _print_heading(text: str) -> None:
     console.rule(f"[bold]{text}", align="left")
 
 
 def _run(command: list[str], **options: Any) -> None:
-    """Run a command to its end; an interrupted one gets the time to stop what it has started."""
+    """Run a command to its end. If interrupted, give it 60 s to stop its own processes."""
     sys.stdout.flush()
     with subprocess.Popen(command, **options) as process:
         try:

@@ -1,4 +1,4 @@
-"""The end of the demo: a table that a newcomer understands, and the same for programs."""
+"""The report of the demo: a table for readers, and a JSON file for programs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+from bento_monitor.resilience.atomic_files import write_atomic
 from rich.console import Console
 from rich.table import Table
 
 
 def print_report(console: Console, report: Mapping[str, Any]) -> None:
-    """Print before, after, and what the swap cost."""
+    """Print a table of the figures before and after, and of the swap."""
     low, high = report["speedup_ci95"]
-    table = Table("", "before", "after", "", title="Semantic search: stock BentoML, and ours after the swap")
+    table = Table("", "before", "after", "", title="Semantic search: stock BentoML, and bento-monitor after the swap")
     table.add_row(
         "requests per second",
         f"{report['baseline_rps']:.1f}",
@@ -30,10 +30,10 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
         f"drop at most {report['accuracy_drop_upper95']:.4f} (95 %), {report['accuracy_tolerance']:g} allowed",
     )
     table.add_row(
-        "least cosine, in company to alone",
+        "least cosine, batched to alone",
         f"{report['baseline_batch_dependence']:.4f}",
         f"{report['batch_dependence']:.4f}",
-        "how far others in a batch move an answer",
+        "how much other rows of a batch change an answer",
     )
     table.add_row(
         "slowest request, ms",
@@ -51,21 +51,21 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report whole."""
+    """Write the report as JSON, atomically."""
     write_atomic(path, json.dumps(report, indent=2) + "\n")
 
 
 def problems_of(report: Mapping[str, Any]) -> list[str]:
-    """What did not hold, in sentences. Speed is reported, not judged: it is the machine's, too."""
+    """Return a sentence for each failed check. Speed is reported but not checked, because it depends on the machine."""
     difference, tolerance = report["answers_after_swap_max_abs_difference"], report["answers_after_swap_tolerance"]
     checks = {
         f"{report['failed_during_swap']} requests failed during the swap.": report["failed_during_swap"] == 0,
         f"{report['workers_on_release']} of {report['workers']} workers serve the release.": (
             report["workers_on_release"] == report["workers"] > 0
         ),
-        "The accuracy may have dropped by more than is allowed.": (
+        "The accuracy may have dropped by more than the tolerance.": (
             report["accuracy_drop_upper95"] <= report["accuracy_tolerance"]
         ),
-        f"An answer after the swap is {difference:.2g} from the release's own.": difference <= tolerance,
+        f"An answer after the swap differs by {difference:.2g} from the release's own answer.": difference <= tolerance,
     }
     return [sentence for sentence, holds in checks.items() if not holds]

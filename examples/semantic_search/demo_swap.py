@@ -1,4 +1,4 @@
-"""The demo's live swap: a promotion under constant load, and what the requests saw of it."""
+"""The demo's live swap: a promotion under constant load, and its effect on requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load, start_load, summarize
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load, start_load, summarize
 
 CONNECTIONS = 32
 BEFORE_S = 30.0
@@ -22,7 +22,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class SwapReport:
-    """What happened from the call of `promote` to 5 s after the last worker reported."""
+    """Requests from the call of `promote` to 5 s after the last worker reported."""
 
     requests: int
     failed: int
@@ -34,7 +34,7 @@ class SwapReport:
 
 
 def capacity_rps(port: int, bodies: Path, duration_s: float) -> float:
-    """Requests per second that a server answers to 32 clients who each wait for their answer."""
+    """Return the requests per second under a closed load of 32 connections."""
     spec = LoadSpec(
         port=port,
         path="/embed",
@@ -49,7 +49,7 @@ def capacity_rps(port: int, bodies: Path, duration_s: float) -> float:
 
 
 def swap_under_load(port: int, bodies: Path, release: str, rate_rps: float) -> SwapReport:
-    """Promote a release while requests come at a constant rate, whatever the server does."""
+    """Promote a release under an open load with a constant rate, independent of the server."""
     spec = LoadSpec(
         port=port, path="/embed", bodies=bodies, mode="open", arrivals="constant", rate_rps=rate_rps, seed=SEED
     )
@@ -75,7 +75,7 @@ def swap_under_load(port: int, bodies: Path, release: str, rate_rps: float) -> S
 
 
 def answers_alone(port: int, bodies: Sequence[bytes]) -> list[np.ndarray]:
-    """The answer to each body, asked one after the other, so that none shares a batch."""
+    """Return the answer to each body. Requests are sent one after another, so that none shares a batch."""
     spec = LoadSpec(
         port=port,
         path="/embed",

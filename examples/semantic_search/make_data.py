@@ -1,4 +1,4 @@
-"""Write eval.npz: the sentences, and as their labels the topics that they are from."""
+"""Write eval.npz: sentences, with their topics as labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sentences import load_sentences
 
 
 def main() -> None:
-    """Write the file that the first argument names, or `eval.npz` here."""
+    """Write to the path in the first argument, or to `eval.npz` in the current folder."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("eval.npz")
     sentences, topics = load_sentences()
     np.savez_compressed(path, sentences=np.array(sentences), labels=np.array(topics))

@@ -1,4 +1,4 @@
-"""English sentences that every Python carries: the language reference, as `pydoc_data.topics` has it."""
+"""English sentences that come with Python: the language reference in `pydoc_data.topics`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_CHARACTERS = 400
 
 
 def load_sentences() -> tuple[list[str], list[str]]:
-    """Every distinct sentence of 30 to 400 characters, and the topic that each is from."""
+    """Return the distinct sentences of 30 to 400 characters, and the topic of each."""
     topic_of: dict[str, str] = {}
     for topic, text in sorted(topics.items()):
         for sentence in _SENTENCE_END.split(" ".join(text.split())):

@@ -1,1 +1,1 @@
-"""What a model's answers are worth on the user's data, and how much of it a candidate loses."""
+"""The accuracy of a model's answers on the user's data, and how much accuracy a candidate loses."""

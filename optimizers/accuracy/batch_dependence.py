@@ -1,11 +1,11 @@
-"""Whether an answer depends on who shares its batch."""
+"""Whether an answer depends on the other requests in its batch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from .metrics.agreement import cosines
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
@@ -18,13 +18,14 @@ Measure = Literal["least cosine", "share of changed answers", "largest change"]
 
 @dataclass(frozen=True, slots=True)
 class BatchDependence:
-    """How far company moves answers.
+    """How much the composition of a batch changes answers.
 
     Attributes:
-        measure: the least cosine of a sample's answers alone and in a batch (vectors), the share of samples whose
-            answer changes (classes, labels, texts), or the largest change of a number, in probability for probabilities
-            and in standard deviations of the answers alone for logits and scores.
-        value: its value.
+        measure: the smallest cosine between a sample's answers in a batch of one and in a shared batch (vectors), the
+            share of samples whose answer changes (classes, labels, texts), or the largest change of a number. The unit
+            of a change is probability for probabilities; for logits and scores, it is the standard deviation of the
+            answers in batches of one.
+        value: the value of the measure.
     """
 
     measure: Measure
@@ -32,19 +33,19 @@ class BatchDependence:
 
     @property
     def amount(self) -> float:
-        """0 where company does not matter: 1 less the cosine, the share, or the change."""
+        """One minus the cosine, the share, or the change; 0 if the composition does not matter."""
         return 1 - self.value if self.measure == "least cosine" else self.value
 
 
-def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers) -> BatchDependence:
-    """Compare answers to the same samples alone and in batches.
+def batch_dependence(reading: OutputReading, alone: Answers, batched: Answers) -> BatchDependence:
+    """Compare answers to the same samples in batches of one and in shared batches.
 
     Raises:
         StudyInputError: the answers do not fit the reading.
     """
     import numpy as np
 
-    left, right = read(reading, alone), read(reading, in_company)
+    left, right = read(reading, alone), read(reading, batched)
     if reading.kind in ("classes", "text", "multilabel", "raw"):
         changed = [bool(np.any(one != other)) for one, other in zip(left, right, strict=True)]
         return BatchDependence("share of changed answers", float(np.mean(changed)))
@@ -58,7 +59,7 @@ def batch_dependence(reading: OutputReading, alone: Answers, in_company: Answers
 
 
 def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
-    """The share of samples whose class, labels or text differ; 0 for outputs that are none of these.
+    """Return the share of samples whose class, labels or text differ; 0 for other outputs.
 
     Raises:
         StudyInputError: the answers do not fit the reading.
@@ -73,14 +74,14 @@ def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
     return float(np.asarray(one != other).reshape(len(one), -1).any(axis=1).mean())
 
 
-def batch_dependence_min_cosine(alone: NDArray[Any], in_company: NDArray[Any]) -> float:
-    """The least cosine between a sample's answer alone and in a batch; 1 where company does not matter.
+def batch_dependence_min_cosine(alone: NDArray[Any], batched: NDArray[Any]) -> float:
+    """Return the smallest cosine between answers in a batch of one and in a shared batch; 1 means no dependence.
 
-    A single number as an answer is compared as the vector (number, 1), since the cosine of numbers is only their sign.
+    An answer of a single number is compared as the vector (number, 1), since the cosine of numbers is only their sign.
     """
     import numpy as np
 
-    left, right = alone.reshape(len(alone), -1), in_company.reshape(len(in_company), -1)
+    left, right = alone.reshape(len(alone), -1), batched.reshape(len(batched), -1)
     if left.shape[1] == 1:
         ones = np.ones((len(left), 1))
         left, right = np.hstack([left, ones]), np.hstack([right, ones])

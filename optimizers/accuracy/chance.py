@@ -1,4 +1,4 @@
-"""Whether a baseline is at chance level, so that keeping its accuracy proves little."""
+"""Whether a baseline is at chance level; keeping the accuracy of such a baseline proves little."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def chance_note(
     *,
     rows: NDArray[np.int64] | None = None,
 ) -> str | None:
-    """A sentence where the baseline's value is no better than that of a model that knows nothing; else None.
+    """Return a warning if the baseline is no better than a trivial model, otherwise None.
 
-    A value within two standard errors of chance is at chance level.
+    A trivial model ignores its input. A value within two standard errors of the trivial model's is at chance level.
     """
     if not metric.needs_labels or labels is None:
         return None
-    found = _chance(take(read_labels(reading, labels, metric), rows), metric, reading)
-    if found is None:
+    chance = _chance(take(read_labels(reading, labels, metric), rows), metric, reading)
+    if chance is None:
         return None
-    level, noise, who = found
+    level, noise, trivial_model = chance
     gap = (value - level) if metric.is_higher_better else (level - value)
     if gap > noise:
         return None
     return (
-        f"The baseline's {metric.name} of {value:.4f} is at chance level: {who} reaches {level:.4f}. Are the labels, "
-        "their order and --output right?"
+        f"The baseline's {metric.name} of {value:.4f} is at chance level: {trivial_model} reaches {level:.4f}. Check "
+        "the labels, their order and --output."
     )
 
 
 def _chance(labels: NDArray[Any], metric: Metric, reading: OutputReading) -> tuple[float, float, str] | None:
-    """The value of a model that knows nothing, the noise of a value, and what model that is."""
+    """Return the value of a trivial model, the noise of this value, and a description of the model."""
     import numpy as np
 
     n = len(labels)
@@ -82,7 +82,7 @@ def _class_chance(
     if metric.name.startswith("roc_auc"):
         return 0.5, _SDS * math.sqrt(1 / (12 * rarest * (1 - rarest) * n)), "a random order"
     if metric.name in ("f1", "jaccard", "average_precision") and number == 2:
-        # Of the class that is class 1, always called so.
+        # The value of a model that always answers class 1.
         level = {"f1": 2 * positive / (1 + positive)}.get(metric.name, positive)
         return level, _SDS * math.sqrt(positive * (1 - positive) / n), "always class 1"
     if metric.name == "log_loss":

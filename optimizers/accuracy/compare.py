@@ -1,4 +1,4 @@
-"""How much accuracy a candidate loses against the baseline, with a bound that holds."""
+"""How much accuracy a candidate loses against the baseline, with an upper confidence bound."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.model_host.answer_values import Answers
-from bento_monitor.statistics.flips import flip_drop_bound
-from bento_monitor.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
-from bento_monitor.statistics.resampled import MOST_UNDEFINED_SHARE, resampled_drop_bound
+from bento_monitor.lab.model_host.answer_values import Answers
+from bento_monitor.lab.statistics.flips import flip_drop_bound
+from bento_monitor.lab.statistics.noninferiority import DropBound, Method, samples_for, score_drop_bound
+from bento_monitor.lab.statistics.resampled import MAX_UNDEFINED_SHARE, resampled_drop_bound
 
 from ..errors import StudyInputError
 from .answers import take
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROUNDS = 1000
-# A user's function is called twice a round, and may be slow.
+# A user's function is called twice per round, and may be slow.
 _FUNCTION_ROUNDS = 300
 _TRIES, _FUNCTION_TRIES = 100, 10
 
@@ -35,13 +35,13 @@ class AccuracyResult:
     Attributes:
         baseline: the baseline's value, in the metric's own direction.
         candidate: the candidate's value.
-        drop: how much worse the candidate is, whatever the metric's direction.
-        upper: the one-sided bound of the drop, at `confidence`.
-        n: the samples that were compared.
-        method: where the bound comes from.
+        drop: how much worse the candidate is, for metrics of either direction.
+        upper: the one-sided upper bound of the drop, at `confidence`.
+        n: the number of samples.
+        method: the statistical method of the bound.
         confidence: 1 - alpha.
-        capped: how many of both models' scores were capped for the bound.
-        largest_loss: what one sample can lose, in the metric's own unit.
+        capped: the number of scores of both models that were capped for the bound.
+        largest_loss: the most that one sample can lose, in the metric's own unit.
     """
 
     baseline: float
@@ -56,8 +56,8 @@ class AccuracyResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """What one model's answers are worth on `n` samples, and what that says about the samples that a proof needs."""
+class Assessment:
+    """The metric's value for one model on `n` samples, and what determines how many samples a proof needs."""
 
     value: float
     n: int
@@ -83,7 +83,10 @@ def compare_accuracy(
         StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
     """
     if len(baseline_answers) != len(candidate_answers):
-        raise StudyInputError(f"There are {len(candidate_answers)} answers for {len(baseline_answers)} samples.")
+        raise StudyInputError(
+            f"There are {len(candidate_answers)} answers for {len(baseline_answers)} samples: give one answer per "
+            "sample."
+        )
     baseline = _evaluate(baseline_answers, baseline_answers, labels, metric, reading, rows)
     candidate = _evaluate(candidate_answers, baseline_answers, labels, metric, reading, rows)
     try:
@@ -91,14 +94,14 @@ def compare_accuracy(
     except MeasurementError as error:
         raise StudyInputError(str(error)) from error
     sign = 1.0 if metric.is_higher_better else -1.0
-    seen = sign * (baseline.value - candidate.value)
+    drop = sign * (baseline.value - candidate.value)
     capped = baseline.capped + candidate.capped
     return AccuracyResult(
         baseline=baseline.value,
         candidate=candidate.value,
-        drop=seen,
-        # Where a cap hides a part of the drop, no less than what was seen is claimed.
-        upper=max(bound.upper, seen) if capped else bound.upper,
+        drop=drop,
+        # A cap may hide a part of the drop: the bound is at least the observed drop.
+        upper=max(bound.upper, drop) if capped else bound.upper,
         n=baseline.n,
         method=bound.method,
         confidence=bound.confidence,
@@ -114,44 +117,48 @@ def assess(
     reading: OutputReading,
     *,
     rows: NDArray[np.int64] | None = None,
-) -> Worth:
-    """What the baseline's own answers are worth.
+) -> Assessment:
+    """Evaluate the baseline's own answers.
 
     Raises:
         StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score; or the metric is
-            undefined for them, or for so many resamples that no bound can come of them.
+            undefined for them, or for too many resamples of them to compute a bound.
     """
-    found = _evaluate(answers, answers, labels, metric, reading, rows)
-    _require_defined(found, metric)
-    return Worth(found.value, found.n, _largest_loss(found), _method(found), found.capped)
+    evaluated = _evaluate(answers, answers, labels, metric, reading, rows)
+    _require_defined(evaluated, metric)
+    return Assessment(evaluated.value, evaluated.n, _largest_loss(evaluated), _method(evaluated), evaluated.capped)
 
 
 def require_enough(
     n: int,
     metric: Metric,
     tolerance: float,
-    worth: Worth,
+    assessment: Assessment,
     *,
     alpha: float = 0.05,
     share: float = 1.0,
     copies: int = 0,
 ) -> None:
-    """Refuse `n` samples of the proof that cannot prove a drop of at most `tolerance`, in the metric's own unit.
+    """Refuse `n` samples if no result on them can prove a drop of at most `tolerance`, in the metric's own unit.
 
-    `share` is the part of all samples that they are; the message counts all. `copies` of others are not among them.
+    `share` is the fraction of all samples that the `n` samples are; the message states the number of all samples.
+    `copies` is the number of repeated samples, which do not count.
 
     Raises:
-        StudyInputError: no result on so few samples can prove it; the message has the number that would do.
+        StudyInputError: the samples are too few; the message has the smallest number that could be enough.
     """
     if tolerance <= 0:
-        raise StudyInputError("No number of samples proves a drop of at most 0: allow more by --max-drop.")
-    least = samples_for(tolerance, largest_loss=worth.largest_loss, alpha=alpha, method=worth.method)
+        raise StudyInputError(
+            f"No number of samples can prove a drop of at most {tolerance:g}: allow more by --max-drop."
+        )
+    least = samples_for(tolerance, largest_loss=assessment.largest_loss, alpha=alpha, method=assessment.method)
     if n < least:
-        more = "answers flip" if worth.method == "flips" else "answers differ"
+        more = "answers flip" if assessment.method == "flips" else "answers differ"
         left_out = f" ({copies:,} copies of others not counted)" if copies else ""
         raise StudyInputError(
-            f"{math.floor(n / share):,} samples{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: "
-            f"at least {math.ceil(least / share):,} would, more if {more}. Give more data, or allow more by --max-drop."
+            f"{math.floor(n / share):,} samples{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: at "
+            f"least {math.ceil(least / share):,} are needed, more if {more}. Give more data, or allow more by "
+            "--max-drop."
         )
 
 
@@ -165,7 +172,9 @@ def _evaluate(
 ) -> Scores | Pooled:
     if metric.needs_labels:
         if labels is not None and len(labels) != len(answers):
-            raise StudyInputError(f"There are {len(answers)} answers for {len(labels)} labels.")
+            raise StudyInputError(
+                f"There are {len(answers)} answers for {len(labels)} labels: give one label per sample."
+            )
         truth = read_labels(reading, labels, metric)
     else:
         truth = read(reading, baseline_answers)
@@ -195,29 +204,30 @@ def _bound(baseline: Scores | Pooled, candidate: Scores | Pooled, metric: Metric
     return score_drop_bound(baseline.values, candidate.values, largest_losses=baseline.largest_losses, alpha=alpha)
 
 
-def _require_defined(found: Scores | Pooled, metric: Metric) -> None:
+def _require_defined(evaluated: Scores | Pooled, metric: Metric) -> None:
     import numpy as np
 
-    if not math.isfinite(found.value):
-        raise StudyInputError(f"{metric.name} is undefined for these {found.n} samples: give samples of more classes.")
-    if not isinstance(found, Pooled):
+    n = evaluated.n
+    if not math.isfinite(evaluated.value):
+        raise StudyInputError(f"{metric.name} is undefined for these {n} samples: give samples of more classes.")
+    if not isinstance(evaluated, Pooled):
         return
     generator = np.random.default_rng(0)
     rounds = _FUNCTION_TRIES if metric.family == "function" else _TRIES
-    tries = [generator.multinomial(found.n, np.full(found.n, 1 / found.n)) for _ in range(rounds)]
-    undefined = sum(not math.isfinite(found.score(counts)) for counts in tries)
-    if undefined > MOST_UNDEFINED_SHARE * rounds:
+    resamples = [generator.multinomial(n, np.full(n, 1 / n)) for _ in range(rounds)]
+    undefined = sum(not math.isfinite(evaluated.score(counts)) for counts in resamples)
+    if undefined > MAX_UNDEFINED_SHARE * rounds:
         raise StudyInputError(
-            f"{metric.name} has no bound on {found.n} samples: drawn anew from them, it is undefined in {undefined} of "
-            f"{rounds} tries. Give more samples of the rarest class."
+            f"{metric.name} has no bound on {n} samples: it is undefined in {undefined} of {rounds} resamples. Give "
+            "more samples of the rarest class."
         )
 
 
-def _largest_loss(found: Scores | Pooled) -> float:
-    return found.largest_loss if isinstance(found, Pooled) else float(found.largest_losses.max())
+def _largest_loss(evaluated: Scores | Pooled) -> float:
+    return evaluated.largest_loss if isinstance(evaluated, Pooled) else float(evaluated.largest_losses.max())
 
 
-def _method(found: Scores | Pooled) -> Method:
-    if isinstance(found, Pooled):
+def _method(evaluated: Scores | Pooled) -> Method:
+    if isinstance(evaluated, Pooled):
         return "bootstrap"
-    return "flips" if found.is_binary else "t"
+    return "flips" if evaluated.is_binary else "t"

@@ -1,4 +1,4 @@
-"""Samples that are copies of others: a copy shows nothing that the first did not, and ties the two halves together."""
+"""Removal of copied samples: a copy adds no information, and makes the two halves of the data dependent."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import StudyInputError
 from .split import Rows, split_rows
 
 
-def parts_of(
+def split_samples(
     bodies: Sequence[bytes], counts: Sequence[int], labels: NDArray[Any] | None, *, seed: int
 ) -> tuple[Rows, Rows]:
-    """The samples to choose on, and those to prove on, without copies: of several samples with the same request and
-    label only the first is taken.
+    """Return the samples to choose on and the samples to prove on, without copies.
 
-    `counts` are the samples of each file: of two files the first and the second, of one its halves. What is in the
-    first file is not proved on again.
+    Of several samples with the same request and label, only the first is used. `counts` is the number of samples of
+    each file. Two files are used to choose on and to prove on; one file is split in halves. Samples of the first file
+    are not used in the proof.
 
     Raises:
         StudyInputError: too few samples are left.
@@ -29,8 +29,8 @@ def parts_of(
         proving = rows[rows >= counts[0]]
         if not len(proving):
             raise StudyInputError(
-                f"All {counts[1]} samples of --prove-data are in --data too, and nothing is proved on what it was "
-                "chosen by: give other samples, or leave --prove-data out."
+                f"All {counts[1]} samples of --prove-data are in --data too, but a proof needs samples that were not "
+                "used to choose the candidate: give other samples, or leave --prove-data out."
             )
         return rows[rows < counts[0]], proving
     if len(rows) < 2:

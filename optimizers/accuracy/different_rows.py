@@ -1,4 +1,4 @@
-"""Whether rows of numbers differ by more than rounding, seen from how far different samples' rows lie apart."""
+"""Whether rows of numbers differ by more than rounding, relative to the distances between different samples' rows."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Who shares a batch moves an int8 model's vectors: down to a cosine of 0.97 to its own, alone.
+# Batch composition changes an int8 model's vectors: down to a cosine of 0.97 with the vector from a batch of one.
 _LARGEST_COSINE_LOSS = 0.1
 _LARGEST_NORM_CHANGE = 0.1
 _SHARE_OF_DISTANCE = 0.25
 _SHARE_OF_SPREAD = 0.05
 _ROUNDING = 1e-3
 _PAIRS = 4096
-_LEAST_NEARER_SHARE = 0.75
+_MIN_NEARER_SHARE = 0.75
 _LARGEST_SCALE_CHANGE = 0.1
 
 
 def vectors_differ(own: NDArray[Any], expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which vectors have another cosine or norm; `own` are the vectors of all samples.
+    """Return which found vectors differ from the expected ones in cosine or norm; `own` has the vectors of all samples.
 
-    How much of the cosine may be missing is a quarter of what is missing between two samples, so that vectors that all
-    point one way are told apart too. A vector of zeros is equal to another one alone.
+    The limit on the cosine distance is a quarter of the typical cosine distance between two samples, so that vectors
+    that all point in one direction are distinguished too. A vector of zeros equals only another vector of zeros.
     """
     import numpy as np
 
     left, right = _pairs(len(own))
-    missing = 1 - cosines(own[left], own[right])
-    is_apart = missing > _ROUNDING**2
-    typical = float(np.median(missing[is_apart])) if is_apart.any() else 0.0
+    distances = 1 - cosines(own[left], own[right])
+    is_apart = distances > _ROUNDING**2
+    typical = float(np.median(distances[is_apart])) if is_apart.any() else 0.0
     limit = max(min(_LARGEST_COSINE_LOSS, _SHARE_OF_DISTANCE * typical), _ROUNDING**2)
     norms, found_norms = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
     tiny = 1e-6 * float(np.median(np.linalg.norm(own, axis=1))) + np.finfo(np.float64).tiny
@@ -43,7 +43,7 @@ def vectors_differ(own: NDArray[Any], expected: NDArray[Any], found: NDArray[Any
 
 
 def numbers_differ(expected: NDArray[Any], found: NDArray[Any], limit: float) -> NDArray[np.bool_]:
-    """Which rows are further from those expected than `limit`, and than rounding."""
+    """Return which rows differ from the expected ones by more than `limit` plus rounding."""
     import numpy as np
 
     expected, found = _rows(expected), _rows(found)
@@ -51,10 +51,11 @@ def numbers_differ(expected: NDArray[Any], found: NDArray[Any], limit: float) ->
 
 
 def largest_change(own: NDArray[Any], *, is_bounded: bool) -> float:
-    """How far a row may be off: a quarter of the usual distance of two rows that differ.
+    """Return how far a row may deviate: a quarter of the median distance between two different rows.
 
-    At least a twentieth of the spread, since nearly all probabilities of a model that is sure are 0, and differ by
-    nothing that matters. The spread of numbers without a bound is that of 99 % of pairs: few outliers make it no wider.
+    The result is at least a twentieth of the spread: nearly all probabilities of a confident model are 0, and their
+    differences do not matter. The spread of unbounded numbers is limited to the 99 % quantile of the distances, so that
+    a few outliers do not increase it.
     """
     import numpy as np
 
@@ -69,11 +70,11 @@ def largest_change(own: NDArray[Any], *, is_bounded: bool) -> float:
     return max(_SHARE_OF_DISTANCE * typical, _SHARE_OF_SPREAD * spread)
 
 
-def another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[Any], limit: float) -> str | None:
-    """Why the answers to `samples` cannot be those of `own`, in words; None where they can.
+def why_another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[Any], limit: float) -> str | None:
+    """Return why the answers to `samples` cannot come from the model that gave `own`; None if they can.
 
-    Seen over all answers: they are not nearer to their own samples' rows than to others' that are further than `limit`
-    away, or their scale is another. Few rows that are far out hide neither.
+    All answers are judged together. Too few are nearer to their own sample's row than to other rows more than `limit`
+    away, or their scale differs. A few outliers hide neither.
     """
     import numpy as np
 
@@ -82,16 +83,16 @@ def another_model(own: NDArray[Any], samples: NDArray[np.int64], found: NDArray[
     others = own[np.random.default_rng(0).integers(0, len(own), (8, len(samples)))]
     own_distance = np.linalg.norm(found - expected, axis=1)
     other_distance = np.linalg.norm(found - others, axis=2)
-    is_told_apart = np.linalg.norm(others - expected, axis=2) > limit + _rounding(expected)
-    if is_told_apart.any():
-        nearer = float((own_distance < other_distance)[is_told_apart].mean())
-        if nearer < _LEAST_NEARER_SHARE:
+    is_distinct = np.linalg.norm(others - expected, axis=2) > limit + _rounding(expected)
+    if is_distinct.any():
+        nearer = float((own_distance < other_distance)[is_distinct].mean())
+        if nearer < _MIN_NEARER_SHARE:
             return f"only {nearer:.0%} are nearer to their own sample's answer than to another's"
     size = float((expected**2).sum())
     if size > 0:
         scale = float((found * expected).sum()) / size
         if abs(scale - 1) > _LARGEST_SCALE_CHANGE:
-            return f"they are {scale:.3g} times what they should be"
+            return f"they are {scale:.3g} times the expected size"
     return None
 
 

@@ -1,11 +1,11 @@
-"""Which of the finalists is accepted: the first that is proved, each at its share of the wrong bounds."""
+"""Which finalist is accepted: the first that is proved; the finalists share one error probability."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bento_monitor.statistics.noninferiority import check_alpha
+from bento_monitor.lab.statistics.noninferiority import check_alpha
 
 from ..errors import StudyInputError
 
@@ -15,17 +15,17 @@ Candidate = TypeVar("Candidate")
 def first_proved(
     finalists: Sequence[Candidate], is_proved: Callable[[Candidate, float], bool], *, alpha: float = 0.05
 ) -> Candidate | None:
-    """Test the finalists in order until one is proved; None where none is.
+    """Test the finalists in order until one is proved; return None if none is.
 
-    The finalists are all that may be tried, best first, fixed before any of the proof's data are seen. Each is tested
-    at `alpha` by their number, whether or not the later ones are reached, so that a wrong one is accepted in at most
-    `alpha` of studies (Bonferroni). `is_proved(finalist, alpha)` bounds a finalist's drop on the proof's data.
+    The list of finalists, best first, must be fixed before any of the proof's data are seen. Each finalist is tested at
+    `alpha` divided by their number, whether or not the later ones are reached, so that a wrong one is accepted in at
+    most `alpha` of studies (Bonferroni). `is_proved(finalist, alpha)` bounds a finalist's drop on the proof's data.
 
     Raises:
         StudyInputError: there is no finalist.
     """
     check_alpha(alpha)
     if not finalists:
-        raise StudyInputError("At least 1 finalist is needed, but there are 0.")
+        raise StudyInputError("There are 0 finalists: give at least 1 finalist.")
     each = alpha / len(finalists)
     return next((finalist for finalist in finalists if is_proved(finalist, each)), None)

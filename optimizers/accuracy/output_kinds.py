@@ -1,4 +1,4 @@
-"""The kind of an output: told from its type, shape and range, the labels and the metric."""
+"""The kind of an output: inferred from its type, shape and range, the labels and the metric."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ KINDS_OF: dict[Family, tuple[OutputKind, ...]] = {
 
 
 def decide_kind(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
-    """The kind of the answers, and what was assumed, in words.
+    """Return the kind of the answers, and the assumption made, in words.
 
     Raises:
-        StudyInputError: it cannot be told; the message has the choices.
+        StudyInputError: the kind cannot be determined; the message has the choices.
     """
     return _DECIDE[metric.family](array, labels, metric)
 
 
 def choices(metric: Metric) -> str:
-    """A sentence with the kinds that a person can choose from."""
-    return f"Say what an answer is by --output: {', '.join(KINDS_OF[metric.family])} (or FIELD:KIND of a dict)."
+    """Return a sentence with the kinds that the user can choose from."""
+    return f"Give the kind of the answers by --output: {', '.join(KINDS_OF[metric.family])} (or FIELD:KIND for dicts)."
 
 
-def _cannot_tell(array: NDArray[Any], metric: Metric) -> StudyInputError:
+def _undetermined(array: NDArray[Any], metric: Metric) -> StudyInputError:
     if array.ndim > 2:
         return StudyInputError(
-            f"{metric.name} takes one number or one row a sample, but an answer is of the shape {array.shape[1:]}: "
-            "measure it by a function of your own, --metric module:function, which gets answers and labels."
+            f"{metric.name} takes one number or one row per sample, but an answer has the shape {array.shape[1:]}: use "
+            "a function of your own as the metric, --metric module:function, which gets answers and labels."
         )
     return StudyInputError(
-        f"It cannot be told what an answer such as {shown(array[0].tolist())} is for the metric {metric.name}. "
+        f"The kind of answers such as {shown(array[0].tolist())} cannot be determined for the metric {metric.name}. "
         f"{choices(metric)}"
     )
 
 
 def _decide_classes(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
     if array.ndim > 2 or labels is None:
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     if labels.ndim == 2 and not is_one_hot(labels):
         return _decide_multilabel(array, metric)
     if array.ndim == 2:
@@ -65,20 +65,20 @@ def _decide_classes(array: NDArray[Any], labels: NDArray[Any] | None, metric: Me
     if array.dtype.kind in "biuU" or is_whole(array):
         return "classes", ""
     if len(set(read_classes(labels).tolist())) > 2 or not is_within_unit(array):
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     return "probability", ""
 
 
 def _decide_columns(array: NDArray[Any], labels: NDArray[Any], metric: Metric) -> Decision:
     if array.dtype.kind not in "biuf":
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     if is_distribution(array):
         return "probabilities", ""
     if is_one_hot(labels) and labels.shape == array.shape and is_zero_or_one(array):
         return "multilabel", ""
-    is_of_several = is_one_hot(labels) and is_within_unit(array)
-    if array.dtype.kind != "f" or is_of_several or (metric.family == "probabilities" and is_within_unit(array)):
-        raise _cannot_tell(array, metric)
+    may_be_multilabel = is_one_hot(labels) and is_within_unit(array)
+    if array.dtype.kind != "f" or may_be_multilabel or (metric.family == "probabilities" and is_within_unit(array)):
+        raise _undetermined(array, metric)
     return "logits", ""
 
 
@@ -90,15 +90,15 @@ def _decide_multilabel(array: NDArray[Any], metric: Metric) -> Decision:
             return "multilabel-probabilities", ""
         if metric.family == "ranking":
             return "multilabel-logits", ""
-    raise _cannot_tell(array, metric)
+    raise _undetermined(array, metric)
 
 
 def _decide_ranking(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
     if labels is None or array.dtype.kind == "U" or array.ndim > 2:
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     if array.ndim == 1:
         is_probability = array.dtype.kind == "f" and is_within_unit(array)
-        return ("probability", "") if is_probability else ("score", "only its order counts")
+        return ("probability", "") if is_probability else ("score", "only the order of scores counts")
     if labels.ndim == 2 and not is_one_hot(labels):
         return _decide_multilabel(array, metric)
     return _decide_columns(array, labels, metric)
@@ -106,11 +106,11 @@ def _decide_ranking(array: NDArray[Any], labels: NDArray[Any] | None, metric: Me
 
 def _decide_probabilities(array: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> Decision:
     if labels is None or array.dtype.kind not in "biuf" or array.ndim > 2:
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     if array.ndim == 2:
         return _decide_columns(array, labels, metric)
     if not is_within_unit(array):
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     return "probability", ""
 
 
@@ -118,11 +118,11 @@ def _decide_agreement(array: NDArray[Any], _labels: NDArray[Any] | None, metric:
     import numpy as np
 
     if array.dtype.kind == "U" and array.ndim == 1:
-        return "text", "the same where equal"
+        return "text", "texts agree if equal"
     if array.ndim == 1:
         return ("classes", "") if is_whole(array) else ("score", "")
     if array.dtype.kind == "U" or array.ndim > 2:
-        raise _cannot_tell(array, metric)
+        raise _undetermined(array, metric)
     if is_distribution(array):
         return "probabilities", ""
     if is_zero_or_one(array):
@@ -130,7 +130,7 @@ def _decide_agreement(array: NDArray[Any], _labels: NDArray[Any] | None, metric:
     norms = np.linalg.norm(array.astype(np.float64), axis=1)
     if np.allclose(norms[norms > 0], 1.0, atol=1e-3):
         return "vector", ""
-    raise _cannot_tell(array, metric)
+    raise _undetermined(array, metric)
 
 
 def is_whole(array: NDArray[Any]) -> bool:
@@ -151,7 +151,8 @@ def _always(kind: OutputKind, kinds: str) -> Callable[[NDArray[Any], NDArray[Any
     def decide(array: NDArray[Any], _labels: NDArray[Any] | None, metric: Metric) -> Decision:
         if array.dtype.kind not in kinds or (kind == "vector" and array.ndim != 2):
             raise StudyInputError(
-                f"{metric.name} needs answers that are each a {kind}, but an answer is {shown(array[0].tolist())}."
+                f"{metric.name} needs a {kind} as each answer, but an answer is {shown(array[0].tolist())}: choose "
+                "another metric, or name the field to read by --output."
             )
         return kind, ""
 

@@ -1,11 +1,11 @@
-"""What an output is: class ids, probabilities, logits, a score, a vector, labels or text; and how it is read."""
+"""The kinds of outputs (class ids, probabilities, logits, scores, vectors, labels, text), and how they are read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 from .answers import as_array, columns, field, shown
@@ -44,12 +44,12 @@ class OutputReading:
     """How answers are read.
 
     Attributes:
-        kind: what an output is.
-        field: the field that is read where an answer is a dict.
-        columns: the names of the columns where an answer, or that field of it, is a dict of a number for each class.
-        classes: the classes in the order of the columns or ids; for one number a sample, the last is class 1.
-        threshold: from where on a probability or logit stands for class 1.
-        note: what had to be assumed, in words.
+        kind: the kind of the outputs.
+        field: the field to read, if an answer is a dict.
+        columns: the names of the columns, if an answer or its field is a dict with a number for each class.
+        classes: the classes in the order of the columns or ids; for one number per sample, the last is class 1.
+        threshold: the smallest probability or logit that stands for class 1.
+        note: the assumptions made, in words.
     """
 
     kind: OutputKind
@@ -72,7 +72,7 @@ class OutputReading:
             "multilabel": "labels of each sample as 0 or 1",
             "multilabel-probabilities": "probability of each label",
             "multilabel-logits": "logit of each label",
-            "raw": "answers as they are",
+            "raw": "unchanged answers",
         }.get(self.kind, self.kind)
         threshold = "" if self.threshold is None or self.kind == "classes" else f", threshold {self.threshold:g}"
         source = "" if self.field is None else f"field {self.field!r}: "
@@ -80,12 +80,12 @@ class OutputReading:
 
 
 def default_threshold(kind: OutputKind) -> float | None:
-    """From where on an output of a kind stands for class 1; None where there is no threshold."""
+    """Return the smallest output of a kind that stands for class 1; None if the kind has no threshold."""
     return _THRESHOLDS.get(kind)
 
 
 def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
-    """The answers as the reading's array.
+    """Return the answers as the reading's array.
 
     `classes` are `(n,) int64` or strings; `probability` and `logit` `(n,) float64`; `probabilities`, `logits`, `vector`
     and the multi-label kinds `(n, k) float64`; a `score` `(n,)` or `(n, m) float64`; `text` `(n,)` strings; `raw`
@@ -96,13 +96,16 @@ def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
     """
     chosen = answers if reading.field is None else field(answers, reading.field)
     if reading.kind == "raw":
-        return chosen  # type: ignore[return-value] # whatever they are, a person's function takes them
+        return chosen  # type: ignore[return-value] # the user's metric function takes answers of any type
     array = as_array(columns(chosen, reading.columns) if reading.columns else chosen)
     if reading.kind in _ONE_PER_SAMPLE and array.ndim != 1:
         raise _misfit(reading, array)
     if reading.kind == "text":
         if array.dtype.kind != "U":
-            raise StudyInputError(f"Text was expected, but sample 0 is answered with {shown(array[0].item())}.")
+            raise StudyInputError(
+                f"Text was expected, but sample 0 is answered with {shown(array[0].item())}: choose another reading by "
+                "--output."
+            )
         return array
     if reading.kind == "classes":
         return _read_classes(reading, array)
@@ -118,7 +121,7 @@ def read(reading: OutputReading, answers: Answers) -> NDArray[Any]:
 
 
 def predicted(reading: OutputReading, values: NDArray[Any]) -> NDArray[Any]:
-    """The classes that read answers stand for: `(n,)` of classes, or `(n, k) bool` for multi-label kinds."""
+    """Return the predicted classes of read answers: `(n,)`, or `(n, k) bool` for multi-label kinds."""
     import numpy as np
 
     if reading.kind == "classes":
@@ -137,10 +140,10 @@ def predicted(reading: OutputReading, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def read_classes(labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels as classes `(n,)`, `int64` or strings: booleans are 0 and 1, one-hot rows the column's number.
+    """Return labels as classes `(n,)`, `int64` or strings: booleans as 0 and 1, one-hot rows as column numbers.
 
     Raises:
-        StudyInputError: they are no classes.
+        StudyInputError: the labels are not classes.
     """
     import numpy as np
 
@@ -149,14 +152,16 @@ def read_classes(labels: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(array.argmax(axis=1), dtype=np.int64)
     if array.ndim != 1:
         raise StudyInputError(
-            f"The labels have the shape {array.shape}: a class for each sample is one number or string."
+            f"The labels have the shape {array.shape}: give one number or string per sample as its class."
         )
     if array.dtype.kind == "U":
         return array
     numbers = finite(array)
     if not (numbers == np.round(numbers)).all():
         row = int(np.flatnonzero(numbers != np.round(numbers))[0])
-        raise StudyInputError(f"The label of sample {row} is {numbers[row]:g}, which is no class: classes are whole.")
+        raise StudyInputError(
+            f"The label of sample {row} is {numbers[row]:g}, which is not a class: give whole numbers or strings."
+        )
     return numbers.astype(np.int64)
 
 
@@ -190,7 +195,10 @@ def _read_classes(reading: OutputReading, array: NDArray[Any]) -> NDArray[Any]:
         return ids.astype(str)
     if ids.min() < 0 or ids.max() >= len(names):
         row = int(np.flatnonzero((ids < 0) | (ids >= len(names)))[0])
-        raise StudyInputError(f"Sample {row} is answered with class {ids[row]}, but there are {len(names)} classes.")
+        raise StudyInputError(
+            f"Sample {row} is answered with class {ids[row]}, but there are {len(names)} classes: name all classes by "
+            "--output classes=a,b,c."
+        )
     return names[ids]
 
 
@@ -204,16 +212,17 @@ def _whole(reading: OutputReading, array: NDArray[Any]) -> NDArray[np.int64]:
     odd = np.flatnonzero(numbers != np.round(numbers))
     if len(odd):
         raise StudyInputError(
-            f"Sample {int(odd[0])} is answered with {numbers[odd[0]]:g}, which is no class: classes are whole."
+            f"Sample {int(odd[0])} is answered with {numbers[odd[0]]:g}, which is not a class: classes are whole "
+            "numbers. Choose another reading by --output."
         )
     return numbers.astype(np.int64)
 
 
 def finite(array: NDArray[Any]) -> NDArray[np.float64]:
-    """The answers as numbers.
+    """Return the answers as finite numbers.
 
     Raises:
-        StudyInputError: one is no number, NaN or infinite; the message names the row.
+        StudyInputError: an answer is not a number, or is NaN or infinite; the message names the row.
     """
     import numpy as np
 
@@ -221,7 +230,8 @@ def finite(array: NDArray[Any]) -> NDArray[np.float64]:
     odd = np.argwhere(~np.isfinite(numbers))
     if len(odd):
         raise StudyInputError(
-            f"Sample {int(odd[0][0])} is answered with NaN or an infinite number: its accuracy cannot be measured."
+            f"Sample {int(odd[0][0])} is answered with NaN or an infinite number, so accuracy cannot be measured: "
+            "check the model, or leave the sample out."
         )
     return numbers
 
@@ -233,7 +243,8 @@ def _as_numbers(array: NDArray[Any]) -> NDArray[np.float64]:
         return array.astype(np.float64)
     except ValueError as error:
         raise StudyInputError(
-            f"A number was expected, but sample 0 is answered with {shown(str(array.flat[0]))}."
+            f"A number was expected, but sample 0 is answered with {shown(str(array.flat[0]))}: choose another reading "
+            "by --output."
         ) from error
 
 
@@ -257,10 +268,13 @@ def _check_range(reading: OutputReading, numbers: NDArray[Any]) -> None:
     if len(odd):
         at = tuple(odd[0])
         raise StudyInputError(
-            f"Sample {int(at[0])} is answered with {numbers[at]:g}, which is no probability: "
+            f"Sample {int(at[0])} is answered with {numbers[at]:g}, which is not a probability: "
             "choose another reading by --output."
         )
 
 
 def _misfit(reading: OutputReading, array: NDArray[Any]) -> StudyInputError:
-    return StudyInputError(f"Answers of the shape {array.shape} cannot be read as {reading.description}.")
+    return StudyInputError(
+        f"Answers of the shape {array.shape} cannot be read as {reading.description}: choose another reading by "
+        "--output."
+    )

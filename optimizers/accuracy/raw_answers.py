@@ -1,4 +1,4 @@
-"""JSON answers of any shape, as what must be equal and as numbers that may differ by rounding."""
+"""JSON answers of any shape, split into a part that must be equal and numbers that may differ by rounding."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _NUMBER = "<number>"
 
 
 def skeleton_of(answer: Any) -> str:
-    """What must be equal: the answer with each float taken out that is a finite number."""
+    """Return the part that must be equal: the answer without its finite floats."""
     return json.dumps(_replace(answer), sort_keys=True, default=str)
 
 
 def numbers_of(answer: Any) -> list[float]:
-    """The numbers that the skeleton leaves out, in its order."""
+    """Return the finite floats that the skeleton leaves out, in its order."""
     if isinstance(answer, dict):
         return [number for key in sorted(answer, key=str) for number in numbers_of(answer[key])]
     if isinstance(answer, list | tuple):
@@ -38,10 +38,10 @@ def _replace(answer: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """NaN is further than no limit from any number: it has to be NaN in both answers."""
+    """Whether a value is a finite float; NaN belongs to the skeleton, so that it must be NaN in both answers."""
     return isinstance(value, float) and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:
-    """A numpy scalar or array as the JSON value it stands for."""
+    """Return a numpy scalar or array as a JSON value."""
     return value.tolist() if hasattr(value, "tolist") else value

@@ -1,11 +1,11 @@
-"""How answers are to be read: decided from their type, shape and range, the labels and the metric."""
+"""How answers are read: inferred from their type, shape and range, the labels and the metric."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers
+from bento_monitor.lab.model_host.answer_values import Answers
 
 from ..errors import StudyInputError
 from .answers import as_array, columns, field, fields_of, named_columns, shown
@@ -35,43 +35,46 @@ if TYPE_CHECKING:
 def choose_reading(
     answers: Answers, labels: NDArray[Any] | None, metric: Metric, asked: str | None = None
 ) -> OutputReading:
-    """Decide how the baseline's answers are read; a candidate's are read in the same way.
+    """Decide how the baseline's answers are read; a candidate's answers are read in the same way.
 
-    `asked` is a person's `--output`: `KIND`, `FIELD` or `FIELD:KIND`, and with `KIND=a,b,c` the classes in the order of
-    the columns.
+    `asked` is the value of `--output`: `KIND`, `FIELD` or `FIELD:KIND`. `KIND=a,b,c` also names the classes in the
+    order of the columns.
 
     Raises:
-        StudyInputError: it cannot be told, or what was asked does not fit; the message has the choices.
+        StudyInputError: the reading cannot be determined, or `asked` does not fit; the message has the choices.
     """
     if labels is None and metric.needs_labels:
-        raise StudyInputError(f"The metric {metric.name} needs labels: without them use --metric agreement.")
+        raise StudyInputError(f"The metric {metric.name} needs labels: add labels, or use --metric agreement.")
     name, kind, order = _parse(asked, metric, fields_of(answers))
     if name is not None and len(answers) and not isinstance(answers[0], dict):
         raise StudyInputError(
-            f"--output {asked}: an answer such as {shown(answers[0])} is no dict, so it has no field {name!r}. "
+            f"--output {asked}: an answer such as {shown(answers[0])} is not a dict, so it has no field {name!r}. "
             f"{choices(metric)}"
         )
     if name is None and metric.family != "function" and not named_columns(answers, labels):
-        found = _choose_field(answers, labels, metric, kind, order)
-        if found is not None:
-            return found
+        reading = _choose_field(answers, labels, metric, kind, order)
+        if reading is not None:
+            return reading
     return _of_field(answers, labels, metric, name, kind, order)
 
 
 def read_labels(reading: OutputReading, labels: NDArray[Any] | None, metric: Metric) -> NDArray[Any]:
-    """The labels as the metric takes them: classes by the reading's names, or numbers, or texts.
+    """Return the labels in the form that the metric takes: classes with the reading's names, numbers, or texts.
 
     Raises:
-        StudyInputError: they do not fit the reading.
+        StudyInputError: the labels do not fit the reading.
     """
     if labels is None:
-        raise StudyInputError(f"The metric {metric.name} needs labels: without them use --metric agreement.")
+        raise StudyInputError(f"The metric {metric.name} needs labels: add labels, or use --metric agreement.")
     if metric.family == "function":
         return labels
     array = as_array(labels)
     if metric.family in ("regression", "text", "retrieval"):
         if metric.family == "regression" and array.dtype.kind == "U":
-            raise StudyInputError(f"The metric {metric.name} needs numbers as labels, but they are strings.")
+            raise StudyInputError(
+                f"The metric {metric.name} needs numbers as labels, but the labels are strings, such as "
+                f"{shown(array.flat[0].item())}: give numbers, or choose another metric."
+            )
         return array
     if reading.kind in MULTILABEL:
         return _multilabel(array)
@@ -84,7 +87,8 @@ def read_labels(reading: OutputReading, labels: NDArray[Any] | None, metric: Met
 def _multilabel(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.ndim != 2 or labels.dtype.kind not in "biuf" or not is_zero_or_one(labels):
         raise StudyInputError(
-            f"Several labels a sample are rows of 0 and 1, (n, k), but the labels have the shape {labels.shape}."
+            "Several labels per sample must be rows of 0 and 1, of the shape (n, k), but the labels have the shape "
+            f"{labels.shape} and the type {labels.dtype}: write them as rows of 0 and 1."
         )
     return labels.astype(bool)
 
@@ -103,14 +107,16 @@ def _parse(
         return name or None, None, classes
     kind = next((each for each in KINDS_OF[metric.family] if each == kind_text), None)
     if kind is None:
-        raise StudyInputError(f"--output {asked}: {metric.name} cannot be measured by that. {choices(metric)}")
+        raise StudyInputError(
+            f"--output {asked}: {metric.name} cannot be measured on the kind {kind_text!r}. {choices(metric)}"
+        )
     return name or None, kind, classes
 
 
 def _choose_field(
     answers: Answers, labels: NDArray[Any] | None, metric: Metric, kind: OutputKind | None, order: tuple[str, ...]
 ) -> OutputReading | None:
-    """The reading of the only field that fits, where answers are dicts; None where they are not."""
+    """Return the reading of the only field that fits, if answers are dicts; None if they are not."""
     names = fields_of(answers)
     if not names:
         return None
@@ -123,22 +129,22 @@ def _choose_field(
     if metric.family in ("ranking", "probabilities"):
         numbers = {name: each for name, each in fitting.items() if as_array(field(answers, name)).dtype.kind == "f"}
         fitting = numbers or fitting
-    told = {name: each for name, each in fitting.items() if each.kind in ("classes", "multilabel", "text")}
-    if told and len(fitting) > 1 and metric.family in ("classes", "agreement"):
-        fitting = told
+    decisions = {name: each for name, each in fitting.items() if each.kind in ("classes", "multilabel", "text")}
+    if decisions and len(fitting) > 1 and metric.family in ("classes", "agreement"):
+        fitting = decisions
     elif len(fitting) == 1:
         fitting = {name: each for name, each in fitting.items() if not _is_confidence(answers, each, names)}
     if len(fitting) != 1:
-        which = "none of them fits" if not fitting else f"{', '.join(fitting)} could be meant"
+        which = "none of them fits" if not fitting else f"several of them fit ({', '.join(fitting)})"
         raise StudyInputError(
-            f"An answer has the fields {', '.join(names)}, and {which} for the metric {metric.name}: name one by "
-            f"--output FIELD or FIELD:KIND (kinds: {', '.join(KINDS_OF[metric.family])})."
+            f"An answer has the fields {', '.join(names)}, and {which} the metric {metric.name}: name one by --output "
+            f"FIELD or FIELD:KIND (kinds: {', '.join(KINDS_OF[metric.family])})."
         )
     return next(iter(fitting.values()))
 
 
 def _is_confidence(answers: Answers, reading: OutputReading, names: tuple[str, ...]) -> bool:
-    """Whether a number beside a class is how sure that class is, and not the probability of class 1."""
+    """Whether a number next to a class is the confidence in that class, not the probability of class 1."""
     import numpy as np
 
     if reading.kind != "probability":
@@ -170,18 +176,18 @@ def _of_field(
     if named and kind in (None, *BY_COLUMN):
         order = order or named
     if not len(array):
-        raise StudyInputError("There is no answer to read.")
+        raise StudyInputError("There is no answer to read: give data with samples.")
     if array.dtype.kind == "f":
         finite(array)
     truth = None if labels is None or metric.family == "agreement" else as_array(labels)
     chosen, note = (kind, "") if kind is not None else decide_kind(array, truth, metric)
     classes, assumed = _classes(array, truth, metric, chosen, order)
-    notes = "; ".join(part for part in (note, "by the names of the fields" if named else assumed) if part)
+    notes = "; ".join(part for part in (note, "classes by the names of the fields" if named else assumed) if part)
     threshold = default_threshold(chosen)
     if chosen == "classes" and array.dtype.kind == "f" and set(classes) <= {0, 1} and classes:
         threshold, notes = 0.5, "given as 0.0 and 1.0"
     if chosen in MULTILABEL and metric.family == "probabilities":
-        raise StudyInputError(f"{metric.name} is of one class a sample, not of several labels. {choices(metric)}")
+        raise StudyInputError(f"{metric.name} needs one class per sample, not several labels. {choices(metric)}")
     reading = OutputReading(chosen, name, classes, threshold, notes, named)
     _check(reading, read(replace(reading, field=None, columns=()), array), truth, metric)
     return reading
@@ -194,7 +200,8 @@ def _classes(
     if not is_of_classes or labels is None or metric.family in ("regression", "function"):
         if order:
             raise StudyInputError(
-                f"--output names the classes {','.join(order)}, but {metric.name} of a {kind} asks for no classes."
+                f"--output names the classes {','.join(order)}, but {metric.name} of a {kind} does not use classes: "
+                "remove them from --output."
             )
         return (), ""
     if kind in BY_COLUMN:
@@ -208,29 +215,33 @@ def _classes(
 def _id_note(array: NDArray[Any], classes: tuple[int | str, ...], metric: Metric) -> str:
     is_named = isinstance(classes[0], str)
     is_by_id = is_named and array.dtype.kind != "U" and not all(str(each).isdecimal() for each in classes)
-    notes = ["ids number the sorted labels"] if is_by_id else []
+    notes = ["ids are positions in the sorted labels"] if is_by_id else []
     if metric.name in BINARY_NAMES and len(classes) == 2 and classes != (0, 1):
         notes.append(last_is_class_1(classes))
     return "; ".join(notes)
 
 
 def _check(reading: OutputReading, values: NDArray[Any], labels: NDArray[Any] | None, metric: Metric) -> None:
-    """Refuse answers that have nothing to do with the labels."""
+    """Refuse answers whose number, shape or values do not match the labels."""
     import numpy as np
 
     if labels is None or metric.family == "function":
         return
     truth = read_labels(reading, labels, metric)
     if len(truth) != len(values):
-        raise StudyInputError(f"There are {len(values)} answers for {len(truth)} labels.")
+        raise StudyInputError(f"There are {len(values)} answers for {len(truth)} labels: give one label per sample.")
     if reading.kind in MULTILABEL and truth.shape != values.shape:
-        raise StudyInputError(f"The answers have the shape {values.shape}, but the labels {truth.shape}.")
+        raise StudyInputError(
+            f"The answers have the shape {values.shape}, but the labels have the shape {truth.shape}: give labels of "
+            "the answers' shape."
+        )
     if metric.family == "regression" and truth.size != values.size:
         raise StudyInputError(
-            f"{metric.name}: the answers have the shape {values.shape} and the labels {truth.shape}; both must have as "
-            "many numbers for each sample."
+            f"{metric.name}: the answers have the shape {values.shape} and the labels {truth.shape}: give labels with "
+            "as many numbers per sample as an answer has."
         )
     if reading.kind == "classes" and not np.isin(values, truth).any():
         raise StudyInputError(
-            f"No answer is a label: an answer is {shown(values[0].item())}, and a label {shown(truth[0].item())}."
+            f"No answer is a label: an answer is {shown(values[0].item())}, and a label {shown(truth[0].item())}. Give "
+            "labels as the API answers them, or name the classes by --output classes=a,b,c."
         )

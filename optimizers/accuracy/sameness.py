@@ -1,4 +1,4 @@
-"""Whether served answers are those of the model that should have answered."""
+"""Whether served answers come from the expected model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.answer_values import Answers, as_answers
+from bento_monitor.lab.model_host.answer_values import Answers, as_answers
 
 from ..errors import StudyInputError
 from .answers import shown, take
-from .different_rows import another_model, largest_change, numbers_differ, vectors_differ
+from .different_rows import largest_change, numbers_differ, vectors_differ, why_another_model
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
 from .raw_answers import numbers_of, skeleton_of
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Batches that are composed anew flip answers at the border: this share at least is expected.
-_LEAST_FLIP_SHARE = 0.002
+# Newly composed batches flip answers near a decision boundary; at least this share is always allowed.
+_MIN_FLIP_SHARE = 0.002
 _FALSE_ALARMS = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class ServedVerdict:
-    """Which of the served answers are wrong, and whether there are too many.
+    """Which served answers are wrong, and whether they come from the expected model nevertheless.
 
     Attributes:
-        wrong: positions in the answers that were judged.
-        is_same_model: whether those that are wrong are within what the accuracy check accepted.
+        wrong: positions of wrong answers among the judged answers.
+        is_same_model: whether the wrong answers are within the allowance of the accuracy check.
         sentence: the verdict in words.
     """
 
@@ -45,7 +45,7 @@ class AnswerCheck:
     Attributes:
         reading: how answers are read.
         reference: the artifact's own answers to all samples.
-        accepted_flip_share: the share of samples whose class may flip, as it did when accuracy was measured.
+        accepted_flip_share: the share of samples whose class may flip, as measured by the accuracy check.
     """
 
     reading: OutputReading
@@ -55,11 +55,11 @@ class AnswerCheck:
     def judge(self, served: Sequence[tuple[int, Any]]) -> ServedVerdict:
         """Judge answers, each with the sample that it answers.
 
-        An answer is wrong where its class or text is another one, where a vector's cosine or norm is off, or where
-        numbers are further off than a quarter of the distance between two samples' answers. Wrong answers are accepted
-        up to a binomial allowance for the accepted share of flips, counted by sample, since a load asks the same
-        samples again. Another model is never accepted: its answers are no nearer to their own samples' than to others',
-        or miss the rarer classes, or are of another scale.
+        An answer is wrong if its class or text differs, if its vector's cosine or norm deviates too much, or if its
+        numbers deviate by more than a quarter of the distance between two samples' answers. Wrong answers are accepted
+        up to a binomial allowance for the accepted share of flips. They are counted by sample, since a load repeats
+        samples. Answers of another model are never accepted: they are no nearer to their own samples' answers than to
+        others', miss the rarer classes, or have another scale.
         """
         import numpy as np
 
@@ -76,14 +76,14 @@ class AnswerCheck:
                 f"{len(unreadable)} of {len(served)} served answers cannot be read as {self.reading.description}: "
                 f"sample {sample} was answered with {shown(answer)}.",
             )
-        with np.errstate(over="ignore"):  # a number that is far too large is wrong, and needs no warning
+        with np.errstate(over="ignore"):  # a far too large number is judged wrong; numpy's warning adds nothing
             wrong, reason = self._compare(samples, each)
         return self._verdict(samples, wrong, reason)
 
     def _read(self, answer: Any) -> Any:
-        """One answer as the reading's array `(1, ...)`, or as it is for raw answers; None where it cannot be read.
+        """Return one answer as the reading's array `(1, ...)`, or a raw answer in a list; None if it cannot be read.
 
-        Each is read by itself, since answers of several kinds, as True and 1, are no array.
+        Answers are read one by one, since answers of several types, such as True and 1, do not form an array.
         """
         import numpy as np
 
@@ -97,7 +97,7 @@ class AnswerCheck:
         return found if is_alike else None
 
     def _compare(self, samples: list[int], each: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
-        """Which answers are wrong, and why they are another model's, if they are."""
+        """Return which answers are wrong, and why they come from another model, or None."""
         import numpy as np
 
         if self.reading.kind == "raw":
@@ -115,7 +115,7 @@ class AnswerCheck:
                 wrong |= vectors_differ(own, expected, found)
             else:
                 wrong |= numbers_differ(expected, found, limit)
-            reason = reason or another_model(own, np.array(samples), found, limit)
+            reason = reason or why_another_model(own, np.array(samples), found, limit)
         return wrong, reason
 
     def _compare_raw(self, samples: list[int], answers: list[Any]) -> tuple[NDArray[np.bool_], str | None]:
@@ -134,7 +134,7 @@ class AnswerCheck:
             rows = np.array(samples)[same]
             limit = largest_change(own, is_bounded=False)
             wrong[same] = numbers_differ(own[rows], found, limit)
-            reason = reason or another_model(own, rows, found, limit)
+            reason = reason or why_another_model(own, rows, found, limit)
         else:
             for at in np.flatnonzero(~wrong):
                 left, right = np.array(numbers_of(expected[at])), np.array(numbers_of(answers[at]))
@@ -147,12 +147,12 @@ class AnswerCheck:
 
         unique, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
         wrong_samples = float((np.bincount(inverse.reshape(-1), weights=wrong) / counts).sum())
-        share = max(self.accepted_flip_share, _LEAST_FLIP_SHARE)
+        share = max(self.accepted_flip_share, _MIN_FLIP_SHARE)
         allowed = int(stats.binom.isf(_FALSE_ALARMS, len(unique), share))
-        # A fifth of the samples is never a matter of rounding.
+        # Rounding never changes a fifth of the samples.
         allowed = min(allowed, max(1, len(unique) // 5))
         indices = tuple(int(at) for at in np.flatnonzero(wrong))
-        counted = f"{len(indices)} of {len(samples)} served answers are not the model's own"
+        counted = f"{len(indices)} of {len(samples)} served answers differ from the model's own"
         if reason is not None:
             return ServedVerdict(indices, False, f"{counted}: {reason}.")
         if wrong_samples > allowed:
@@ -180,9 +180,10 @@ def _compare_classes(
 def _compare_values(
     samples: list[int], expected: NDArray[Any], found: NDArray[Any]
 ) -> tuple[NDArray[np.bool_], str | None]:
-    """Which are another value. A model that knows no value but the most frequent one is another model.
+    """Return which values differ, and why they come from another model, or None.
 
-    Counted by sample: one at the border, that is asked for again and again, says nothing of the others.
+    A model that gives only the most frequent value is another model. This is counted by sample: a sample near a
+    decision boundary that the load repeats many times says nothing about other samples.
     """
     import numpy as np
 
@@ -193,6 +194,6 @@ def _compare_values(
     shares = np.bincount(asked.reshape(-1), weights=wrong[is_rarer], minlength=len(times)) / times
     if len(shares) > 1 and shares.mean() > 0.5:
         return wrong, (
-            f"{int((shares > 0.5).sum())} of the {len(shares)} samples that have not the most frequent answer are wrong"
+            f"{int((shares > 0.5).sum())} of the {len(shares)} samples without the most frequent answer are wrong"
         )
     return wrong, None

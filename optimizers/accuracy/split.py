@@ -1,4 +1,4 @@
-"""Two halves of the evaluation data: candidates are chosen on one, and the winner is proved on the other."""
+"""Splitting the evaluation data in two halves: one to choose candidates on, one to prove the winner on."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Rows = NDArray[np.int64]
 
 
 def split_rows(labels: NDArray[Any], *, seed: int) -> tuple[Rows, Rows]:
-    """Rows to choose on and rows to prove on, each in rising order; of an odd number the proof has one more.
+    """Return rows to choose on and rows to prove on, each in ascending order; an odd row goes to the proof.
 
-    Stratified where labels are classes: booleans, strings, or whole numbers, also rows of them (multi-label). Each
-    class is shared out evenly; of a class with an odd number of rows the last goes with the last of another class.
-    Labels with fractions are targets of a regression, and are split at random.
+    The split is stratified if labels are classes: booleans, strings, whole numbers, or rows of these (multi-label).
+    Each class is divided evenly; the odd row of a class is paired with the odd row of another class. Labels with
+    fractions are regression targets, and are split at random.
 
     Raises:
         StudyInputError: there are fewer than 2 labels.
     """
     n = len(labels) if labels.ndim else 0
     if n < 2:
-        raise StudyInputError(f"Data of {n} samples cannot be split in two parts: give 2 samples or more.")
+        raise StudyInputError(f"Data of {n} samples cannot be split in two parts: give at least 2 samples.")
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(n)
     ordered = shuffled[np.argsort(_classes(labels)[shuffled], kind="stable")]
-    # Neighbours in the order of classes are a pair: one goes to each side.
+    # Neighbors in the order of classes are a pair: one goes to each side.
     pairs = ordered[: n - n % 2].reshape(-1, 2)
     is_first = generator.integers(0, 2, len(pairs))
     each = np.arange(len(pairs))
@@ -37,7 +37,7 @@ def split_rows(labels: NDArray[Any], *, seed: int) -> tuple[Rows, Rows]:
 
 
 def _classes(labels: NDArray[Any]) -> Rows:
-    """A number for each row's class; all 0 where labels are no classes."""
+    """Return the number of each row's class; all 0 if labels are not classes."""
     is_class = labels.dtype.kind in "biuSU" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
     if not is_class:
         return np.zeros(len(labels), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How much of a metric may be lost: absolute, `0.01`, or relative to the baseline, `1%`."""
+"""The largest accepted drop of a metric: absolute, `0.01`, or relative to the baseline, `1%`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..errors import StudyInputError
 from .metrics import Metric
 from .metrics._base import Family
 
-# Families whose metrics, where higher is better, are 1 at best and 0 or less where nothing is right.
+# Families whose higher-is-better metrics are at most 1, and 0 or less if no answer is right.
 _AT_MOST_1: frozenset[Family] = frozenset({"classes", "ranking", "retrieval", "agreement"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """The largest drop that is accepted; relative ones are shares of the baseline's value."""
+    """The largest accepted drop; a relative tolerance is a share of the baseline's value."""
 
     amount: float
     is_relative: bool = False
 
     def absolute(self, baseline: float) -> float:
-        """The largest drop in the metric's own unit.
+        """Return the largest accepted drop in the metric's own unit.
 
         Raises:
             StudyInputError: the tolerance is relative, and the baseline's value is 0.
@@ -29,14 +29,14 @@ class Tolerance:
         if not self.is_relative:
             return self.amount
         if baseline == 0:
-            raise StudyInputError(f"{self} of a baseline of 0 is nothing: give --max-drop as a number, such as 0.01.")
+            raise StudyInputError(f"{self} of a baseline of 0 is 0: give --max-drop as a number, such as 0.01.")
         return self.amount * abs(baseline)
 
     def check(self, metric: Metric) -> None:
-        """Refuse a tolerance that nothing could be proved with, or that would accept any answers.
+        """Refuse a tolerance that cannot be proved or that would accept any answers.
 
         Raises:
-            StudyInputError: it is 0, or all that the metric can lose.
+            StudyInputError: the tolerance is 0, or at least the most that the metric can lose.
         """
         if self.amount == 0:
             raise StudyInputError(
@@ -45,12 +45,12 @@ class Tolerance:
         is_at_most_1 = metric.is_higher_better and metric.family in _AT_MOST_1
         if self.amount >= 1 and (is_at_most_1 or (self.is_relative and metric.is_higher_better)):
             raise StudyInputError(
-                f"--max-drop {self} would accept any answers, since {metric.name} cannot lose more: write a smaller "
+                f"--max-drop {self} would accept any answers, since {metric.name} cannot lose more: give a smaller "
                 "number, such as 0.01, or a share of the baseline's value, such as 1%."
             )
 
     def describe(self, metric: Metric, baseline: float | None = None) -> str:
-        """In words: "accuracy at most 0.01 lower", "mean_absolute_error at most 1 % (0.02) higher"."""
+        """Describe it in words: "accuracy at most 0.01 lower", "mean_absolute_error at most 1 % (0.02) higher"."""
         direction = "lower" if metric.is_higher_better else "higher"
         size = f"{self.amount * 100:g} %" if self.is_relative else f"{self.amount:g}"
         if self.is_relative and baseline is not None:
@@ -62,10 +62,10 @@ class Tolerance:
 
 
 def parse_tolerance(text: str) -> Tolerance:
-    """The tolerance that a person gave: `0.01` in the metric's own unit, or `1%` of the baseline's value.
+    """Parse a tolerance: `0.01` in the metric's own unit, or `1%` of the baseline's value.
 
     Raises:
-        StudyInputError: it is no number of 0 or more, or more than 100 %.
+        StudyInputError: the text is not a number of at least 0, or is more than 100 %.
     """
     number = text.strip().removesuffix("%").strip()
     is_relative = text.strip().endswith("%")
@@ -75,7 +75,7 @@ def parse_tolerance(text: str) -> Tolerance:
         amount = math.nan
     if not math.isfinite(amount) or amount < 0 or (is_relative and amount > 100):
         raise StudyInputError(
-            f"--max-drop {text!r} is no tolerance: give a number of 0 or more in the metric's own unit, such as 0.01, "
-            "or a share of the baseline's value, such as 1%."
+            f"--max-drop {text!r} is not a tolerance: give a number of at least 0 in the metric's own unit, such as "
+            "0.01, or a share of the baseline's value, such as 1%."
         )
     return Tolerance(amount / 100 if is_relative else amount, is_relative)

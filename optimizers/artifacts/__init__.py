@@ -1,1 +1,1 @@
-"""Building the files that a model is run from: exported, quantised, checked, and cached by what they are made of."""
+"""Building the files that a backend runs: exported, quantized, checked, and cached by a hash of their inputs."""

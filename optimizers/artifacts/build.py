@@ -1,4 +1,4 @@
-"""From a spec to an artifact: exported, checked against the model itself, quantised, and found again next time."""
+"""Building an artifact from its specification: export, comparison with the model, quantization, and caching."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bento_monitor.errors import BentoMonitorError, InputError, MeasurementError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.export_record import FixedAxis
-from bento_monitor.model_host.records import Exporter, ModelInterface, Parity
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.export_record import FixedAxis
+from bento_monitor.lab.model_host.messages import Exporter, ModelInterface, Parity
+from bento_monitor.resilience.atomic_files import sha256_of
 
 from ..errors import ArtifactError
+from .artifact_spec import ArtifactSpec
 from .cache import ArtifactCache
-from .quantise import Granularity, quantise
-from .spec import ArtifactSpec
+from .quantize import Granularity, quantize
 
 _EXPORTERS: tuple[Exporter, ...] = ("torchscript", "scripted", "dynamo")
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What a backend runs. `parity` is that of the float32 graph that it is, or was made from.
+    """What a backend runs.
 
-    `path` and `sha256` are None where torch runs the user's own module. `spec` says which exporter was used in the end.
+    `path` and `sha256` are None if torch runs the user's own module. `spec` names the exporter that succeeded. `parity`
+    compares the float32 graph with the model; of an int8 artifact, it is the parity of the graph before quantization.
     """
 
     spec: ArtifactSpec
@@ -33,7 +34,7 @@ class Artifact:
 
     @property
     def fixed_axes(self) -> tuple[FixedAxis, ...]:
-        """The axes that it takes in one length alone, although the model takes others."""
+        """The axes whose length is fixed in the artifact, although the model takes other lengths."""
         export = None if self.parity is None else self.parity.export
         return () if export is None else export.fixed_axes
 
@@ -41,22 +42,22 @@ class Artifact:
 def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
     """Build an artifact of the model that `host` holds and has captured, or find it in the cache.
 
-    A float32 graph is compared with the model in `host` each time, also when it was cached: on inputs that were seen
-    and on inputs unlike them. Where the exporter "torchscript" fails, refuses to lose a branch, or its graph is not
-    equal to the model, "scripted" and "dynamo" are tried: the graphs of the last take 9 to 31 % longer (BERT-like
-    models, one thread). Where none of them can make a graph for every length that the model was seen to take, one is
-    made for those of the samples: the own model answers other calls.
+    A float32 graph is compared with the model in `host` each time, even if it was cached: on captured inputs and on
+    inputs unlike them. The exporters "scripted" and "dynamo" are tried if "torchscript" fails, would drop a branch, or
+    makes a graph that differs from the model. Graphs of "dynamo" take 9 to 31 % longer (BERT-like models, one thread).
+    If no exporter can make a graph for every length that the model was seen to take, the graph is made for the lengths
+    of the samples alone: the own model answers other calls.
 
     Raises:
-        ArtifactError: no graph could be built that is equal to the model, or quantising failed.
+        ArtifactError: no graph equal to the model could be built, or quantization failed.
         MeasurementError: the process that holds the model died.
     """
     if not spec.needs_file:
         if interface.kind != "torch":
-            raise ArtifactError("The runner wraps no torch module: use the backend onnxruntime.")
+            raise ArtifactError("The runner does not wrap a torch module: use the backend onnxruntime.")
         return Artifact(spec, None, None, None)
     exported = _export(host, interface, replace(spec, precision="fp32", reduces_range=False), cache)
-    if not spec.is_quantised:
+    if not spec.is_quantized:
         return exported
     source, source_sha256 = exported.path, exported.sha256
     assert source is not None
@@ -65,7 +66,7 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
     granularity: Granularity = "per-channel" if spec.precision == "int8-dynamic-per-channel" else "per-tensor"
     path = cache.get_or_build(
         spec.key(source_sha256),
-        lambda target: quantise(source, target, granularity, reduces_range=spec.reduces_range),
+        lambda target: quantize(source, target, granularity, reduces_range=spec.reduces_range),
     )
     return Artifact(spec, path, sha256_of(path), exported.parity)
 
@@ -104,6 +105,6 @@ def _export_with(
     if parity.disagreement is None:
         return Artifact(spec, path, sha256_of(path), parity)
     cache.discard(key)
-    if was_cached:  # made from code that the fingerprint does not see, and that has changed
+    if was_cached:  # built from code that the fingerprint does not cover and that has changed since
         return _export_with(host, interface, spec, cache, fixed_because)
-    raise ArtifactError(f"The ONNX file of the exporter {spec.exporter} is not the same model: {parity.disagreement}.")
+    raise ArtifactError(f"The ONNX file of the exporter {spec.exporter} differs from the model: {parity.disagreement}.")

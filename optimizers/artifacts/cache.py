@@ -1,4 +1,4 @@
-"""A folder of built files, each named by the hash of what it is made of; a file is there whole or not at all."""
+"""A folder of built files, each named by the hash of its inputs; files appear atomically."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SUFFIX = ".onnx"
 
 
 class ArtifactCache:
-    """Built files by key. A builder that is killed leaves only a folder that the next cache removes."""
+    """Built files by key. A killed builder leaves only a temporary folder, which the next cache removes."""
 
     def __init__(self, folder: Path) -> None:
-        """Use `folder`, made if it is not there, and remove what dead processes left half-built in it."""
+        """Use `folder`, created if it does not exist, and remove incomplete builds of dead processes."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{_BUILDING}*"):
@@ -24,31 +24,31 @@ class ArtifactCache:
                 shutil.rmtree(leftover, ignore_errors=True)
 
     def get(self, key: str) -> Path | None:
-        """The file of that key, if it was built."""
+        """Return the file of a key, or None if it is not built."""
         path = self._folder / f"{key}{_SUFFIX}"
         return path if path.is_file() else None
 
     def get_or_build(self, key: str, build: Callable[[Path], None]) -> Path:
-        """The file of that key; `build` writes it, to a path in a folder of its own, if it is not there.
+        """Return the file of a key; if it does not exist, `build` writes it in a temporary folder first.
 
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
-        found = self.get(key)
-        if found is not None:
-            return found
-        workplace = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{os.getpid()}-", dir=self._folder))
+        cached = self.get(key)
+        if cached is not None:
+            return cached
+        build_folder = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{os.getpid()}-", dir=self._folder))
         try:
-            built = workplace / f"{key}{_SUFFIX}"
+            built = build_folder / f"{key}{_SUFFIX}"
             build(built)
             with built.open("rb") as file:
                 os.fsync(file.fileno())
             return built.replace(self._folder / built.name)
         finally:
-            shutil.rmtree(workplace, ignore_errors=True)
+            shutil.rmtree(build_folder, ignore_errors=True)
 
     def discard(self, key: str) -> None:
-        """Forget the file of that key."""
+        """Remove the file of a key."""
         (self._folder / f"{key}{_SUFFIX}").unlink(missing_ok=True)
 
 

@@ -20,13 +20,13 @@ def _worker_counts(_context: click.Context, _parameter: click.Parameter, text: s
     except ValueError:
         counts = (0,)
     if min(counts) < 1:
-        raise click.BadParameter(f"{text!r} is no list of worker counts: write them as in 1,2.")
+        raise click.BadParameter(f"{text!r} is not a list of worker counts: give positive numbers, such as 1,2.")
     return counts
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, number: float | None) -> float | None:
     if number is not None and not math.isfinite(number):
-        raise click.BadParameter(f"{number} is no number that can be reached: give a finite one.")
+        raise click.BadParameter(f"{number} is not finite: give a finite number.")
     return number
 
 
@@ -40,26 +40,35 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 )
 @click.option("--metric", required=True, help="Accuracy metric, such as recall@10 or accuracy.")
 @click.option(
-    "--max-drop", default="0.01", show_default=True, help="Largest drop of it that is proved: 0.01, or 1% of its value."
+    "--max-drop",
+    default="0.01",
+    show_default=True,
+    help="Largest accepted drop of the metric, such as 0.01, or 1% of the baseline's value.",
 )
-@click.option("--output", help="What an answer is, where it cannot be told: KIND, FIELD or FIELD:KIND.")
-@click.option("--prove-data", type=click.Path(path_type=Path), help="Prove on these data [default: half of --data].")
+@click.option("--output", help="What the answers are, if it cannot be detected: KIND, FIELD or FIELD:KIND.")
+@click.option(
+    "--prove-data", type=click.Path(path_type=Path), help="Data to prove accuracy on [default: half of --data]."
+)
 @click.option("--min-accuracy", type=float, callback=_finite, help="Accuracy that the baseline itself must reach.")
 @click.option("--slo", help="Limit on latency under the search's load, such as p99=50ms.")
-@click.option("--api", help="API to optimize, where the service has several.")
+@click.option("--api", help="API to optimize; required if the service has several.")
 @click.option(
-    "--baseline", metavar="MODULE:SERVICE", help="Compare with this, served by stock BentoML [default: itself]."
+    "--baseline",
+    metavar="MODULE:SERVICE",
+    help="Service to compare with, served by stock BentoML [default: the service itself].",
 )
 @click.option(
     "--allow-slower-alone",
     is_flag=True,
-    help="Release also what is slower for a lone client, or whose p99 is longer at half of the load.",
+    help="Also release a candidate with higher latency for a lone client, or a higher p99 at half of the load.",
 )
 @click.option(
-    "--workers", callback=_worker_counts, help="Worker counts to search, such as 1,2 [default: the server's]."
+    "--workers",
+    callback=_worker_counts,
+    help="Worker counts to search, such as 1,2 [default: the server's current count].",
 )
 @click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="Concurrent clients.")
-@click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Served trials.")
+@click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Trials on a real server.")
 @click.option("--blocks", default=10, show_default=True, type=click.IntRange(5), help="Paired blocks of the proof.")
 @click.option(
     "--block-seconds",
@@ -67,11 +76,13 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     show_default=True,
     type=click.FloatRange(0.5, 3600.0),
     callback=_finite,
-    help="Length of a block.",
+    help="Length of a block of the proof, in seconds.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every random choice.")
-@click.option("--study-dir", type=click.Path(path_type=Path), help="Where the study is kept [default: .bento-monitor].")
-@click.option("--json", "as_json", is_flag=True, help="Print the result for programs; progress goes to stderr.")
+@click.option(
+    "--study-dir", type=click.Path(path_type=Path), help="Folder to store the study in [default: .bento-monitor]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 def optimize(
     target: str,
     data: Path,
@@ -93,14 +104,14 @@ def optimize(
     study_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Search precision, threads, batching and how batches are run for MODULE:SERVICE, imported from this folder.
+    """Find the fastest precision, threads, batching and batch execution for MODULE:SERVICE, imported from this folder.
 
-    Run the same command again to go on with a study that was stopped.
+    Run the same command again to resume a stopped study.
     """
     from rich.console import Console
 
     from bento_monitor.extras import require_extra
-    from bento_monitor.loadgen.slo import parse_slo
+    from bento_monitor.lab.loadgen.slo import parse_slo
 
     require_extra("optimize", "bento-monitor optimize", *_LIBRARIES)
     from ..accuracy.tolerance import parse_tolerance

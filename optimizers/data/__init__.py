@@ -1,1 +1,1 @@
-"""A person's data: requests as a client would send them, each with its label."""
+"""The user's data: requests as a client would send them, each with its label."""

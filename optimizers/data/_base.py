@@ -1,4 +1,4 @@
-"""Requests with labels, and what every format of them checks."""
+"""Requests with labels, and the checks that all data formats share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bento_monitor.model_host.records import ApiDescription
+from bento_monitor.lab.model_host.messages import ApiDescription
 
 from ..errors import StudyInputError
 
@@ -20,9 +20,9 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationData:
-    """The bodies of n requests, one a sample, and a label `(n, ...)` for each; `labels` is None where there are none.
+    """The bodies of n requests, one per sample, and their labels `(n, ...)`, or None.
 
-    `form` says in words how a sample is sent.
+    `form` describes in words how a sample is sent.
     """
 
     bodies: tuple[bytes, ...]
@@ -33,23 +33,23 @@ class EvaluationData:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file or folder that was read, before the API is known that its samples are sent to.
+    """A data file or folder, read before the API to which its samples are sent is known.
 
-    `how_to_label` says what adds labels to a file of its kind.
+    `how_to_label` describes how to add labels to a file of this format.
     """
 
     path: Path
     how_to_label: str
     labels: NDArray[Any] | None
     requests_for: Callable[[ApiDescription], Sequence[EvaluationData]]
-    """The ways in which the samples may be sent to an API, the most usual first; raises StudyInputError if in none."""
+    """The ways to send the samples to an API, the most usual first; raises StudyInputError if there is none."""
 
 
 def labels_array(path: Path, labels: Sequence[Any]) -> NDArray[Any]:
-    """Labels as an array of numbers, booleans or strings.
+    """Return labels as an array of numbers, booleans or strings.
 
     Raises:
-        StudyInputError: they are of several kinds or shapes.
+        StudyInputError: the labels have several types or shapes.
     """
     import numpy as np
 
@@ -57,25 +57,25 @@ def labels_array(path: Path, labels: Sequence[Any]) -> NDArray[Any]:
     if len(kinds) == 1 and all(leaf is not None for label in labels for leaf in _leaves(label)):
         try:
             array = np.array(labels)
-        except ValueError:  # of several shapes
+        except ValueError:  # labels of several shapes
             array = np.empty(0, dtype=object)
         if array.dtype.kind in "biufU":
             check_finite(path, "label", array)
             return array
     raise StudyInputError(
-        f"{path}: the labels are of several kinds or shapes, such as {labels[0]!r}: give numbers or texts, alike for "
-        "all samples."
+        f"{path}: the labels have several types or shapes, such as {labels[0]!r}: give only numbers or only "
+        "texts, of one shape."
     )
 
 
 def check_count(path: Path, count: int) -> None:
-    """Raise StudyInputError where there are too few samples for anything."""
+    """Raise StudyInputError if there are fewer than two samples."""
     if count < MIN_SAMPLES:
         raise StudyInputError(f"{path} has {count} sample(s); at least {MIN_SAMPLES} are needed.")
 
 
 def check_finite(path: Path, name: str, array: NDArray[Any]) -> None:
-    """Raise StudyInputError where a number is NaN or infinite."""
+    """Raise StudyInputError if a number is NaN or infinite."""
     import numpy as np
 
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -1,11 +1,11 @@
-"""Which format a person's data have."""
+"""Reading the user's data in any of the supported formats."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from bento_monitor.files import sha256_of
+from bento_monitor.resilience.atomic_files import sha256_of
 
 from ..errors import StudyInputError
 from ._base import DataFile
@@ -18,19 +18,20 @@ def read_data(path: Path) -> DataFile:
     """Read a `.npz` file, a `.jsonl` file, or a folder of files with `labels.csv`.
 
     Raises:
-        StudyInputError: it is none of these, or cannot be used.
+        StudyInputError: the path is none of these, or the data cannot be used.
     """
     if path.is_dir():
         return read_folder(path)
     if not path.is_file():
         raise StudyInputError(
-            f"There is no data file {path}: give a .npz file, a .jsonl file, or a folder of files with labels.csv."
+            f"The data file {path} does not exist: give a .npz file, a .jsonl file, or a folder of files with "
+            "labels.csv."
         )
     return read_jsonl(path) if path.suffix in (".jsonl", ".ndjson") else read_npz(path)
 
 
 def data_digest(path: Path) -> str:
-    """A hash of a data file, or of the names and contents of all files of a folder.
+    """Return a hash of a data file, or of the names and contents of all files of a folder.
 
     Raises:
         StudyInputError: a file cannot be read.

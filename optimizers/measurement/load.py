@@ -1,4 +1,4 @@
-"""The load of a study: its samples as single requests, in one seeded random order for every arm."""
+"""The load of a study: its samples as single requests, in the same seeded random order for every arm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 
 from ..accuracy.sameness import AnswerCheck
 from .bodies import served_answers
@@ -19,7 +19,7 @@ _ALONE_WARMUP_REQUESTS = 3
 
 @dataclass(frozen=True, slots=True)
 class StudyLoad:
-    """Where the requests go and what they carry; `bodies` is a file, so that it is written once."""
+    """The path, bodies and connections of a study's requests; `bodies` is a file, so that it is written only once."""
 
     path: str
     bodies: Path
@@ -28,7 +28,7 @@ class StudyLoad:
     seed: int
 
     def spec(self, port: int, duration_s: float, warmup_s: float = 0.0) -> LoadSpec:
-        """A closed load on a port."""
+        """Return a closed-loop load on a port."""
         return LoadSpec(
             port=port,
             path=self.path,
@@ -43,63 +43,64 @@ class StudyLoad:
         )
 
     def alone(self, port: int, duration_s: float, warmup_s: float) -> LoadSpec:
-        """A lone client, who asks again as soon as it has its answer."""
+        """Return the load of a lone client, which sends each request as soon as the previous one is answered."""
         return replace(self.spec(port, duration_s, warmup_s), connections=1)
 
     def alone_for(self, port: int, requests: int) -> LoadSpec:
-        """So many requests of a lone client, however long they take."""
+        """Return the load of a lone client with a fixed number of requests and no time limit."""
         return replace(self.alone(port, 1.0, 0.0), duration_s=None, request_count=requests)
 
     def warm_up_alone(self, port: int) -> LoadSpec:
-        """A few requests alone: what compiles for each shape, as torch.compile, does so at the first of them."""
+        """Return a few requests of a lone client, so that torch.compile and the like compile for a batch of one."""
         return self.alone_for(port, _ALONE_WARMUP_REQUESTS)
 
     def open(self, port: int, duration_s: float, warmup_s: float, *, rate_rps: float, seed: int) -> LoadSpec:
-        """An open load of Poisson arrivals; another seed draws other arrivals."""
+        """Return an open-loop load with Poisson arrivals; another `seed` draws other arrivals."""
         closed = self.spec(port, duration_s, warmup_s)
         return replace(closed, mode="open", rate_rps=rate_rps, arrivals="poisson", seed=self.seed + seed)
 
     def warm_up(self, port: int, batches: int) -> LoadSpec:
-        """As many requests as fill that many batches of all connections."""
+        """Return the load that fills a number of batches, each with one request per connection."""
         return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
 
 
 def measure(load: StudyLoad, port: int, check: AnswerCheck, duration_s: float, warmup_s: float = 0.0) -> LoadResult:
-    """Run the load and check the answers that were kept.
+    """Run the load and check the kept answers.
 
     Raises:
-        MeasurementError: an answer is wrong.
+        MeasurementError: a kept answer is not 2xx, or the answers are not from the expected model.
     """
     return measure_spec(load.spec(port, duration_s, warmup_s), check)
 
 
 def measure_spec(spec: LoadSpec, check: AnswerCheck) -> LoadResult:
-    """Run any load of a study and check the answers that were kept.
+    """Run any load of a study and check the kept answers.
 
     Raises:
-        MeasurementError: answers are not 2xx, or are not those of the model that should have answered.
+        MeasurementError: a kept answer is not 2xx, or the answers are not from the expected model.
     """
     result = run_load(spec)
     kept = {request: body for request, body in result.responses.items() if result.is_ok[request]}
-    refused = len(result.responses) - len(kept)
-    if refused:
+    failed = len(result.responses) - len(kept)
+    if failed:
         raise MeasurementError(
-            f"{refused} of {len(result.responses)} answers that were checked were not 2xx: nothing is counted."
+            f"{failed} of {len(result.responses)} checked answers were not 2xx: the measurement does not count."
         )
     verdict = check.judge(served_answers(kept, result.body_index, check.reference))
     if not verdict.is_same_model:
-        raise MeasurementError(f"{verdict.sentence} Nothing is counted.")
+        raise MeasurementError(f"{verdict.sentence} The measurement does not count.")
     return result
 
 
 def block_rate_rps(result: LoadResult) -> float:
-    """Requests per second answered with 2xx, from the window's start to the last answer.
+    """Return the requests per second answered with 2xx, from the start of the window to the last answer.
 
-    A server that answers in batches answers 32 clients at once, some once a second: counted to a fixed end, its rate in
-    5 s would be a multiple of 6.4. To the last answer it is exact; a closed load is in full swing until then.
+    A fixed end would quantize the rate of a server that answers in batches: with 32 clients answered at once, about
+    once per second, a rate over 5 s would be a multiple of 6.4. The time of the last answer avoids this. A closed load
+    stays at full concurrency until that time.
 
     Raises:
-        MeasurementError: nothing was answered.
+        MeasurementError: no request was answered with 2xx.
     """
     is_counted = result.is_ok & (result.done_ns >= result.window_start_ns)
     if not is_counted.any():
@@ -109,9 +110,10 @@ def block_rate_rps(result: LoadResult) -> float:
 
 
 def latencies_us(result: LoadResult) -> list[int]:
-    """Microseconds of each answered request of the window, from when the client came to it.
+    """Return the latency in microseconds of each answered request of the window, from its dispatch.
 
-    The client's own lateness is equal for all that is compared, and would hide a part of the ratio.
+    The client's own delay before the dispatch is left out: it is the same for all arms, and would bring their ratio
+    closer to 1.
     """
     counted = result.is_in_window & result.is_ok
     latencies: list[int] = ((result.done_ns - result.dispatched_ns)[counted] // 1000).tolist()
@@ -119,6 +121,9 @@ def latencies_us(result: LoadResult) -> list[int]:
 
 
 def latency_percentile_ms(result: LoadResult, percentile: float) -> float:
-    """A percentile of the window's answered requests, counted from the planned time, by the nearest rank."""
+    """Return a nearest-rank percentile of latency, counted from the planned time, of the window's answered requests.
+
+    A high percentile of few requests is only their slowest one: a p99 needs at least 100 requests.
+    """
     latency_ms = result.latency_ns[result.is_in_window & result.is_ok] / 1e6
     return float(np.percentile(latency_ms, percentile, method="inverted_cdf"))

@@ -1,4 +1,4 @@
-"""The real server that candidates are measured on: one a worker count, handed each candidate as a live release."""
+"""The real servers on which candidates are measured: one per worker count; each candidate is activated as a release."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from bento_monitor.errors import MeasurementError, ReleaseError
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import Release
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import Release
+from bento_monitor.releases.release_store import write_release
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
 
 from ..errors import StudyInputError
 
-# A trial is traced as in production, but into a store of its own: no collector of the user's gets its load.
+# A trial is traced as in production, but into a private store: the user's collector gets no spans of the trials.
 _OWN_STORE = dict.fromkeys(
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"), ""
 )
@@ -29,7 +29,7 @@ _OWN_STORE = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class ServerChoice:
-    """Which service to serve, how, and for whom."""
+    """Which service to serve, in which way, and with how many workers."""
 
     target: str
     working_dir: Path
@@ -39,25 +39,25 @@ class ServerChoice:
 
 
 class TrialServer:
-    """A server of a study's own, with a private home: nothing that it does touches a server in production."""
+    """A server of a study, with a private home folder, so that it never affects a server in production."""
 
     def __init__(self, choice: ServerChoice, folder: Path, process: ServerProcess) -> None:
         self.port = process.port
         self._process = process
         self._folder = folder
         self._store = ActiveStore(_home(folder), choice.service)
-        self._served: Path | None = None
+        self._active_folder: Path | None = None
 
     def cpu_seconds(self) -> float:
-        """CPU time of all of its processes until now."""
+        """Return the CPU time that all processes of the server have used so far."""
         return self._process.cpu_seconds()
 
-    def take(self, release: Release, artifact: Path | None) -> None:
-        """Make every worker serve a release.
+    def activate(self, release: Release, artifact: Path | None) -> None:
+        """Activate a release in every worker.
 
         Raises:
-            ReleaseError: a worker cannot.
-            StudyInputError: the server has loaded another model than the one that the release was made from.
+            ReleaseError: a worker cannot activate it.
+            StudyInputError: the model in the server differs from the model that the release was made from.
         """
         folder = self._folder / "releases" / f"{release.name.replace(':', '-')}-{time.monotonic_ns()}"
         write_release(release, artifact, folder)
@@ -66,45 +66,46 @@ class TrialServer:
         except ReleaseError as error:
             self._require_same_model(release, error)
             raise
-        if self._served is not None:
-            shutil.rmtree(self._served, ignore_errors=True)  # as large as the model, and nobody goes back to it
-        self._served = folder
+        if self._active_folder is not None:
+            # The previous release is as large as the model, and is never activated again.
+            shutil.rmtree(self._active_folder, ignore_errors=True)
+        self._active_folder = folder
 
     def require_no_failed_calls(self, release: str) -> None:
-        """Raise MeasurementError where the model itself answered in a release's place: figures would be of both.
+        """Raise MeasurementError if the own model answered calls instead of a release: figures would mix both.
 
-        A call that the release did not take for its input is none of these: it will not take that in production either.
+        Calls whose input the release does not take are allowed: the release will not take them in production either.
         """
-        told = [worker.fallbacks.get(release, {}) for worker in live_workers(self._store.folder)]
-        failed = sum(counts.get("error", 0) for counts in told)
+        fallbacks = [worker.fallbacks.get(release, {}) for worker in live_workers(self._store.folder)]
+        failed = sum(counts.get("error", 0) for counts in fallbacks)
         if failed:
             raise MeasurementError(
-                f"The release failed {failed} call(s) under load, which the service's own model answered in its place."
+                f"The release failed on {failed} call(s) under load, which the service's own model answered instead."
             )
-        unknown = sum(counts.get("api", 0) for counts in told)
+        unknown = sum(counts.get("api", 0) for counts in fallbacks)
         if unknown:
             raise MeasurementError(
-                f"{unknown} call(s) of the model were for another API, or for one that cannot be told, as in a thread "
-                "without its request's context, and the service's own model answered: call it in the API's function, "
-                "or run the thread in contextvars.copy_context()."
+                f"{unknown} call(s) of the model were for another API or for an unknown one, as in a thread without "
+                "its request's context, and the service's own model answered them: call the model in the API's "
+                "function, or run the thread in contextvars.copy_context()."
             )
 
     def _require_same_model(self, release: Release, error: ReleaseError) -> None:
         for worker in live_workers(self._store.folder):
-            found = worker.fingerprints.get(release.runner)
-            if found is not None and found != release.model_fingerprint:
+            fingerprint = worker.fingerprints.get(release.runner)
+            if fingerprint is not None and fingerprint != release.model_fingerprint:
                 raise StudyInputError(
-                    f"The runner {release.runner} wraps another model each time that the service is loaded: give it "
+                    f"The runner {release.runner} wraps a different model each time the service is loaded: load its "
                     "weights from a file, or set a seed before they are drawn."
                 ) from error
 
 
 @contextmanager
 def serve_trials(choices: Mapping[str, ServerChoice], folder: Path) -> Iterator[dict[str, TrialServer]]:
-    """Serve every choice until the block ends, each in a folder of its own name.
+    """Serve every choice until the end of the with block, each with a private folder.
 
     Raises:
-        ServerError: one of them does not start.
+        ServerError: a server does not start.
     """
     folders = {name: folder / name.replace(" ", "-") for name in choices}
     with start_servers([_spec(choice, folders[name]) for name, choice in choices.items()]) as processes:

@@ -1,1 +1,1 @@
-"""What a person sees of a study: progress while it works, a table at its end."""
+"""The terminal output of a study: progress while it runs, a table at its end."""

@@ -1,4 +1,4 @@
-"""Progress of a study: a bar on a terminal, a line a step elsewhere."""
+"""Progress of a study: a bar on a terminal, one line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class StudyProgress:
-    """Shows which stage runs, how far it is, and what it found."""
+    """Shows the current stage, its progress and its findings."""
 
     def __init__(self, console: Console, stages: int) -> None:
         self._console = console
@@ -33,7 +33,7 @@ class StudyProgress:
             yield self
 
     def stage(self, number: int, description: str, total: int) -> None:
-        """Begin a stage, of `total` steps; what is tried again has its number again."""
+        """Begin a stage of `total` steps; a repeated stage keeps its number."""
         if self._task is not None:
             self._progress.remove_task(self._task)
         label = f"[{number}/{self._stages}] {description}"
@@ -43,10 +43,10 @@ class StudyProgress:
             self._console.print(label, markup=False)
 
     def step(self) -> None:
-        """One step of the stage is done."""
+        """Count one step of the stage as done."""
         if self._task is not None:
             self._progress.advance(self._task)
 
     def note(self, text: str) -> None:
-        """Say what was found."""
+        """Print a finding of the stage."""
         self._console.print("  " + text, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)

@@ -1,4 +1,4 @@
-"""The end of a study, as a person reads it."""
+"""The result of a study, as a readable table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from rich.table import Table
 
 
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
-    """Print what was found, what it was compared with, and what to do next."""
+    """Print the result of a study, its comparison with the baseline, and the next command.
+
+    Each ratio has its 95 % interval. The ratio of the baseline against itself shows the noise of the machine.
+    """
     table = Table("", "before", "after", "change", title=f"{result['service']}.{result['api']}")
     low, high = result["speedup_ci95"]
     table.add_row(
@@ -26,7 +29,7 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         f"worse by at most {result['accuracy_drop_upper95']:.4f} of {result['accuracy_tolerance']:.4g} allowed",
     )
     table.add_row(
-        f"{result['batch_dependence_measure']}, shared batch to alone",
+        f"{result['batch_dependence_measure']}, shared batch vs batch of one",
         f"{result['baseline_batch_dependence']:.4f}",
         f"{result['batch_dependence']:.4f}",
         "reported only",
@@ -43,23 +46,23 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
     aa_low, aa_high = result["aa_ratio_ci95"]
     console.print(
         f"Baseline against itself on this machine: {result['aa_ratio']:.3f} times [{aa_low:.3f}, {aa_high:.3f}]. The "
-        f"smallest speed-up that is shown here in as many blocks, nine times in ten: {result['smallest_ratio']:.3f} "
+        f"smallest speed-up that this many blocks would show here, nine times in ten: {result['smallest_ratio']:.3f} "
         "times.",
         highlight=False,
     )
-    if thrown := result["blocks_thrown"]:
+    if faults := result["blocks_thrown"]:
         low, high = result["speedup_with_thrown_ci95"]
         console.print(
-            f"{len(thrown)} blocks were thrown away, the last because {thrown[-1]}; with them it is "
+            f"{len(faults)} blocks were thrown away, the last because {faults[-1]}; with these blocks the speed-up is "
             f"{result['speedup_with_thrown']:.2f} times [{low:.2f}, {high:.2f}].",
             highlight=False,
             markup=False,
         )
     for note in result["notes"]:
         console.print(note[:1].upper() + note[1:].rstrip(".") + ".", highlight=False, markup=False)
-    made = None if result["export"] is None else result["export"]["export"]
-    if made is not None and made["note"]:
-        console.print(f"The graph: {made['note'].rstrip('.')}.", highlight=False, markup=False)
+    export = None if result["export"] is None else result["export"]["export"]
+    if export is not None and export["note"]:
+        console.print(f"The graph: {export['note'].rstrip('.')}.", highlight=False, markup=False)
     console.print(f"Found: {result['candidate']}", highlight=False)
     console.print(f"Release: {result['release']}", highlight=False)
     console.print(f"Next: bento-monitor release promote {result['release']}", highlight=False)

@@ -1,1 +1,1 @@
-"""The search strategy; the only modules that import Optuna."""
+"""The search strategy; no modules outside this package import Optuna."""

@@ -1,4 +1,4 @@
-"""The served search: Optuna proposes candidates, a real server measures them, and what was measured is kept."""
+"""The served search: Optuna proposes candidates, a real server measures them, and a log keeps the outcomes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import optuna
 
 
-# Told for what serves nothing or was cut from the space: a result too, from which the sampler learns.
-_NOTHING = math.log(1e-3)
+# Reported to Optuna for candidates that serve no requests or lie outside the space, so that the sampler avoids them.
+_FAILED_LOG_RPS = math.log(1e-3)
 
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
-    """A candidate with the geometric mean of its feasible measurements."""
+    """A candidate, the geometric mean of the rates of its feasible measurements, and their number."""
 
     candidate: Candidate
     rps: float
@@ -30,20 +30,20 @@ class RankedCandidate:
 
 
 class ServedSearch:
-    """A resumable search: Optuna's study is in memory, and told at each start what the log on disk knows.
+    """A resumable search: Optuna's study is in memory, and is filled at each start from the log on disk.
 
-    Trials of a space that has changed since are left in the log, and count for nothing. What makes a lone client wait
-    over `most_alone_ratio` times as long as the baseline does is not feasible; None allows it.
+    Trials outside the current space stay in the log, but are ignored. A candidate is not feasible if a lone client's
+    median latency is over `max_alone_ratio` times the baseline's; None removes this limit.
     """
 
-    def __init__(self, log: Path, space: ServedSpace, seed: int, most_alone_ratio: float | None = None) -> None:
+    def __init__(self, log: Path, space: ServedSpace, seed: int, max_alone_ratio: float | None = None) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        self._most_alone_ratio = most_alone_ratio
+        self._most_alone_ratio = max_alone_ratio
         self._log = TrialLog(log)
-        # Another seed after each restart, or the sampler would draw its first points again.
+        # Each restart needs another seed; with the same seed, the sampler would draw its first points again.
         sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=seed + self.finished)
         self._study = optuna.create_study(sampler=sampler, direction="maximize")
         for parameters, outcome in self._known():
@@ -54,20 +54,20 @@ class ServedSearch:
             self._study.enqueue_trial(dict(interrupted))
 
     def enqueue(self, candidates: Sequence[Candidate]) -> None:
-        """Measure these first; those that are known already are left out."""
+        """Measure these candidates first; candidates that were measured already are skipped."""
         for candidate in candidates:
             self._study.enqueue_trial(candidate_parameters(candidate), skip_if_exists=True)
 
     @property
     def finished(self) -> int:
-        """How many trials of this space have an outcome."""
+        """The number of trials of this space that have an outcome."""
         return len(self._known())
 
     @property
     def outcomes(self) -> list[tuple[Candidate, TrialOutcome]]:
-        """What each trial of this space gave, in the order of measuring."""
-        found = [(self._space.candidate(parameters), outcome) for parameters, outcome in self._log.measured]
-        return [(candidate, outcome) for candidate, outcome in found if candidate is not None]
+        """The outcome of each trial of this space, in the order of measurement."""
+        logged = [(self._space.candidate(parameters), outcome) for parameters, outcome in self._log.measured]
+        return [(candidate, outcome) for candidate, outcome in logged if candidate is not None]
 
     def run(
         self,
@@ -75,18 +75,18 @@ class ServedSearch:
         measure: Callable[[Candidate], TrialOutcome],
         on_trial: Callable[[Candidate, TrialOutcome], None] = lambda candidate, outcome: None,
     ) -> None:
-        """Measure until `trials` have an outcome, or all of the space has.
+        """Measure until `trials` trials have an outcome, or every candidate of the space has one.
 
-        A trial that is interrupted is measured again at the next start.
+        An interrupted trial is measured again at the next start.
         """
-        cut = 0
-        while self.finished < trials and cut < 50 * trials and len(self._measured()) < self._space.size:
+        rejected = 0
+        while self.finished < trials and rejected < 50 * trials and len(self._measured()) < self._space.size:
             trial = self._study.ask(self._distributions())
             candidate = self._space.candidate(trial.params)
             if candidate is None:
-                cut += 1
+                rejected += 1
                 trial.set_constraint("limits", 1.0)
-                self._study.tell(trial, _NOTHING)
+                self._study.tell(trial, _FAILED_LOG_RPS)
                 continue
             self._log.begin(trial.params)
             outcome = measure(candidate)
@@ -95,7 +95,7 @@ class ServedSearch:
             on_trial(candidate, outcome)
 
     def ranking(self) -> list[RankedCandidate]:
-        """The feasible candidates, the fastest first; repeats of one candidate are pooled."""
+        """Return the feasible candidates, the fastest first; repeated measurements of a candidate are pooled."""
         logs: dict[Candidate, list[float]] = {}
         for candidate, outcome in self.outcomes:
             if outcome.rps > 0 and self._violation(outcome) <= 0:
@@ -112,7 +112,7 @@ class ServedSearch:
         return max(outcome.violation, outcome.alone_ratio / self._most_alone_ratio - 1)
 
     def _known(self) -> list[tuple[Parameters, TrialOutcome]]:
-        return [found for found in self._log.measured if self._space.candidate(found[0]) is not None]
+        return [trial for trial in self._log.measured if self._space.candidate(trial[0]) is not None]
 
     def _distributions(self) -> dict[str, Any]:
         from optuna.distributions import CategoricalDistribution
@@ -121,4 +121,4 @@ class ServedSearch:
 
     def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
         trial.set_constraint("limits", self._violation(outcome))
-        self._study.tell(trial, math.log(outcome.rps) if outcome.rps > 0 else _NOTHING)
+        self._study.tell(trial, math.log(outcome.rps) if outcome.rps > 0 else _FAILED_LOG_RPS)

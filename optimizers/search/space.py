@@ -1,4 +1,4 @@
-"""The space of the served search: the executions that survived, times how requests are gathered, times workers."""
+"""The space of the served search: executions that survived the race, batch sizes, windows and worker counts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 
 from ..candidate import Candidate
 
-_WHOLE = 0  # Optuna's choices are plain values; 0 rows a sub-batch stands for a batch run whole
+_WHOLE = 0  # Optuna's choices are plain values; 0 rows per sub-batch stands for a batch that runs whole
 
 
 @dataclass(frozen=True, slots=True)
 class ServedSpace:
-    """The choices of each parameter. Candidates whose execution is not in `executions` are never measured."""
+    """The choices of each parameter; candidates whose execution is not in `executions` are never measured."""
 
     executions: tuple[Execution, ...]
     batch_sizes: tuple[int, ...]
@@ -23,7 +23,7 @@ class ServedSpace:
     workers: tuple[int, ...]
 
     def choices(self) -> dict[str, list[Any]]:
-        """The choices by parameter name, each sorted; parameters with a single choice are left in."""
+        """Return the sorted choices by parameter name, also for parameters with a single choice."""
         points = [execution_parameters(execution) for execution in self.executions]
         merged = {name: sorted({point[name] for point in points}) for name in points[0]}
         return {
@@ -35,11 +35,11 @@ class ServedSpace:
 
     @property
     def size(self) -> int:
-        """How many candidates there are."""
+        """The number of candidates."""
         return len(self.executions) * len(self.batch_sizes) * len(self.windows_ms) * len(self.workers)
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate | None:
-        """The candidate of a point; None where it is not of this space, or its execution did not survive."""
+        """Return the candidate of a point; None if the point is outside the space or its execution did not survive."""
         choices = self.choices()
         if parameters.keys() != choices.keys() or any(parameters[name] not in choices[name] for name in choices):
             return None
@@ -51,7 +51,7 @@ class ServedSpace:
 
 
 def execution_parameters(execution: Execution) -> dict[str, Any]:
-    """The Optuna parameters of an execution."""
+    """Return the Optuna parameters of an execution."""
     return {
         "precision": f"{execution.backend} {execution.precision}",
         "threads": execution.intra_op_threads,
@@ -61,7 +61,7 @@ def execution_parameters(execution: Execution) -> dict[str, Any]:
 
 
 def candidate_parameters(candidate: Candidate) -> dict[str, Any]:
-    """The Optuna parameters of a candidate."""
+    """Return the Optuna parameters of a candidate."""
     return {
         **execution_parameters(candidate.execution),
         "max_batch_size": candidate.batching.max_batch_size,
@@ -71,15 +71,16 @@ def candidate_parameters(candidate: Candidate) -> dict[str, Any]:
 
 
 def seeds(space: ServedSpace, ranked: Iterable[Execution], default: Batching) -> list[Candidate]:
-    """Where to start: the fastest executions in process, gathered as the analysis says and as the service does now.
+    """Return the candidates to start with: the fastest executions in process, with promising and default batching.
 
-    While a batch runs the next one fills by itself, so the largest size with no window is the analytic optimum of a
-    closed loop; a short window helps where requests arrive just after a batch has started.
+    While a batch runs, requests queue for the next one. The largest batch size without a window is therefore the
+    analytic optimum of a closed loop. A short window helps if requests arrive just after a batch has started. The
+    service's current batching, `default`, is tried with the fastest execution.
     """
     size = max(space.batch_sizes)
-    started = min(space.windows_ms, key=lambda window: abs(window - 5.0))
-    windows = tuple(dict.fromkeys((min(space.windows_ms), started)))
-    found = [Candidate(run, Batching(size, window), space.workers[0]) for run in ranked for window in windows]
-    if default.max_batch_size in space.batch_sizes and default.window_ms in space.windows_ms and found:
-        found.append(Candidate(found[0].execution, default, space.workers[0]))
-    return list(dict.fromkeys(found))
+    short = min(space.windows_ms, key=lambda window: abs(window - 5.0))
+    windows = tuple(dict.fromkeys((min(space.windows_ms), short)))
+    candidates = [Candidate(run, Batching(size, window), space.workers[0]) for run in ranked for window in windows]
+    if default.max_batch_size in space.batch_sizes and default.window_ms in space.windows_ms and candidates:
+        candidates.append(Candidate(candidates[0].execution, default, space.workers[0]))
+    return list(dict.fromkeys(candidates))

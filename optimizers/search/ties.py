@@ -1,4 +1,4 @@
-"""The order of finalists: speed, and where it cannot be told apart, the better and the simpler."""
+"""The order of finalists: by speed; finalists of practically equal speed by accuracy and simplicity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bento_monitor.errors import MeasurementError
 
 from ..candidate import Candidate
 
-LEAST_ROUNDS = 6
+MIN_ROUNDS = 6
 _TIE_RATIO = 1.03
 _TIE_OF_DEPENDENCE = 0.01
 
@@ -20,7 +20,7 @@ BatchDependence = Callable[[Candidate], float]
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A candidate with its requests per second in each round; round `i` of all finalists was interleaved."""
+    """A candidate with its requests per second in each round; each round interleaves all finalists."""
 
     candidate: Candidate
     rates_rps: tuple[float, ...]
@@ -34,20 +34,20 @@ class Finalist:
 def rank_finalists(
     finalists: Sequence[Finalist], is_more_accurate: IsMoreAccurate, batch_dependence: BatchDependence
 ) -> list[Candidate]:
-    """The best first: those within 3 % of the fastest in order of preference, then the others by speed.
+    """Rank the finalists: those within 3 % of the fastest by preference, then the others by speed.
 
-    Of those that tie, the next is always one that no other left is more accurate than, then one whose batch dependence
-    is within .01 of the least, then one without a window, then one with the fewest threads, then the fastest. The order
-    does not depend on that of `finalists`.
+    Tied finalists are chosen one after the other. The next is always one that no remaining finalist is more accurate
+    than. Among several of these, the criteria are, in order: a batch dependence within .01 of the smallest, no window,
+    the fewest threads, the highest speed. The result does not depend on the order of `finalists`.
 
     Args:
-        finalists: each measured in the same rounds.
-        is_more_accurate: whether the paired interval of two candidates' accuracy says that the first is better.
-        batch_dependence: how far company moves an answer, 0 for not at all; asked only of those that tie.
+        finalists: candidates measured in the same rounds.
+        is_more_accurate: whether the paired confidence interval shows that the first candidate is more accurate.
+        batch_dependence: how much the composition of a batch changes answers, 0 for not at all; called only for ties.
 
     Raises:
-        MeasurementError: there are fewer than 6 rounds to compare several finalists by, a finalist was not measured in
-            all of them, or a rate is not above 0 and finite.
+        MeasurementError: several finalists have fewer than 6 rounds or different numbers of rounds, or a rate is not
+            finite and above 0.
     """
     _require_rounds(finalists)
     left = sorted(finalists, key=lambda each: (-each.mean_log_rate, each.candidate.name))
@@ -87,10 +87,10 @@ def _simplicity(finalist: Finalist) -> tuple[bool, int, float, str]:
 
 def _require_rounds(finalists: Sequence[Finalist]) -> None:
     counts = {len(finalist.rates_rps) for finalist in finalists}
-    if len(finalists) > 1 and (len(counts) > 1 or min(counts) < LEAST_ROUNDS):
+    if len(finalists) > 1 and (len(counts) > 1 or min(counts) < MIN_ROUNDS):
         raise MeasurementError(
-            f"Finalists were measured in {sorted(counts)} rounds: all need the same rounds, {LEAST_ROUNDS} at least."
+            f"Finalists were measured in {sorted(counts)} rounds: each needs the same number, at least {MIN_ROUNDS}."
         )
     for rate in (rate for finalist in finalists for rate in finalist.rates_rps):
         if not (math.isfinite(rate) and rate > 0):
-            raise MeasurementError(f"A finalist's rate is {rate}: only rates above 0 can be compared.")
+            raise MeasurementError(f"A finalist's rate is {rate}: only finite rates above 0 can be compared.")

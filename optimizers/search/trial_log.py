@@ -1,4 +1,4 @@
-"""What a served search has measured, on disk. Each write is whole: a kill loses one trial at most."""
+"""The outcomes of a served search, on disk. Each write is atomic: a kill loses at most one trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.files import write_atomic
+from bento_monitor.resilience.atomic_files import write_atomic
 
 from ..errors import StudyInputError
 
@@ -17,9 +17,10 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """What one served measurement gave. `violation` is at most 0 where every constraint is met.
+    """The outcome of one served measurement.
 
-    `alone_ratio` is the median latency of a lone client over the baseline's; none where it was not measured.
+    `violation` is at most 0 if every constraint is met. `alone_ratio` is the median latency of a lone client divided by
+    the baseline's; None if it was not measured.
     """
 
     rps: float
@@ -32,17 +33,17 @@ class TrialOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A point of the space; without an outcome, its measurement was begun and has not ended."""
+    """A point of the space and its outcome; None if the measurement has begun but not ended."""
 
     parameters: Parameters
     outcome: TrialOutcome | None = None
 
 
 class TrialLog:
-    """The trials in the order in which they were begun; only the last one may have no outcome.
+    """The trials in the order in which they began; only the last one may have no outcome.
 
     Raises:
-        StudyInputError: the file was damaged.
+        StudyInputError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,24 +52,24 @@ class TrialLog:
 
     @property
     def measured(self) -> list[tuple[Parameters, TrialOutcome]]:
-        """The trials that came to their end."""
+        """The finished trials."""
         return [(trial.parameters, trial.outcome) for trial in self._trials if trial.outcome is not None]
 
     @property
     def interrupted(self) -> Parameters | None:
-        """The point whose measurement was cut off."""
-        cut_off = self._trials and self._trials[-1].outcome is None
-        return self._trials[-1].parameters if cut_off else None
+        """The point whose measurement was interrupted, or None."""
+        is_interrupted = self._trials and self._trials[-1].outcome is None
+        return self._trials[-1].parameters if is_interrupted else None
 
     def begin(self, parameters: Parameters) -> None:
-        """Note what is measured next, in place of one that was cut off."""
-        self._write([*self._ended(), Trial(dict(parameters))])
+        """Record the beginning of a measurement; it replaces an interrupted one."""
+        self._write([*self._finished(), Trial(dict(parameters))])
 
     def end(self, outcome: TrialOutcome) -> None:
-        """Note what the measurement that was begun gave."""
-        self._write([*self._ended(), Trial(self._trials[-1].parameters, outcome)])
+        """Record the outcome of the current measurement."""
+        self._write([*self._finished(), Trial(self._trials[-1].parameters, outcome)])
 
-    def _ended(self) -> list[Trial]:
+    def _finished(self) -> list[Trial]:
         return [trial for trial in self._trials if trial.outcome is not None]
 
     def _write(self, trials: list[Trial]) -> None:
@@ -85,5 +86,5 @@ def _read_trials(path: Path) -> list[Trial]:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise StudyInputError(
-            f"The trials in {path} cannot be read ({error}): remove the file, and they are measured again."
+            f"The trials in {path} cannot be read ({error}): remove the file to measure them again."
         ) from error

@@ -1,1 +1,1 @@
-"""What can be varied, one file a knob family; rules cut it by facts before anything is measured."""
+"""The search space, one file per group of parameters; rules exclude unsuitable values before any measurement."""

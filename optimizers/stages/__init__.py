@@ -1,1 +1,1 @@
-"""The stages of a study, one file each; every stage gives what JSON can hold, so that a killed study goes on."""
+"""The stages of a study; each returns JSON values, which are stored so that a killed study can be resumed."""

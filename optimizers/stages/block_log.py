@@ -1,4 +1,4 @@
-"""The blocks of a proof on disk: those that were finished outlive a kill, those that count outlive an invalid run."""
+"""The blocks of a proof, on disk: finished blocks survive a kill, and good blocks survive an invalid run."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.files import write_atomic
-from bento_monitor.statistics.pairs import MOST_THROWN_RATIO
+from bento_monitor.resilience.atomic_files import write_atomic
+from bento_monitor.statistics.pairs import MAX_THROWN_RATIO
 
 
 class HasFault(Protocol):
-    """A record of a block, and why it says nothing of its arms, if it does not."""
+    """A record of a block with a fault, if it has one; a block with a fault is not used to compare its arms."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def fault(self) -> str | None:
-        """The reason, or None."""
+        """The reason why the block cannot be used, or None."""
 
 
 BlockT = TypeVar("BlockT", bound=HasFault)
 
 
 class BlockLog(Generic[BlockT]):
-    """The blocks of this run, and those of earlier runs that were invalid, as far as they count."""
+    """The blocks of this run, and the good blocks of earlier invalid runs."""
 
     def __init__(
         self,
         path: Path,
         parse: Callable[[Mapping[str, Any]], BlockT],
         *,
-        most_thrown_ratio: float = MOST_THROWN_RATIO,
+        most_thrown_ratio: float = MAX_THROWN_RATIO,
     ) -> None:
         self._path = path
         self._most_thrown_ratio = most_thrown_ratio
@@ -44,49 +44,50 @@ class BlockLog(Generic[BlockT]):
 
     @property
     def good(self) -> list[BlockT]:
-        """The blocks that count, in the order of measuring."""
+        """The blocks without a fault, in the order of measurement."""
         return self.earlier + [block for block in self.blocks if block.fault is None]
 
     @property
     def faults(self) -> list[str]:
-        """Why each other block of this run was thrown away."""
+        """The fault of each block of this run that was thrown away."""
         return [block.fault for block in self.blocks if block.fault is not None]
 
     @property
     def is_valid(self) -> bool:
-        """Whether no more than the allowed share of this run was thrown away."""
+        """Whether at most the allowed share of this run's blocks was thrown away."""
         return len(self.faults) <= self._most_thrown_ratio * len(self.blocks)
 
     def is_enough(self, wanted: int, most: int) -> bool:
-        """Whether so many count and the run is valid; or it has `most` blocks, which is too many for that to come.
+        """Whether to stop: the run is valid with `wanted` good blocks, or has reached `most` blocks.
 
-        A run that goes on from an invalid one measures half as many itself: one block would make any run valid.
+        A run that continues an invalid one must measure half of `wanted` itself; otherwise a single new block could
+        make the run valid.
         """
         least = (wanted + 1) // 2 if self.earlier else 0
         is_done = len(self.good) >= wanted and self.is_valid and len(self.blocks) >= least
         return is_done or len(self.blocks) >= most
 
     def add(self, block: BlockT) -> None:
-        """One more is finished."""
+        """Add a finished block."""
         self._write(self.earlier, [*self.blocks, block])
 
     def require_valid(self, what: str) -> None:
-        """Refuse a run of which more was thrown away than is allowed; the next one goes on from what counts of it.
+        """Refuse a run with too many thrown-away blocks; the next run continues with its good blocks.
 
         Raises:
-            MeasurementError: more was.
+            MeasurementError: more than the allowed share of the blocks was thrown away.
         """
         if self.is_valid:
             return
         faults, count, good = self.faults, len(self.blocks), self.good
         self._write(good, [])
         raise MeasurementError(
-            f"{len(faults)} of {count} blocks {what} were thrown away, the last because {faults[-1]}: nothing can be "
-            f"measured here now. The {len(good)} good ones are kept: run the same command again at a quieter time."
+            f"{len(faults)} of {count} blocks {what} were thrown away, the last because {faults[-1]}: the machine is "
+            f"too noisy now. The {len(good)} good ones are kept: run the same command again at a quieter time."
         )
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all blocks."""
         self._path.unlink(missing_ok=True)
         self.earlier, self.blocks = [], []
 

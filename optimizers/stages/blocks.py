@@ -1,4 +1,4 @@
-"""The closed blocks of a proof: what each arm made in them, and what they show."""
+"""The closed-loop blocks of a proof: the rate of each arm in them, and the comparison of the arms."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from statistics import median
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Comparison, Pair, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.lab.statistics import Comparison, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.statistics import Pair
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
-# A machine that is disturbed for a moment gets more blocks; one that is disturbed all the time gets no more than that.
-MOST_TIMES = 3
+# Blocks spoiled by noise are measured again, up to this many times the wanted number of blocks in total.
+MAX_BLOCK_FACTOR = 3
 
 
 @dataclass(frozen=True, slots=True)
 class InTime:
-    """The winner under an SLO: of `requests`, so many were answered in time; and the SLO's percentile of the block."""
+    """The winner's block under an SLO: `answered` of `requests` were in time; and the SLO's percentile of latency."""
 
     answered: int
     requests: int
@@ -26,7 +27,7 @@ class InTime:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Requests per second of each arm, and why the block says nothing of them, if it does not."""
+    """Requests per second of each arm, and the fault that makes the block unusable, or None."""
 
     rates: Mapping[str, float]
     fault: str | None
@@ -34,18 +35,19 @@ class Block:
 
 
 def parse_block(raw: Mapping[str, Any]) -> Block:
-    """Read back a block from JSON."""
+    """Parse a block from its JSON record."""
     in_time = raw["in_time"]
     return Block(raw["rates"], raw["fault"], None if in_time is None else InTime(**in_time))
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Requests per second of each arm in each block that counts, and the paired comparisons made of them.
+    """Requests per second of each arm in each good block, and the paired comparisons of the arms.
 
-    `smallest_ratio` is the smallest speed-up that as many blocks would prove here, nine times in ten: its interval lies
-    above 1 and above that of the baseline against itself. `thrown` says why each other block was thrown away, and
-    `speedup_of_all` has these too. `in_time_ratio` is the share of the winner's requests that met the SLO.
+    `smallest_ratio` is the smallest speed-up that this number of blocks would prove on this machine, nine times in ten:
+    its interval lies above 1 and above the interval of the baseline against itself. `thrown` has the fault of each
+    block that was thrown away, and `speedup_of_all` includes these blocks. `in_time_ratio` is the share of the winner's
+    requests that met the SLO. `slo_percentile_ms` is the median over the blocks of the SLO's percentile.
     """
 
     rates: Mapping[str, Sequence[float]]
@@ -62,7 +64,7 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     """Compare the arms, block by block.
 
     Raises:
-        MeasurementError: a rate is not above 0, or the baseline differs from itself.
+        MeasurementError: a rate is not above 0, or the two baseline arms differ from each other.
     """
     kept, every = _rates(good), _rates([*good, *thrown])
     rig = check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
@@ -83,13 +85,13 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
 
 
 def baseline_rate_rps(blocks: Sequence[Block]) -> float:
-    """The mean rate of the baseline so far.
+    """Return the mean rate of the baseline so far.
 
     Raises:
         MeasurementError: there are no blocks.
     """
     if not blocks:
-        raise MeasurementError("The baseline has no closed block yet, so there is no half of its rate.")
+        raise MeasurementError("The baseline has no closed block yet: measure one before a load at half of its rate.")
     return sum(block.rates[BASELINE] for block in blocks) / len(blocks)
 
 

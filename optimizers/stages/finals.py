@@ -1,4 +1,4 @@
-"""The finals of the served search: the best few measured anew in interleaved rounds, so that no lucky trial wins."""
+"""The finals of the served search: the best few candidates, remeasured in rounds, so that no lucky trial wins."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from statistics import median
 import numpy as np
 
 from ..candidate import Candidate
-from ..search.ties import LEAST_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
+from ..search.ties import MIN_ROUNDS, Finalist, IsMoreAccurate, rank_finalists
 from ..search.trial_log import TrialOutcome
 
 _FIRST_LOOK = 3
-# Of the fastest after the first look: what is slower than this will not be within 3 % of it after twice the rounds.
-_HOPELESS_RATIO = 0.9
+# Relative to the fastest after the first look: a slower candidate will not come within 3 % after twice the rounds.
+_MIN_COMPETITIVE_RATIO = 0.9
 _LOOK_SLACK = 1.05
 
 Outcomes = Mapping[Candidate, Sequence[TrialOutcome]]
 
 
-def play_finals(
+def run_finals(
     finalists: Sequence[Candidate],
     try_: Callable[[Candidate], TrialOutcome],
-    most_alone_ratio: float | None,
+    max_alone_ratio: float | None,
     *,
     seed: int,
 ) -> dict[Candidate, list[TrialOutcome]]:
-    """Measure each finalist once a round, in random order; what is hopeless or over a limit is out after three rounds.
+    """Measure each finalist once per round, in random order.
 
-    Those that are left play six rounds; one that is left alone plays no more.
+    After three rounds, finalists that are too slow or exceed a limit are dropped. The others get six rounds, unless
+    only one remains.
     """
     outcomes: dict[Candidate, list[TrialOutcome]] = {candidate: [] for candidate in finalists}
     generator = np.random.default_rng(seed)
     playing = list(finalists)
-    for done in range(LEAST_ROUNDS):
+    for done in range(MIN_ROUNDS):
         if done == _FIRST_LOOK:
-            playing = _with_hope(outcomes, most_alone_ratio)
+            playing = _competitive(outcomes, max_alone_ratio)
             if len(playing) <= 1:
                 break
         for index in generator.permutation(len(playing)):
@@ -46,48 +47,48 @@ def play_finals(
 
 def rank_finals(
     outcomes: Outcomes,
-    most_alone_ratio: float | None,
+    max_alone_ratio: float | None,
     is_more_accurate: IsMoreAccurate,
     batch_dependence: Callable[[Candidate], float],
 ) -> list[Candidate]:
-    """Those that met every limit, the best first: what played to the end before what was slower and left.
+    """Rank the finalists that met every limit, the best first; finalists dropped after three rounds come last.
 
-    A limit is met in the median of the rounds, and by a lone client in their geometric mean.
+    The limit on a lone client's latency applies to the geometric mean of the rounds, other limits to their median.
     """
-    met = _meeting_limits(outcomes, most_alone_ratio)
-    to_the_end = [
+    met = _meeting_limits(outcomes, max_alone_ratio)
+    complete = [
         Finalist(candidate, tuple(outcome.rps for outcome in found))
         for candidate, found in met.items()
-        if len(found) == LEAST_ROUNDS
+        if len(found) == MIN_ROUNDS
     ]
-    left = [candidate for candidate, found in met.items() if len(found) < LEAST_ROUNDS]
+    dropped = [candidate for candidate, found in met.items() if len(found) < MIN_ROUNDS]
     return [
-        *rank_finalists(to_the_end, is_more_accurate, batch_dependence),
-        *sorted(left, key=lambda candidate: -_mean_log_rate(met[candidate])),
+        *rank_finalists(complete, is_more_accurate, batch_dependence),
+        *sorted(dropped, key=lambda candidate: -_mean_log_rate(met[candidate])),
     ]
 
 
 def alone_ratio(outcomes: Sequence[TrialOutcome]) -> float | None:
-    """The geometric mean of a lone client's median over the baseline's; None where it was not measured."""
+    """Return the geometric mean of a lone client's median latency over the baseline's; None if not measured."""
     logs = [math.log(outcome.alone_ratio) for outcome in outcomes if outcome.alone_ratio is not None]
     return math.exp(math.fsum(logs) / len(logs)) if logs else None
 
 
-def _meeting_limits(outcomes: Outcomes, most_alone_ratio: float | None) -> Outcomes:
-    return {candidate: found for candidate, found in outcomes.items() if _meets_limits(found, most_alone_ratio)}
+def _meeting_limits(outcomes: Outcomes, max_alone_ratio: float | None) -> Outcomes:
+    return {candidate: found for candidate, found in outcomes.items() if _meets_limits(found, max_alone_ratio)}
 
 
-def _meets_limits(found: Sequence[TrialOutcome], most_alone_ratio: float | None) -> bool:
+def _meets_limits(found: Sequence[TrialOutcome], max_alone_ratio: float | None) -> bool:
     if any(outcome.rps <= 0 or outcome.failed for outcome in found):
         return False
     alone = alone_ratio(found)
-    is_kind = alone is None or most_alone_ratio is None or alone <= most_alone_ratio
-    return is_kind and median(outcome.violation for outcome in found) <= 0
+    is_fast_alone = alone is None or max_alone_ratio is None or alone <= max_alone_ratio
+    return is_fast_alone and median(outcome.violation for outcome in found) <= 0
 
 
-def _with_hope(outcomes: Outcomes, most_alone_ratio: float | None) -> list[Candidate]:
-    met = _meeting_limits(outcomes, None if most_alone_ratio is None else most_alone_ratio * _LOOK_SLACK)
-    least = max(map(_mean_log_rate, met.values()), default=0.0) + math.log(_HOPELESS_RATIO)
+def _competitive(outcomes: Outcomes, max_alone_ratio: float | None) -> list[Candidate]:
+    met = _meeting_limits(outcomes, None if max_alone_ratio is None else max_alone_ratio * _LOOK_SLACK)
+    least = max(map(_mean_log_rate, met.values()), default=0.0) + math.log(_MIN_COMPETITIVE_RATIO)
     return [candidate for candidate, found in met.items() if _mean_log_rate(found) >= least]
 
 

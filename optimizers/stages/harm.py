@@ -1,4 +1,4 @@
-"""Whether a winner harms those who do not fill the server: a lone client, and the slowest at half of its load."""
+"""Whether a winner harms clients of a server that is not full: a lone client, and the p99 at half of the load."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.statistics import Comparison, compare_paired
+from bento_monitor.lab.statistics import Comparison, compare_paired
 
 from .block_log import BlockLog
-from .blocks import BASELINE, MOST_TIMES, WINNER
+from .blocks import BASELINE, MAX_BLOCK_FACTOR, WINNER
 
-MOST_ALONE_RATIO = 1.10
-MOST_HALF_LOAD_RATIO = 1.25
-# Below 100 requests a p99 is their slowest one. Blocks are made long enough for twice that, and pooled where they end
-# up with fewer.
-_LEAST_REQUESTS = 100
-_LEAST_GROUPS = 3
-_MOST_THROWN_RATIO = 0.5
-_ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MOST_OF_BLOCK = 0.4, 0.5, 4.0
-# The intervals are looked at after once, twice and three times the blocks: each look has a third of the error.
-_CONFIDENCE = 1 - 0.05 / MOST_TIMES
+MAX_ALONE_RATIO = 1.10
+MAX_HALF_LOAD_RATIO = 1.25
+# The p99 of fewer than 100 requests is simply the slowest one. Blocks are planned for twice as many requests; blocks
+# that end up with fewer than 100 are pooled.
+_MIN_REQUESTS = 100
+_MIN_GROUPS = 3
+_MAX_THROWN_RATIO = 0.5
+_ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
+# The intervals are evaluated after one, two and three times the wanted blocks: each look has a third of the error.
+_CONFIDENCE = 1 - 0.05 / MAX_BLOCK_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
 class HarmBlock:
     """Latency of each answered request in microseconds, by arm: of a lone client, and of an open load.
 
-    `open_rps` is the rate of the open load, `failed` the requests of both loads that failed, by arm.
+    `open_rps` is the rate of the open load. `failed` is the number of failed requests of both loads, by arm.
     """
 
     alone_us: Mapping[str, Sequence[int]]
@@ -43,9 +43,9 @@ class HarmBlock:
 
 @dataclass(frozen=True, slots=True)
 class HarmFigures:
-    """Latency of the winner over that of the baseline, in `blocks` blocks: ratios above 1 are harm.
+    """Latency of the winner divided by that of the baseline, in `blocks` blocks: ratios above 1 mean harm.
 
-    The intervals hold at 95 % although they are looked at three times. The figures in milliseconds are by arm: of all
+    The intervals have 95 % confidence over all three looks together. The figures in milliseconds are by arm: of all
     requests, and of each block (of each group of blocks for the p99).
     """
 
@@ -61,57 +61,61 @@ class HarmFigures:
     blocks: int
 
     @property
-    def is_none(self) -> bool:
-        """Whether both upper ends are within their limits."""
-        return self.alone.high <= MOST_ALONE_RATIO and self.half_load.high <= MOST_HALF_LOAD_RATIO
+    def is_harmless(self) -> bool:
+        """Whether harm is excluded: the upper ends of both intervals are within their limits."""
+        return self.alone.high <= MAX_ALONE_RATIO and self.half_load.high <= MAX_HALF_LOAD_RATIO
 
     @property
-    def is_certain(self) -> bool:
-        """Whether one of the lower ends is beyond its limit, so that no more blocks would help."""
-        return self.alone.low > MOST_ALONE_RATIO or self.half_load.low > MOST_HALF_LOAD_RATIO
+    def is_harmful(self) -> bool:
+        """Whether harm is shown: the lower end of an interval exceeds its limit, so that more blocks would not help."""
+        return self.alone.low > MAX_ALONE_RATIO or self.half_load.low > MAX_HALF_LOAD_RATIO
 
 
 def read_harm_log(path: Path) -> BlockLog[HarmBlock]:
-    """The blocks that were measured so far.
+    """Read the blocks measured so far.
 
-    Up to half may be thrown away, where a proof allows a tenth: a p99 sees moments that a block's rate does not.
+    Up to half may be thrown away, while a proof allows a tenth: a p99 reacts to short disturbances that do not change a
+    block's rate.
     """
-    return BlockLog(path, parse_harm_block, most_thrown_ratio=_MOST_THROWN_RATIO)
+    return BlockLog(path, parse_harm_block, most_thrown_ratio=_MAX_THROWN_RATIO)
 
 
 def parse_harm_block(raw: Mapping[str, Any]) -> HarmBlock:
-    """Read back a block from JSON."""
+    """Parse a block from its JSON record."""
     return HarmBlock(**raw)
 
 
 def alone_seconds(block_s: float) -> float:
-    """How long a lone client asks in a block."""
+    """Return how many seconds a lone client sends requests in a block."""
     return _ALONE_OF_BLOCK * block_s
 
 
 def open_seconds(block_s: float, rate_rps: float) -> float:
-    """How long an open load runs in a block: enough for two hundred requests, up to four times a closed block."""
-    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _LEAST_REQUESTS / rate_rps), _MOST_OF_BLOCK * block_s)
+    """Return how many seconds an open load runs in a block.
+
+    That is long enough for two hundred requests, but at most four times a closed block.
+    """
+    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _MIN_REQUESTS / rate_rps), _MAX_OF_BLOCK * block_s)
 
 
 def next_look(log: BlockLog[HarmBlock], wanted: int) -> int | None:
-    """How many blocks must count for the next look; None where harm is shown or excluded, or blocks have run out."""
+    """Return the number of good blocks for the next look; None if harm is shown or excluded, or no blocks are left."""
     for look in _looks(wanted):
         if not log.is_enough(look, _most(look, wanted)):
             return look
         if len(log.good) < look:
             return None
         figures = _figures_of(log.good[:look])
-        if figures is not None and (figures.is_none or figures.is_certain):
+        if figures is not None and (figures.is_harmless or figures.is_harmful):
             return None
     return None
 
 
 def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
-    """The figures of the look at which measuring ended.
+    """Return the figures of the last look.
 
     Raises:
-        MeasurementError: over half of the blocks was thrown away, or there are too few requests for a p99.
+        MeasurementError: over half of the blocks were thrown away, or there are too few requests for a p99.
     """
     log.require_valid("of the lone client and the open load")
     figures = None
@@ -119,31 +123,31 @@ def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
         if len(log.good) < look:
             break
         figures = _figures_of(log.good[:look])
-        if figures is not None and (figures.is_none or figures.is_certain):
+        if figures is not None and (figures.is_harmless or figures.is_harmful):
             break
     if figures is None:
         count = sum(len(block.half_load_us[WINNER]) for block in log.good)
         raise MeasurementError(
-            f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_LEAST_GROUPS} groups of "
-            f"{_LEAST_REQUESTS}, which a p99 needs: give longer --block-seconds or more --blocks."
+            f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_MIN_GROUPS} groups of "
+            f"{_MIN_REQUESTS}, which a p99 needs: increase --block-seconds or --blocks."
         )
     return figures
 
 
 def _looks(wanted: int) -> list[int]:
-    return [wanted * times for times in range(1, MOST_TIMES + 1)]
+    return [wanted * times for times in range(1, MAX_BLOCK_FACTOR + 1)]
 
 
 def _most(look: int, wanted: int) -> int:
-    """The blocks of a run at which a look is given up."""
-    return max(MOST_TIMES * wanted, 2 * look)
+    """Return the number of blocks, good or not, after which a run gives up on a look."""
+    return max(MAX_BLOCK_FACTOR * wanted, 2 * look)
 
 
 def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
-    """What the blocks show; None where they have too few requests for a p99."""
+    """Return the figures of the blocks; None if they have too few requests for a p99."""
     arms = (BASELINE, WINNER)
     groups = _groups(blocks)
-    if len(groups) < _LEAST_GROUPS:
+    if len(groups) < _MIN_GROUPS:
         return None
     alone = {arm: [_percentile_ms([block], "alone_us", arm, 50) for block in blocks] for arm in arms}
     half_load = {arm: [_percentile_ms(group, "half_load_us", arm, 99) for group in groups] for arm in arms}
@@ -165,15 +169,15 @@ def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
 
 
 def _groups(blocks: Sequence[HarmBlock]) -> list[list[HarmBlock]]:
-    """Neighbouring blocks together, so that each group has requests enough of both arms; what is over joins the last.
+    """Pool neighboring blocks until each group has enough requests of both arms; the rest joins the last group.
 
-    Only counts decide, never what was measured.
+    Only the request counts decide, never the latencies.
     """
     groups: list[list[HarmBlock]] = []
     group: list[HarmBlock] = []
     for block in blocks:
         group.append(block)
-        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _LEAST_REQUESTS:
+        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _MIN_REQUESTS:
             groups.append(group)
             group = []
     if groups:

@@ -1,4 +1,4 @@
-"""Whether the machine was in the way of a lone client or an open load: judged by what is compared of them."""
+"""Whether the machine disturbed a lone client or an open load, judged at the percentile that is compared."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bento_monitor.loadgen import LoadResult
-from bento_monitor.loadgen.validity import MOST_STEAL_RATIO
+from bento_monitor.lab.loadgen import LoadResult
+from bento_monitor.lab.loadgen.validity import MAX_STEAL_RATIO
 
 from .blocks import BASELINE
 
-_LEAST_LAG_NS = 200_000
+_MIN_LAG_NS = 200_000
 _ALONE_LAG_RATIO, _HALF_LOAD_LAG_RATIO = 0.05, 0.50
 
 
 def harm_fault(alone: Mapping[str, LoadResult], half_load: Mapping[str, LoadResult]) -> str | None:
-    """Why a block says nothing of its arms, if it does not.
+    """Return why a block cannot be used, or None.
 
-    The client's own lateness is taken at the percentile that is compared, and against the baseline's latency: a server
-    that computes in bursts keeps the client from its processor for a moment, which its median does not see. Latency
-    counts from when the client comes to a request, so that it is only noise; half of the p99 would be most of that.
+    The client's lag, its delay in sending a request, must be a small part of the baseline's latency at the percentile
+    that is compared. A server that computes in bursts briefly keeps the client off its processor, which the client's
+    median does not show. Latency is counted from the dispatch, so that the lag is only noise in it. A lag of over half
+    of the p99 would dominate the p99.
     """
     return _fault(alone, 50, _ALONE_LAG_RATIO) or _fault(half_load, 99, _HALF_LOAD_LAG_RATIO)
 
@@ -29,10 +30,10 @@ def _fault(results: Mapping[str, LoadResult], percentile: float, lag_ratio: floa
     baseline = results[BASELINE]
     latency_ns = _percentile(baseline.latency_ns[baseline.is_ok], percentile)
     for result in results.values():
-        if result.machine.steal_ratio > MOST_STEAL_RATIO:
-            return f"{result.machine.steal_ratio:.1%} of the processors' time was stolen by the host"
+        if result.machine.steal_ratio > MAX_STEAL_RATIO:
+            return f"the host stole {result.machine.steal_ratio:.1%} of the processors' time"
         lag_ns = _percentile(result.dispatched_ns - result.planned_ns, percentile)
-        if lag_ns > max(_LEAST_LAG_NS, lag_ratio * latency_ns):
+        if lag_ns > max(_MIN_LAG_NS, lag_ratio * latency_ns):
             return f"the client was {lag_ns / 1e6:.2f} ms late (p{percentile:g})"
     return None
 

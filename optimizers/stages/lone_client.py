@@ -1,34 +1,34 @@
-"""How long a lone client waits for a candidate, in units of the baseline: what a window or fewer threads cost it."""
+"""The latency of a lone client relative to the baseline: what a window or fewer threads cost such a client."""
 
 from __future__ import annotations
 
 from statistics import median
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
 
 from ..accuracy.sameness import AnswerCheck
 from ..measurement.load import StudyLoad, latencies_us, measure_spec
 from ..measurement.server import TrialServer
 
-_LEAST_S = 0.4
-_LEAST_ANSWERS = 8
+_MIN_S = 0.4
+_MIN_ANSWERS = 8
 _SETTLE_S = 0.2
 
 
 class LoneClient:
-    """Asks the baseline's server, which nothing else asks, and then a candidate's, at once after each other."""
+    """Measures the baseline's server, which has no other load, and a candidate's server immediately afterwards."""
 
     def __init__(self, load: StudyLoad, baseline: TrialServer, check: AnswerCheck) -> None:
         self._load = load
         self._baseline = baseline
         self._check = check
         run_load(load.warm_up_alone(baseline.port))
-        self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _LEAST_ANSWERS), check)
-        self._duration_s = max(_LEAST_S, _LEAST_ANSWERS * self.baseline_p50_ms / 1000)
+        self.baseline_p50_ms = _p50_ms(load.alone_for(baseline.port, _MIN_ANSWERS), check)
+        self._duration_s = max(_MIN_S, _MIN_ANSWERS * self.baseline_p50_ms / 1000)
 
     def ratio(self, port: int, check: AnswerCheck) -> float:
-        """Median latency of what is served on a port, over the baseline's.
+        """Return the median latency of the server on a port, divided by the baseline's.
 
         Raises:
             MeasurementError: an answer was wrong, or there was none.

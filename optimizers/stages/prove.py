@@ -1,6 +1,6 @@
-"""Stage 6: the proof. Baseline, baseline again and winner in randomised blocks on fresh servers; paired log-ratios.
+"""Stage 6: the proof. Baseline, baseline again and winner in randomized blocks on fresh servers; paired log-ratios.
 
-Between the blocks, what must not get worse: the latency of a lone client, and that of an open load.
+Between these blocks, the latency of a lone client and of an open load is measured, which must not get worse.
 """
 
 from __future__ import annotations
@@ -10,44 +10,56 @@ from contextlib import contextmanager
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.loadgen import LoadResult, LoadSpec, run_load
-from bento_monitor.loadgen.slo import Slo
-from bento_monitor.loadgen.validity import check_window
-from bento_monitor.statistics import interleave
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
+from bento_monitor.lab.loadgen.slo import Slo
+from bento_monitor.lab.loadgen.validity import check_window
+from bento_monitor.lab.statistics import interleave
 
 from ..candidate import Candidate
 from ..measurement.load import StudyLoad, block_rate_rps, latencies_us, latency_percentile_ms, measure_spec
 from ..measurement.server import TrialServer, serve_trials
 from ..releasing import make_release
 from .block_log import BlockLog
-from .blocks import AGAIN, BASELINE, MOST_TIMES, WINNER, Block, InTime, Proof, baseline_rate_rps, judge, parse_block
+from .blocks import (
+    AGAIN,
+    BASELINE,
+    MAX_BLOCK_FACTOR,
+    WINNER,
+    Block,
+    InTime,
+    Proof,
+    baseline_rate_rps,
+    judge,
+    parse_block,
+)
 from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 from .harm_fault import harm_fault
 from .servers import baseline_server, candidate_server
 from .workbench import Workbench
 
-# BentoML's dispatcher is in training for its first 11 batches; ours needs none, but gets the same requests.
+# BentoML's dispatcher trains on its first 11 batches; our dispatcher needs no training, but gets the same requests.
 _WARMUP_BATCHES = 12
-# A server comes from the load before, and its dispatcher adapts to the next.
+# After a change of the load, the server's dispatcher needs a moment to adapt.
 _SETTLE_S = 0.2
 
 
 def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> dict[str, Any]:
-    """Measure the winner against the baseline on servers that nothing was measured on before; the proof as JSON.
+    """Measure the winner against the baseline on fresh servers, and return the proof as JSON values.
 
-    A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. There are
-    as many closed blocks as were asked for, whatever they show; the lone client and the open load go on for up to three
-    times as many until it is shown whether the winner harms them. Blocks that were finished before a kill are kept. A
-    block in which the machine was in the way is thrown away, and another measured.
+    A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. The number
+    of closed blocks is fixed, whatever they show. The lone client and the open load are repeated for up to three times
+    as many blocks, until harm by the winner is shown or excluded. Blocks finished before a kill are kept. A block that
+    the machine disturbed is thrown away and replaced by another.
 
     Raises:
-        MeasurementError: an answer was wrong, an arm served nothing, over a tenth of the blocks was thrown away (the
-            next call goes on from the good ones), or the baseline differs from itself (it measures all anew).
+        MeasurementError: an answer was wrong; an arm answered no request; over a tenth of the blocks were thrown away
+            (the next call continues with the good ones); or the two baseline arms differ from each other (the next
+            call measures everything again).
     """
     wanted = bench.spec.blocks
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
     harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
-    if not log.is_enough(wanted, MOST_TIMES * wanted) or next_look(harm, wanted) is not None:
+    if not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted) or next_look(harm, wanted) is not None:
         with _serve_arms(bench, winner) as servers:
             for server in servers.values():
                 run_load(load.warm_up(server.port, _WARMUP_BATCHES))
@@ -64,7 +76,7 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
 
 
 class _Rounds:
-    """The servers of a proof, and what is asked of them in a round."""
+    """The servers of a proof, and the loads of a round."""
 
     def __init__(
         self, bench: Workbench, load: StudyLoad, winner: Candidate, servers: Mapping[str, TrialServer]
@@ -77,11 +89,11 @@ class _Rounds:
         self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
     def measure(self, log: BlockLog[Block], harm: BlockLog[HarmBlock], on_arm: Callable[[], None]) -> None:
-        """Measure until both logs have what a proof needs."""
+        """Measure until both logs have enough blocks for a proof."""
         wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
-        orders = interleave([BASELINE, AGAIN, WINNER], MOST_TIMES * wanted, seed)
+        orders = interleave([BASELINE, AGAIN, WINNER], MAX_BLOCK_FACTOR * wanted, seed)
         while True:
-            needs_block = not log.is_enough(wanted, MOST_TIMES * wanted)
+            needs_block = not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted)
             needs_harm = next_look(harm, wanted) is not None
             is_invalid = not (needs_block or log.is_valid)
             if is_invalid or not (needs_block or needs_harm):
@@ -146,7 +158,7 @@ def _serve_arms(bench: Workbench, winner: Candidate) -> Iterator[dict[str, Trial
     with serve_trials(choices, bench.folder.path / f"servers-{winner.name}") as servers:
         artifact = bench.artifact(winner.execution)
         release = make_release(_release_name(winner), bench.subject.subject, winner, artifact)
-        servers[WINNER].take(release, artifact.path)
+        servers[WINNER].activate(release, artifact.path)
         yield servers
 
 
@@ -155,7 +167,7 @@ def _release_name(winner: Candidate) -> str:
 
 
 def proof_record(proof: Proof, harm: HarmFigures, harm_thrown: int) -> dict[str, Any]:
-    """The proof as JSON can hold it; `optimized` is the winner."""
+    """Return the proof as JSON values; the prefix `optimized` stands for the winner."""
     return {
         "rates": {name: list(rates) for name, rates in proof.rates.items()},
         "speedup": proof.speedup.ratio,

@@ -1,4 +1,4 @@
-"""Stage 3: a race in process of every execution of the precisions that were accepted."""
+"""Stage 3: an in-process race of every execution of the accepted precisions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from ..candidate import describe_execution
 from ..errors import NoWinnerError, first_line
@@ -18,10 +18,10 @@ from .workbench import Kind, Workbench
 
 
 def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Samples per second of every execution that runs, the fastest first.
+    """Return the samples per second of every execution that runs, the fastest first.
 
     Raises:
-        NoWinnerError: none runs; the message has the first reason.
+        NoWinnerError: no execution runs; the message has the first reason.
     """
     refusals: list[str] = []
 
@@ -31,12 +31,12 @@ def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[
 
     speeds = speeds_of(bench, executions(kinds, cores, bench.subject.subject.interface.mask_input), refuse)
     if not speeds:
-        raise NoWinnerError(f"No way to run the accepted precisions works: {refusals[0]}")
+        raise NoWinnerError(f"No execution of the accepted precisions runs: {refusals[0]}")
     ranked = sorted(speeds, key=lambda execution: speeds[execution], reverse=True)
     return [{"execution": asdict(execution), "samples_per_s": speeds[execution]} for execution in ranked]
 
 
 def survivors(ranked: Sequence[Mapping[str, Any]]) -> list[Execution]:
-    """The executions that are worth a served trial, the fastest first."""
+    """Return the executions that are worth a served trial, the fastest first."""
     least = KEEP_RATIO * ranked[0]["samples_per_s"]
     return [Execution(**entry["execution"]) for entry in ranked if entry["samples_per_s"] >= least]

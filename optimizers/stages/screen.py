@@ -1,4 +1,4 @@
-"""Stage 2: which precisions go on. Speed costs seconds and accuracy minutes, so the fastest are asked first."""
+"""Stage 2: which precisions are accepted. Speed takes seconds to measure and accuracy minutes, so speed comes first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from ..errors import StudyInputError, first_line
 from ..search_space.executions import is_exact, typical_execution
@@ -15,7 +15,7 @@ from .speeds import speeds_of
 from .workbench import Kind, Workbench
 from .yardstick import ALPHA
 
-# A served candidate may lose part of its lead to the server, never all of it: what is slower than this is not served.
+# Executions slower than this share of the fastest are not served: the server reduces a lead, but never all of it.
 KEEP_RATIO = 0.6
 OnStep = Callable[[str], None]
 
@@ -23,9 +23,9 @@ OnStep = Callable[[str], None]
 def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep, on_note: OnStep) -> dict[str, Any]:
     """Race a typical execution of each precision, then measure accuracy on the samples to choose on, the fastest first.
 
-    A precision is accepted if the upper 95 % bound of its drop is within the tolerance. Those that are slower than
-    `KEEP_RATIO` of an accepted one are not asked, but for the fastest that keeps the weights as they are: it is the
-    reserve. Gives, by precision, the verdict in words or the error.
+    A precision is accepted if the upper 95 % bound of its drop is within the tolerance. The accuracy of a precision
+    slower than `KEEP_RATIO` of an accepted one is not measured, except that of the fastest one with unchanged weights,
+    the reserve. Return the verdict in words or the error, by precision.
     """
     for note in bench.yardstick().notes:
         on_note(note)
@@ -53,9 +53,9 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
         verdict = {"accepted": False, "samples_per_s": speeds[execution]}
         is_reserve = is_exact(execution.precision) and not has_reserve
         if is_reserve or speeds[execution] >= KEEP_RATIO * fastest_accepted:
-            verdict |= _ask(bench, execution, on_step, speeds[execution])
+            verdict |= _accuracy_verdict(bench, execution, on_step, speeds[execution])
         else:
-            on_step(f"{_key(execution)}: {speeds[execution]:.0f} samples/s, too slow to be asked")
+            on_step(f"{_key(execution)}: {speeds[execution]:.0f} samples/s, too slow: accuracy not measured")
         if verdict["accepted"]:
             fastest_accepted = max(fastest_accepted, speeds[execution])
             has_reserve |= is_exact(execution.precision)
@@ -64,30 +64,30 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
 
 
 def accepted_kinds(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> list[Kind]:
-    """The precisions that go on."""
+    """Return the accepted precisions."""
     return [kind for kind in kinds if verdicts[f"{kind[0]} {kind[1]}"]["accepted"]]
 
 
 def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
-    """What happened to each precision, where none goes on."""
+    """Return why no precision was accepted, with the reason of each."""
     reasons = []
-    for name, found in verdicts.items():
-        if "words" in found:
-            reasons.append(f"{name}: {found['words']}")
-        elif "error" in found:
-            reasons.append(f"{name}: {found['error'].rstrip('.')}")
-    lost = any("words" in found for found in verdicts.values())
-    advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if lost else ""
+    for name, verdict in verdicts.items():
+        if "words" in verdict:
+            reasons.append(f"{name}: {verdict['words']}")
+        elif "error" in verdict:
+            reasons.append(f"{name}: {verdict['error'].rstrip('.')}")
+    is_inaccurate = any("words" in verdict for verdict in verdicts.values())
+    advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if is_inaccurate else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"
 
 
-def _ask(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
+def _accuracy_verdict(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
     yardstick = bench.yardstick()
     try:
         answers = bench.answers_in(execution)
         result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
     except (StudyInputError, ServiceError, ReleaseError) as error:
-        # The baseline answered all samples: a NaN, or what the API's function cannot take, is the candidate's fault.
+        # The baseline answered all samples, so the candidate is at fault: it gave NaN, or the API's function failed.
         on_step(f"{_key(execution)}: {first_line(error)}")
         return {"accepted": False, "error": first_line(error)}
     accepted = yardstick.is_kept(result)

@@ -1,6 +1,7 @@
-"""Stage 4: the served search. Every candidate is handed to a live server and measured under the study's load.
+"""Stage 4: the served search. Every candidate is activated in a live server and measured under the study's load.
 
-What is best under load may make a lone client wait: that is measured too, beside the baseline's, and is a limit.
+The fastest candidate under load may be slow for a lone client. A lone client's latency is therefore measured too,
+relative to the baseline's, and limited.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from contextlib import ExitStack
 from typing import Self
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.loadgen import summarize
-from bento_monitor.loadgen.slo import Slo
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.lab.loadgen import summarize
+from bento_monitor.lab.loadgen.slo import Slo
+from bento_monitor.serving_config import Batching, Execution
 
 from ..candidate import Candidate
 from ..errors import NoWinnerError, StudyInputError, first_line
@@ -25,8 +26,8 @@ from ..search.space import ServedSpace, seeds
 from ..search.ties import IsMoreAccurate
 from ..search.trial_log import TrialOutcome
 from ..search_space.batching import WINDOWS_MS, batch_sizes
-from .finals import play_finals, rank_finals
-from .harm import MOST_ALONE_RATIO
+from .finals import rank_finals, run_finals
+from .harm import MAX_ALONE_RATIO
 from .lone_client import LoneClient
 from .servers import baseline_server, candidate_server
 from .winner import dependence_record
@@ -36,13 +37,13 @@ _WARMUP_S = 1.0
 _MEASURE_S = 3.0
 _SEEDED_EXECUTIONS = 2
 _FINALISTS = 4
-_FINAL_RATIO = 0.8  # of the fastest trial: what is slower was not unlucky
-_TRIAL_SLACK = 1.15  # one short look at a lone client is rough; the finals look six times
+_FINAL_RATIO = 0.8  # of the fastest trial's rate: a lower rate is not just bad luck
+_TRIAL_SLACK = 1.15  # a trial measures a lone client only once and briefly; the finals measure it six times
 OnTrial = Callable[[Candidate, TrialOutcome], None]
 
 
 class ServedStage:
-    """Servers of the study's own, one a worker count and the baseline's, on which candidates are measured."""
+    """The servers of a study on which candidates are measured, one per worker count, and the baseline's server."""
 
     def __init__(self, bench: Workbench, load: StudyLoad) -> None:
         self._bench = bench
@@ -53,7 +54,7 @@ class ServedStage:
         self._servers: dict[int, tuple[TrialServer, ExitStack]] = {}
         self._started = 0
         self._lone_client: LoneClient | None = None
-        self._most_alone_ratio = None if bench.spec.allow_slower_alone else MOST_ALONE_RATIO
+        self._most_alone_ratio = None if bench.spec.allow_slower_alone else MAX_ALONE_RATIO
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +63,7 @@ class ServedStage:
         self._stack.close()
 
     def search(self, executions: Sequence[Execution], on_trial: OnTrial) -> list[RankedCandidate]:
-        """Search, or go on; the feasible candidates, the fastest first.
+        """Run or resume the search; return the feasible candidates, the fastest first.
 
         Raises:
             NoWinnerError: no candidate met the limits.
@@ -77,26 +78,26 @@ class ServedStage:
         search.run(self._spec.trials, self._try, on_trial)
         ranking = search.ranking()
         if not ranking:
-            raise NoWinnerError(why_none(search.outcomes, self._spec.slo, most_alone, "trial"))
+            raise NoWinnerError(why_no_candidate(search.outcomes, self._spec.slo, most_alone, "trial"))
         return ranking
 
     def finals(self, ranking: Sequence[RankedCandidate], is_more_accurate: IsMoreAccurate) -> list[Candidate]:
-        """The best few, measured anew in interleaved rounds, in the order in which they are to be proved.
+        """Remeasure the best few in interleaved rounds; return them in the order in which they are to be proved.
 
         Raises:
-            NoWinnerError: none met the limits.
+            NoWinnerError: no finalist met the limits.
         """
         least_rps = _FINAL_RATIO * ranking[0].rps
         finalists = [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
-        outcomes = play_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
+        outcomes = run_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
         ranked = rank_finals(outcomes, self._most_alone_ratio, is_more_accurate, self._batch_dependence)
         if not ranked:
             every = [(candidate, outcome) for candidate, found in outcomes.items() for outcome in found]
-            raise NoWinnerError(why_none(every, self._spec.slo, self._most_alone_ratio, "round of the finals"))
+            raise NoWinnerError(why_no_candidate(every, self._spec.slo, self._most_alone_ratio, "round of the finals"))
         return ranked
 
     def _windows_ms(self) -> tuple[float, ...]:
-        """The windows worth a trial: a lone client waits for all of one, so it must fit in what it may wait."""
+        """Return the windows worth a trial: a lone client waits for a whole window, so it must be within its limit."""
         if self._most_alone_ratio is None:
             return WINDOWS_MS
         most_ms = self._most_alone_ratio * self._lone().baseline_p50_ms
@@ -111,14 +112,14 @@ class ServedStage:
         except StudyInputError:
             raise
         except BentoMonitorError as error:
-            self._stop(candidate.workers)  # it may be what the candidate made of it: the next gets a fresh one
+            self._stop(candidate.workers)  # the candidate may have damaged the server: the next one gets a fresh server
             return TrialOutcome(rps=0.0, p99_ms=0.0, failed=1, violation=1.0, error=first_line(error))
 
     def _measured(self, candidate: Candidate) -> TrialOutcome:
         server = self._server(candidate.workers)
         artifact = self._bench.artifact(candidate.execution)
         release = make_release(f"trial:{candidate.name}", self._bench.subject.subject, candidate, artifact)
-        server.take(release, artifact.path)
+        server.activate(release, artifact.path)
         check = self._bench.check_of(candidate.execution)
         result = measure(self._load, server.port, check, min(_MEASURE_S, self._spec.block_s), _WARMUP_S)
         alone_ratio = self._lone().ratio(server.port, check)
@@ -150,10 +151,10 @@ class ServedStage:
             stack.close()
 
 
-def why_none(
-    outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, most_alone_ratio: float | None, what: str
+def why_no_candidate(
+    outcomes: Sequence[tuple[Candidate, TrialOutcome]], slo: Slo | None, max_alone_ratio: float | None, what: str
 ) -> str:
-    """What happened to the candidates, in one sentence for each kind of end."""
+    """Return why no candidate can be released, with the number of candidates for each reason."""
     errors = Counter(outcome.error for _, outcome in outcomes if outcome.error is not None)
     refused = [outcome for _, outcome in outcomes if outcome.error is None and outcome.failed]
     served = [outcome for _, outcome in outcomes if outcome.error is None and not outcome.failed]
@@ -162,17 +163,17 @@ def why_none(
     reasons = [f"{count} failed: {error.rstrip('.')}" for error, count in errors.most_common()]
     if refused:
         count = sum(outcome.failed for outcome in refused)
-        reasons.append(f"in {len(refused)}, requests failed ({count} in all)")
+        reasons.append(f"in {len(refused)}, requests failed ({count} in total)")
     if late and slo is not None:
         best_ms = min((1 + outcome.violation) * slo.limit_ms for outcome in late)
         reasons.append(
-            f"{len(late)} broke --slo {slo}, the best with {best_ms:.1f} ms: allow more latency, or give fewer "
+            f"{len(late)} broke --slo {slo}, the best with {best_ms:.1f} ms: allow more latency, or reduce "
             "--connections"
         )
-    if ratios and most_alone_ratio is not None:
+    if ratios and max_alone_ratio is not None:
         reasons.append(
-            f"{len(ratios)} were measured without a fault, but a lone client's median latency is not kept within "
-            f"{MOST_ALONE_RATIO:.2f} times the baseline's (the best: {min(ratios):.2f} times): --allow-slower-alone "
-            "would release what is slower for it"
+            f"{len(ratios)} met the other limits, but a lone client's median latency is over "
+            f"{MAX_ALONE_RATIO:.2f} times the baseline's (the best: {min(ratios):.2f} times): --allow-slower-alone "
+            "allows this"
         )
-    return f"Nothing that was served can be released, after {len(outcomes)} {what}(s): {'; '.join(reasons)}."
+    return f"No served candidate can be released, after {len(outcomes)} {what}(s): {'; '.join(reasons)}."

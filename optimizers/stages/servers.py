@@ -1,4 +1,4 @@
-"""Which servers a study compares: the baseline's, and those that candidates are handed to."""
+"""The servers that a study compares: the baseline's server, and the servers in which candidates are activated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .workbench import Workbench
 
 
 def baseline_server(bench: Workbench) -> ServerChoice:
-    """What the study is compared with: `--baseline` served by stock BentoML, or the service as it is."""
+    """Return the baseline's server: `--baseline` served by stock BentoML, or the unchanged service."""
     spec = bench.spec
     return ServerChoice(
         target=spec.baseline or spec.target,
@@ -19,6 +19,6 @@ def baseline_server(bench: Workbench) -> ServerChoice:
 
 
 def candidate_server(bench: Workbench, workers: int) -> ServerChoice:
-    """The service itself, which serves a candidate once it is handed one."""
+    """Return the server of the service itself, in which candidates are activated."""
     spec = bench.spec
     return ServerChoice(spec.target, spec.working_dir, bench.subject.subject.service, "monitored", workers)

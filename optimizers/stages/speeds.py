@@ -1,11 +1,11 @@
-"""How fast executions are in process, and which of them do not run."""
+"""The in-process speed of executions, and which of them do not run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 from .workbench import Workbench
 
@@ -13,7 +13,10 @@ from .workbench import Workbench
 def speeds_of(
     bench: Workbench, entrants: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
 ) -> dict[Execution, float]:
-    """Samples per second of all that run; where one does not, each is raced alone, to know which."""
+    """Return the samples per second of all executions that run.
+
+    If the race fails, each execution is raced separately to find those that do not run; `refuse` is called for each.
+    """
     if not entrants:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Stage 1: what is optimized. The service is imported in a child, its API and data are checked, its calls captured."""
+"""Stage 1: the subject. A child process imports the service; API and data are checked, the model's calls captured."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import ApiDescription, RequestSource, ServiceDescription
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import ApiDescription, RequestSource, ServiceDescription
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import require_settings
 
-from ..accuracy.copies import parts_of
+from ..accuracy.copies import split_samples
 from ..accuracy.metrics import Metric, parse_metric
 from ..data._base import EvaluationData
 from ..data.read import read_data
 from ..errors import StudyInputError
-from ..releasing import Subject
+from ..releasing import OptimizedApi
 from ..study_spec import StudySpec
 
 
@@ -31,11 +31,12 @@ from ..study_spec import StudySpec
 class StudySubject:
     """The subject of a study, its samples as requests in a file, their labels, the metric, and the worker counts.
 
-    Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on those of `proving`; `copies`
-    are the samples that are in neither, since they repeat another. `form` says in words how a sample is sent.
+    Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on the samples `proving`.
+    `copies` is the number of samples in neither, since they repeat another sample. `form` describes how a sample is
+    sent.
     """
 
-    subject: Subject
+    subject: OptimizedApi
     requests: RequestSource
     form: str
     labels: NDArray[Any] | None
@@ -47,16 +48,16 @@ class StudySubject:
 
     @property
     def count(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return len(self.choosing) + len(self.proving) + self.copies
 
 
 def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject:
-    """Check everything that a person gave, before anything long is begun; the requests are written into `folder`.
+    """Check all user input before any long computation; write the requests into `folder`.
 
     Raises:
-        ServiceError: the service cannot be imported, has no runner, or no such API.
-        StudyInputError: the metric or the data cannot be used.
+        ServiceError: the service cannot be imported, or has no runner.
+        StudyInputError: the API does not exist, or the metric or the data cannot be used.
     """
     metric = parse_metric(spec.metric, spec.working_dir)
     spec.max_drop.check(metric)
@@ -66,7 +67,7 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     for file in files:
         if file.labels is None and metric.needs_labels:
             raise StudyInputError(
-                f"{file.path} has no labels, which the metric {metric.name} needs: {file.how_to_label}, or use "
+                f"{file.path} has no labels, but the metric {metric.name} needs them: {file.how_to_label}, or use "
                 "--metric agreement."
             )
     if spec.baseline is not None:
@@ -75,12 +76,14 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     form, requests = _write_requests(host, api, forms, folder)
     counts = [len(each[0].bodies) for each in forms]
     labels = _joined_labels([file.labels for file in files])
-    choosing, proving = parts_of([body for each in forms for body in each[0].bodies], counts, labels, seed=spec.seed)
+    choosing, proving = split_samples(
+        [body for each in forms for body in each[0].bodies], counts, labels, seed=spec.seed
+    )
     interface = host.capture(api.name, requests, seed=spec.seed)
     if interface.largest_batch is not None:
         api = replace(api, max_batch_size=min(api.max_batch_size, interface.largest_batch))
     return StudySubject(
-        subject=Subject(description.service, api, interface),
+        subject=OptimizedApi(description.service, api, interface),
         requests=requests,
         form=form,
         labels=labels,
@@ -93,33 +96,36 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
 
 
 def _check_baseline(target: str, working_dir: Path, api: str) -> None:
-    """Say at once what would else end the search after minutes: a server of the baseline that does not start.
+    """Check early that the baseline can be imported; otherwise, the search would fail only after minutes.
 
     Raises:
-        ServiceError: it cannot be imported or started.
-        StudyInputError: it has no API of that name.
+        ServiceError: the baseline cannot be imported or started.
+        StudyInputError: the baseline has no API of that name.
     """
     with ModelHost(target, working_dir) as host:
         names = [each.name for each in host.describe().apis]
     if api not in names:
         raise StudyInputError(
-            f"--baseline {target} has no API {api!r} to compare with (it has: {', '.join(names) or 'none'})."
+            f"--baseline {target} has no API {api!r} to compare with (it has: {', '.join(names) or 'none'}): give a "
+            "service with this API."
         )
 
 
 def _write_requests(
     host: ModelHost, api: ApiDescription, files: Sequence[Sequence[EvaluationData]], folder: Path
 ) -> tuple[str, RequestSource]:
-    """Write the samples of all files in the first form in which the API answers one, and say which that is.
+    """Write the samples of all files in the first form that the API answers; return a description of that form.
 
     Raises:
-        ServiceError: it answers in none of them.
-        StudyInputError: the files cannot be sent alike.
+        ServiceError: the API answers none of the forms.
+        StudyInputError: the files have different formats.
     """
     refusals = []
     for index, parts in enumerate(zip(*files, strict=True)):
         if len({data.content_type for data in parts}) > 1:
-            raise StudyInputError("--data and --prove-data must be of one format: both files of requests, or folders.")
+            raise StudyInputError(
+                "--data and --prove-data must have the same format: give two files of requests, or two folders."
+            )
         path = folder / f"requests-{index}.npz"
         write_bodies(path, [body for data in parts for body in data.bodies])
         requests = RequestSource(path, parts[0].content_type)
@@ -139,7 +145,9 @@ def _joined_labels(labels: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None
     if len(present) != len(labels):
         return None
     if len({(each.dtype.kind == "U", each.shape[1:]) for each in present}) > 1:
-        raise StudyInputError("The labels of --data and --prove-data must be alike: numbers or texts, of one shape.")
+        raise StudyInputError(
+            "The labels of --data and --prove-data must have the same type and shape: give numbers in both, or texts."
+        )
     return np.concatenate(present)
 
 
@@ -152,7 +160,10 @@ def _choose_api(description: ServiceDescription, name: str | None) -> ApiDescrip
     if name is not None:
         chosen = [api for api in description.apis if api.name == name]
         if not chosen:
-            raise StudyInputError(f"The service {description.service} has no API {name!r} (it has: {known}).")
+            raise StudyInputError(
+                f"The service {description.service} has no API {name!r} (it has: {known}): name one of these with "
+                "--api."
+            )
         return chosen[0]
     if len(description.apis) != 1:
         raise StudyInputError(f"The service {description.service} has the APIs {known}: name one with --api.")

@@ -1,4 +1,4 @@
-"""Stage 5: the accuracy of exactly what will be released, and how far a request's company moves its answer."""
+"""Stage 5: the accuracy of the configuration to be released, and how much a batch's composition changes its answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bento_monitor.errors import ReleaseError, ServiceError
-from bento_monitor.model_host.records import Contender
+from bento_monitor.lab.model_host.messages import Contender
 
 from ..accuracy.answers import take
 from ..candidate import Candidate
@@ -15,14 +15,14 @@ from .workbench import Workbench
 
 
 def winner_accuracy(bench: Workbench, winner: Candidate, alpha: float) -> dict[str, Any]:
-    """Paired with the baseline on the samples that nothing was chosen by, in batches that are composed anew.
+    """Return the winner's accuracy, paired with the baseline, on held-out samples in newly composed batches.
 
-    `alpha` is the chance that the bound of the drop is wrong. A winner that cannot answer has only an `error`: the
-    baseline answered all samples, so it is the winner's.
+    `alpha` is the probability that the bound of the drop is wrong. The result of a winner that cannot answer has only
+    an `error`: the baseline answered all samples, so the winner is at fault.
     """
     yardstick = bench.yardstick()
     try:
-        answers = bench.answers_anew(f"winner-{winner.name}", bench.contender(winner.execution))
+        answers = bench.answers_rebatched(f"winner-{winner.name}", bench.contender(winner.execution))
         result = yardstick.compare(answers, bench.subject.proving, alpha=alpha, seed=bench.spec.seed)
         dependence = dependence_record(bench, winner)
     except (StudyInputError, ServiceError, ReleaseError) as error:
@@ -32,7 +32,7 @@ def winner_accuracy(bench: Workbench, winner: Candidate, alpha: float) -> dict[s
 
 
 def dependence_record(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
-    """How far company moves the candidate's answers, and the baseline's, to some of the samples to choose on."""
+    """Return how much batch composition changes the answers of candidate and baseline, on samples to choose on."""
     rows = bench.alone_samples()
     contender = bench.contender(candidate.execution)
     found = bench.yardstick().dependence(

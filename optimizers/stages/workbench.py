@@ -1,4 +1,4 @@
-"""What all stages work with: the model host, the artifacts, and the answers that were computed so far."""
+"""State shared by all stages: the model host, the artifacts, and the answers computed so far."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bento_monitor.lab.model_host.answer_values import Answers, read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.machine import sums_int8_exactly
-from bento_monitor.model_host.answer_values import Answers, read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Backend, Execution, Precision
+from bento_monitor.serving_config import BackendName, Execution, Precision
 
 from ..accuracy.sameness import AnswerCheck
+from ..artifacts.artifact_spec import ArtifactSpec
 from ..artifacts.build import Artifact, build_artifact
 from ..artifacts.cache import ArtifactCache
-from ..artifacts.spec import ArtifactSpec
 from ..study_folder import StudyFolder
 from ..study_spec import StudySpec
 from .subject import StudySubject
 from .yardstick import Yardstick, make_yardstick
 
-Kind = tuple[Backend, Precision]
+Kind = tuple[BackendName, Precision]
 _ALONE_SAMPLES = 400
 _RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3
 
 
 class Workbench:
-    """One study's host, artifacts and answers; answers are kept in the study's folder."""
+    """The model host, artifacts and answers of one study; answers are stored in the study's folder."""
 
     def __init__(self, host: ModelHost, spec: StudySpec, subject: StudySubject, folder: StudyFolder) -> None:
         self.spec = spec
@@ -47,41 +47,42 @@ class Workbench:
         self._checks: dict[Kind | None, AnswerCheck] = {}
 
     def artifact(self, execution: Execution) -> Artifact:
-        """What an execution runs, built or found in the cache.
+        """Return the artifact that an execution runs, built or found in the cache.
 
         Raises:
-            ArtifactError: it cannot be built, or is not the model.
+            ArtifactError: the artifact cannot be built, or differs from the model.
         """
         kind = (execution.backend, execution.precision)
         if kind not in self._artifacts:
             spec = ArtifactSpec(execution.backend, execution.precision)
-            spec = replace(spec, reduces_range=spec.is_quantised and not sums_int8_exactly())
+            spec = replace(spec, reduces_range=spec.is_quantized and not sums_int8_exactly())
             self._artifacts[kind] = build_artifact(self._host, self.subject.subject.interface, spec, self._cache)
         return self._artifacts[kind]
 
     def contender(self, execution: Execution) -> Contender:
-        """An execution with the file that it needs, as the model host takes it."""
+        """Return an execution with the file that it needs, in the form that the model host takes."""
         artifact = self.artifact(execution)
         return Contender(execution, artifact.path, artifact.sha256, artifact.fixed_axes)
 
     def baseline_answers(self) -> Answers:
-        """The user's own model on all samples, in random company."""
+        """Return the answers of the own model to all samples, in randomly composed batches."""
         if self._baseline is None:
             self._baseline = self.answers("baseline", Contender())
         return self._baseline
 
     def yardstick(self) -> Yardstick:
-        """How candidates are measured, told from the baseline's answers.
+        """Return how the accuracy of candidates is measured, derived from the baseline's answers.
 
         Raises:
-            StudyInputError: no proof can come of the data and the tolerance; the message says what would do.
+            StudyInputError: nothing can be proved with the data and the tolerance; the message says what would be
+                enough.
         """
         if self._yardstick is None:
             self._yardstick = make_yardstick(self.spec, self.subject, self.baseline_answers())
         return self._yardstick
 
     def check_of(self, execution: Execution | None) -> AnswerCheck:
-        """What tells whether served answers are right: those of an execution's precision, or the user's own (None)."""
+        """Return the check of served answers of an execution's precision, or of the own model (None)."""
         kind = None if execution is None else (execution.backend, execution.precision)
         if kind not in self._checks:
             answers = self.baseline_answers() if execution is None else self.answers_in(execution)
@@ -91,18 +92,18 @@ class Workbench:
         return self._checks[kind]
 
     def answers(self, name: str, contender: Contender) -> Answers:
-        """Answers to all samples, in random company of as many as the load has connections."""
+        """Return answers to all samples, in randomly composed batches as large as the load has connections."""
         return self._answers(name, contender, None, self.spec.connections, self.spec.seed)
 
-    def answers_anew(self, name: str, contender: Contender) -> Answers:
-        """Answers to all samples, in other company than that of `answers`."""
+    def answers_rebatched(self, name: str, contender: Contender) -> Answers:
+        """Return answers to all samples, in other randomly composed batches than those of `answers`."""
         return self._answers(f"{name}-anew", contender, None, self.spec.connections, self.spec.seed + 1)
 
     def answers_in(self, execution: Execution) -> Answers:
-        """Answers to all samples in an execution's precision, however its batches are run; computed once a precision.
+        """Return answers to all samples in an execution's precision, computed once per precision.
 
-        By them a served answer is known to be right: a precision may answer otherwise than the baseline, and still be
-        accurate enough over all samples.
+        These answers are the reference for served answers. The baseline's answers are not: a precision may answer some
+        samples differently and still be accurate enough overall.
         """
         kind = (execution.backend, execution.precision)
         if kind not in self._answers_in:
@@ -110,15 +111,15 @@ class Workbench:
         return self._answers_in[kind]
 
     def answers_alone(self, name: str, contender: Contender) -> Answers:
-        """Answers to the samples of `alone_samples`, each in a batch of its own."""
+        """Return answers to the samples of `alone_samples`, each in a batch of one."""
         return self._answers(f"{name}-alone", contender, self.alone_samples(), 1, self.spec.seed)
 
     def alone_samples(self) -> NDArray[np.int64]:
-        """Which samples are also answered alone: a random few hundred, since one by one is slow."""
+        """Return the samples that are also answered in batches of one: at most 400 random ones, since this is slow."""
         return np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[:_ALONE_SAMPLES]
 
     def speeds(self, entrants: Sequence[Execution]) -> dict[Execution, float]:
-        """Samples per second of the API's own function in process, from short interleaved blocks."""
+        """Return the samples per second of the API's function in process, from short interleaved blocks."""
         rounds = self._host.race(
             self.subject.subject.api.name,
             self.subject.requests,

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it, and a request that is being served."""
+"""A clock that stands still until a test advances it, and the ledger of a running request."""
 
 import asyncio
 import selectors
@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bento_monitor.tracing.ledger import Ledger, current_ledger
+from bento_monitor.tracing.ledger.ledger import Ledger, current_ledger
 
 T = TypeVar("T")
 
 
 class _NeverWaiting(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "Nothing is left that could go on."
-        assert timeout <= 0, f"Nothing goes on before {timeout} s have passed: advance the clock."
+        assert timeout is not None, "No callback is left to run."
+        assert timeout <= 0, f"No callback is due for {timeout} s: advance the clock."
         return super().select(timeout)
 
 
@@ -39,7 +39,7 @@ class Clock:
         return self._loop.run_until_complete(main)
 
     async def advance(self, seconds: float) -> None:
-        """Let what has begun come to rest, time pass, and whatever is due then happen."""
+        """Run all pending callbacks, advance the time, and run the callbacks that are then due."""
         for passed_s in (0.0, seconds):
             self._loop.now_s += passed_s
             for _ in range(10):
@@ -66,7 +66,7 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    """The ledger of the request that is being served; it is sampled."""
+    """Set the ledger of a sampled request as the current one and return it."""
     made = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     token = current_ledger.set(made)
     yield made

@@ -1,4 +1,4 @@
-"""What is missing of an extra, and the command that is said to bring it."""
+"""The missing packages of an extra, and the command that installs them."""
 
 import sys
 from importlib import metadata
@@ -8,24 +8,24 @@ import pytest
 
 from bento_monitor.backends.onnxruntime import default_session, import_onnxruntime, require_onnxruntime
 from bento_monitor.errors import InputError, ReleaseError, ServiceError
-from bento_monitor.extras import lack_of, missing_distributions, require_extra
+from bento_monitor.extras import missing_distributions, missing_message, require_extra
 from bento_monitor.installation import read_extras
 
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of onnxruntime can be imported, as where it is not installed."""
+    """Make every import of onnxruntime fail, as if it were not installed."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
 
-def test_nothing_is_said_where_all_is_there() -> None:
+def test_nothing_is_missing_if_all_is_installed() -> None:
     assert missing_distributions("click", "sklearn") == []
-    assert lack_of("optimize", "It", "click") is None
+    assert missing_message("optimize", "It", "click") is None
     require_extra("optimize", "It", "click")
 
 
-def test_what_is_missing_is_said_with_the_one_command_that_brings_it() -> None:
-    assert lack_of("onnx", "It", "no_such_a") == "It needs no_such_a: pip install 'bento-monitor[onnx]'"
+def test_missing_packages_are_named_with_the_install_command() -> None:
+    assert missing_message("onnx", "It", "no_such_a") == "It needs no_such_a: pip install 'bento-monitor[onnx]'"
     with pytest.raises(InputError) as caught:
         require_extra("optimize", "bento-monitor optimize", "no_such_a", "click", "no_such_b")
     assert str(caught.value) == (
@@ -35,7 +35,7 @@ def test_what_is_missing_is_said_with_the_one_command_that_brings_it() -> None:
 
 
 @pytest.mark.usefixtures("without")
-def test_without_onnxruntime_a_release_is_refused_and_says_what_brings_it(tmp_path: Path) -> None:
+def test_release_without_onnxruntime_is_refused_with_the_install_command(tmp_path: Path) -> None:
     assert import_onnxruntime() is None
     with pytest.raises(ReleaseError, match=r"pip install 'bento-monitor\[onnx\]'") as caught:
         require_onnxruntime()
@@ -44,7 +44,7 @@ def test_without_onnxruntime_a_release_is_refused_and_says_what_brings_it(tmp_pa
         default_session(tmp_path / "model.onnx")
 
 
-def test_an_extra_has_what_the_extras_in_it_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extra_contains_the_packages_of_its_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 

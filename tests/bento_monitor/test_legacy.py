@@ -1,4 +1,4 @@
-"""Legacy runners in this process: their calls are recorded where somebody traces them, and work as before."""
+"""Legacy runners in this process: traced calls are recorded, and all calls work as before."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bento_monitor import monitored, monitored_runner
-from bento_monitor.bentoml_hooks import legacy_runner
-from bento_monitor.fast_path.entry import Entry
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.integrations.bentoml_legacy import runner as legacy_runner
+from bento_monitor.request.entry import Entry
+from bento_monitor.tracing.ledger.ledger import Ledger
 
-# BentoML warns of what it has before 1.2, and its import of services is warned of by pathspec.
+# BentoML warns about its API from before 1.2, and pathspec about BentoML's import of services.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is deprecated since BentoML"),
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
@@ -36,13 +36,13 @@ def make_runner() -> Any:
     return bentoml.legacy.Runner(Doubling, name="doubling")
 
 
-def test_a_runner_stays_the_same_object_of_the_same_kind() -> None:
+def test_runner_keeps_its_identity_and_class() -> None:
     runner = make_runner()
     assert monitored_runner(monitored_runner(runner)) is runner
     assert isinstance(runner, bentoml.legacy.Runner)
 
 
-def test_each_call_is_recorded_with_its_rows_whether_it_waits_or_not(ledger: Ledger) -> None:
+def test_sync_and_async_calls_are_recorded_with_their_rows(ledger: Ledger) -> None:
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     assert (runner.double.run(np.ones((3, 2))) == 2).all()
@@ -54,7 +54,7 @@ def test_each_call_is_recorded_with_its_rows_whether_it_waits_or_not(ledger: Led
     assert all(call.ended_ns >= call.started_ns for call in ledger.model_calls)
 
 
-def test_a_runner_that_was_started_before_is_recorded_once(ledger: Ledger) -> None:
+def test_runner_started_before_is_recorded_once(ledger: Ledger) -> None:
     runner = make_runner()
     runner.init_local(quiet=True)
     monitored_runner(monitored_runner(runner))
@@ -62,7 +62,7 @@ def test_a_runner_that_was_started_before_is_recorded_once(ledger: Ledger) -> No
     assert len(ledger.model_calls) == 1
 
 
-def test_a_call_that_fails_raises_the_user_s_error_and_is_recorded(ledger: Ledger) -> None:
+def test_failing_call_raises_the_users_error_and_is_recorded(ledger: Ledger) -> None:
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     with pytest.raises(ValueError, match="no rows"):
@@ -70,35 +70,35 @@ def test_a_call_that_fails_raises_the_user_s_error_and_is_recorded(ledger: Ledge
     assert [call.error_type for call in ledger.model_calls] == ["ValueError"]
 
 
-def test_a_call_that_nobody_traces_leaves_nothing() -> None:
+def test_untraced_call_leaves_no_record() -> None:
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     assert runner.double.run(np.ones(1)) == 2
 
 
-def test_the_hook_steps_aside_where_it_does_not_hold(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legacy_runner, "holds", lambda _: False)
+def test_unsupported_hook_is_not_used(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy_runner, "is_supported", lambda _: False)
     runner = monitored_runner(make_runner())
     runner.init_local(quiet=True)
     assert runner.double.run(np.ones(1)) == 2
     assert not ledger.model_calls
 
 
-def test_what_is_no_runner_is_refused() -> None:
+def test_object_that_is_not_a_runner_is_refused() -> None:
     with pytest.raises(TypeError, match=r"takes a bentoml\.legacy\.Runner, not int"):
         monitored_runner(1)
 
 
-def test_a_legacy_service_gets_our_entry_whatever_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_legacy_service_gets_the_entry_even_without_hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("BENTO_MONITOR_HOME", str(tmp_path))
     service = bentoml.legacy.Service("demo", runners=[make_runner()])
     assert monitored(service) is service
     assert isinstance(service, bentoml.legacy.Service)
-    monkeypatch.setattr("bento_monitor.bentoml_hooks.holds", lambda _: False)
+    monkeypatch.setattr("bento_monitor.integrations.is_supported", lambda _: False)
     assert isinstance(service.asgi_app, Entry)
 
 
-def test_nothing_is_monitored_where_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_monitored_if_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_ENABLED", "false")
     service, runner = bentoml.legacy.Service("demo"), make_runner()
     kinds = type(service), type(runner)

@@ -1,4 +1,4 @@
-"""The package's public names: there when they are used, and free until then."""
+"""The package's public names: imported when they are used, not before."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_every_public_name_resolves_and_is_listed(name: str) -> None:
     assert name in dir(bento_monitor)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = bento_monitor.nothing
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
+def test_version_is_that_of_the_distribution() -> None:
     assert bento_monitor.__version__ == version("bento-monitor")

@@ -15,16 +15,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.errors import ReleaseError, ServiceError
-from bento_monitor.files import sha256_of
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner, PreparedModel, runners
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from bento_monitor.serving_config import Execution
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 class Linear(torch.nn.Module):
-    """`(batch, 3)` -> `(batch, 2)`, with an input that is seldom given."""
+    """A module of `(batch, 3)` -> `(batch, 2)`, with an optional input that is rarely passed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class Linear(torch.nn.Module):
 
 @pytest.fixture
 def onnx_file(tmp_path: Path) -> Path:
-    """The same as `Linear`, as an ONNX file."""
+    """Write `Linear` as an ONNX file."""
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["output"])],
         "linear",
@@ -73,7 +74,7 @@ X = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]])
 EXPECTED = X.numpy() @ WEIGHT
 
 
-def test_a_call_is_the_models_own_call() -> None:
+def test_call_without_a_release_is_the_models_own() -> None:
     module = Linear()
     runner = MonitoredRunner(module)
     assert torch.equal(runner(X), module(X))
@@ -81,11 +82,9 @@ def test_a_call_is_the_models_own_call() -> None:
     assert runner(X).requires_grad
 
 
-def test_a_released_backend_takes_the_same_arguments_and_gives_the_same_output(
-    release: Release, onnx_file: Path
-) -> None:
+def test_release_takes_the_same_arguments_and_returns_the_same_output(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     assert runner.release == "r1"
     for answer in (runner(X), runner(x=X), runner(X, None)):
         assert isinstance(answer, torch.Tensor)
@@ -96,9 +95,9 @@ def test_a_released_backend_takes_the_same_arguments_and_gives_the_same_output(
     assert runner(X).requires_grad
 
 
-def test_a_call_that_the_release_was_not_made_for_is_run_by_the_model_itself(release: Release, onnx_file: Path) -> None:
+def test_call_unsuitable_for_the_release_is_run_by_the_own_model(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     bias = torch.ones(2, 2)
     np.testing.assert_allclose(runner(X, bias).detach().numpy(), EXPECTED + 1, rtol=1e-6)
     with pytest.raises(TypeError):
@@ -106,11 +105,11 @@ def test_a_call_that_the_release_was_not_made_for_is_run_by_the_model_itself(rel
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_torch_backend_gives_the_models_own_element_type(release: Release, precision: Any) -> None:
+def test_torch_backend_returns_the_models_own_element_type(release: Release, precision: Any) -> None:
     execution = Execution("torch", precision, 1)
     threads = torch.get_num_threads()
     runner = MonitoredRunner(Linear())
-    runner.take_over(
+    runner.activate(
         runner.prepare(replace(release, execution=execution, artifact_file=None, artifact_sha256=None), Path())
     )
     answer = runner(X)
@@ -119,19 +118,19 @@ def test_the_torch_backend_gives_the_models_own_element_type(release: Release, p
     assert torch.get_num_threads() == threads
 
 
-def test_an_onnx_file_is_called_with_numpy_or_torch_and_answers_in_kind(release: Release, onnx_file: Path) -> None:
+def test_onnx_file_returns_the_array_type_that_it_was_called_with(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(onnx_file)
     released = replace(release, output_form=OutputForm("array", "inputs"))
     for prepared in (None, runner.prepare(released, onnx_file.parent)):
         if prepared is not None:
-            runner.take_over(prepared)
+            runner.activate(prepared)
         np.testing.assert_allclose(runner(X.numpy()), EXPECTED, rtol=1e-6)
         np.testing.assert_allclose(runner(x=X).numpy(), EXPECTED, rtol=1e-6)
         assert type(runner(X.numpy())) is np.ndarray
     assert runner.get_inputs()[0].name == "x"
 
 
-def test_an_artifact_that_was_tampered_with_is_refused(release: Release, onnx_file: Path) -> None:
+def test_tampered_artifact_is_refused(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
     onnx_file.write_bytes(onnx_file.read_bytes() + b"\0")
     with pytest.raises(ReleaseError, match="SHA-256"):
@@ -140,9 +139,7 @@ def test_an_artifact_that_was_tampered_with_is_refused(release: Release, onnx_fi
 
 
 @pytest.mark.parametrize("name", ["../linear.onnx", "missing.onnx", None])
-def test_an_artifact_outside_the_releases_folder_or_missing_is_refused(
-    release: Release, onnx_file: Path, name: str | None
-) -> None:
+def test_artifact_outside_the_folder_or_missing_is_refused(release: Release, onnx_file: Path, name: str | None) -> None:
     with pytest.raises(ReleaseError, match="artifact"):
         MonitoredRunner(Linear()).prepare(replace(release, artifact_file=name), onnx_file.parent)
 
@@ -158,7 +155,7 @@ def test_an_artifact_outside_the_releases_folder_or_missing_is_refused(
         {"execution": Execution("onnxruntime", "fp32", 4096)},
     ],
 )
-def test_a_release_that_does_not_fit_is_refused_before_it_takes_over(
+def test_unsuitable_release_is_refused_before_its_activation(
     release: Release, onnx_file: Path, change: dict[str, Any]
 ) -> None:
     runner = MonitoredRunner(Linear())
@@ -166,7 +163,7 @@ def test_a_release_that_does_not_fit_is_refused_before_it_takes_over(
         runner.prepare(replace(release, **change), onnx_file.parent)
 
 
-def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> None:
+def test_running_call_finishes_on_the_old_model_which_is_then_freed() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     class Slow:
@@ -180,7 +177,7 @@ def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> Non
     runner = MonitoredRunner(Linear())
     old = Slow()
     reference = weakref.ref(old)
-    runner.take_over(PreparedModel(old, None))
+    runner.activate(PreparedModel(old, None))
     del old
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(runner(X)))
@@ -195,9 +192,9 @@ def test_a_running_call_ends_on_its_old_model_which_is_freed_afterwards() -> Non
     assert reference() is None
 
 
-def test_a_call_is_recorded_on_the_batch_if_there_is_one_else_on_the_request(release: Release, onnx_file: Path) -> None:
+def test_call_is_recorded_on_the_batch_if_any_else_on_the_request(release: Release, onnx_file: Path) -> None:
     runner = MonitoredRunner(Linear())
-    runner.take_over(runner.prepare(release, onnx_file.parent))
+    runner.activate(runner.prepare(release, onnx_file.parent))
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     batch = BatchRecord("predict", (ledger,), 2, 1)
     ledger_token = current_ledger.set(ledger)
@@ -219,7 +216,7 @@ def test_a_call_is_recorded_on_the_batch_if_there_is_one_else_on_the_request(rel
     assert 0 < of_batch.started_ns <= of_batch.ended_ns
 
 
-def test_a_call_on_no_gpu_has_no_time_of_one() -> None:
+def test_call_without_a_gpu_has_no_gpu_time() -> None:
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     token = current_ledger.set(ledger)
     MonitoredRunner(Linear())(X)
@@ -228,7 +225,7 @@ def test_a_call_on_no_gpu_has_no_time_of_one() -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once() -> None:
+def test_time_of_an_asynchronous_gpu_call_is_the_gpu_time() -> None:
     class Powers(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -261,10 +258,10 @@ def test_the_time_of_a_call_on_a_gpu_is_the_gpus_though_the_call_returns_at_once
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
-def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, onnx_file: Path, backend: Any) -> None:
+def test_release_answers_on_the_gpu_of_its_inputs(release: Release, onnx_file: Path, backend: Any) -> None:
     runner = MonitoredRunner(Linear()).to("cuda")
     execution = Execution(backend, "fp32", 1)
-    runner.take_over(runner.prepare(replace(release, execution=execution), onnx_file.parent))
+    runner.activate(runner.prepare(replace(release, execution=execution), onnx_file.parent))
     answer = runner(X.cuda())
     assert runner.release == "r1"
     assert answer.device == runner.weight.device
@@ -272,7 +269,7 @@ def test_a_release_answers_on_the_gpu_that_its_inputs_lie_on(release: Release, o
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_call_that_is_captured_in_a_cuda_graph_is_no_call_that_is_timed() -> None:
+def test_call_captured_in_a_cuda_graph_is_not_timed() -> None:
     runner = MonitoredRunner(Linear()).to("cuda")
     x = X.cuda()
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
@@ -291,7 +288,7 @@ def test_a_call_that_is_captured_in_a_cuda_graph_is_no_call_that_is_timed() -> N
     np.testing.assert_allclose(answer.cpu().numpy(), EXPECTED, rtol=0.01)
 
 
-def test_a_record_that_cannot_be_made_does_not_fail_the_call() -> None:
+def test_failing_record_does_not_fail_the_call() -> None:
     token = current_ledger.set("no ledger")  # type: ignore[arg-type]
     try:
         assert MonitoredRunner(Linear())(X).shape == (2, 2)
@@ -299,12 +296,12 @@ def test_a_record_that_cannot_be_made_does_not_fail_the_call() -> None:
         current_ledger.reset(token)
 
 
-def test_the_models_own_error_is_raised_unchanged() -> None:
+def test_error_of_the_model_is_raised_unchanged() -> None:
     with pytest.raises(RuntimeError, match="shapes"):
         MonitoredRunner(Linear())(torch.ones(2, 5))
 
 
-def test_attributes_are_the_models_and_methods_that_return_it_return_the_runner() -> None:
+def test_attributes_are_the_models_and_chained_methods_return_the_runner() -> None:
     module = Linear()
     runner = MonitoredRunner(module)
     assert runner.config == {"size": 3}
@@ -316,7 +313,7 @@ def test_attributes_are_the_models_and_methods_that_return_it_return_the_runner(
         _ = runner.nonsense
 
 
-def test_two_runners_of_one_name_are_refused_and_a_dead_one_frees_its_name() -> None:
+def test_second_runner_of_a_name_is_refused_until_the_first_is_freed() -> None:
     first = MonitoredRunner(Linear(), name="encoder")
     assert runners()["encoder"] is first
     with pytest.raises(ServiceError, match="'encoder'"):
@@ -330,7 +327,7 @@ def test_two_runners_of_one_name_are_refused_and_a_dead_one_frees_its_name() -> 
 
 
 @pytest.mark.parametrize("name", [None, "missing.onnx", "bad.onnx"])
-def test_what_is_no_model_is_refused(tmp_path: Path, name: str | None) -> None:
+def test_object_that_is_not_a_model_is_refused(tmp_path: Path, name: str | None) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no graph")
     with pytest.raises(ServiceError, match="MonitoredRunner"):
         MonitoredRunner(3 if name is None else tmp_path / name)

@@ -1,4 +1,4 @@
-"""What import-linter cannot see: submodules of other distributions, and imports by name."""
+"""Import rules that import-linter cannot check: submodules of other distributions, and imports by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOOKS = ROOT / "bento_monitor" / "bentoml_hooks"
+HOOKS = ROOT / "bento_monitor" / "integrations"
 PRIVATE = ("bentoml._internal", "_bentoml_sdk", "_bentoml_impl")
 SOURCES = sorted(
     path for folder in ("bento_monitor", "optimizers", "examples") for path in (ROOT / folder).rglob("*.py")
@@ -17,7 +17,7 @@ SOURCES = sorted(
 
 
 def imported_modules(tree: ast.AST) -> Iterator[str]:
-    """Modules that a file imports, by statement or by `import_module("name")`."""
+    """Yield the modules that a file imports, by statement or by `import_module("name")`."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -44,13 +44,13 @@ def is_private(module: str) -> bool:
         "import importlib\nimportlib.import_module('_bentoml_impl.server')",
     ],
 )
-def test_each_way_to_import_a_private_module_is_seen(source: str) -> None:
+def test_every_import_of_a_private_module_is_detected(source: str) -> None:
     assert any(is_private(name) for name in imported_modules(ast.parse(source)))
 
 
 @pytest.mark.parametrize(
     "path", [path for path in SOURCES if HOOKS not in path.parents], ids=lambda p: str(p.relative_to(ROOT))
 )
-def test_private_modules_of_bentoml_are_imported_in_the_hooks_alone(path: Path) -> None:
+def test_only_hooks_import_private_modules_of_bentoml(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert [name for name in imported_modules(tree) if is_private(name)] == []

@@ -1,4 +1,4 @@
-"""The compose file of deploy/: what it names is there, images have versions, and ports are published on loopback."""
+"""The compose file of deploy/: its files exist, images have versions, and ports are published only on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 VERSIONED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+")
-# Those of Prometheus and Grafana are their defaults; a test compares the others with their config files.
+# Prometheus and Grafana have their default ports; a test compares the others with their config files.
 LISTENS = {
     "jaeger": {16686, 4317, 8888},
     "collector": {4317, 4318, 8888, 8889},
@@ -29,12 +29,12 @@ def config(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_image_has_a_whole_version(name: str) -> None:
+def test_image_has_a_full_version(name: str) -> None:
     assert VERSIONED.fullmatch(SERVICES[name]["image"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_mounted_is_a_file_here_or_a_volume_that_is_declared(name: str) -> None:
+def test_mounts_are_files_of_deploy_or_declared_volumes(name: str) -> None:
     for mount in SERVICES[name]["volumes"]:
         source, target, *options = mount.split(":")
         assert Path(target).is_absolute()
@@ -52,21 +52,21 @@ def test_every_config_is_mounted() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_published_on_loopback_alone_and_are_listened_on(name: str) -> None:
+def test_published_ports_are_on_loopback_and_listened_on(name: str) -> None:
     for published in SERVICES[name]["ports"]:
         address, _, port = published.split(":")
         assert address == "127.0.0.1"
         assert int(port) in LISTENS[name]
 
 
-def test_no_two_ports_are_the_same_and_none_is_a_services_own() -> None:
+def test_published_ports_are_distinct_and_leave_3000_free() -> None:
     published = [port.split(":")[1] for service in SERVICES.values() for port in service["ports"]]
     assert len(set(published)) == len(published)
     assert "3000" not in published
 
 
 def addresses() -> list[tuple[str, int]]:
-    """Every address at which one of the programs is looked for by another, or that it is told to listen on."""
+    """Return every address at which one of the programs connects to another."""
     urls = [source["url"] for source in config("grafana/datasources.yaml")["datasources"]]
     backends = config("jaeger.yaml")["extensions"]["jaeger_storage"]["metric_backends"]
     urls += [backend["prometheus"]["endpoint"] for backend in backends.values()]
@@ -81,7 +81,7 @@ def addresses() -> list[tuple[str, int]]:
     return [(place.hostname or "", place.port or 0) for place in places]
 
 
-def test_the_programs_look_for_each_other_where_they_listen() -> None:
+def test_programs_connect_where_the_others_listen() -> None:
     for host, port in addresses():
         if host == "host.docker.internal":
             assert "host.docker.internal:host-gateway" in SERVICES["prometheus"]["extra_hosts"]
@@ -89,7 +89,7 @@ def test_the_programs_look_for_each_other_where_they_listen() -> None:
             assert port in LISTENS[host], f"nothing listens on {host}:{port}"
 
 
-def test_what_the_configs_listen_on_is_what_they_are_looked_for_on() -> None:
+def test_configs_listen_on_the_expected_ports() -> None:
     for name in ("jaeger", "collector"):
         endpoints = re.findall(r"(?:endpoint: 0\.0\.0\.0:|port: )(\d+)", (DEPLOY / f"{name}.yaml").read_text())
         assert {int(port) for port in endpoints} >= LISTENS[name]

@@ -1,4 +1,4 @@
-"""Services in which each of our hooks is entered, and what is asked of them."""
+"""Services whose requests enter each of our hooks, and those requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arms import SERVICES, Answered, Arm
 from hypothesis import HealthCheck, Phase, given, settings
 from requests_of_kinds import Asked, requests
 
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 REQUESTS = 200
 _JSON = (("content-type", "application/json"),)
@@ -24,7 +24,7 @@ Ask = Callable[[Arm, Asked], Answered]
 
 @dataclass(frozen=True)
 class Service:
-    """A service, how it is asked, and by which function of ours it is seen that a hook was entered."""
+    """A service, its requests, and for each hook a function of ours that shows that the hook was entered."""
 
     target: str
     folder: Path
@@ -51,7 +51,7 @@ def _plain(arm: Arm, asked: Asked) -> Answered:
 
 
 def _and_its_task(arm: Arm, asked: Asked) -> Answered:
-    """The answer, or that of the task which was submitted."""
+    """Return the response, or the result of the submitted task."""
     answer = arm.ask(asked)
     if not asked.path.endswith("/submit"):
         return answer
@@ -83,7 +83,7 @@ def _generated(count: int) -> list[Asked]:
 
 
 def _from_its_own_span(asked: Asked, number: int) -> Asked:
-    """The same of a caller that calls once from each of its spans, and exports them: so the laws of traces have it."""
+    """Return the request with its own parent span: the trace laws assume one call from each of a caller's spans."""
 
     def own(value: str) -> str:
         return _PARENT.sub(lambda found: f"{found[1]}{number + 1:016x}-01", value)
@@ -112,28 +112,28 @@ def _of_legacy(count: int) -> list[Asked]:
 
 
 _KINDS = {
-    "service_app": "bentoml_hooks/app_factory.py:MonitoredAppFactory.__call__",
-    "dispatcher": "bentoml_hooks/app_factory.py:MonitoredAppFactory.batch_infer",
-    "threads": "fast_path/threads.py:FunctionThreads.run",
-    "io_stamps": "bentoml_hooks/io_stamps.py:_stamp_input.<locals>.from_http_request",
-    "request_id": "bentoml_hooks/app_factory.py:set_request_id",
-    "read_stamp": "bentoml_hooks/uvicorn_protocol.py:_stamped.<locals>.StampedProtocol.data_received",
-    "head_limits": "bentoml_hooks/uvicorn_limits.py:_measured.<locals>.MeasuredProtocol.on_headers_complete",
-    "joined_writes": "bentoml_hooks/uvicorn_writes.py:JoinedWrites.write",
-    "traffic": "fast_path/traffic.py:Traffic.run",
-    "schema": "bentoml_hooks/schema_memory.py:_remember_mime_type.<locals>.mime_type",
+    "service_app": "integrations/bentoml/app_factory.py:MonitoredAppFactory.__call__",
+    "dispatcher": "integrations/bentoml/app_factory.py:MonitoredAppFactory.batch_infer",
+    "threads": "request/function_threads.py:FunctionThreads.run",
+    "io_stamps": "integrations/bentoml/io_stamps.py:_stamp_input.<locals>.from_http_request",
+    "request_id": "integrations/bentoml/app_factory.py:set_request_id",
+    "read_stamp": "integrations/uvicorn/read_stamps.py:_stamped.<locals>.StampedProtocol.data_received",
+    "head_limits": "integrations/uvicorn/head_limits.py:_measured.<locals>.MeasuredProtocol.on_headers_complete",
+    "joined_writes": "integrations/uvicorn/joined_writes.py:JoinedWrites.write",
+    "traffic": "request/traffic.py:Traffic.run",
+    "schema": "integrations/bentoml/schema_memory.py:_remember_mime_type.<locals>.mime_type",
     "answers": "fast_path/path.py:FastPath.serve",
 }
 _HOOKED = {
-    "client_calls": "bentoml_hooks/client_calls.py:_noting.<locals>.NotingClient._call",
-    "sessions": "bentoml_hooks/sessions.py:_keeping.<locals>.KeepingSessionManager.get_session",
-    "tasks": "task_runs.py:TaskRuns.run",
+    "client_calls": "integrations/bentoml/client_calls.py:_noting.<locals>.NotingClient._call",
+    "sessions": "integrations/bentoml/sessions.py:_keeping.<locals>.KeepingSessionManager.get_session",
+    "tasks": "request/task_runs.py:TaskRuns.run",
     "connections": "connections/acceptor.py:Acceptor._open",
 }
 _LEGACY = {
-    "legacy_service": "bentoml_hooks/legacy_app.py:_StampedOutput.to_http_response",
-    "legacy_runner": "bentoml_hooks/legacy_runner.py:_TracedHandle.async_run_method",
-    "legacy_runner_app": "bentoml_hooks/legacy_runner_app.py:_StampedMethod.async_run",
+    "legacy_service": "integrations/bentoml_legacy/app.py:_StampedOutput.to_http_response",
+    "legacy_runner": "integrations/bentoml_legacy/runner.py:_TracedHandle.async_run_method",
+    "legacy_runner_app": "integrations/bentoml_legacy/runner_app.py:_StampedMethod.async_run",
 }
 KINDS = Service("kinds:Kinds", SERVICES, _generated(REQUESTS), _KINDS, _plain)
 HOOKED = Service("hooked:Hooked", SERVICES, _of_hooked(REQUESTS), _HOOKED, _and_its_task)

@@ -1,4 +1,4 @@
-"""Each hook into BentoML switched off in turn, and all: the same answers as stock BentoML's, and lawful traces."""
+"""Each hook into BentoML switched off in turn, then all: responses equal to stock BentoML's, and lawful traces."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ import pytest
 from arms import Answered, Arm
 from hook_arms import EVERY, Service
 
-from bento_monitor.bentoml_hooks import check_hooks
-from bento_monitor.serving.process import start_server
+from bento_monitor.integrations import check_hooks
+from bento_monitor.lab.server.process import start_server
 from bento_monitor.settings import Hook, read_settings
 from bento_monitor.testing import OtlpReceiver, find_violations
 
 RECORDER = Path(__file__).parent / "recorder"
-# Without these, decision 1 says, a call of another service or runner has no span of the caller's.
+# Without these, by decision 1, the caller has no span for a call of another service or runner.
 WITHOUT_CALL_SPANS = ("client_calls", "legacy_runner", "all")
 CASES = [(service, hook) for service in EVERY for hook in (*service.entered, "all")]
 
 
 @cache
 def never_on() -> set[str]:
-    """Hooks that do not hold on the BentoML that is installed: some on earlier versions than we are built with."""
+    """Return the hooks that are never enabled on the installed BentoML, which may be an earlier version than ours."""
     command = [str(Path(sys.executable).with_name("bento-monitor")), "doctor", "--json"]
     hooks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["hooks"]
-    return {hook["name"] for hook in hooks if not hook["holds"]}
+    return {hook["name"] for hook in hooks if not hook["is_enabled"]}
 
 
 @contextmanager
@@ -60,12 +60,12 @@ def expected(home: Path) -> Callable[[str], list[Answered]]:
     return of
 
 
-def test_every_hook_is_switched_off_by_a_test() -> None:
+def test_every_hook_has_a_case() -> None:
     hooks = {hook for service in EVERY for hook in service.entered}
     assert hooks == {status.name for status in check_hooks()} == set(get_args(Hook))
 
 
-def test_a_hook_that_does_not_exist_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_hook_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_HOOKS_OFF", "dispatchr,threads")
     settings, (problem,) = read_settings()
     assert (settings.hooks_off, problem.is_refused) == ((), True)
@@ -75,7 +75,7 @@ def test_a_hook_that_does_not_exist_is_refused_once(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("service", EVERY, ids=lambda service: service.target)
-def test_what_is_asked_enters_every_hook_that_is_on(service: Service, home: Path) -> None:
+def test_requests_enter_every_enabled_hook(service: Service, home: Path) -> None:
     folder = home / f"called-{service.target.partition(':')[0]}"
     env = {"PYTHONPATH": str(RECORDER), "CALLED": str(folder / "called")}
     with arm_of(service, folder, is_ours=True, env=env) as arm:
@@ -86,7 +86,7 @@ def test_what_is_asked_enters_every_hook_that_is_on(service: Service, home: Path
 
 
 @pytest.mark.parametrize(("service", "hook"), CASES, ids=lambda value: getattr(value, "target", value))
-def test_without_it_answers_are_stock_s_and_traces_lawful(
+def test_without_a_hook_responses_equal_stocks_and_traces_are_lawful(
     service: Service, hook: str, home: Path, expected: Callable[[str], list[Answered]]
 ) -> None:
     folder = home / f"off-{service.target.partition(':')[0]}-{hook}"
@@ -109,4 +109,4 @@ def test_without_it_answers_are_stock_s_and_traces_lawful(
     shown = [line for line in metrics.splitlines() if line.startswith("bento_monitor_hook_enabled{")]
     off = {line.split('hook="')[1].split('"')[0] for line in shown if line.endswith(" 0.0")}
     assert off == ({status.name for status in check_hooks()} if hook == "all" else {hook} | never_on())
-    assert (folder / "log").read_text().count("Hooks into BentoML that are not used: ") >= 1
+    assert (folder / "log").read_text().count("Hooks disabled: ") >= 1

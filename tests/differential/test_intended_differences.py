@@ -1,6 +1,6 @@
-"""Where our answers differ from stock BentoML's on purpose: each case with its reason, and with what is right.
+"""Responses that intentionally differ from stock BentoML's: each case with its reason and the correct response.
 
-Where stock is wrong, what is right is its answer to the same request sent alone.
+If stock is wrong, the correct response is the one that it gives to the same request sent alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Arm]]:
 
 
 def ask_at_once(arm: Arm, asked: list[Asked]) -> list[Answered]:
-    """Each on a connection of its own, so that they gather in batches."""
+    """Send each request on its own connection, so that they form batches."""
     with ThreadPoolExecutor(len(asked)) as pool:
         return list(pool.map(lambda each: ask_once(arm, each), asked))
 
@@ -43,7 +43,7 @@ def greeting(given: str) -> Asked:
     return Asked("POST", BATCHED, (("content-type", "application/json"), ("x-given", given)), b'{"xs": [1]}')
 
 
-def test_ctx_in_a_batch_is_that_of_each_request_and_not_of_the_first_that_the_worker_ever_batched(
+def test_ctx_in_a_batch_belongs_to_each_request(
     arms: dict[str, Arm],
 ) -> None:
     asked = [greeting(f"caller {number % 3}") for number in range(12)]
@@ -54,7 +54,7 @@ def test_ctx_in_a_batch_is_that_of_each_request_and_not_of_the_first_that_the_wo
     assert stock != alone, "BentoML has mended it: move the API to the generated requests"
 
 
-def test_several_headers_of_baggage_are_one_list(arms: dict[str, Arm]) -> None:
+def test_several_baggage_headers_are_one_list(arms: dict[str, Arm]) -> None:
     headers = (("content-type", "application/json"), ("baggage", "a=1"), ("baggage", "b=2"))
     answers = {
         name: json.loads(ask_once(arm, Asked("POST", "/carried", headers, b"{}")).body) for name, arm in arms.items()
@@ -66,7 +66,7 @@ def test_several_headers_of_baggage_are_one_list(arms: dict[str, Arm]) -> None:
 
 @dataclass(frozen=True)
 class Label:
-    """A path, and the endpoint under which its requests are counted."""
+    """A path, and the endpoint labels under which its requests are counted."""
 
     path: str
     stock: str
@@ -81,7 +81,7 @@ LABELS = (
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label.reason)
-def test_metrics_are_labelled_by_the_template_of_a_route(arms: dict[str, Arm], label: Label) -> None:
+def test_metrics_are_labelled_by_route_templates(arms: dict[str, Arm], label: Label) -> None:
     for name, arm in arms.items():
         arm.ask(Asked("GET", label.path, (), b""))
         expected = label.stock if name == STOCK else label.ours
@@ -91,7 +91,7 @@ def test_metrics_are_labelled_by_the_template_of_a_route(arms: dict[str, Arm], l
 
 
 def sent(arm: Arm, head: bytes) -> bytes:
-    """The first line of the answer to bytes on a connection of their own; empty where none came."""
+    """Send bytes on a new connection; return the first line of the response, empty if none came."""
     with socket.create_connection(("127.0.0.1", arm.server.port), timeout=10) as connection:
         connection.sendall(head)
         return connection.recv(4096).partition(b"\r\n")[0]
@@ -105,8 +105,8 @@ def sent(arm: Arm, head: bytes) -> bytes:
         b"host: a\r\ntransfer-encoding: gzip, chunked\r\n",
     ],
 )
-def test_what_another_server_may_read_otherwise_is_refused(arms: dict[str, Arm], headers: bytes) -> None:
-    """httptools takes it, h11, which stock uses without it, does not: what lies between could smuggle a request."""
+def test_ambiguous_requests_are_refused(arms: dict[str, Arm], headers: bytes) -> None:
+    """httptools accepts them, h11, which stock uses without it, does not: with a proxy they could smuggle a request."""
     head = b"POST /double HTTP/1.1\r\n" + headers + b"\r\n"
     for name, arm in arms.items():
         if name != STOCK:
@@ -114,8 +114,8 @@ def test_what_another_server_may_read_otherwise_is_refused(arms: dict[str, Arm],
             assert sent(arm, b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").startswith(b"HTTP/1.1 200"), name
 
 
-def test_what_a_client_sends_stays_in_its_own_line_of_the_log(arms: dict[str, Arm]) -> None:
-    """Stock writes it as it is, where it can: a line that ends early can be followed by one of the client's own."""
+def test_client_input_stays_in_its_own_log_line(arms: dict[str, Arm]) -> None:
+    """Stock writes client input unescaped if it can: after an early end of line a client could forge a line."""
     for name, arm in arms.items():
         if name == STOCK:
             continue

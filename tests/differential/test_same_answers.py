@@ -1,4 +1,4 @@
-"""The same request gets the same answer from stock BentoML and from both of our paths, byte for byte."""
+"""The same request gets the same response from stock BentoML and from both of our paths, byte for byte."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def compare(arms: list[Arm], asked: Asked) -> None:
         assert answer == expected, f"{name}: {asked}"
 
 
-def test_every_api_but_the_stream_has_a_plan(arms: list[Arm]) -> None:
+def test_every_api_except_the_stream_has_a_plan(arms: list[Arm]) -> None:
     _, fast, _ = arms
     (line,) = [line for line in fast.server.log.read_text().splitlines() if "take the fast path" in line]
     assert line.endswith("29 of 30 APIs take the fast path; /stream: it is a stream")
 
 
-def test_nothing_of_ours_is_loaded_in_the_stock_server(arms: list[Arm]) -> None:
+def test_stock_server_does_not_load_bento_monitor(arms: list[Arm]) -> None:
     question = Asked("POST", "/loaded", (), b"")
     assert [arm.ask(question).body for arm in arms] == [b"0", b"1", b"1"]
 
@@ -49,11 +49,11 @@ def test_nothing_of_ours_is_loaded_in_the_stock_server(arms: list[Arm]) -> None:
     suppress_health_check=list(HealthCheck),
 )
 @given(asked=requests())
-def test_generated_requests_get_the_same_answers(arms: list[Arm], asked: Asked) -> None:
+def test_generated_requests_get_the_same_responses(arms: list[Arm], asked: Asked) -> None:
     compare(arms, asked)
 
 
-def test_the_logs_and_the_counters_are_the_same(arms: list[Arm]) -> None:
+def test_logs_and_counters_are_the_same(arms: list[Arm]) -> None:
     stock, *ours = arms
     expected = stock.access_lines()
     assert len(expected) >= REQUESTS * 0.9
@@ -64,9 +64,9 @@ def test_the_logs_and_the_counters_are_the_same(arms: list[Arm]) -> None:
         assert arm.series(PATHS) == stock.series(PATHS)
 
 
-def test_what_requests_wrote_in_their_folders_is_gone_after_their_answers(arms: list[Arm]) -> None:
+def test_temporary_folders_are_removed_after_the_response(arms: list[Arm]) -> None:
     for arm in arms:
-        arm.connection.close()  # idle for so long that its server has closed it; the next request opens another
+        arm.connection.close()  # its server has closed it after the idle time; the next request opens another
         for x in range(3):
             arm.ask(Asked("POST", "/context", (("content-type", "application/json"),), b'{"x": %d}' % x))
         wait_until(lambda arm=arm: json.loads(arm.ask(Asked("POST", "/scratch_files", (), b"")).body)[1] == 0)

@@ -8,7 +8,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "examples" / "semantic_search"
 
 
-def test_the_monitored_service_differs_by_the_import_the_decorator_and_the_wrapped_model_alone() -> None:
+def test_monitoring_changes_only_import_decorator_and_model() -> None:
     plain = (FOLDER / "service_plain.py").read_text().splitlines()
     monitored = (FOLDER / "service.py").read_text().splitlines()
     changes = [line for line in difflib.ndiff(plain, monitored) if line[0] in "+-"]
@@ -20,7 +20,7 @@ def test_the_monitored_service_differs_by_the_import_the_decorator_and_the_wrapp
     ]
 
 
-def test_the_sentences_are_distinct_of_the_lengths_that_are_said_and_of_many_topics(
+def test_sentences_are_distinct_within_length_limits_and_of_many_topics(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))

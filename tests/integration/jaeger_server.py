@@ -1,4 +1,4 @@
-"""A real Jaeger as a child process: on loopback ports of its own, which it keeps when it is started again."""
+"""A real Jaeger as a child process: on its own loopback ports, which it keeps when it is started again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LOG_CHARS = 4000
 
 
 def find_jaeger() -> Path | None:
-    """The binary that `make jaeger` has built, or the one on the PATH; None where there is none."""
+    """Return the binary that `make jaeger` built, or the one on the PATH; None if there is none."""
     found = subprocess.run([JAEGER_FOLDER / "build.sh", "--find"], capture_output=True, text=True, check=False)
     return Path(found.stdout.strip()) if found.returncode == 0 else None
 
 
 class JaegerServer:
-    """A Jaeger in memory: where to send spans, and where to ask for traces. It forgets them when it is stopped."""
+    """A Jaeger in memory, with its endpoints for spans and for queries. It forgets all traces when it stops."""
 
     def __init__(self, binary: Path, log: Path) -> None:
         self._binary = binary
@@ -41,28 +41,28 @@ class JaegerServer:
 
     @property
     def otlp_http_endpoint(self) -> str:
-        """Where it takes OTLP over HTTP."""
+        """The endpoint for OTLP over HTTP."""
         return f"http://127.0.0.1:{self._ports['OTLP_HTTP']}"
 
     @property
     def otlp_grpc_endpoint(self) -> str:
-        """Where it takes OTLP over gRPC."""
+        """The endpoint for OTLP over gRPC."""
         return f"http://127.0.0.1:{self._ports['OTLP_GRPC']}"
 
     @property
     def query_url(self) -> str:
-        """Where it answers questions."""
+        """The URL of the query API."""
         return f"http://127.0.0.1:{self._ports['QUERY_HTTP']}"
 
     @property
     def pid(self) -> int:
-        """The process that runs."""
+        """The id of the running process."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, on the ports that it had before, if any; it takes spans and questions when this returns."""
-        # A port found free may be taken before Jaeger binds it: at its first start another set is tried.
+        """Start Jaeger, on its previous ports if any; it accepts spans and queries when this returns."""
+        # A free port may be taken before Jaeger binds it: at the first start another set is tried.
         for _ in range(1 if self._ports else _START_ATTEMPTS):
             ports = self._ports or {name: free_port() for name in _PORTS}
             environment = {f"JAEGER_TEST_{name}_PORT": str(port) for name, port in ports.items()}
@@ -79,7 +79,7 @@ class JaegerServer:
         pytest.fail(f"Jaeger did not start:\n{self._log.read_text(errors='replace')[-_LOG_CHARS:]}")
 
     def stop(self) -> None:
-        """Stop it, if it runs."""
+        """Stop Jaeger, if it runs."""
         if self._process is not None:
             stop_process(self._process)
             self._process = None
@@ -96,7 +96,7 @@ class JaegerServer:
 
 @contextmanager
 def running_jaeger(binary: Path, log: Path) -> Iterator[JaegerServer]:
-    """A Jaeger that runs until the block ends."""
+    """Run a Jaeger until the block ends."""
     server = JaegerServer(binary, log)
     server.start()
     try:
@@ -106,7 +106,7 @@ def running_jaeger(binary: Path, log: Path) -> Iterator[JaegerServer]:
 
 
 def start_process(command: Sequence[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, with no telemetry settings but those given, its output added to `log`."""
+    """Start a server in its own session, with only the given telemetry settings; append its output to `log`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -115,7 +115,7 @@ def start_process(command: Sequence[str], log: Path, environment: dict[str, str]
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:
-    """Stop what `start_process` started."""
+    """Stop a process that `start_process` started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     try:
@@ -127,7 +127,7 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a GET of it is answered with 200."""
+    """Return whether a GET of the URL gets a 200."""
     try:
         with urllib.request.urlopen(url, timeout=1) as response:
             return bool(response.status == 200)
@@ -136,7 +136,7 @@ def answers(url: str) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on a port of loopback."""
+    """Return whether something listens on a loopback port."""
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""Tests that say nothing where others take the processors, and are left out there."""
+"""Tests that are meaningless while other processes use the CPU, and are left out then."""
 
-BUSY = "others take the processors"
-"""What the reason of such a skip begins with."""
+BUSY = "other processes use the CPU"
+"""The beginning of the reason for such a skip."""

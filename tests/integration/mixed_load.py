@@ -1,4 +1,4 @@
-"""Requests of every kind to the service `plain`, several at once, each from a caller that is traced itself."""
+"""Requests of every kind to the service `plain`, several at once, each from a traced caller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from bento_monitor.serving.process import ServerProcess
+from bento_monitor.lab.server.process import ServerProcess
 
 EACH = 30
 NUMBER = json.dumps({"x": 3}).encode()
@@ -28,7 +28,7 @@ STATUSES = [status for _ in range(EACH) for _, _, status in CASES]
 
 
 def send_mixed_load(server: ServerProcess, *, is_sampled: bool = True) -> list[str]:
-    """Send every case several times, eight requests at once; the trace id of each. Callers sample, or do not."""
+    """Send every case several times, eight requests at once; return their trace ids. Callers sample, or do not."""
     cases = [(*case, secrets.token_hex(16)) for _ in range(EACH) for case in CASES]
     flags = "01" if is_sampled else "00"
     with ThreadPoolExecutor(8) as pool:

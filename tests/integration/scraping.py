@@ -1,4 +1,4 @@
-"""What a server of the tests says of itself on `/metrics`."""
+"""The metrics of a server under test, from `/metrics`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import urllib.request
 from collections import defaultdict
 
-from bento_monitor.serving.process import ServerProcess
+from bento_monitor.lab.server.process import ServerProcess
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -14,14 +14,14 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
 def scraped_text(server: ServerProcess, path: str = "/metrics") -> str:
-    """All of it."""
+    """Return the metrics as text."""
     with urllib.request.urlopen(f"{server.base_url}{path}", timeout=20) as response:
         text: str = response.read().decode()
     return text
 
 
 def scrape(server: ServerProcess, path: str = "/metrics") -> Samples:
-    """The labels and the value of each sample, by name."""
+    """Return the labels and the value of each sample, by name."""
     found: Samples = defaultdict(list)
     for line in scraped_text(server, path).splitlines():
         if match := _SAMPLE.match(line):
@@ -30,5 +30,5 @@ def scrape(server: ServerProcess, path: str = "/metrics") -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of the samples of a name that have these labels."""
+    """Return the sum of a metric's samples with these labels."""
     return sum(value for has, value in samples[name] if labels.items() <= has.items())

@@ -1,4 +1,4 @@
-"""Every request of a batched load has a trace of its own, in the embedded store and in a real Jaeger."""
+"""Every request of a batched load has its own trace, in the embedded store and in a real Jaeger."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from waiting import requests_in_progress, wait_until
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
-from bento_monitor.tracing.trace_record import SpanLink, Trace
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.trace_record import SpanLink, Trace
 
 SERVICES = Path(__file__).parent / "services"
 REQUESTS = 200
@@ -47,9 +47,9 @@ def served(home: Path, **environment: str) -> Iterator[ServerProcess]:
 
 
 def send(server: ServerProcess, gate: Path, trace_ids: list[str]) -> LoadResult:
-    """One request that holds the function, then 200 at once, each the child of a caller's span in its own trace.
+    """Send one request that holds the function, then 200 at once, each the child of a caller's span in its own trace.
 
-    The function goes on when the server counts all of them as begun.
+    The function continues when the server counts all of them as in progress.
     """
     load = LoadSpec(
         port=server.port,
@@ -81,14 +81,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory, trace_ids: list[str]) -> di
     return {trace_id: reader.trace(trace_id) for trace_id in trace_ids}
 
 
-def test_each_request_has_its_queue_and_infer_in_its_own_trace_once(stored: dict[str, Trace]) -> None:
+def test_each_trace_has_its_own_queue_and_infer_once(stored: dict[str, Trace]) -> None:
     for trace_id, trace in stored.items():
         assert all(span.trace_id == trace_id for span in trace.spans)
         names = sorted(span.name for span in trace.spans)
         assert names == ["POST /score", "infer", "parse", "queue", "serialize"]
 
 
-def test_requests_were_batched_and_every_batch_is_linked_both_ways(stored: dict[str, Trace]) -> None:
+def test_requests_are_batched_and_every_batch_is_linked_both_ways(stored: dict[str, Trace]) -> None:
     batches: dict[str, Any] = {}
     members: dict[str, set[SpanLink]] = {}
     for trace in stored.values():
@@ -104,12 +104,12 @@ def test_requests_were_batched_and_every_batch_is_linked_both_ways(stored: dict[
         assert batch.attributes["bento_monitor.batch.size"] == len(members[span_id])
 
 
-def test_a_batch_larger_than_128_loses_no_link(stored: dict[str, Trace]) -> None:
+def test_batch_of_more_than_128_loses_no_link(stored: dict[str, Trace]) -> None:
     sizes = [len(span.links) for trace in stored.values() for span in trace.linked if span.name == "batch"]
     assert max(sizes) > 128
 
 
-def test_the_stages_of_a_request_lie_in_it_and_follow_each_other(stored: dict[str, Trace]) -> None:
+def test_stages_lie_within_the_request_and_follow_each_other(stored: dict[str, Trace]) -> None:
     for trace in stored.values():
         by_name = {span.name: span for span in trace.spans}
         server = by_name["POST /score"]
@@ -120,7 +120,7 @@ def test_the_stages_of_a_request_lie_in_it_and_follow_each_other(stored: dict[st
             assert earlier.end_ns <= later.start_ns
 
 
-def test_jaeger_answers_with_each_requests_own_trace(jaeger: Any, tmp_path: Path, trace_ids: list[str]) -> None:
+def test_jaeger_returns_each_requests_own_trace(jaeger: Any, tmp_path: Path, trace_ids: list[str]) -> None:
     with served(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=jaeger.otlp_http_endpoint) as server:
         send(server, tmp_path / "gate", trace_ids)
     assert not store_path(tmp_path / "monitor").exists()

@@ -1,4 +1,4 @@
-"""Batches in a real server: each request gets the answer that it would have got alone, on both paths."""
+"""Batches in a real server: each request gets the same response as alone, on both paths."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from waiting import requests_in_progress, wait_until
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 
@@ -43,7 +43,7 @@ class Batches:
         return answer
 
     def ask_in_one_batch(self, api: str, asked: list[tuple[dict[str, Any], dict[str, str]]]) -> list[Answer]:
-        """Hold the API's threads by two requests, send the others, and open the gate when all of them wait."""
+        """Hold the API's threads with two requests, send the others, and open the gate when all of them wait."""
         with ThreadPoolExecutor(len(asked) + 2) as pool:
             held = [pool.submit(self.ask, api, *asked[0])]
             wait_until((self.folder / f"{api}.entered").exists)
@@ -78,7 +78,7 @@ def batches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Batches(server, home)
 
 
-def test_what_a_function_does_with_ctx_is_done_for_each_request_alike(batches: Batches) -> None:
+def test_effects_on_ctx_apply_to_each_request_of_the_batch(batches: Batches) -> None:
     tones = ["hello", "hello", "hello", "goodbye", "goodbye"]
     asked = [({"names": [f"n{i}"]}, {"x-tone": tone}) for i, tone in enumerate(tones)]
     answers = batches.ask_in_one_batch("greet", asked)
@@ -86,7 +86,7 @@ def test_what_a_function_does_with_ctx_is_done_for_each_request_alike(batches: B
         assert (answer.status, answer.value) == (201, [f"{tone} n{i}"])
         assert answer.headers["x-greeted-in"] == tone
         assert answer.headers["set-cookie"].startswith(f"tone={tone}")
-    # The two that were held say hello, too.
+    # The two held requests also say hello.
     wait_until(lambda: batches.notes()["after hello"] + batches.notes()["after goodbye"] == 7)
     assert batches.notes()["after goodbye"] == 2
     assert batches.notes()["greet 3"] == 1
@@ -96,13 +96,13 @@ def test_what_a_function_does_with_ctx_is_done_for_each_request_alike(batches: B
 @pytest.mark.parametrize(
     ("api", "statuses"), [("isolated", [200, 200, 500, 200]), ("rows", [200, 200, 500, 200]), ("whole", [500] * 4)]
 )
-def test_a_request_that_fails_in_a_batch_fails_as_its_api_asks(batches: Batches, api: str, statuses: list[int]) -> None:
+def test_failure_in_a_batch_follows_the_setting_of_the_api(batches: Batches, api: str, statuses: list[int]) -> None:
     answers = batches.ask_in_one_batch(api, [({"xs": [x]}, {}) for x in (1, 2, 13, 4)])
     assert [answer.status for answer in answers] == statuses
     assert [answer.value for answer in answers if answer.status == 200] == [[2], [4], [8]][: statuses.count(200)]
 
 
-def test_two_batches_run_at_once_and_what_nobody_waits_for_is_not_computed(batches: Batches) -> None:
+def test_two_batches_run_at_once_and_abandoned_requests_are_not_computed(batches: Batches) -> None:
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(batches.ask, "both", {"xs": [1]})]
         wait_until(lambda: batches.notes()["both [1]"] == 1)

@@ -1,4 +1,4 @@
-"""`bentoml build` of a monitored service: whether its image would have bento-monitor is said."""
+"""`bentoml build` of a monitored service: a warning if its image would lack bento-monitor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WARNING = "Warning: the Bento of Built does not list bento-monitor"
 
 
 def build(folder: Path, files: dict[str, str], *arguments: str) -> str:
-    """What a build prints; it succeeds in any case."""
+    """Build, which must succeed, and return what it prints on stderr."""
     for name, text in files.items():
         (folder / name).write_text(text)
     command = [Path(sys.executable).with_name("bentoml"), "build", *arguments]
@@ -52,7 +52,7 @@ PLAIN = SERVICE.format(before="", arguments="")
     ],
     ids=["bentofile.yaml", "image"],
 )
-def test_one_that_does_not_list_it_is_warned_of(tmp_path: Path, files: dict[str, str]) -> None:
+def test_bento_without_bento_monitor_gets_a_warning(tmp_path: Path, files: dict[str, str]) -> None:
     assert build(tmp_path, files).count(WARNING) == 1
 
 
@@ -72,5 +72,5 @@ def test_one_that_does_not_list_it_is_warned_of(tmp_path: Path, files: dict[str,
     ],
     ids=["bentofile.yaml", "requirements", "image"],
 )
-def test_one_that_lists_it_is_not(tmp_path: Path, files: dict[str, str]) -> None:
+def test_bento_with_bento_monitor_gets_no_warning(tmp_path: Path, files: dict[str, str]) -> None:
     assert WARNING not in build(tmp_path, files)

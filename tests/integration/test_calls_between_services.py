@@ -1,4 +1,4 @@
-"""Calls to a dependency, with BentoML's own settings of its connections: none is lost."""
+"""Calls to a dependency, with BentoML's own connection settings: none is lost."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 CONCURRENCY = 24
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def ask_at_once(server: ServerProcess, path: str, x: int, calls: int) -> Counter[tuple[int, str]]:
-    """Status and body of each of so many calls, 24 at a time."""
+    """Send calls, 24 at a time; count their statuses and bodies."""
 
     def work(_: int) -> Counter[tuple[int, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
@@ -44,15 +44,15 @@ def ask_at_once(server: ServerProcess, path: str, x: int, calls: int) -> Counter
         return sum(pool.map(work, range(CONCURRENCY)), Counter())
 
 
-def test_no_call_is_lost_while_sessions_are_renewed(server: ServerProcess) -> None:
+def test_session_renewals_lose_no_call(server: ServerProcess) -> None:
     assert ask_at_once(server, "/double", 4, 3000) == {(200, "8"): 3000}
 
 
-def test_no_call_from_a_thread_is_lost(server: ServerProcess) -> None:
+def test_calls_from_threads_are_not_lost(server: ServerProcess) -> None:
     assert ask_at_once(server, "/triple", 4, 960) == {(200, "12"): 960}
 
 
-def test_a_stream_outlives_the_session_that_it_came_by(server: ServerProcess) -> None:
+def test_stream_outlives_its_session(server: ServerProcess) -> None:
     with ThreadPoolExecutor(1) as pool:
         streams = pool.submit(ask_at_once, server, "/count", 20, CONCURRENCY)
         calls = ask_at_once(server, "/double", 4, 960)
@@ -65,5 +65,5 @@ def test_retired_sessions_are_closed(server: ServerProcess) -> None:
     ask_at_once(server, "/double", 4, 2400)
     workers = [psutil.Process(pid) for pid in server.worker_pids()]
     open_sockets = sum(len(worker.net_connections(kind="unix")) for worker in workers)
-    # A few sessions of up to 24 connections; every session that was ever made would be 24 times as many.
+    # A few sessions of up to 24 connections; all sessions ever made would have 24 times as many.
     assert open_sockets < 10 * CONCURRENCY

@@ -1,4 +1,4 @@
-"""Limits of what a client may send to a monitored service, on both paths, through real sockets."""
+"""Limits on a client's requests to a monitored service, on both paths, through real sockets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import psutil
 import pytest
 from scraping import scraped_text
 
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 SETTINGS = {
@@ -28,7 +28,7 @@ SETTINGS = {
 PATHS = {"fast": "true", "bentoml": "false"}
 BODY = b'{"text": "abc"}'
 FLOOD = 3000
-# 200 that wait take about 1 MiB; without the limit, 3,000 took 17.
+# 200 waiting connections need about 1 MiB; without the limit, 3,000 needed 17.
 FLOOD_RSS_MIB = 10
 
 
@@ -58,7 +58,7 @@ def head(*headers: str) -> bytes:
 
 
 def read_all(client: socket.socket) -> bytes:
-    """Until the server closes; a reset says no more than that it has."""
+    """Read until the server closes the connection; a reset also means that."""
     answer = b""
     try:
         while part := client.recv(65536):
@@ -75,7 +75,7 @@ def status_and_error(answer: bytes) -> tuple[int, str]:
 
 
 def assert_recorded(server: ServerProcess, status: int, count: int) -> None:
-    """In the series, which are written before a scrape, and with them the access log."""
+    """Check the metrics, which are written before a scrape, and with them the access log."""
     (line,) = [
         line
         for line in scraped_text(server).splitlines()
@@ -87,7 +87,7 @@ def assert_recorded(server: ServerProcess, status: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("arm", PATHS)
-def test_a_body_over_the_limit_is_answered_413_and_recorded(servers: dict[str, ServerProcess], arm: str) -> None:
+def test_body_over_the_limit_gets_413_and_is_recorded(servers: dict[str, ServerProcess], arm: str) -> None:
     expected = (413, "The request's body is larger than 100000 bytes")
     with connect(servers[arm]) as client:
         client.sendall(head("content-length: 100001"))
@@ -101,9 +101,7 @@ def test_a_body_over_the_limit_is_answered_413_and_recorded(servers: dict[str, S
 
 
 @pytest.mark.parametrize("arm", PATHS)
-def test_a_body_that_stops_is_answered_408_and_one_that_drips_is_served(
-    servers: dict[str, ServerProcess], arm: str
-) -> None:
+def test_stopped_body_gets_408_and_slow_body_is_served(servers: dict[str, ServerProcess], arm: str) -> None:
     with connect(servers[arm]) as stopped, connect(servers[arm]) as dripping:
         for client in (stopped, dripping):
             client.sendall(head(f"content-length: {len(BODY)}", "connection: close"))
@@ -118,23 +116,23 @@ def test_a_body_that_stops_is_answered_408_and_one_that_drips_is_served(
 
 
 @pytest.mark.parametrize("headers", [[f"x-{number}: 1" for number in range(60)], ["x: " + "y" * 8000]])
-def test_a_head_over_a_limit_is_answered_431(servers: dict[str, ServerProcess], headers: list[str]) -> None:
+def test_head_over_a_limit_gets_431(servers: dict[str, ServerProcess], headers: list[str]) -> None:
     with connect(servers["fast"]) as client:
         client.sendall(head(*headers, "content-length: 0"))
         assert status_and_error(read_all(client)) == (431, "Request Header Fields Too Large")
 
 
-def test_a_header_without_an_end_is_cut(servers: dict[str, ServerProcess]) -> None:
+def test_endless_header_is_cut(servers: dict[str, ServerProcess]) -> None:
     with connect(servers["fast"]) as client:
         client.sendall(head()[:-2] + b"x: ")
-        with suppress(OSError):  # a reset or a broken pipe, as the kernel will have it
+        with suppress(OSError):  # a reset or a broken pipe, depending on the kernel
             for _ in range(20):
                 client.sendall(b"y" * 1000)
                 time.sleep(0.01)
         assert status_and_error(read_all(client)) == (431, "Request Header Fields Too Large")
 
 
-def test_half_open_connections_are_few_and_do_not_stop_the_service(servers: dict[str, ServerProcess]) -> None:
+def test_half_open_connections_are_limited_and_do_not_stop_the_service(servers: dict[str, ServerProcess]) -> None:
     server = servers["fast"]
     (worker,) = [psutil.Process(pid) for pid in server.worker_pids()]
     before = worker.memory_info().rss
@@ -157,7 +155,7 @@ def open_connections(worker: psutil.Process, server: ServerProcess) -> int:
     return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == server.port for each in held)
 
 
-def test_a_half_open_connection_is_closed_after_its_time(servers: dict[str, ServerProcess]) -> None:
+def test_half_open_connection_is_closed_after_its_timeout(servers: dict[str, ServerProcess]) -> None:
     with connect(servers["fast"]) as silent, connect(servers["fast"]) as begun:
         begun.sendall(head()[:20])
         began_s = time.monotonic()

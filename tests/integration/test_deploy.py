@@ -1,6 +1,6 @@
 """deploy/ with real programs on loopback: spans through the Collector to Jaeger, and its Monitor page from Prometheus.
 
-The Collector's part is played by the Jaeger binary, which is a Collector with the same components.
+The Jaeger binary runs as the Collector: it is a Collector with the same components.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from jaeger_server import accepts, answers, start_process, stop_process
 from mixed_load import CASES, EACH, send_mixed_load
 from waiting import wait_until
 
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.serving.ports import free_port
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = Path(__file__).parent / "services"
@@ -39,7 +39,7 @@ START_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """Where the programs of deploy/ are."""
+    """The addresses of the programs of deploy/."""
 
     jaeger_url: str
     otlp_endpoint: str
@@ -51,7 +51,7 @@ class Deployed:
 @pytest.fixture(scope="module")
 def deployed(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("deployed")
-    # A port found free may be taken before it is bound, and a Collector that lacks one ends: then others are tried.
+    # A free port may be taken before it is bound, and a Collector without its port exits: then other ports are tried.
     for attempt in range(START_ATTEMPTS):
         with ExitStack() as stack:
             log = folder / f"{attempt}.log"
@@ -62,7 +62,7 @@ def deployed(jaeger_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def _start(jaeger_binary: Path, log: Path, stack: ExitStack) -> Deployed | None:
-    """Jaeger and the Collector on ports of their own; None where one of them ended, or took too long."""
+    """Start Jaeger and the Collector on their own ports; return None if one of them exited, or was too slow."""
     ports = [free_port() for _ in range(7)]
     query, query_grpc, jaeger_otlp, otlp, otlp_http, spans, prometheus = (f"127.0.0.1:{port}" for port in ports)
     found = Deployed(f"http://{query}", f"http://{otlp_http}", f"http://{spans}/metrics", f"http://{prometheus}", log)
@@ -98,7 +98,7 @@ def _start(jaeger_binary: Path, log: Path, stack: ExitStack) -> Deployed | None:
 
 @pytest.fixture(scope="module")
 def served(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], list[str]]]:
-    """Sends a mixed load to a service of two workers whose spans go to the Collector; the trace id of each request."""
+    """A function that sends a mixed load to two workers, which export to the Collector, and returns the trace ids."""
     home = tmp_path_factory.mktemp("served")
     env = {
         "BENTO_MONITOR_HOME": str(home / "monitor"),
@@ -119,14 +119,14 @@ def served(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize("config", ["jaeger.yaml", "collector.yaml"])
-def test_the_real_program_accepts_its_config(jaeger_binary: Path, config: str) -> None:
+def test_real_program_accepts_its_config(jaeger_binary: Path, config: str) -> None:
     done = subprocess.run(
         [jaeger_binary, "validate", "--config", DEPLOY / config], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_spans_come_through_the_collector_and_are_counted_once_for_all_workers(
+def test_spans_arrive_through_the_collector_and_are_counted_once(
     deployed: Deployed, served: Callable[[], list[str]]
 ) -> None:
     trace_ids = {trace_id for _ in range(LOADS) for trace_id in served()}
@@ -140,7 +140,7 @@ def test_spans_come_through_the_collector_and_are_counted_once_for_all_workers(
     assert sum(server_calls(deployed).values()) == LOADS * EACH * len(CASES)
 
 
-def test_jaegers_monitor_page_has_rates_errors_and_durations(
+def test_monitor_page_of_jaeger_has_rates_errors_and_durations(
     deployed: Deployed,
     served: Callable[[], list[str]],
     require_means: Callable[[str], NoReturn],
@@ -193,7 +193,7 @@ def jaeger_trace_ids(deployed: Deployed) -> set[str]:
 
 
 def server_calls(deployed: Deployed) -> dict[tuple[str, str], int]:
-    """What the Collector counts of server spans, by name and status: one series each."""
+    """Return the Collector's counts of server spans, by name and status: one series each."""
     with urllib.request.urlopen(deployed.span_metrics_url, timeout=20) as response:
         series = CALLS.findall(response.read().decode())
     calls: dict[tuple[str, str], int] = {}
@@ -208,7 +208,7 @@ def server_calls(deployed: Deployed) -> dict[tuple[str, str], int]:
 
 
 def monitored(deployed: Deployed, metric: str, **query: object) -> dict[str, float]:
-    """The latest value of each operation, as the Monitor page gets it."""
+    """Return the latest value of each operation, as the Monitor page gets it."""
     query = {
         "service": SERVICE,
         "groupByOperation": "true",

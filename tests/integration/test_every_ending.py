@@ -1,4 +1,4 @@
-"""However a request ends, it has exactly one server span a service, with the status that its client got."""
+"""However a request ends, it has exactly one server span per service, with the status that its client got."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 SERVICES = Path(__file__).parent / "services"
@@ -25,14 +25,14 @@ SERVICES = Path(__file__).parent / "services"
 
 @dataclass
 class Ended:
-    """What clients got, by the trace of the request, and all spans."""
+    """The statuses that clients got, by trace, and all spans."""
 
     statuses: dict[str, int]
     traces: dict[str, list[str]]
     spans: list[SpanRecord]
 
     def servers(self, name: str) -> list[list[SpanRecord]]:
-        """The server spans of each trace of that name."""
+        """Return the server spans of each trace of that name."""
         return [
             [span for span in self.spans if span.trace_id == trace_id and span.kind == "SERVER"]
             for trace_id in self.traces[name]
@@ -65,12 +65,12 @@ class Client:
             return error.read()
 
     def leave(self, name: str, path: str, body: object) -> None:
-        """Send a request, and close the connection before its answer."""
+        """Send a request, and close the connection before the response."""
         trace_id, data = self._new_trace(name), json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
         with socket.create_connection(("127.0.0.1", self._server.port), timeout=20) as connection:
             connection.sendall(f"{head}traceparent: 00-{trace_id}-{'1' * 16}-01\r\n\r\n".encode() + data)
-            # The server has it: another request that came later is answered.
+            # The server has the request: it has answered a later one.
             self.ask("after one that left", "/wait")
 
 
@@ -94,7 +94,7 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield Ended(client.statuses, client.traces, receiver.spans())
 
 
-def test_every_request_has_one_server_span_with_the_status_that_its_client_got(ended: Ended) -> None:
+def test_every_request_has_one_server_span_with_its_clients_status(ended: Ended) -> None:
     for name in ("timeout", "timeout in a thread", "mounted", "task", "task status", "overload"):
         for trace_id, servers in zip(ended.traces[name], ended.servers(name), strict=True):
             assert [span.attributes[names.HTTP_RESPONSE_STATUS_CODE] for span in servers] == [ended.statuses[trace_id]]
@@ -105,7 +105,7 @@ def test_every_request_has_one_server_span_with_the_status_that_its_client_got(e
     assert find_violations(ended.spans) == []
 
 
-def test_a_service_that_is_called_has_a_server_span_of_its_own_in_the_same_trace(ended: Ended) -> None:
+def test_called_service_has_its_own_server_span_in_the_same_trace(ended: Ended) -> None:
     (servers,) = ended.servers("through")
     outer, inner = sorted(servers, key=lambda span: span.start_ns)
     assert (outer.service, inner.service) == ("Endings", "Inner")
@@ -116,13 +116,13 @@ def test_a_service_that_is_called_has_a_server_span_of_its_own_in_the_same_trace
     assert call.parent_span_id == outer.span_id
 
 
-def test_a_client_that_left_is_said_to_have_left(ended: Ended) -> None:
+def test_span_records_that_the_client_left(ended: Ended) -> None:
     ((left,),) = ended.servers("left")
     assert left.attributes[names.ERROR_TYPE] == "ClientDisconnect"
     assert left.attributes[names.HTTP_ROUTE] == "/wait"
 
 
-def test_one_over_the_concurrency_has_a_server_span_with_429(tmp_path: Path) -> None:
+def test_request_over_the_concurrency_has_a_server_span_with_429(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
         spec = ServerSpec(
             target="limited:Limited", working_dir=SERVICES, as_="monitored", env=receiver.environment, home=tmp_path

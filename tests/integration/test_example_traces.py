@@ -1,4 +1,4 @@
-"""The traces of every example under load, on both paths, by the laws of traces."""
+"""The traces of every example under load, on both paths, against the trace laws."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, find_violations
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,13 +23,13 @@ LOADS = {
 }
 
 
-def test_no_example_is_left_out() -> None:
+def test_every_example_has_a_load() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if (path / "service.py").is_file()} == set(LOADS)
 
 
 @pytest.mark.parametrize("fast_path", ["true", "false"], ids=["fast path", "BentoML's path"])
 @pytest.mark.parametrize("example", LOADS)
-def test_the_traces_of_an_example_under_load_keep_every_law(example: str, fast_path: str, tmp_path: Path) -> None:
+def test_example_traces_under_load_keep_every_law(example: str, fast_path: str, tmp_path: Path) -> None:
     target, path, bodies = LOADS[example]
     with OtlpReceiver() as receiver:
         env = receiver.environment | {

@@ -1,4 +1,4 @@
-"""A live service whose model computes on a GPU: what the GPU took is in its spans, its metrics and its profile."""
+"""A live service with a model on a GPU: the GPU time is in its spans, its metrics and its profile."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scraping import scrape, total
 from waiting import wait_until
 
 from bento_monitor import conventions as names
-from bento_monitor.loadgen import LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 pytestmark = pytest.mark.usefixtures("gpu")
@@ -37,7 +37,7 @@ def send(server: ServerProcess, path: str, field: str, values: list[object]) -> 
 
 
 def gpu_seconds(server: ServerProcess) -> tuple[float, int]:
-    """The sum and the number of the calls that the metrics have counted."""
+    """Return the total time and the number of calls from the metrics."""
     samples, series = scrape(server), "bento_monitor_model_gpu_seconds"
     return total(samples, f"{series}_sum"), round(total(samples, f"{series}_count"))
 
@@ -72,30 +72,30 @@ def seen(
         return receiver.spans(), counted
 
 
-def test_the_traces_keep_every_law(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
+def test_traces_keep_every_law(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
     assert find_violations(seen[0], requests=2 * REQUESTS + 1) == []
 
 
-def test_every_call_of_the_model_has_the_time_of_its_gpu(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
+def test_every_model_call_has_its_gpu_time(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
     spans, _ = seen
     calls = [span for span in spans if span.name == "model"]
     took_ns = np.array([span.attributes[names.MODEL_GPU_NS] for span in calls])
     assert (took_ns > 0).all()
-    # The function waits for the answer, so what the GPU does for a request lies within its infer, or its batch.
+    # The function waits for the output, so the GPU time of a request lies within its infer, or its batch.
     around = {span.span_id: span for span in spans}
     for span, gpu_ns in zip(calls, took_ns, strict=True):
         parent = around[span.parent_span_id]
         assert gpu_ns < parent.end_ns - parent.start_ns
 
 
-def test_the_metrics_count_what_the_spans_tell(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
+def test_metrics_agree_with_the_spans(seen: tuple[list[SpanRecord], tuple[float, int]]) -> None:
     spans, (total_s, count) = seen
     took_ns = [span.attributes[names.MODEL_GPU_NS] for span in spans if span.name == "model"]
     assert count == len(took_ns)
     assert total_s == pytest.approx(sum(took_ns) / 1e9, rel=1e-6)
 
 
-def test_a_profile_tells_of_the_gpu(tmp_path: Path) -> None:
+def test_profile_includes_the_gpu(tmp_path: Path) -> None:
     page, written = tmp_path / "page.html", tmp_path / "profile.json"
     service = f"{SERVICES / 'on_gpu.py'}:OnGpu"
     options = ["--api", "batched", "--seconds", "2", "--html", str(page), "--output", str(written)]

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill: a command that is stopped leaves nothing running, and what was stored is whole."""
+"""Ctrl-C and kill: a stopped command leaves nothing running, and its stored files are complete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def processes_with(name: str, value: str) -> list[psutil.Process]:
 def is_serving(folder: Path) -> bool:
     try:
         return any(folder.rglob("services/*/workers/*.json"))
-    except FileNotFoundError:  # folders in which something is built come and go
+    except FileNotFoundError:  # temporary folders come and go
         return False
 
 
@@ -50,7 +50,7 @@ def study(tmp_path: Path) -> tuple[list[str], Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize(("stop", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_study_that_is_stopped_leaves_no_process(
+def test_stopped_study_leaves_no_process(
     study: tuple[list[str], Path, dict[str, str]], tmp_path: Path, stop: signal.Signals, exit_code: int
 ) -> None:
     command, project, environment = study
@@ -66,7 +66,7 @@ def test_a_study_that_is_stopped_leaves_no_process(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_the_demo_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     environment = {**os.environ, "INTERRUPT_TEST": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, str(DEMO)], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
@@ -79,7 +79,7 @@ def test_the_demo_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
     assert not (tmp_path / "demo-report.json").exists()
 
 
-def test_a_port_in_use_is_said_before_anything_is_served() -> None:
+def test_port_in_use_is_reported_before_anything_is_served() -> None:
     import socket
 
     with socket.socket() as taken:

@@ -1,4 +1,4 @@
-"""The Jaeger that integration tests run against: does it take a span, and keep out of the way of a user's own?"""
+"""The Jaeger of the integration tests: it accepts a span, and does not interfere with a user's own Jaeger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_json(url: str) -> Any:
         return json.load(response)
 
 
-def test_a_span_sent_over_otlp_is_read_back_over_the_query_api(jaeger: Any) -> None:
+def test_span_sent_over_otlp_is_read_back_from_the_query_api(jaeger: Any) -> None:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -44,7 +44,7 @@ def test_a_span_sent_over_otlp_is_read_back_over_the_query_api(jaeger: Any) -> N
     assert [span["operationName"] for span in found[0]["spans"]] == ["hello"]
 
 
-def test_it_listens_on_four_loopback_ports_and_none_of_a_users_own_jaeger(jaeger: Any) -> None:
+def test_jaeger_listens_on_four_loopback_ports_and_no_default_port(jaeger: Any) -> None:
     listening = {
         connection.laddr
         for connection in psutil.Process(jaeger.pid).net_connections(kind="inet")
@@ -56,11 +56,11 @@ def test_it_listens_on_four_loopback_ports_and_none_of_a_users_own_jaeger(jaeger
 
 
 @pytest.mark.parametrize("script", ["build.sh", "run.sh"])
-def test_its_scripts_are_valid_shell(script: str) -> None:
+def test_scripts_are_valid_shell(script: str) -> None:
     subprocess.run(["sh", "-n", JAEGER_FOLDER / script], check=True)
 
 
-def test_find_builds_nothing_and_says_so_by_its_exit_status(tmp_path: Path) -> None:
+def test_find_builds_nothing_and_reports_it_by_exit_status(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     if shutil.which("jaeger", path=environment["PATH"]):
         pytest.skip("a jaeger of the system is on the PATH")
@@ -69,7 +69,7 @@ def test_find_builds_nothing_and_says_so_by_its_exit_status(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_means_skip_and_fail_where_all_are_required(
+def test_missing_requirement_skips_or_fails_if_all_are_required(
     require_means: Callable[[str], NoReturn], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUIRE", raising=False)

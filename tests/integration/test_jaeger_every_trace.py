@@ -1,4 +1,4 @@
-"""10,000 requests as fast as the machine allows: Jaeger has the whole trace of each."""
+"""10,000 requests as fast as the machine allows: Jaeger has the complete trace of each."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 from jaeger_server import JaegerServer
 from waiting import wait_until
 
-from bento_monitor.loadgen import LoadResult, LoadSpec, start_load
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadResult, LoadSpec, start_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import read_jaeger
-from bento_monitor.tracing.trace_record import SpanRecord
+from bento_monitor.tracing.store.trace_record import SpanRecord
 
 SERVICES = Path(__file__).parent / "services"
 SINGLE, BATCHED = 8_000, 2_000
-# Requests are exported in the order in which they end, but for those that end together.
+# Requests are exported in the order in which they end, except those that end together.
 LAST = 64
 
 Traces = dict[str, list[SpanRecord]]
@@ -40,7 +40,7 @@ def found(jaeger: JaegerServer, sent: dict[str, list[str]], tmp_path_factory: py
     env = {
         "BENTO_MONITOR_HOME": str(home / "monitor"),
         "BENTO_MONITOR_TRACE_RATE_LIMIT": "0",
-        # A machine that is too slow to export while it serves lets all of them wait.
+        # On a machine that is too slow to export while it serves, all of them wait.
         "BENTO_MONITOR_TRACE_QUEUE_SIZE": str(2 * (SINGLE + BATCHED)),
         "OTEL_EXPORTER_OTLP_ENDPOINT": jaeger.otlp_http_endpoint,
         "OTEL_TRACES_SAMPLER": "always_on",
@@ -53,7 +53,7 @@ def found(jaeger: JaegerServer, sent: dict[str, list[str]], tmp_path_factory: py
 
 
 def send(server: ServerProcess, sent: dict[str, list[str]]) -> list[str]:
-    """Send them, to both routes at once, from callers that do not sample; the ids of those that ended last."""
+    """Send all requests, to both routes at once, from callers that do not sample; return the ids of the last to end."""
     single = LoadSpec(
         port=server.port,
         path="/asynchronous",
@@ -79,7 +79,7 @@ def ended_last(trace_ids: list[str], result: LoadResult) -> list[str]:
 
 
 def traces_of(jaeger: JaegerServer, trace_ids: list[str]) -> Traces:
-    """Jaeger is asked for each: a search would give no more than its depth."""
+    """Read each trace from Jaeger: a search would return at most its limit."""
     traces: Traces = {}
     for span in read_jaeger(jaeger.query_url, trace_ids):
         traces.setdefault(span.trace_id, []).append(span)
@@ -91,14 +91,14 @@ def test_no_trace_is_lost(sent: dict[str, list[str]], found: Traces) -> None:
     assert set(found) == {trace_id for trace_ids in sent.values() for trace_id in trace_ids}
 
 
-def test_every_trace_is_whole(sent: dict[str, list[str]], found: Traces) -> None:
+def test_every_trace_is_complete(sent: dict[str, list[str]], found: Traces) -> None:
     stages = {"/asynchronous": ["infer", "parse", "serialize"], "/batched": ["infer", "parse", "queue", "serialize"]}
     for path, trace_ids in sent.items():
         shapes = Counter(tuple(sorted(span.name for span in found[trace_id])) for trace_id in trace_ids)
         assert shapes == {(f"POST {path}", *stages[path]): len(trace_ids)}
 
 
-def test_every_batch_is_there_and_its_links_are_those_of_its_requests(
+def test_every_batch_exists_and_links_all_its_requests(
     jaeger: JaegerServer, sent: dict[str, list[str]], found: Traces
 ) -> None:
     links = Counter(link for trace_id in sent["/batched"] for span in found[trace_id] for link in span.links)

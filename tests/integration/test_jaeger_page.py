@@ -1,4 +1,4 @@
-"""What Jaeger's page and its service performance monitoring need of our spans, as its own API gives it to the page."""
+"""The parts of our spans that Jaeger's page and its performance monitoring need, read from the page's API."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mixed_load import CASES, EACH, send_mixed_load
 from waiting import wait_until
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 SERVICE = "jaeger-page"
@@ -23,7 +23,7 @@ Span = dict[str, Any]
 
 
 class Page:
-    """Asks what the page asks."""
+    """The queries of the page."""
 
     def __init__(self, url: str, service: str) -> None:
         self._url = url
@@ -35,7 +35,7 @@ class Page:
             return json.load(response)["data"]
 
     def spans(self, **query: object) -> list[Span]:
-        """Every span of every trace that a search finds, with its process in place of the process's id."""
+        """Return every span of every trace that a search finds, with its process instead of the process's id."""
         return [
             span | {"process": trace["processes"][span["processID"]]}
             for trace in self.data("/api/traces", limit=10_000, **query)
@@ -67,10 +67,10 @@ def servers(spans: list[Span]) -> list[Span]:
     return [span for span in spans if tags(span)["span.kind"] == "server"]
 
 
-def test_the_service_and_its_operations_are_offered_for_a_search(page: Page) -> None:
+def test_search_offers_the_service_and_its_operations(page: Page) -> None:
     assert SERVICE in page.data("/api/services")
     routes = {f"POST {path}" for path, body, status in CASES if body is not None and status != 404}
-    # What no route takes has its method for a name: any path could be asked for.
+    # A request without a route has only its method as its name: clients may send any path.
     requests = routes | {"POST", "GET /sync"}
     inside = {"parse", "queue", "infer", "serialize", "batch"}
     assert set(page.data(f"/api/services/{SERVICE}/operations")) == requests | inside
@@ -78,33 +78,33 @@ def test_the_service_and_its_operations_are_offered_for_a_search(page: Page) -> 
     assert {operation["name"] for operation in offered} == requests
 
 
-def test_requests_are_of_kind_server_and_all_else_is_internal(page: Page) -> None:
+def test_requests_are_of_kind_server_and_the_rest_is_internal(page: Page) -> None:
     of_kind: dict[str, set[str]] = {}
     for span in page.spans():
         of_kind.setdefault(tags(span)["span.kind"], set()).add(span["operationName"].split()[0])
     assert of_kind == {"server": {"POST", "GET"}, "internal": {"parse", "queue", "infer", "serialize", "batch"}}
 
 
-def test_the_requests_that_failed_are_marked_as_errors_and_no_other(page: Page) -> None:
+def test_only_failed_requests_are_marked_as_errors(page: Page) -> None:
     mark = {"key": "error", "type": "bool", "value": True}
     for span in servers(page.spans()):
         assert (mark in span["tags"]) == (tags(span)[names.HTTP_RESPONSE_STATUS_CODE] == 500)
 
 
-def test_a_search_by_status_or_api_finds_its_requests(page: Page) -> None:
+def test_search_by_status_or_api_finds_the_requests(page: Page) -> None:
     refused = servers(page.spans(tags=json.dumps({names.HTTP_RESPONSE_STATUS_CODE: "403"})))
     assert [span["operationName"] for span in refused] == ["POST /refuses"] * EACH
     batched = page.spans(operation="batch", tags=json.dumps({names.API_NAME: "batched"}))
     assert {span["operationName"] for span in batched} == {"batch"}
 
 
-def test_stages_are_numbers_on_the_server_span(page: Page) -> None:
+def test_stages_are_integers_on_the_server_span(page: Page) -> None:
     for span in servers(page.spans(operation="POST /batched")):
         kinds = {tag["key"]: tag["type"] for tag in span["tags"]}
         assert {kinds[stage] for stage in names.STAGES} == {"int64"}
 
 
-def test_links_are_references_with_both_ids_both_ways(page: Page) -> None:
+def test_links_are_references_in_both_directions_with_both_ids(page: Page) -> None:
     spans = page.spans()
     ids = {(span["traceID"], span["spanID"]): span for span in spans}
     infers = [span for span in spans if span["operationName"] == "infer" and names.BATCH_SIZE in tags(span)]
@@ -123,7 +123,7 @@ def test_links_are_references_with_both_ids_both_ways(page: Page) -> None:
     assert {(span["traceID"], span["spanID"]) for span in infers} <= linked
 
 
-def test_the_process_of_a_span_says_which_service_and_which_worker(page: Page) -> None:
+def test_process_of_a_span_names_service_and_worker(page: Page) -> None:
     processes = [span["process"] for span in page.spans()]
     assert {process["serviceName"] for process in processes} == {SERVICE}
     (instance,) = {tags(process)["service.instance.id"] for process in processes}

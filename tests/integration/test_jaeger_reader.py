@@ -12,9 +12,9 @@ import pytest
 from mixed_load import send_mixed_load
 
 from bento_monitor.errors import InputError
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.jaeger_reader import JaegerReader
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.jaeger_reader import JaegerReader
 
 SERVICES = Path(__file__).parent / "services"
 COMMAND = [str(Path(sys.executable).with_name("bento-monitor")), "traces"]
@@ -34,7 +34,7 @@ def url(jaeger: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(jaeger.query_url)
 
 
-def test_the_slowest_are_listed_and_each_is_a_waterfall(url: str) -> None:
+def test_slowest_traces_are_listed_and_shown_as_waterfalls(url: str) -> None:
     command = [*COMMAND, "--jaeger", url, "--service", "read-back", "--limit", "5"]
     listed = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
     durations = [summary["duration_ns"] for summary in listed]
@@ -49,7 +49,7 @@ def test_the_slowest_are_listed_and_each_is_a_waterfall(url: str) -> None:
     assert all(name in shown for name in ("POST /batched", "queue", "infer", "batch (linked)", "serialize"))
 
 
-def test_conditions_are_jaegers_too(url: str) -> None:
+def test_conditions_apply_to_jaeger(url: str) -> None:
     reader = JaegerReader(url)
     every = reader.slowest(1000, service="read-back")
     middle_ns = every[len(every) // 2].duration_ns
@@ -58,7 +58,7 @@ def test_conditions_are_jaegers_too(url: str) -> None:
     assert reader.slowest(1000, service="nobody") == []
 
 
-def test_what_cannot_be_read_is_said(url: str) -> None:
+def test_unreadable_traces_are_reported(url: str) -> None:
     with pytest.raises(InputError, match="not a whole trace id"):
         JaegerReader(url).trace("00aa")
     with pytest.raises(InputError, match="has no trace"):

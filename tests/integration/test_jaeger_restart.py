@@ -1,4 +1,4 @@
-"""Jaeger goes away under load and comes back: no request fails, exports go on, and what was lost is counted."""
+"""Jaeger stops under load and comes back: no request fails, exports resume, and lost spans are counted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from jaeger_server import JaegerServer, running_jaeger
 from waiting import wait_until
 
-from bento_monitor.loadgen import LoadSpec, start_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, start_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.settings import MonitorSettings
-from bento_monitor.tracing.pipeline import PipelineStats
+from bento_monitor.tracing.export.pipeline import PipelineStats
 from bento_monitor.tracing.telemetry import Telemetry
 
 SERVICES = Path(__file__).parent / "services"
@@ -42,7 +42,7 @@ def trace_ids(jaeger: JaegerServer, service: str) -> set[str]:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_no_request_fails_while_jaeger_is_away_and_exports_go_on_when_it_is_back(
+def test_no_request_fails_without_jaeger_and_exports_resume_afterwards(
     own_jaeger: JaegerServer, tmp_path: Path, protocol: str
 ) -> None:
     env = {"BENTO_MONITOR_HOME": str(tmp_path / "monitor"), **endpoint(own_jaeger, protocol)}
@@ -56,7 +56,7 @@ def test_no_request_fails_while_jaeger_is_away_and_exports_go_on_when_it_is_back
             wait_until(lambda: trace_ids(own_jaeger, "Plain"))
             own_jaeger.stop()
             stopped_ns = time.monotonic_ns()
-            # Until then exporters try again: it has been away for long enough that spans are lost.
+            # Exporters retry until then: Jaeger has been away for long enough that spans are lost.
             wait_until(lambda: "lost spans" in log.read_text(errors="replace"), WAIT_S)
             own_jaeger.start()
             started_ns = time.monotonic_ns()
@@ -68,12 +68,12 @@ def test_no_request_fails_while_jaeger_is_away_and_exports_go_on_when_it_is_back
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_what_was_not_exported_is_counted_as_dropped(
+def test_unexported_spans_are_counted_as_dropped(
     own_jaeger: JaegerServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     for name, value in endpoint(own_jaeger, protocol).items():
         monkeypatch.setenv(name, value)
-    # Time for one more try: an export that fails does so in about a second.
+    # Time for one retry: a failing export needs about a second.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
     telemetry = Telemetry("counted", MonitorSettings(home=tmp_path))
     try:
@@ -100,14 +100,14 @@ def finish_requests(telemetry: Telemetry, count: int = EACH) -> None:
 
 
 def exports(telemetry: Telemetry) -> bool:
-    """Whether the span of one request more is exported."""
+    """Return whether the span of one more request is exported."""
     before, _ = counts(telemetry.stats())
     finish_requests(telemetry, 1)
     return counts(telemetry.stats())[0] > before
 
 
 def counts(stats: PipelineStats) -> tuple[int, int]:
-    """Spans that were exported, and those that were dropped; none waits."""
+    """Return the numbers of exported and of dropped spans; none waits."""
     (exporter,) = stats.exporters
     assert (stats.dropped, stats.waiting, exporter.queued) == (0, 0, 0)
     assert exporter.built == exporter.exported + exporter.dropped

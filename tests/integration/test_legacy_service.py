@@ -1,4 +1,4 @@
-"""A legacy service and its runners: the spans of a service of today, over the hop to a runner's own process, too."""
+"""A legacy service and its runners: the same spans as a new-style service, also across a runner's process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 SERVICES = Path(__file__).parent / "services"
@@ -86,7 +86,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(answers, receiver.spans())
 
 
-def test_the_answers_are_those_of_the_service(served: Served) -> None:
+def test_responses_are_those_of_the_service(served: Served) -> None:
     assert served.answers[:4] == [
         Answer(200, "[[6]]"),
         Answer(200, "[3]"),
@@ -98,7 +98,7 @@ def test_the_answers_are_those_of_the_service(served: Served) -> None:
     assert [answer.body for answer in served.answers[9:]] == [f"[[{2 * x}]]" for x in range(BATCHED)]
 
 
-def test_the_traces_keep_every_law(served: Served) -> None:
+def test_traces_keep_every_law(served: Served) -> None:
     calls = [span for span in served.spans if span.name == names.SPAN_RUNNER]
     assert find_violations(served.spans, requests=len(served.answers) + len(calls)) == []
     statuses = Counter(
@@ -109,7 +109,7 @@ def test_the_traces_keep_every_law(served: Served) -> None:
     assert statuses == Counter(answer.status for answer in served.answers)
 
 
-def test_a_request_has_its_api_route_and_stages(served: Served) -> None:
+def test_request_has_its_api_route_and_stages(served: Served) -> None:
     (threaded,) = served.servers("legacy_service", "POST /threaded")
     stages = {name for name in names.STAGES if name in threaded.attributes}
     of_batches = {names.STAGE_ASSEMBLE, names.STAGE_THREAD_WAIT}
@@ -122,17 +122,20 @@ def test_a_request_has_its_api_route_and_stages(served: Served) -> None:
     assert [(each.attributes[names.HTTP_RESPONSE_STATUS_CODE], each.is_error) for each in failed] == FAILURES
 
 
-def test_a_call_of_a_runner_in_the_service_s_own_process_is_a_model_span(served: Served) -> None:
+def test_call_of_an_embedded_runner_is_a_model_span(served: Served) -> None:
     (request,) = served.servers("legacy_service", "POST /embedded")
     model = served.one_below(served.one_below(request, names.SPAN_INFER), names.SPAN_MODEL)
     assert model.attributes[names.RUNNER_NAME] == "inside_model"
     assert model.attributes[names.BATCH_ROWS] == 1
 
 
-def test_a_call_to_a_runner_s_process_is_one_trace_with_what_that_does(served: Served) -> None:
+def test_call_to_a_runners_process_is_in_the_same_trace(served: Served) -> None:
     (request,) = served.servers("legacy_service", "POST /sums/add")
     infer = served.one_below(request, names.SPAN_INFER)
-    assert {each.name for each in served.below(infer)} == {names.SPAN_RUNNER, names.SPAN_MODEL}  # the other is inside
+    assert {each.name for each in served.below(infer)} == {
+        names.SPAN_RUNNER,
+        names.SPAN_MODEL,
+    }  # the other runner is embedded
     call = served.one_below(infer, names.SPAN_RUNNER)
     assert call.kind == "CLIENT"
     (runner,) = served.below(call)
@@ -141,7 +144,7 @@ def test_a_call_to_a_runner_s_process_is_one_trace_with_what_that_does(served: S
     assert model.attributes[names.RUNNER_NAME] == "remote_model"
 
 
-def test_a_batch_of_a_runner_s_process_is_linked_with_each_of_its_requests(served: Served) -> None:
+def test_batch_of_a_runners_process_links_each_of_its_requests(served: Served) -> None:
     members = served.servers("remote_model", "POST /double")
     assert len(members) == BATCHED + 3
     batches = [span for span in served.spans if span.name == names.SPAN_BATCH]
@@ -154,7 +157,7 @@ def test_a_batch_of_a_runner_s_process_is_linked_with_each_of_its_requests(serve
     assert {names.SPAN_MODEL} == {each.name for batch in batches for each in served.below(batch)}
 
 
-def test_a_stream_and_a_failure_of_a_runner_are_seen_from_the_service(served: Served) -> None:
+def test_service_records_streams_and_failures_of_a_runner(served: Served) -> None:
     (request,) = served.servers("legacy_service", "POST /stream")
     call = served.one_below(served.one_below(request, names.SPAN_INFER), names.SPAN_RUNNER)
     (runner,) = served.below(call)

@@ -1,4 +1,4 @@
-"""Time limit and concurrency of a monitored service: the answers of stock BentoML, on both paths."""
+"""Timeout and concurrency of a monitored service: the responses of stock BentoML, on both paths."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_servers
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_servers
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 ARMS = {
@@ -45,7 +45,7 @@ def ask(server: ServerProcess, path: str, seconds: float) -> tuple[int, str]:
 
 @pytest.mark.parametrize("path", ["/wait", "/wait_in_thread"])
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_request_over_its_time_gets_a_504_and_the_next_one_its_answer(
+def test_request_over_its_timeout_gets_504_and_the_next_succeeds(
     servers: dict[str, ServerProcess], arm: str, path: str
 ) -> None:
     late = ask(servers[arm], path, 2.5)
@@ -54,9 +54,7 @@ def test_a_request_over_its_time_gets_a_504_and_the_next_one_its_answer(
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_request_over_the_concurrency_gets_a_429_and_health_is_answered(
-    servers: dict[str, ServerProcess], arm: str
-) -> None:
+def test_request_over_the_concurrency_gets_429_and_health_responds(servers: dict[str, ServerProcess], arm: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: ask(servers[arm], "/wait", 0.7), range(3)))
         with urllib.request.urlopen(servers[arm].base_url + "/livez", timeout=10) as response:

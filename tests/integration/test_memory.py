@@ -1,4 +1,4 @@
-"""A worker's memory: bounded whatever requests leave behind, and flat over many swaps of a release."""
+"""A worker's memory: bounded whatever requests leave behind, and constant over many swaps of a release."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ import onnx
 import pytest
 from waiting import wait_until
 
-from bento_monitor.files import sha256_of
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_store import write_release
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.resilience.atomic_files import sha256_of
+from bento_monitor.serving_config import Execution
 
 SERVICES = Path(__file__).parent / "services"
 CYCLES = 100_000
@@ -84,7 +85,7 @@ def serving(home: Path, *, probation_s: float, is_fast: bool = True) -> Iterator
 
 
 @pytest.mark.parametrize("api", ["noop", "in_thread", "batched", "fails"])
-def test_a_request_leaves_nothing_that_only_the_collector_could_free(memory: Memory, api: str) -> None:
+def test_requests_leave_no_reference_cycles(memory: Memory, api: str) -> None:
     memory.load(api, 200)
     memory.ask("stop_collecting")
     memory.load(api, 500)
@@ -93,7 +94,7 @@ def test_a_request_leaves_nothing_that_only_the_collector_could_free(memory: Mem
     assert sum(found.values()) < 500, found
 
 
-def test_cycles_of_100_kb_left_by_each_of_100_000_requests_stay_within_200_mib(memory: Memory) -> None:
+def test_100_000_cycles_of_100_kb_stay_within_200_mib(memory: Memory) -> None:
     before_mib = memory.resident_mib()
     highest_mib = 0.0
     count = CYCLES if memory.is_fast else CYCLES_ON_BENTOMLS_PATH
@@ -104,7 +105,7 @@ def test_cycles_of_100_kb_left_by_each_of_100_000_requests_stay_within_200_mib(m
 
 
 def released(name: str, folder: Path, fingerprint: str) -> tuple[Release, Path]:
-    """A release whose weights are large beside everything else that a swap needs."""
+    """Write a release with weights much larger than everything else that a swap needs."""
     hidden = WEIGHTS_MIB * 2**20 // 4 // 4 // 2
     weights = [np.ones((4, hidden), np.float32), np.ones((hidden, 4), np.float32)]
     graph = onnx.helper.make_graph(
@@ -145,7 +146,7 @@ def two_releases(memory: Memory, folder: Path) -> tuple[ActiveStore, list[tuple[
     return store, [released(name, folder, worker.fingerprints["model"]) for name in ("a", "b")]
 
 
-def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: Memory, tmp_path: Path) -> None:
+def test_50_swaps_of_a_model_in_a_cycle_do_not_grow_memory(memory: Memory, tmp_path: Path) -> None:
     store, releases = two_releases(memory, tmp_path)
     after_ten_mib = 0.0
     for swap in range(SWAPS):
@@ -153,13 +154,13 @@ def test_50_swaps_of_a_model_that_is_part_of_a_cycle_leave_memory_flat(memory: M
         promote(store, release, folder)
         assert memory.ask("tie") == {"release": release.name}
         if swap == 9:
-            time.sleep(1)  # several of the moments at which an idle worker collects
+            time.sleep(1)  # an idle worker collects several times meanwhile
             after_ten_mib = memory.resident_mib()
-    # Each of the 40 swaps since then has left its weights behind, until the collector comes in an idle moment.
+    # Each of the 40 swaps since then has left its weights behind, until the collector runs in an idle moment.
     wait_until(lambda: memory.resident_mib() - after_ten_mib < 2 * WEIGHTS_MIB)
 
 
-def test_what_ran_before_is_freed_when_its_successor_has_served_well(tmp_path: Path) -> None:
+def test_previous_model_is_freed_after_its_successors_probation(tmp_path: Path) -> None:
     with serving(tmp_path, probation_s=1.0) as memory:
         store, releases = two_releases(memory, tmp_path)
         for release, folder in releases:

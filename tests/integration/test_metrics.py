@@ -1,4 +1,4 @@
-"""Metrics of every request of a real server, on its `/metrics` and by OTLP."""
+"""Metrics of every request of a real server, on `/metrics` and over OTLP."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mixed_load import CASES, EACH, REQUESTS, send_mixed_load
 from scraping import scrape, total
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"
@@ -23,14 +23,14 @@ _ROUTES = ("/sync", "/batched", "/asynchronous")
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])
 def test_every_request_is_counted_by_route_stage_and_status(tmp_path: Path, fast_path: str) -> None:
-    # None is sampled: what is not traced is counted all the same.
+    # Nothing is sampled: untraced requests count, too.
     env = {"OTEL_TRACES_SAMPLER": "always_off", "BENTO_MONITOR_FAST_PATH": fast_path}
     spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
     with start_server(spec) as server:
         before = scrape(server)
         send_mixed_load(server)
         after = scrape(server)
-        # Where another process takes the processor between two stages, that is time of the request alone.
+        # If another process gets the CPU between two stages, that time belongs to the request but to no stage.
         assert any(_stages_are_most_of_a_request(server) for _ in range(10))
 
     def added(name: str, **labels: str) -> float:
@@ -41,7 +41,7 @@ def test_every_request_is_counted_by_route_stage_and_status(tmp_path: Path, fast
     for path, _, status in CASES:
         route = names.ROUTE_UNMATCHED if path == "/nowhere" else path
         assert added(f"{request}_count", route=route, status=str(status)) == EACH
-    # A stage is counted where it was reached: `fails` never came to be serialised.
+    # A stage counts if it was reached: `fails` was never serialised.
     for route, reached in {"/sync": EACH, "/asynchronous": EACH, "/batched": EACH, "/fails": 0}.items():
         assert added(f"{stage}_count", route=route, stage="serialize") == reached
     assert added(f"{stage}_count", route="/batched", stage="assemble") == EACH
@@ -58,7 +58,7 @@ def test_every_request_is_counted_by_route_stage_and_status(tmp_path: Path, fast
 
 
 def _stages_are_most_of_a_request(server: ServerProcess) -> bool:
-    """Whether half of what the requests of each route took that were answered with 200 lies in stages, in one load."""
+    """Return whether, in one load, stages cover half of the time of each route's requests with status 200."""
     before = scrape(server)
     send_mixed_load(server)
     after = scrape(server)
@@ -73,7 +73,7 @@ def _stages_are_most_of_a_request(server: ServerProcess) -> bool:
     )
 
 
-def test_otlp_takes_exponential_histograms_with_traced_requests_as_exemplars(tmp_path: Path) -> None:
+def test_otlp_gets_exponential_histograms_with_traced_requests_as_exemplars(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
         env = receiver.environment | {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
         spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
@@ -100,7 +100,7 @@ def test_otlp_takes_exponential_histograms_with_traced_requests_as_exemplars(tmp
     assert {point.as_int for point in last[names.METRIC_IN_FLIGHT].gauge.data_points} <= {0, 1}
 
 
-def test_a_scanner_of_many_paths_grows_neither_series_nor_memory(tmp_path: Path) -> None:
+def test_requests_to_many_unknown_paths_grow_neither_series_nor_memory(tmp_path: Path) -> None:
     env = {"OTEL_TRACES_SAMPLER": "always_off"}
     spec = ServerSpec(target="plain:Plain", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)
     with start_server(spec) as server:
@@ -113,7 +113,7 @@ def test_a_scanner_of_many_paths_grows_neither_series_nor_memory(tmp_path: Path)
 
 
 def scan(server: ServerProcess, count: int) -> None:
-    """Ask for so many paths that there are not, many at a time on one connection."""
+    """Send requests to paths that do not exist, many at a time on one connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         for start in range(0, count, TOGETHER):
             heads = [f"GET /{count}/{n} HTTP/1.1\r\nHost: x\r\n\r\n" for n in range(start, start + TOGETHER)]

@@ -1,4 +1,4 @@
-"""What a monitored service is: the same answers, one server span a request whatever becomes of it, and no more."""
+"""A monitored service: the same responses, one server span per request however it ends, and no side effects."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
-from bento_monitor.tracing.trace_record import Trace
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.trace_record import Trace
 
 SERVICES = Path(__file__).parent / "services"
 BODY = json.dumps({"x": 3}).encode()
@@ -33,7 +33,7 @@ def serve(home: Path, as_: str, **environment: str) -> Iterator[ServerProcess]:
 
 
 def ask(server: ServerProcess, path: str, body: bytes | None = BODY) -> tuple[int, str, str | None]:
-    """Status, body and request id of an answer."""
+    """Return status, body and request id of a response."""
     request = urllib.request.Request(server.base_url + path, data=body, headers={"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
@@ -68,7 +68,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tup
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trace]:
-    """The trace of each case, by the span id that the answer gave as its request id where it gave one."""
+    """The trace of each case."""
     home = tmp_path_factory.mktemp("traces")
     for server in serve(home, "monitored"):
         for path, body in CASES.values():
@@ -81,7 +81,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trace]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_answer_is_stock_bentomls(answers: dict[str, dict[str, tuple[int, str, str | None]]], case: str) -> None:
+def test_response_equals_stock_bentomls(answers: dict[str, dict[str, tuple[int, str, str | None]]], case: str) -> None:
     assert answers["monitored"][case][:2] == answers["stock"][case][:2]
     assert (answers["monitored"][case][2] is None) == (answers["stock"][case][2] is None)
 
@@ -100,7 +100,7 @@ def test_the_answer_is_stock_bentomls(answers: dict[str, dict[str, tuple[int, st
         ("get", 405, {"GET /sync"}),
     ],
 )
-def test_each_request_has_one_server_span_with_its_true_status(
+def test_each_request_has_one_server_span_with_its_status(
     traces: dict[str, Trace], case: str, status: int, names: set[str]
 ) -> None:
     spans = traces[case].spans
@@ -110,7 +110,7 @@ def test_each_request_has_one_server_span_with_its_true_status(
     assert {span.name for span in spans} == names
 
 
-def test_a_service_that_is_switched_off_is_served_as_it_is(tmp_path: Path) -> None:
+def test_disabled_monitor_leaves_the_service_unchanged(tmp_path: Path) -> None:
     for server in serve(tmp_path, "monitored", BENTO_MONITOR_ENABLED="false"):
         assert ask(server, "/sync")[:2] == (200, "3")
     assert not (tmp_path / "monitor").exists()

@@ -1,4 +1,4 @@
-"""The optimizer on a small project, as its user runs it: from the command line to a live promotion."""
+"""The optimizer on a small project, as a user runs it: from the command line to a live promotion."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
-from bento_monitor.loadgen import LoadSpec, run_load, start_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load, start_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parent / "project"
@@ -58,7 +58,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def found(workspace: Workspace) -> dict[str, Any]:
-    """The result of a study that was killed once its first stage was done, and then run again."""
+    """The result of a study that was killed after its first stage, and then run again."""
     with subprocess.Popen(
         workspace.optimize_command(),
         cwd=workspace.project,
@@ -89,7 +89,7 @@ def found(workspace: Workspace) -> dict[str, Any]:
     return result
 
 
-def test_a_killed_study_goes_on_and_its_winner_is_a_stored_release(workspace: Workspace, found: dict[str, Any]) -> None:
+def test_killed_study_resumes_and_stores_its_winner_as_a_release(workspace: Workspace, found: dict[str, Any]) -> None:
     assert found["speedup_ci95"][0] > 1
     assert found["accuracy_drop_upper95"] <= found["accuracy_tolerance"]
     listed = json.loads(workspace.run("release", "list", "--json").stdout)
@@ -98,7 +98,7 @@ def test_a_killed_study_goes_on_and_its_winner_is_a_stored_release(workspace: Wo
     assert not listed[0]["is_active"]
 
 
-def test_a_finished_study_is_not_measured_again(workspace: Workspace, found: dict[str, Any]) -> None:
+def test_finished_study_is_not_measured_again(workspace: Workspace, found: dict[str, Any]) -> None:
     again = subprocess.run(
         workspace.optimize_command(),
         cwd=workspace.project,
@@ -110,7 +110,7 @@ def test_a_finished_study_is_not_measured_again(workspace: Workspace, found: dic
     assert json.loads(again.stdout) == found
 
 
-def test_a_person_reads_the_result_as_a_table(workspace: Workspace, found: dict[str, Any]) -> None:
+def test_result_is_printed_as_a_table(workspace: Workspace, found: dict[str, Any]) -> None:
     command = [word for word in workspace.optimize_command() if word != "--json"]
     shown = workspace.run(*command[1:])
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -118,7 +118,7 @@ def test_a_person_reads_the_result_as_a_table(workspace: Workspace, found: dict[
         assert said in shown.stdout
 
 
-def test_nothing_of_a_study_runs_on_after_it(workspace: Workspace, found: dict[str, Any]) -> None:
+def test_no_process_of_a_study_remains_after_it(workspace: Workspace, found: dict[str, Any]) -> None:
     assert found
     left = [
         process.info["cmdline"]
@@ -129,9 +129,7 @@ def test_nothing_of_a_study_runs_on_after_it(workspace: Workspace, found: dict[s
     assert left == []
 
 
-def test_a_live_server_takes_the_release_under_load_and_gives_it_back(
-    workspace: Workspace, found: dict[str, Any]
-) -> None:
+def test_live_server_promotes_and_rolls_back_under_load(workspace: Workspace, found: dict[str, Any]) -> None:
     name = found["release"]
     spec = ServerSpec(
         target="service:Loans",
@@ -177,7 +175,7 @@ BAD_INPUT = {
         "has no API 'other'",
     ),
     "no such metric": (["service:Loans", "--data", "eval.npz", "--metric", "beauty"], "There is no metric 'beauty'"),
-    "no such file": (["service:Loans", "--data", "gone.npz", "--metric", "accuracy"], "There is no data file"),
+    "no such file": (["service:Loans", "--data", "gone.npz", "--metric", "accuracy"], "gone.npz does not exist"),
     "a pickle": (["service:Loans", "--data", "pickled.npz", "--metric", "accuracy"], "never loaded"),
     "a NaN": (["service:Loans", "--data", "nan.npz", "--metric", "accuracy", "--api", "score"], "NaN"),
     "no slo": (["service:Loans", "--data", "eval.npz", "--metric", "accuracy", "--slo", "fast"], "p99=50ms"),
@@ -198,7 +196,7 @@ def bad_data(workspace: Workspace) -> Workspace:
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_is_one_sentence_and_exit_code_2(bad_data: Workspace, case: str) -> None:
+def test_bad_input_gives_one_sentence_and_exit_code_2(bad_data: Workspace, case: str) -> None:
     arguments, sentence = BAD_INPUT[case]
     done = bad_data.run("optimize", *arguments, "--study-dir", str(bad_data.folder / "bad"))
     error = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
@@ -208,7 +206,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(bad_data: Workspace, case: st
     assert "Traceback" not in done.stderr
 
 
-def test_a_service_that_cannot_be_imported_is_not_served(workspace: Workspace) -> None:
+def test_service_that_cannot_be_imported_is_not_served(workspace: Workspace) -> None:
     done = workspace.run("serve", "nowhere:Loans", "--port", "3999")
     assert done.returncode == 2
     assert "cannot be imported" in done.stderr

@@ -1,4 +1,4 @@
-"""Spans of a service whose author has set no tracer provider: part of the request's trace, and kept with it."""
+"""Spans of a service without a tracer provider of its author: part of the request's trace, and kept with it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
 from bento_monitor.tracing.user_spans import MAX_HELD
 
 SERVICES = Path(__file__).parent / "services"
@@ -40,7 +40,10 @@ def traces(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], list[SpanRecord], bytes]]:
     with OtlpReceiver() as receiver:
-        env = receiver.environment | {"BENTO_MONITOR_FAST_PATH": request.param, "BENTO_MONITOR_TRACE_KEEP": "failed"}
+        env = receiver.environment | {
+            "BENTO_MONITOR_FAST_PATH": request.param,
+            "BENTO_MONITOR_TRACE_TAIL_SAMPLING": "failed",
+        }
         home = tmp_path_factory.mktemp("own-spans")
         spec = ServerSpec(target="own_spans:OwnSpans", working_dir=SERVICES, as_="monitored", env=env, home=home)
         with start_server(spec) as server:
@@ -63,7 +66,7 @@ def of(traces: tuple[dict[str, str], list[SpanRecord], bytes], name: str) -> lis
 
 
 def pads_of(traces: tuple[dict[str, str], list[SpanRecord], bytes], name: str) -> int:
-    """How many spans named "pad" lie right below the span of the batch that a request was in."""
+    """Count the spans "pad" that are children of a request's batch span."""
     ids, spans, _ = traces
     batches = [span for span in spans if span.name == "batch" and ids[name] in {link.trace_id for link in span.links}]
     return sum(
@@ -73,7 +76,7 @@ def pads_of(traces: tuple[dict[str, str], list[SpanRecord], bytes], name: str) -
     )
 
 
-def test_they_lie_in_the_trace_of_their_request_under_its_server_span(traces) -> None:
+def test_user_spans_are_in_their_requests_trace_under_its_server_span(traces) -> None:
     assert find_violations(traces[1], requests=6) == []
     by_name = {span.name: span for span in of(traces, "sync")}
     assert by_name["outer"].parent_span_id == by_name["POST /sync"].span_id
@@ -84,24 +87,24 @@ def test_they_lie_in_the_trace_of_their_request_under_its_server_span(traces) ->
     assert pads_of(traces, "batched") == 1
 
 
-def test_those_of_a_request_that_is_not_sampled_go_or_stay_with_it(traces) -> None:
+def test_user_spans_of_an_unsampled_request_are_kept_or_dropped_with_it(traces) -> None:
     assert of(traces, "not sampled") == []
     by_name = {span.name: span for span in of(traces, "failed")}
-    assert by_name["POST /fails"].attributes[names.KEPT_LATE] == "failed"
+    assert by_name["POST /fails"].attributes[names.SAMPLING_REASON] == "failed"
     assert by_name["outer"].parent_span_id == by_name["POST /fails"].span_id
     assert by_name["outer"].is_error
     assert (pads_of(traces, "failed batch"), pads_of(traces, "batch not sampled")) == (1, 0)
 
 
-def test_what_is_held_of_one_request_is_bounded(traces) -> None:
+def test_held_user_spans_of_one_request_are_bounded(traces) -> None:
     assert Counter(span.name for span in of(traces, "many"))["one of many"] == MAX_HELD
 
 
-def test_the_message_of_an_exception_that_passes_through_one_is_not_exported(traces) -> None:
+def test_exception_messages_are_not_exported(traces) -> None:
     assert SECRET.encode() not in traces[2]
 
 
-def test_the_embedded_store_keeps_them_apart_from_ours(tmp_path: Path) -> None:
+def test_embedded_store_keeps_the_scope_of_user_spans(tmp_path: Path) -> None:
     env = {"BENTO_MONITOR_HOME": str(tmp_path / "monitor")}
     spec = ServerSpec(target="own_spans:OwnSpans", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path / "b")
     with start_server(spec) as server:
@@ -112,7 +115,7 @@ def test_the_embedded_store_keeps_them_apart_from_ours(tmp_path: Path) -> None:
     assert find_violations(found.spans) == []
 
 
-def test_a_setting_leaves_them_to_the_author(tmp_path: Path) -> None:
+def test_setting_turns_user_spans_off(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
         env = receiver.environment | {"BENTO_MONITOR_USER_SPANS": "false"}
         spec = ServerSpec(target="own_spans:OwnSpans", working_dir=SERVICES, as_="monitored", env=env, home=tmp_path)

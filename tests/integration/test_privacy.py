@@ -1,4 +1,4 @@
-"""Nothing of a request's content leaves the process: a marked string is in no export, no file and no line of ours."""
+"""No content of a request leaves the process: a marked string is in no export, file or log line of ours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bento_monitor.conventions import CAPTURED_PREFIX
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
 
 SERVICES = Path(__file__).parent / "services"
@@ -30,7 +30,7 @@ def ask(server: ServerProcess, path: str, body: object, **headers: str) -> int:
     )
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
-            assert CANARY in answer.read().decode()  # the service does see it
+            assert CANARY in answer.read().decode()  # the service does get it
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.read()
@@ -58,7 +58,7 @@ FAST_AND_BENTOML_S = pytest.mark.parametrize("fast_path", ["true", "false"], ids
 
 
 @FAST_AND_BENTOML_S
-def test_a_marked_string_is_nowhere_in_what_is_exported_kept_or_logged(tmp_path: Path, fast_path: str) -> None:
+def test_marked_string_is_not_exported_stored_or_logged(tmp_path: Path, fast_path: str) -> None:
     with OtlpReceiver() as receiver:
         for name, exports in (("stored", {}), ("exported", receiver.environment)):
             home, log = tmp_path / name, tmp_path / f"{name}.log"
@@ -80,7 +80,7 @@ def captured_of(span: SpanRecord) -> dict[str, object]:
 
 
 @FAST_AND_BENTOML_S
-def test_one_field_that_is_asked_for_is_captured_and_no_other(tmp_path: Path, fast_path: str) -> None:
+def test_only_the_requested_field_is_captured(tmp_path: Path, fast_path: str) -> None:
     log = tmp_path / "server.log"
     env = {"BENTO_MONITOR_CAPTURE_FIELDS": "echo.text,echo.gone", "BENTO_MONITOR_FAST_PATH": fast_path}
     secret = f"{CANARY} ann@mail.example 4111 1111 1111 1111 Bearer {CANARY}"
@@ -102,11 +102,11 @@ def test_one_field_that_is_asked_for_is_captured_and_no_other(tmp_path: Path, fa
     assert everything.count(CANARY) == 1
     lines = [line for line in log.read_text().splitlines() if "BENTO_MONITOR_CAPTURE_FIELDS" in line]
     assert len(lines) == 1
-    assert "echo.gone is no input of this service" in lines[0]
+    assert "echo.gone is not an input of this service" in lines[0]
 
 
 @FAST_AND_BENTOML_S
-def test_inputs_of_a_batch_are_each_captured_on_their_own_request(tmp_path: Path, fast_path: str) -> None:
+def test_batched_inputs_are_captured_on_their_own_requests(tmp_path: Path, fast_path: str) -> None:
     env = {"BENTO_MONITOR_CAPTURE_FIELDS": "batched.texts", "BENTO_MONITOR_FAST_PATH": fast_path}
     sent = [[f"{CANARY}{number}"] for number in range(8)]
     with OtlpReceiver() as receiver:

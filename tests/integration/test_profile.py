@@ -1,4 +1,4 @@
-"""`bento-monitor profile` on real servers: what holds each back is named, and nothing where nothing does."""
+"""`bento-monitor profile` on real servers: it names each bottleneck, and none if there is none."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from left_out import BUSY
 
-from bento_monitor.diagnosis import diagnose
-from bento_monitor.profiling.record import Profile
-from bento_monitor.profiling.sweep import SweepSpec, run_sweep
+from bento_monitor.lab.diagnosis import diagnose
+from bento_monitor.lab.profiling.profile_record import Profile
+from bento_monitor.lab.profiling.sweep import SweepSpec, run_sweep
 
 CORES = os.cpu_count() or 1
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
@@ -32,7 +32,7 @@ def causes(found: Profile) -> list[str]:
 
 
 def check(found: Profile, is_right: bool) -> None:
-    """Fail where something is not right, unless others take the machine, of which such a test says nothing."""
+    """Fail if `is_right` is false; skip instead if other processes use the CPU."""
     for finding in diagnose(found):
         if finding.rule == "neighbour" and not is_right:
             pytest.skip(f"{BUSY}: {', '.join(finding.evidence)}")
@@ -51,7 +51,7 @@ def neighbours(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("service", ["Healthy", "HealthyBatches", "HealthyModel"])
-def test_a_healthy_service_is_held_back_by_nothing_that_is_known(service):
+def test_healthy_service_has_no_known_bottleneck(service):
     found = profile(service)
     check(found, causes(found) in ([], ["neighbour"]))
     assert [point.failed for point in found.points] == [0, 0, 0]
@@ -59,7 +59,7 @@ def test_a_healthy_service_is_held_back_by_nothing_that_is_known(service):
     assert all(point.stages for point in found.points)
 
 
-def test_stock_bentoml_is_held_back_by_the_collector_that_walks_what_its_timers_keep():
+def test_stock_bentoml_is_slowed_by_collecting_what_its_timers_keep():
     found = profile("Healthy", "stock", seconds=6.0)
     check(found, "collector_pauses" in causes(found))
     (finding,) = [each for each in diagnose(found) if each.rule == "collector_pauses"]
@@ -78,30 +78,30 @@ def test_more_threads_than_cores_are_named():
     check(found, "busy_threads" in causes(found))
 
 
-def test_a_window_that_is_too_long_is_named():
+def test_too_long_batch_window_is_named():
     found = profile("LongWindow")
     check(found, "batch_window" in causes(found))
 
 
-def test_one_worker_that_takes_all_connections_is_named(monkeypatch):
+def test_worker_with_all_connections_is_named(monkeypatch):
     monkeypatch.setenv("BENTO_MONITOR_SPREAD_CONNECTIONS", "false")
     found = profile("OneTakesAll")
     check(found, "uneven_workers" in causes(found))
 
 
-def test_a_neighbour_that_takes_the_processors_is_named():
+def test_neighbour_that_uses_the_cpu_is_named():
     with neighbours(CORES + 1):
         assert "neighbour" in causes(profile("HealthyModel"))
 
 
-def test_the_command_prints_a_table_and_writes_a_page_and_json(tmp_path):
+def test_command_prints_a_table_and_writes_html_and_json(tmp_path):
     page, output = tmp_path / "profile.html", tmp_path / "profile.json"
     command = [COMMAND, "profile", f"{SERVICES}:Healthy", "--seconds", "1"]
     done = subprocess.run(
         [*command, "--html", str(page), "--output", str(output)], capture_output=True, text=True, check=True
     )
     assert "16 clients" in done.stdout
-    assert "Its function alone" not in done.stdout  # it is async
+    assert "The standalone function" not in done.stdout  # it is async
     found = json.loads(output.read_text())
     assert len(found["points"]) == 7
     assert found["path"] == "/double"
@@ -111,13 +111,13 @@ def test_the_command_prints_a_table_and_writes_a_page_and_json(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "is nothing to profile"),
-        (["absent.py:Service"], "is not there"),
+        (["nothing"], "'nothing' cannot be profiled"),
+        (["absent.py:Service"], "does not exist"),
         (["https://example.invalid"], "cannot be profiled"),
         ([f"{SERVICES}:Healthy", "--data", "absent.jsonl"], "cannot be read"),
     ],
 )
-def test_what_cannot_be_profiled_is_refused_with_what_to_do(arguments, message):
+def test_bad_target_is_refused_with_advice(arguments, message):
     command = [COMMAND, "profile", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

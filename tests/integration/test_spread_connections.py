@@ -1,4 +1,4 @@
-"""Two workers of one socket: each gets its share of the connections, whatever becomes of the other."""
+"""Two workers on one socket: each gets its share of the connections, whatever happens to the other."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 
 SERVICES = Path(__file__).parent / "services"
 WAIT_S = 30.0
@@ -41,13 +41,13 @@ def serve(folder: Path) -> Iterator[ServerProcess]:
 
 
 def wait_for_both(server: ServerProcess) -> None:
-    """A worker says that it is up a little before it accepts."""
+    """Wait until both workers accept, which is a little after they report ready."""
     wait_until(lambda: len(set(answering(server, 8))) == 2, WAIT_S)
     wait_until_left(server)
 
 
 def wait_until_left(server: ServerProcess) -> None:
-    """Wait until the workers have seen that nobody is connected."""
+    """Wait until the workers have noticed that nobody is connected."""
     wait_until(lambda: not any(held(server, pid) for pid in server.worker_pids()), WAIT_S)
     time.sleep(0.05)
 
@@ -66,7 +66,7 @@ def ask(connection: http.client.HTTPConnection, path: str = "/pid", **arguments:
 
 
 def answering(server: ServerProcess, connections: int, requests: int = 3) -> list[int]:
-    """The worker that each of so many connections got, all of them opened before one is closed."""
+    """Open many connections before closing any; return the worker of each."""
     opened = threading.Barrier(connections)
 
     def work(_: int) -> int:
@@ -93,13 +93,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.mark.parametrize("connections", [2, 16, 64])
-def test_connections_that_are_opened_at_once_are_spread(server: ServerProcess, connections: int) -> None:
+def test_connections_opened_at_once_are_spread(server: ServerProcess, connections: int) -> None:
     for _ in range(3):
         assert largest_share(answering(server, connections)) <= LARGEST_SHARE
         wait_until_left(server)
 
 
-def test_a_worker_that_stands_still_keeps_no_client_waiting(server: ServerProcess) -> None:
+def test_stopped_worker_keeps_no_client_waiting(server: ServerProcess) -> None:
     stopped, other = server.worker_pids()
     os.kill(stopped, signal.SIGSTOP)
     try:
@@ -111,7 +111,7 @@ def test_a_worker_that_stands_still_keeps_no_client_waiting(server: ServerProces
     wait_until_left(server)
 
 
-def test_a_killed_worker_is_no_longer_counted_and_the_next_one_is(server: ServerProcess) -> None:
+def test_killed_worker_is_replaced_in_the_counts(server: ServerProcess) -> None:
     killed, other = server.worker_pids()
     kept = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S) for _ in range(16)]
     owners = [ask(connection) for connection in kept]
@@ -127,7 +127,7 @@ def test_a_killed_worker_is_no_longer_counted_and_the_next_one_is(server: Server
     assert largest_share(answering(server, 16)) <= LARGEST_SHARE
 
 
-def test_a_request_in_flight_is_answered_when_the_server_stops_and_no_file_is_left(tmp_path: Path) -> None:
+def test_stopping_server_answers_requests_in_flight_and_leaves_no_file(tmp_path: Path) -> None:
     with serve(tmp_path) as server, ThreadPoolExecutor(1) as pool:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
         ask(connection)

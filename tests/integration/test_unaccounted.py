@@ -1,4 +1,4 @@
-"""What of a request's time no stage covers, by a clock that is not ours, around the server's protocol."""
+"""The time of a request that no stage covers, by an independent clock around the server's protocol."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bento_monitor import conventions as names
-from bento_monitor.loadgen import LoadSpec, run_load
-from bento_monitor.serving.process import start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"
@@ -22,7 +22,7 @@ BODIES = {"asynchronous": b"{}", "sync": b"{}", "batched": b'{"xs": [1]}'}
 
 
 @pytest.mark.parametrize("api", BODIES)
-def test_stages_cover_a_request_from_its_first_byte_to_its_last(tmp_path: Path, api: str) -> None:
+def test_stages_cover_a_request_from_first_to_last_byte(tmp_path: Path, api: str) -> None:
     trace_ids = [secrets.token_hex(16) for _ in range(REQUESTS)]
     with OtlpReceiver() as receiver:
         env = receiver.environment | {"BENTO_MONITOR_HOME": str(tmp_path / "monitor")}

@@ -1,4 +1,4 @@
-"""A service whose author has set a tracer provider: one whole trace, through that provider alone."""
+"""A service with a tracer provider of its author: one complete trace, only through that provider."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver, SpanRecord, find_violations
-from bento_monitor.tracing.store_file import store_path
+from bento_monitor.tracing.store.database import store_path
 
 SERVICES = Path(__file__).parent / "services"
 EACH = 5
@@ -41,12 +41,12 @@ def spans(tmp_path_factory: pytest.TempPathFactory) -> list[SpanRecord]:
         return receiver.spans()
 
 
-def test_there_is_one_whole_trace_a_request_of_the_author_s_resource(spans: list[SpanRecord]) -> None:
+def test_each_request_is_one_complete_trace_of_the_authors_resource(spans: list[SpanRecord]) -> None:
     assert find_violations(spans, requests=2 * EACH) == []
     assert {span.service for span in spans} == {"of the author"}
 
 
-def test_the_author_s_spans_lie_under_ours(spans: list[SpanRecord]) -> None:
+def test_spans_of_the_author_are_children_of_ours(spans: list[SpanRecord]) -> None:
     by_id = {(span.trace_id, span.span_id): span for span in spans}
     parents = Counter(
         (span.name, by_id[span.trace_id, span.parent_span_id or ""].name)
@@ -56,5 +56,5 @@ def test_the_author_s_spans_lie_under_ours(spans: list[SpanRecord]) -> None:
     assert parents == {("tokenise", "POST /embed"): EACH, ("pad", "batch"): EACH}
 
 
-def test_the_author_s_sampler_decides(spans: list[SpanRecord]) -> None:
+def test_sampler_of_the_author_decides(spans: list[SpanRecord]) -> None:
     assert not [span for span in spans if span.name in ("POST /quiet", "whisper")]

@@ -1,4 +1,4 @@
-"""WebSockets of a mounted application, on a service that has only just started."""
+"""WebSockets of a mounted application, on a service that has just started."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.testing import OtlpReceiver
 
 SERVICES = Path(__file__).parent / "services"
@@ -63,7 +63,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ser
             yield server, receiver
 
 
-def test_a_socket_echoes_messages_of_any_size_and_requests_beside_it_are_traced(
+def test_socket_echoes_messages_of_any_size_while_requests_are_traced(
     served: tuple[ServerProcess, OtlpReceiver],
 ) -> None:
     server, receiver = served

@@ -3,7 +3,7 @@ from __future__ import annotations
 from optimizers.errors import ArtifactError, first_line
 
 
-def test_a_wall_of_text_is_its_first_line_cut_where_a_person_stops_reading() -> None:
+def test_long_error_is_its_truncated_first_line() -> None:
     assert (
         first_line(ArtifactError("\n  It cannot be exported.\nTraceback:\n" + "x" * 5000)) == "It cannot be exported."
     )
@@ -11,5 +11,5 @@ def test_a_wall_of_text_is_its_first_line_cut_where_a_person_stops_reading() -> 
     assert first_line(ArtifactError("x" * 5000)).endswith("...")
 
 
-def test_an_error_without_words_is_its_kind() -> None:
+def test_error_without_a_message_is_its_class_name() -> None:
     assert first_line(ArtifactError("")) == "ArtifactError"

@@ -11,7 +11,7 @@ def spec_of(folder: Path, **fields: object) -> StudySpec:
     return StudySpec(target="svc:Svc", working_dir=folder, data=folder / "eval.npz", metric="accuracy", **fields)
 
 
-def test_what_is_allowed_of_a_proof_is_no_other_study_and_is_in_its_command(tmp_path: Path) -> None:
+def test_allow_slower_alone_is_in_the_command_but_not_in_the_key(tmp_path: Path) -> None:
     plain, allowed = spec_of(tmp_path), spec_of(tmp_path, allow_slower_alone=True)
     assert study_key(plain, "f", {}) == study_key(allowed, "f", {})
     assert study_key(plain, "f", {}) != study_key(spec_of(tmp_path, blocks=11), "f", {})

@@ -1,4 +1,4 @@
-"""A new environment beside this one, and what runs in it."""
+"""A new Python environment, with commands and servers that run in it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ UV = Path(sys.executable).with_name("uv")
 
 @dataclass(frozen=True)
 class Fresh:
-    """An environment that has nothing of this one."""
+    """An environment that inherits nothing from this one."""
 
     bin: Path
     env: dict[str, str]
 
     @classmethod
     def make(cls, folder: Path) -> Fresh:
-        """One without packages in `folder`/venv, and BentoML's home beside it."""
+        """Make an environment without packages in `folder`/venv, with BentoML's home next to it."""
         subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
         left_out = ("PYTHON", "VIRTUAL_ENV", "BENTO_MONITOR_", "OTEL_")
         env = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
@@ -41,7 +41,7 @@ class Fresh:
         subprocess.run(command, cwd=cwd, check=True)
 
     def remove(self) -> None:
-        """Of gigabytes; and the folders of tests are kept for a while."""
+        """Remove the environment: it has gigabytes, and pytest keeps the folders of tests for a while."""
         shutil.rmtree(self.bin.parent)
 
     def site_packages_mib(self) -> float:
@@ -55,7 +55,7 @@ class Fresh:
 
     @contextmanager
     def serving(self, *command: str, cwd: Path) -> Iterator[str]:
-        """The base URL of a server that `command` starts."""
+        """Start a server with `command`; yield its base URL."""
         program, *arguments = command
         port = free_port()
         line = [self.bin / program, *arguments, "--host", "127.0.0.1", "--port", str(port)]
@@ -82,7 +82,7 @@ def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> No
 
 
 def answer_of(url: str, body: Any) -> Any:
-    """What a service answers a body of JSON with."""
+    """Return a service's response to a JSON body."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())

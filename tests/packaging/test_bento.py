@@ -1,4 +1,4 @@
-"""A Bento with the wheel in it: built, installed as its image would be, served, and promoted a release."""
+"""A Bento with the wheel: built, installed like its image, served, and given a promoted release."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fresh import Fresh, answer_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
-# It has a folder `optimizers` of its own, beside which the wheel's is installed.
+# The project has its own folder `optimizers`, next to the installed one of the wheel.
 SOURCE = ROOT / "tests" / "integration" / "project"
 BENTOFILE = """
 service: service:Loans
@@ -40,7 +40,7 @@ class Project:
     env: dict[str, str]
 
     def run(self, program: str, *arguments: str) -> str:
-        """What a program of the environment of the tests, which has all extras, prints."""
+        """Return the output of a program of the tests' environment, which has all extras."""
         command = [PROGRAMS / program, *arguments]
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -57,7 +57,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     generator = np.random.default_rng(3)
     features = generator.normal(size=(256, 4)).astype(np.float32)
     np.savez(folder / "eval.npz", features=features, labels=generator.integers(0, 3, 256))
-    # What a container of the Bento would be given as a volume.
+    # A container of the Bento would get this as a volume.
     homes = {"BENTOML_HOME": str(home / "bentoml"), "BENTO_MONITOR_HOME": str(home / "monitor")}
     return Project(folder, {**os.environ, **homes, "BENTO_MONITOR_RELEASE_PROBATION_S": "1"})
 
@@ -71,14 +71,14 @@ def bento(project: Project) -> Path:
 @pytest.fixture(scope="module")
 def image(bento: Path, project: Project, require_uv: None) -> Iterator[Fresh]:
     made = Fresh.make(bento.parent)
-    # The command of the image's Dockerfile, with versions that were tested.
+    # The command of the image's Dockerfile, with the tested versions.
     made.install("-r", bento / "env/python/requirements.txt", "-c", ROOT / "constraints.txt", cwd=bento / "src")
     homes = {name: value for name, value in project.env.items() if name.startswith(("BENTOML_", "BENTO_MONITOR_"))}
     yield replace(made, env=made.env | homes)
     made.remove()
 
 
-def test_a_release_that_was_found_in_the_source_is_promoted_in_the_bento(
+def test_release_found_in_the_source_is_promoted_in_the_bento(
     project: Project, bento: Path, image: Fresh, tmp_path: Path
 ) -> None:
     found = json.loads(project.run("bento-monitor", "optimize", "service:Loans", *OPTIMIZE, "--json"))

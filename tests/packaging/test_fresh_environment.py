@@ -1,4 +1,4 @@
-"""The wheel in an environment that has nothing but what a worker needs, and a torch of two years ago."""
+"""The wheel in an environment with only a worker's requirements, and a torch of two years ago."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fresh import Fresh, answer_of
 
 ROOT = Path(__file__).parents[2]
-MOST_MIB = 200
+MAX_MIB = 200
 TORCH = "torch==2.6.0"
 LEFT_OUT = ("onnx", "onnxruntime", "onnxscript", "optuna", "scipy")
 SERVICE = """
@@ -37,7 +37,7 @@ class Served:
 def worker_only(
     wheel: Path, tmp_path_factory: pytest.TempPathFactory, require_uv: None
 ) -> Iterator[tuple[Fresh, float]]:
-    """The wheel and what it requires, and the MiB that they take."""
+    """An environment with the wheel and its requirements, and its size in MiB."""
     made = Fresh.make(tmp_path_factory.mktemp("fresh"))
     made.install(wheel, "-c", ROOT / "constraints.txt")
     yield made, made.site_packages_mib()
@@ -51,18 +51,18 @@ def fresh(worker_only: tuple[Fresh, float]) -> Fresh:
     return made
 
 
-def test_it_is_small(worker_only: tuple[Fresh, float]) -> None:
+def test_environment_is_small(worker_only: tuple[Fresh, float]) -> None:
     _, size_mib = worker_only
-    assert size_mib <= MOST_MIB
+    assert size_mib <= MAX_MIB
 
 
-def test_what_only_extras_bring_is_not_there(fresh: Fresh, tmp_path: Path) -> None:
+def test_packages_of_extras_are_not_installed(fresh: Fresh, tmp_path: Path) -> None:
     code = f"from importlib.util import find_spec; print([name for name in {LEFT_OUT} if find_spec(name)])"
     assert fresh.run("python", "-c", code, cwd=tmp_path).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("way", ["bento-monitor serve", "@monitored"])
-def test_a_service_of_torch_is_served_and_traced(fresh: Fresh, tmp_path: Path, way: str) -> None:
+def test_torch_service_is_served_and_traced(fresh: Fresh, tmp_path: Path, way: str) -> None:
     is_wrapped = way == "@monitored"
     imports = "from bento_monitor import MonitoredRunner, monitored" if is_wrapped else ""
     model = "torch.nn.Linear(4, 2).eval()"
@@ -88,7 +88,7 @@ def test_a_service_of_torch_is_served_and_traced(fresh: Fresh, tmp_path: Path, w
         (("profile", "service:Served"), "profile"),
     ],
 )
-def test_a_command_whose_extra_is_missing_says_the_one_command_that_brings_it(
+def test_command_without_its_extra_prints_how_to_install_it(
     fresh: Fresh, tmp_path: Path, command: tuple[str, ...], extra: str
 ) -> None:
     done = fresh.run("bento-monitor", *command, cwd=tmp_path)

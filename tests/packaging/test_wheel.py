@@ -1,4 +1,4 @@
-"""The wheel, built and installed away from the checkout: what is in it, and whether its commands run there."""
+"""The wheel, built and installed outside the checkout: its contents and its commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(command: list[str | Path], *, cwd: Path, env: dict[str, str] | None = No
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel alone in it; what the wheel depends on comes from the environment of the tests."""
+    """A folder with only the wheel; its dependencies come from the tests' environment."""
     target = tmp_path_factory.mktemp("target")
     run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel], cwd=target)
     return target
@@ -31,18 +31,18 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def away(installed: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A foreign folder and an environment in which the installed wheel goes before the checkout."""
+    """Another folder, and environment variables that put the installed wheel before the checkout."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return tmp_path, {**environment, "PYTHONPATH": str(installed)}
 
 
-def test_only_the_two_packages_are_in_the_wheel(wheel: Path) -> None:
+def test_wheel_has_only_the_two_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
     assert tops == {"bento_monitor", "optimizers", "bento_monitor-0.1.0.dist-info"}
 
 
-def test_every_source_file_and_both_type_markers_are_in_the_wheel(wheel: Path) -> None:
+def test_wheel_has_every_source_file_and_both_type_markers(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     sources = {
@@ -55,13 +55,13 @@ def test_every_source_file_and_both_type_markers_are_in_the_wheel(wheel: Path) -
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_installing_it_puts_only_the_two_packages_there(installed: Path) -> None:
+def test_installation_adds_only_the_two_packages(installed: Path) -> None:
     found = {path.name for path in installed.iterdir()}
     assert found == {"bento_monitor", "optimizers", "bento_monitor-0.1.0.dist-info", "bin"}
     assert [path.name for path in (installed / "bin").iterdir()] == ["bento-monitor"]
 
 
-def test_the_entry_points_are_those_that_bentoml_and_we_look_for(installed: Path) -> None:
+def test_entry_points_are_those_that_bentoml_and_bento_monitor_load(installed: Path) -> None:
     parser = configparser.ConfigParser()
     parser.read(installed / "bento_monitor-0.1.0.dist-info" / "entry_points.txt")
     assert dict(parser["console_scripts"]) == {"bento-monitor": "bento_monitor.cli:main"}
@@ -69,7 +69,9 @@ def test_the_entry_points_are_those_that_bentoml_and_we_look_for(installed: Path
     assert set(parser["bento_monitor.commands"]) == {"doctor", "optimize", "profile", "release", "serve", "traces"}
 
 
-def test_both_packages_are_imported_from_where_the_wheel_is(installed: Path, away: tuple[Path, dict[str, str]]) -> None:
+def test_both_packages_are_imported_from_the_installed_wheel(
+    installed: Path, away: tuple[Path, dict[str, str]]
+) -> None:
     cwd, environment = away
     code = "import bento_monitor, optimizers; print(bento_monitor.__file__); print(optimizers.__file__)"
     shown = run([sys.executable, "-c", code], cwd=cwd, env=environment).stdout.splitlines()
@@ -77,13 +79,13 @@ def test_both_packages_are_imported_from_where_the_wheel_is(installed: Path, awa
 
 
 @pytest.mark.parametrize("command", ["doctor", "optimize", "profile", "release", "serve", "traces"])
-def test_each_command_shows_its_help_from_a_foreign_folder(command: str, away: tuple[Path, dict[str, str]]) -> None:
+def test_each_command_shows_its_help_from_another_folder(command: str, away: tuple[Path, dict[str, str]]) -> None:
     cwd, environment = away
     shown = run([sys.executable, "-c", RUN_MAIN, command, "--help"], cwd=cwd, env=environment).stdout
     assert shown.startswith(f"Usage: bento-monitor {command}")
 
 
-def test_the_console_script_runs_from_a_foreign_folder(installed: Path, away: tuple[Path, dict[str, str]]) -> None:
+def test_console_script_runs_from_another_folder(installed: Path, away: tuple[Path, dict[str, str]]) -> None:
     cwd, environment = away
     shown = run([installed / "bin" / "bento-monitor", "--help"], cwd=cwd, env=environment).stdout
     assert "optimize" in shown

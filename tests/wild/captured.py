@@ -1,4 +1,4 @@
-"""A model as a model host holds it once its calls were captured; no service, so that a test is of the model alone."""
+"""A model as a model host holds it after capturing calls, without a service, for tests of only the model."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy as np
 
 from bento_monitor.backends.arrays import dtype_name, inference_mode
 from bento_monitor.backends.outputs import flatten_output
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Contender, ModelInterface
-from bento_monitor.model_host.state import CapturedCall, HostState
-from bento_monitor.releases.record import Backend, Execution, TensorSpec
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Contender, ModelInterface
+from bento_monitor.lab.model_host.parity import parity
+from bento_monitor.lab.model_host.state import CapturedCall, HostState
+from bento_monitor.releases.release_record import TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import BackendName, Execution
 
 Inputs = Mapping[str, Any]
 
 
 @contextmanager
 def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
-    """The state after `calls` of the model, each its inputs by name."""
+    """Yield the state after `calls` of the model, each a mapping of inputs by name."""
     runner = MonitoredRunner(model, name="captured")
     state = HostState("service:Service", Path())
     outputs = []
@@ -42,8 +43,8 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
     del runner
 
 
-def contender_of(state: HostState, backend: Backend, folder: Path) -> Contender:
-    """What runs the captured model in fp32 by a backend; a graph that was made for it in `folder` is the model."""
+def contender_of(state: HostState, backend: BackendName, folder: Path) -> Contender:
+    """Return a contender that runs the captured model in fp32 on a backend, with a graph in `folder` if needed."""
     execution = Execution(backend, "fp32", 1)
     if backend == "torch":
         return Contender(execution)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bento_monitor.tracing.ledger import BatchRecord, current_batch
+from bento_monitor.tracing.ledger.ledger import BatchRecord, current_batch
 
 
 @pytest.fixture
 def traced() -> Iterator[BatchRecord]:
-    """What is noted of the calls that are made meanwhile."""
+    """The record of model calls made during the test."""
     batch = BatchRecord("predict", (), 1, 1)
     token = current_batch.set(batch)
     yield batch

@@ -1,4 +1,4 @@
-"""Fitted estimators of each library, and a release of one."""
+"""Fitted estimators of each library, and releases of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.array_estimator import ArrayEstimator
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
-from bento_monitor.releases.record_json import parse_release
+from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.releases.release_json import parse_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import Execution
 
 ROWS = np.random.default_rng(3).normal(size=(300, 4))
 CLASSES = (ROWS[:, 0] + ROWS[:, 1] ** 2 > 0.5).astype(int) + (ROWS[:, 2] > 1)
@@ -64,7 +65,7 @@ def is_lightgbm(model: Any) -> bool:
 
 
 def released(runner: MonitoredRunner, folder: Path, rows: Any) -> Release:
-    """A release of an estimator, converted on the rows."""
+    """Return a release of an estimator, converted with the rows."""
     model, path = runner.own_model.model, folder / "model.onnx"
     inputs = inputs_of(runner, rows)
     outputs = convert_estimator(ArrayEstimator(runner.own_model), methods_of(model), inputs, path, rows=rows)
@@ -78,7 +79,7 @@ def inputs_of(runner: MonitoredRunner, rows: Any) -> tuple[TensorSpec, ...]:
 def release_of(
     runner: MonitoredRunner, path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> Release:
-    """A release of the runner's estimator by a graph that is made."""
+    """Return a release of the runner's estimator with an existing graph."""
     release = Release(
         name="svc-release:1",
         service="Svc",

@@ -1,8 +1,7 @@
 """Runs one move of the store, and kills itself at its n-th call that touches a file.
 
-`python killed_move.py HOME MOVE [RELEASE_FOLDER] N`: prints how many such calls there were, if N is past them. The
-calls are found by a tracer: every function of C that a frame of ours, or of the standard library below one of ours,
-calls.
+`python killed_move.py HOME MOVE [RELEASE_FOLDER] N` prints the number of such calls if N is larger. A tracer finds the
+calls: every C function that is called from our frames, or from frames of the standard library below ours.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import Any
 
 from releasing import SERVICE, move_to
 
-from bento_monitor import files
 from bento_monitor.releases import active_store
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import rollback
-from bento_monitor.releases.store import read_release
+from bento_monitor.releases.release_store import read_release
+from bento_monitor.resilience import atomic_files as files
 
 OURS = (files.__file__, active_store.__file__)
 TOUCHING = frozenset({"open", "write", "flush", "fsync", "rename", "replace", "unlink", "mkdir"})
 
 
 class Tracer:
-    """Counts the calls that touch a file, and kills the process before the one that it is told."""
+    """Counts the calls that touch a file, and kills the process before the given one."""
 
     def __init__(self, kill_at: int) -> None:
         self.kill_at = kill_at

@@ -1,7 +1,7 @@
-"""Runs a served search over a stub server, killed at each call that touches a file, or asks or tells.
+"""Runs a served search over a stub server, killed at calls that touch a file, or that ask or tell the sampler.
 
-`python killed_search.py FOLDER everywhere`: a search for each such call, killed there, each with a log `N.json` of its
-own. `again`: one search, `trials.json`, killed and started anew until it comes to its end. Prints how many were killed.
+`python killed_search.py FOLDER everywhere` runs one search per such call, killed there, each with its own log `N.json`.
+`again` runs one search, `trials.json`, killed and restarted until it finishes. Prints the number of kills.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bento_monitor import files
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.resilience import atomic_files as files
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search import trial_log
 from optimizers.search.served import ServedSearch
@@ -31,7 +31,7 @@ SEEDS = [Candidate(EXECUTIONS[1], Batching(32, 0.0), 1), Candidate(EXECUTIONS[1]
 
 
 class Tracer:
-    """Counts the calls at which a kill could leave something half done, and kills the process before one of them."""
+    """Counts the calls at which a kill could leave partial state, and kills the process before one of them."""
 
     def __init__(self, kill_at: int) -> None:
         self.kill_at = kill_at
@@ -59,7 +59,7 @@ def measure(candidate: Candidate) -> TrialOutcome:
 
 
 def run(log: Path) -> tuple[ServedSearch, list[str]]:
-    """Search, or go on; the names of the candidates that were measured now."""
+    """Start or resume the search; return it with the names of the candidates measured now."""
     measured: list[str] = []
     search = ServedSearch(log, SPACE, seed=1)
     search.enqueue(SEEDS)
@@ -68,7 +68,7 @@ def run(log: Path) -> tuple[ServedSearch, list[str]]:
 
 
 def killed(log: Path, kill_at: int) -> bool:
-    """Search in a fork that is killed at one call; False if it came to its end before."""
+    """Search in a fork that is killed at one call; return False if the search finished before."""
     child = os.fork()
     if child == 0:
         sys.setprofile(Tracer(kill_at))
@@ -83,7 +83,7 @@ def killed(log: Path, kill_at: int) -> bool:
 
 def main() -> None:
     folder, mode = Path(sys.argv[1]), sys.argv[2]
-    import optuna.samplers  # what is imported now is not imported in each fork
+    import optuna.samplers  # an import now saves one in each fork
 
     assert optuna.samplers
     kills = 0
@@ -91,7 +91,9 @@ def main() -> None:
         while killed(folder / f"{kills + 1}.json", kills + 1):
             kills += 1
     else:
-        while killed(folder / "trials.json", 40 + 8 * kills):  # what a start tells anew grows by each trial
+        while killed(
+            folder / "trials.json", 40 + 8 * kills
+        ):  # each trial adds calls to a restart, which tells them to the sampler again
             kills += 1
     print(kills)
 

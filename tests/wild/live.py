@@ -1,4 +1,4 @@
-"""The service of `project/`, served by BentoML with two workers, and releases of it whose answers can be told apart."""
+"""The service of `project/`, served by BentoML with two workers, and releases of it with distinguishable outputs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from waiting import wait_until
 
-from bento_monitor.files import sha256_of
-from bento_monitor.loadgen import LoadSpec, run_load
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from bento_monitor.releases.active_store import ActiveStore
-from bento_monitor.releases.record import Batching, Execution, OutputForm, Release, TensorSpec
-from bento_monitor.releases.store import write_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.releases.release_store import write_release
 from bento_monitor.releases.worker_state import live_workers
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.resilience.atomic_files import sha256_of
+from bento_monitor.serving_config import Batching, Execution
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parent / "project"
@@ -37,7 +38,7 @@ _FLOATS = {"x": TensorSpec("x", "float32", (None, 2), (4, 2))}
 
 @dataclass
 class Place:
-    """A folder with the project, its weights, and homes of its own."""
+    """A folder with the project, its weights, and its own homes."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Place:
         )
 
     def done(self, *arguments: str) -> str:
-        """What a command prints that must succeed."""
+        """Run a command that must succeed; return its output."""
         found = self.run(*arguments)
         assert found.returncode == 0, found.stdout + found.stderr
         return found.stdout
@@ -102,7 +103,7 @@ class Place:
     def release(
         self, version: str, graph: onnx.ModelProto, runner: str, api: str, fingerprint: str, **fields: Any
     ) -> str:
-        """Store a release of `graph`; gives its name."""
+        """Store a release of `graph`; return its name."""
         name = f"wild-release:{version}"
         built = self.folder / "built.onnx"
         onnx.save(graph, built)
@@ -130,21 +131,21 @@ class Place:
         return name
 
     def scaling(self, version: str, factor: float, live: Live, runner: str = "embed", api: str = "embed") -> str:
-        """A release that multiplies by a factor, as no model of the service does: what it answers is known by that."""
+        """Store a release that multiplies by a factor that no own model has, which identifies its outputs."""
         batching = Batching(16, 0.0) if api == "embed" else None
         return self.release(version, scale(factor), runner, api, live.fingerprints()[runner], batching=batching)
 
 
 @dataclass
 class Live:
-    """A server that runs."""
+    """A running server."""
 
     server: ServerProcess
     place: Place
     workers: int
 
     def wait_until_seen(self) -> None:
-        """Wait until every worker has told what it serves and which models it has."""
+        """Wait until every worker has reported its models."""
         wait_until(
             lambda: sum(bool(state.fingerprints) for state in live_workers(self.place.store.folder)) == self.workers
         )
@@ -155,7 +156,7 @@ class Live:
         return found[0]
 
     def ask(self, api: str, count: int = 1, **body: Any) -> list[tuple[int, Any]]:
-        """The status and the answer of `count` requests over eight connections, so that every worker gets some."""
+        """Send `count` requests over eight connections, so that every worker gets some; return statuses and outputs."""
         spec = LoadSpec(
             port=self.server.port,
             path=f"/{api}",
@@ -169,28 +170,28 @@ class Live:
         return [(int(result.status[row]), json.loads(answer)) for row, answer in result.responses.items()]
 
     def factors(self, api: str = "embed", count: int = 40) -> Counter[float]:
-        """By what the answers to `X` were multiplied, by whichever model gave them; all must be 200."""
+        """Return the factors in the responses to `X`, which identify the models; every status must be 200."""
         answers = self.ask(api, count, x=X)
         assert {status for status, _ in answers} == {200}, answers
         return Counter(round(answer[0][0] / X[0][0], 3) for _, answer in answers)
 
 
 def scale(factor: float) -> onnx.ModelProto:
-    """`(n, 2)` times a factor."""
+    """Return a graph of `(n, 2)` times a factor."""
     node = helper.make_node("Mul", ["x", "factor"], ["y"])
     weight = numpy_helper.from_array(np.array([factor], np.float32), "factor")
     return _model([node], [weight], ("x", TensorProto.FLOAT, ["n", 2]), ("y", TensorProto.FLOAT, ["n", 2]))
 
 
 def gather() -> onnx.ModelProto:
-    """Rows of a table by index, an error past its end."""
+    """Return a graph of rows of a table by index, with an error past its end."""
     table = numpy_helper.from_array(100 + np.arange(4, dtype=np.float32)[:, None], "table")
     node = helper.make_node("Gather", ["table", "index"], ["y"])
     return _model([node], [table], ("index", TensorProto.INT64, ["n"]), ("y", TensorProto.FLOAT, ["n", 1]))
 
 
 def of_length_8() -> onnx.ModelProto:
-    """`(n, 8, 2)` to `(n, 3)`: sevens, and a shape that cannot be other."""
+    """Return a graph from `(n, 8, 2)` to sevens `(n, 3)`, which fails on every other shape."""
     ones = numpy_helper.from_array(np.full((16, 3), 0.0, np.float32), "zeros")
     seven = numpy_helper.from_array(np.array([7.0], np.float32), "seven")
     shape = numpy_helper.from_array(np.array([-1, 16], np.int64), "shape")

@@ -1,4 +1,4 @@
-"""Releases, workers and servers for the tests: made small, on the real store."""
+"""Small releases and workers for tests, on the real store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bento_monitor.errors import ReleaseError
-from bento_monitor.files import sha256_of
 from bento_monitor.releases.active_state import promoted
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.agent import ReleaseAgent
-from bento_monitor.releases.record import Batching, Execution, Release, TensorSpec
-from bento_monitor.releases.store import record_sha256, write_release
+from bento_monitor.releases.release_record import Release, TensorSpec
+from bento_monitor.releases.release_store import record_sha256, write_release
+from bento_monitor.resilience.atomic_files import sha256_of
+from bento_monitor.serving_config import Batching, Execution
 
 FINGERPRINT = f"v1:{'a' * 64}"
 SERVICE = "svc"
@@ -33,7 +34,7 @@ def make_release(
     fingerprint: str | None = FINGERPRINT,
     **fields: Any,
 ) -> tuple[Release, Path]:
-    """A release of the service `svc`, and its folder in a model store under `folder`."""
+    """Make a release of the service `svc`; return it with its folder in a model store under `folder`."""
     name = f"svc-release:{version}"
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"built-{version}.onnx"
@@ -57,10 +58,10 @@ def make_release(
 
 
 class FakeModels:
-    """Runners without a model: what they are told to serve is what is in `served`."""
+    """Runners without a model; `served` has the releases that they serve."""
 
     def __init__(self, *runners: str, refuse: Mapping[str, str] | None = None) -> None:
-        """`refuse` gives the reason for which a release of that name is not taken."""
+        """Create runners; `refuse` maps the names of releases to the reason for refusing them."""
         self.runners = list(runners or ("model",))
         self.refuse = dict(refuse or {})
         self.served: dict[str, str] = {}
@@ -68,8 +69,8 @@ class FakeModels:
         self.taken: list[dict[str, str]] = []
         self.prepared: list[str] = []
         self.failed = 0
-        self.times_let_go = 0
-        self.failing: str | None = None  # the release that fails; all that are served where it is None
+        self.times_freed = 0
+        self.failing: str | None = None  # the failing release; None for all served releases
         self.on_prepare: Callable[[Release], None] = lambda release: None
 
     def names(self) -> list[str]:
@@ -89,8 +90,8 @@ class FakeModels:
         self.served, self.batching = dict(prepared), dict(batching)
         self.taken.append(dict(prepared))
 
-    def let_go(self) -> None:
-        self.times_let_go += 1
+    def free_previous(self) -> None:
+        self.times_freed += 1
 
     def failures(self) -> dict[str, int]:
         return dict.fromkeys(self.served.values() if self.failing is None else [self.failing], self.failed)
@@ -101,7 +102,7 @@ class FakeModels:
 
 @contextmanager
 def worker(store: ActiveStore, models: FakeModels | None = None, probation_s: float = 0.0) -> Iterator[FakeModels]:
-    """A worker in this process."""
+    """Run a worker in this process."""
     models = models or FakeModels()
     agent = ReleaseAgent(store, models, poll_interval_s=0.01, probation_s=probation_s)
     agent.start()
@@ -112,19 +113,19 @@ def worker(store: ActiveStore, models: FakeModels | None = None, probation_s: fl
 
 
 def move_to(store: ActiveStore, release: Release, folder: Path) -> None:
-    """Make a release active, and wait for nobody."""
+    """Make a release active, without waiting for workers."""
     sha256 = record_sha256(folder)
     store.move(lambda state, _, now_s, new: promoted(state, release, folder, sha256, now_s, new))
 
 
 def script_environment() -> dict[str, str]:
-    """The environment of a script that imports what lies beside this file."""
+    """Return the environment of a script that imports modules of this folder."""
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": paths}
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What each call gives or raises, all begun at the same moment."""
+    """Run calls at the same time; return what each returns or raises."""
     found: list[Any] = [None] * len(calls)
     barrier = threading.Barrier(len(calls))
 

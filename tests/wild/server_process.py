@@ -1,7 +1,7 @@
-"""A server without BentoML: a supervisor that starts its workers again when they die, and workers without a model.
+"""A server without BentoML: a supervisor that restarts its workers when they die, and workers without a model.
 
 `python server_process.py HOME FOLDER WORKERS PROBATION_S`. In FOLDER a file `kill-RELEASE` makes a worker that loads
-RELEASE kill itself (`kill-RELEASE-later`: soon after it has begun to serve it), `hang-RELEASE` makes it wait,
+RELEASE kill itself (`kill-RELEASE-later`: soon after it starts to serve it), `hang-RELEASE` makes it wait, and
 `refuse-RELEASE` makes it refuse.
 """
 
@@ -47,7 +47,7 @@ def work(home: Path, folder: Path, probation_s: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     while not stop.wait(0.02):
         if os.getppid() != int(sys.argv[6]):
-            return  # as BentoML's workers end with their supervisor
+            return  # like BentoML's workers, which exit with their supervisor
         served = models.served.get("model")
         if served is not None and (folder / f"kill-{name_of(served)}-later").exists():
             time.sleep(0.1)

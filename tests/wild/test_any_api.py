@@ -1,7 +1,7 @@
-"""An API of any shape is asked in process just as a client asks it: the same bodies, the same answers.
+"""An API of any shape is called in process just as by a client: the same bodies, the same responses.
 
-Seen before: one that is not batchable got only answers that were not 2xx, found after minutes; several parameters,
-pydantic models, data frames and files were refused; an axis was taken as fixed since a `.npz` is rectangular; batches
+Seen before: one that is not batchable got only responses other than 2xx, found after minutes; several parameters,
+pydantic models, data frames and files were refused; an axis was considered fixed since a `.npz` is rectangular; batches
 of 256 were made for an author's `max_batch_size` of 8.
 """
 
@@ -19,12 +19,12 @@ import PIL.Image
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import read_bodies, write_bodies
-from bento_monitor.model_host.answer_values import read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import ApiDescription, Contender, RequestSource
-from bento_monitor.serving.process import ServerProcess, start_server
-from bento_monitor.serving.spec import ServerSpec
+from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import ApiDescription, Contender, RequestSource
+from bento_monitor.lab.server.process import ServerProcess, start_server
+from bento_monitor.lab.server.server_spec import ServerSpec
 from optimizers.data._base import EvaluationData
 from optimizers.data.read import read_data
 
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def written(folder: Path, name: str) -> Path:
-    """Data for the API of that name, in the format that suits it."""
+    """Write data for the API of that name, in a suitable format."""
     if name in ("image", "upload"):
         return files(folder, name)
     if name in LINES:
@@ -104,7 +104,7 @@ def asked(server: ServerProcess, route: str, body: bytes, content_type: str) -> 
     "name",
     ["alone", "batch", "several", "loans", "frame", "image", "upload", "whole", "texts", "changes_its_input"],
 )
-def test_an_answer_in_process_is_the_answer_of_a_server(
+def test_response_in_process_equals_a_servers(
     host: ModelHost, apis: dict[str, ApiDescription], server: ServerProcess, tmp_path: Path, name: str
 ) -> None:
     data, source = requests(tmp_path, apis[name])
@@ -113,7 +113,7 @@ def test_an_answer_in_process_is_the_answer_of_a_server(
 
 
 @pytest.mark.parametrize("name", ["alone", "batch", "loans", "frame", "image", "changes_its_input"])
-def test_answers_to_all_samples_are_those_to_each_alone(
+def test_responses_to_all_samples_equal_those_to_each_alone(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path, name: str
 ) -> None:
     data, source = requests(tmp_path, apis[name])
@@ -128,7 +128,7 @@ def test_answers_to_all_samples_are_those_to_each_alone(
         np.testing.assert_allclose(found, bare, rtol=1e-5)
 
 
-def test_a_list_that_is_one_sample_is_sent_as_it_is_where_a_batch_of_one_is_refused(
+def test_list_is_sent_unwrapped_if_a_batch_of_one_is_refused(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
 ) -> None:
     as_batch, as_it_is = read_data(written(tmp_path, "alone_row")).requests_for(apis["alone_row"])
@@ -146,16 +146,14 @@ def test_a_list_that_is_one_sample_is_sent_as_it_is_where_a_batch_of_one_is_refu
     ("name", "shape"),
     [("alone", (None, None)), ("batch", (None, None)), ("image", (1, None)), ("frame", (None, 2)), ("whole", (1, 2))],
 )
-def test_an_axis_varies_where_the_users_function_takes_it_in_another_length(
+def test_axis_varies_if_the_function_accepts_another_length(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path, name: str, shape: tuple[int | None, ...]
 ) -> None:
     interface = host.capture(name, requests(tmp_path, apis[name])[1])
     assert interface.inputs[0].shape == shape
 
 
-def test_of_two_models_the_one_that_takes_most_of_the_time_is_described(
-    host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
-) -> None:
+def test_slower_of_two_models_is_described(host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path) -> None:
     interface = host.capture("two_models", requests(tmp_path, apis["two_models"])[1])
     assert interface.runner in ("pooled", "fixed")
 
@@ -168,24 +166,24 @@ def test_of_two_models_the_one_that_takes_most_of_the_time_is_described(
         ("exits", "it ends the process, with the exit code 3"),
     ],
 )
-def test_an_answer_that_cannot_be_compared_is_said_at_once(
+def test_incomparable_response_is_reported_at_once(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path, name: str, message: str
 ) -> None:
     with pytest.raises(ServiceError, match=message):
         host.answer(name, requests(tmp_path, apis[name])[1], 0)
 
 
-def test_a_status_that_the_api_sets_itself_is_no_answer(
+def test_error_status_set_by_the_api_is_not_an_answer(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
 ) -> None:
     source = requests(tmp_path, apis["sets_a_status"])[1]
-    for row in (0, 2):  # before and after one that is refused
+    for row in (0, 2):  # before and after a refused one
         assert host.answer("sets_a_status", source, row) is not None
-        with pytest.raises(ServiceError, match="answers a sample with the status 422"):
+        with pytest.raises(ServiceError, match="answers a sample with status 422"):
             host.answer("sets_a_status", source, 1)
 
 
-def test_a_file_that_is_refused_is_named_and_its_form_is_not_printed(
+def test_refused_file_is_named_and_its_content_is_not_printed(
     host: ModelHost, apis: dict[str, ApiDescription], tmp_path: Path
 ) -> None:
     source = requests(tmp_path, apis["image"])[1]

@@ -1,4 +1,4 @@
-"""A study of an API that gives an estimator data frames, lists or flags, and of one that calls two runners."""
+"""A study of an API that passes data frames, lists or flags to an estimator, and of one that calls two runners."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.files import sha256_of
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.answer_values import read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import Contender, RequestSource
-from bento_monitor.releases.record import Execution
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import Contender, RequestSource
+from bento_monitor.resilience.atomic_files import sha256_of
+from bento_monitor.serving_config import Execution
 
 SERVICE = """
 import time
@@ -86,7 +86,7 @@ def host(project: Path) -> Iterator[ModelHost]:
 
 
 @pytest.mark.parametrize(("api", "columns"), [("frame", 3), ("lists", 3), ("columns", 4)])
-def test_frames_and_lists_end_in_a_release_that_answers_alike(
+def test_frames_and_lists_get_a_release_with_equal_outputs(
     api: str, columns: int, host: ModelHost, project: Path, tmp_path: Path
 ) -> None:
     source, graph = RequestSource(project / "rows.npz"), tmp_path / "model.onnx"
@@ -104,13 +104,13 @@ def test_frames_and_lists_end_in_a_release_that_answers_alike(
     np.testing.assert_allclose(answers(released, "released"), answers(Contender(), "own"), rtol=1e-4)
 
 
-def test_of_two_runners_it_is_said_which_is_optimized(host: ModelHost, project: Path) -> None:
+def test_note_names_the_optimized_runner_of_two(host: ModelHost, project: Path) -> None:
     interface = host.capture("both", RequestSource(project / "rows.npz"))
     assert interface.runner == "scores"
-    assert interface.note.startswith("the runner scores is optimized, where the API spends 9")
-    assert interface.note.endswith("plain stays")
+    assert interface.note.startswith("the runner scores is optimized: it takes 9")
+    assert interface.note.endswith("unchanged: plain")
 
 
-def test_an_estimator_that_learns_while_it_is_called_is_told_at_once(host: ModelHost, project: Path) -> None:
+def test_estimator_that_learns_in_calls_is_refused_at_once(host: ModelHost, project: Path) -> None:
     with pytest.raises(ServiceError, match="change when it is called"):
         host.capture("learn", RequestSource(project / "rows.npz"))

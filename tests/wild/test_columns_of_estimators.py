@@ -1,6 +1,6 @@
-"""Data frames of numbers, texts and categories, whose columns an estimator selects: the release answers as it does.
+"""Data frames of numbers, texts and categories, whose columns an estimator selects: the release has equal outputs.
 
-What no graph can answer as the estimator does is the estimator's own: a value that an encoder refuses, another column.
+The estimator itself serves calls for which no graph has equal outputs: a value that an encoder refuses, another column.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
-from bento_monitor.model_host.estimator_parity import captured_rows, graph_parity
-from bento_monitor.model_host.state import CapturedCall
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_as_arrays
+from bento_monitor.lab.model_host.estimator_parity import captured_rows, graph_parity
+from bento_monitor.lab.model_host.state import CapturedCall
 from bento_monitor.runner import MonitoredRunner
 
 GENERATOR = np.random.default_rng(11)
@@ -109,18 +109,18 @@ def frames_of(kind: str, frame: pd.DataFrame = FRAME) -> pd.DataFrame:
 
 
 def taken_over(model: Any, folder: Path, samples: pd.DataFrame) -> MonitoredRunner:
-    """A runner that answers by a release made of calls with the samples."""
+    """Return a runner with an active release, made from calls with the samples."""
     runner, path = MonitoredRunner(model), folder / "model.onnx"
     methods = methods_of(model)
     outputs = {method: getattr(model, method)(samples) for method in methods}
     calls = [CapturedCall({runner.own_model.names[0]: samples}, outputs)]
     estimator = array_estimator("model", runner.own_model, calls)
-    calls = calls_of_arrays(estimator, calls)
+    calls = calls_as_arrays(estimator, calls)
     rows = captured_rows(calls)
     inputs = inputs_of(runner, rows)
     specs = convert_estimator(estimator, methods, inputs, path, rows=rows)
     assert graph_parity(estimator, methods, path, calls).disagreement is None
-    runner.take_over(runner.prepare(release_of(runner, path, inputs, specs), folder))
+    runner.activate(runner.prepare(release_of(runner, path, inputs, specs), folder))
     return runner
 
 
@@ -134,7 +134,7 @@ def assert_same(runner: MonitoredRunner, frame: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-def test_a_release_answers_frames_as_the_estimator_does(kind: str, tmp_path: Path) -> None:
+def test_release_of_frames_equals_the_estimator(kind: str, tmp_path: Path) -> None:
     frame = frames_of(kind)
     model = ESTIMATORS[kind]().fit(frame, GRANTED)
     runner = taken_over(model, tmp_path, frame.iloc[:200])
@@ -145,7 +145,7 @@ def test_a_release_answers_frames_as_the_estimator_does(kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("dtype", ["category", "object"])
 @pytest.mark.parametrize("kind", ["strict", "ranks", "forest"])
-def test_texts_in_other_columns_of_pandas_are_the_same(kind: str, dtype: str, tmp_path: Path) -> None:
+def test_texts_in_other_pandas_dtypes_give_the_same(kind: str, dtype: str, tmp_path: Path) -> None:
     frame = FRAME.astype({"job": dtype})
     model = ESTIMATORS[kind]().fit(frame, GRANTED)
     runner = taken_over(model, tmp_path, frame.iloc[:200])
@@ -155,7 +155,7 @@ def test_texts_in_other_columns_of_pandas_are_the_same(kind: str, dtype: str, tm
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_of_another_precision_than_the_samples_are_the_estimators(dtype: str, tmp_path: Path) -> None:
+def test_numbers_of_another_precision_fall_back_to_the_estimator(dtype: str, tmp_path: Path) -> None:
     frame = FRAME.astype({"monthly income": dtype})
     runner = taken_over(ESTIMATORS["forest"]().fit(frame, GRANTED), tmp_path, frame.iloc[:200])
     assert_same(runner, frame)
@@ -166,7 +166,7 @@ def test_numbers_of_another_precision_than_the_samples_are_the_estimators(dtype:
 
 
 @pytest.mark.parametrize("kind", ["job", "ranks", "no transformer", "by type", "found by search"])
-def test_what_a_lenient_encoder_never_saw_is_answered_by_the_release(kind: str, tmp_path: Path) -> None:
+def test_release_serves_unknown_values_of_a_lenient_encoder(kind: str, tmp_path: Path) -> None:
     frame = frames_of(kind)
     model = ESTIMATORS[kind]().fit(frame, GRANTED)
     runner = taken_over(model, tmp_path, frame.iloc[:200])
@@ -176,7 +176,7 @@ def test_what_a_lenient_encoder_never_saw_is_answered_by_the_release(kind: str, 
 
 
 class Lengths(BaseEstimator, TransformerMixin):
-    """Takes what it never saw, and tells it apart."""
+    """An encoder that accepts unknown values and distinguishes them."""
 
     handle_unknown = "ignore"
 
@@ -189,7 +189,7 @@ class Lengths(BaseEstimator, TransformerMixin):
 
 
 @pytest.mark.parametrize("kind", ["a number, too", "another encoder"])
-def test_what_an_encoder_never_saw_is_the_estimators_where_something_tells_it_apart(kind: str, tmp_path: Path) -> None:
+def test_distinguishable_unknown_values_fall_back_to_the_estimator(kind: str, tmp_path: Path) -> None:
     parts = {
         "a number, too": [("coded", LENIENT, ["region"]), ("region", StandardScaler(), ["region"])],
         "another encoder": [("lengths", Lengths(), ["job"])],
@@ -210,7 +210,7 @@ def test_what_an_encoder_never_saw_is_the_estimators_where_something_tells_it_ap
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
-def test_what_the_encoder_refuses_is_refused_as_before(tmp_path: Path) -> None:
+def test_values_that_the_encoder_refuses_are_refused_as_before(tmp_path: Path) -> None:
     runner = taken_over(ESTIMATORS["strict"]().fit(FRAME, GRANTED), tmp_path, FRAME.iloc[:200])
     for column, value in (("job", "astronaut"), ("region", 9), ("region", 2.5), ("job", None)):
         with pytest.raises(ValueError, match="unknown categories"):
@@ -218,8 +218,8 @@ def test_what_the_encoder_refuses_is_refused_as_before(tmp_path: Path) -> None:
     assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): 4}
 
 
-def test_other_frames_are_the_estimators(tmp_path: Path) -> None:
-    """Columns in another order and unneeded ones are fine to it; a missing one, text for numbers, and lists are not."""
+def test_other_frames_fall_back_to_the_estimator(tmp_path: Path) -> None:
+    """The estimator accepts reordered and unneeded columns; not a missing one, text instead of numbers, or lists."""
     model = ESTIMATORS["job"]().fit(FRAME, GRANTED)
     runner = taken_over(model, tmp_path, FRAME.iloc[:200])
     for frame in (
@@ -242,7 +242,7 @@ def test_other_frames_are_the_estimators(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["most_frequent", "constant"])
-def test_missing_texts_are_answered_by_the_release_where_they_are_filled(strategy: str, tmp_path: Path) -> None:
+def test_release_serves_missing_texts_that_are_imputed(strategy: str, tmp_path: Path) -> None:
     number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
     text = ("text", filled(strategy, OneHotEncoder(handle_unknown="ignore")), ["job"])
     model = over(number, text).fit(HOLED, GRANTED)
@@ -253,12 +253,12 @@ def test_missing_texts_are_answered_by_the_release_where_they_are_filled(strateg
     assert runner.fallbacks.totals() == {}
     assert_same(
         runner, pd.DataFrame([{**FRAME.iloc[0], "job": None}])
-    )  # to scikit-learn, None is not missing as NaN is
+    )  # for scikit-learn, None is not missing like NaN
     assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): len(methods_of(model))}
 
 
-def test_missing_numbers_are_filled_before_trees_as_exactly_as_the_estimator_does(tmp_path: Path) -> None:
-    """onnxruntime fills float64 not at all, and skl2onnx holds what it fills with as float32."""
+def test_missing_numbers_before_trees_are_imputed_exactly(tmp_path: Path) -> None:
+    """onnxruntime cannot impute float64, and skl2onnx stores the imputed values as float32."""
     number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["age", "monthly income"])
     last = RandomForestClassifier(60, random_state=0)
     model = over(number, ("text", filled("most_frequent", LENIENT), ["job"]), last=last).fit(HOLED, GRANTED)
@@ -268,7 +268,7 @@ def test_missing_numbers_are_filled_before_trees_as_exactly_as_the_estimator_doe
     assert runner.fallbacks.totals() == {}
 
 
-def test_a_column_that_is_filled_in_two_ways_is_answered_as_the_estimator_does(tmp_path: Path) -> None:
+def test_column_imputed_in_two_ways_equals_the_estimator(tmp_path: Path) -> None:
     one = ("mean", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
     other = (
         "zero",
@@ -282,7 +282,7 @@ def test_a_column_that_is_filled_in_two_ways_is_answered_as_the_estimator_does(t
     assert_same(runner, HOLED.assign(job=FRAME["job"]))
 
 
-def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) -> None:
+def test_missing_value_without_an_imputer_falls_back_to_the_estimator(tmp_path: Path) -> None:
     model = over(SCALED, ("job", LENIENT, ["job"])).fit(FRAME, GRANTED)
     runner = taken_over(model, tmp_path, FRAME.iloc[:200])
     holed = FRAME.assign(job=HOLED["job"])
@@ -290,7 +290,7 @@ def test_a_missing_value_that_is_not_filled_is_the_estimators(tmp_path: Path) ->
     assert runner.fallbacks.totals() == {("svc-release:1", "dtype"): 1}
 
 
-def test_requests_of_one_row_are_released_though_some_have_no_array(tmp_path: Path) -> None:
+def test_requests_of_one_row_are_released_even_if_some_have_no_array(tmp_path: Path) -> None:
     number = ("number", make_pipeline(SimpleImputer(), StandardScaler()), ["monthly income"])
     model = over(number, ("job", LENIENT, ["job"])).fit(HOLED, GRANTED)
     rows = [pd.DataFrame([row]) for row in HOLED.iloc[:60].astype(object).where(HOLED.notna(), None).to_dict("records")]
@@ -299,14 +299,14 @@ def test_requests_of_one_row_are_released_though_some_have_no_array(tmp_path: Pa
     runner = MonitoredRunner(model)
     calls = [CapturedCall({"X": row}, {"predict_proba": model.predict_proba(row)}) for row in rows]
     estimator = array_estimator("model", runner.own_model, calls)
-    arrays = calls_of_arrays(estimator, calls)
+    arrays = calls_as_arrays(estimator, calls)
     assert len(arrays) == sum(row["job"].iloc[0] is not None for row in rows)
     for call in arrays:
         np.testing.assert_allclose(estimator.answer("predict_proba", call.inputs["X"]), call.outputs["predict_proba"])
 
 
 TOLD: dict[str, tuple[Any, pd.DataFrame, str]] = {
-    "free text": (lambda: over(("note", TfidfVectorizer(), "note")), FRAME, "the column note is of str"),
+    "free text": (lambda: over(("note", TfidfVectorizer(), "note")), FRAME, "the column note has dtype str"),
     "texts of two kinds": (
         lambda: over(
             SCALED,
@@ -325,7 +325,7 @@ TOLD: dict[str, tuple[Any, pd.DataFrame, str]] = {
 
 
 @pytest.mark.parametrize("kind", TOLD)
-def test_columns_that_no_graph_can_take_are_told_at_once(kind: str) -> None:
+def test_columns_that_no_graph_supports_are_refused_at_once(kind: str) -> None:
     make, frame, match = TOLD[kind]
     runner = MonitoredRunner(make().fit(frame, GRANTED))
     calls = [CapturedCall({runner.own_model.names[0]: frame}, {"predict": runner.own_model.model.predict(frame)})]

@@ -1,4 +1,4 @@
-"""The fingerprint of an estimator is of what it computes: the same in every process, another after any change."""
+"""The fingerprint of an estimator depends on its computation: equal in every process, different after any change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 from bento_monitor.errors import ReleaseError
 from bento_monitor.fingerprints import ModelFingerprint
-from bento_monitor.releases.runner_models import RunnerModels
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.worker.runner_models import RunnerModels
 
 FINGERPRINT = """
 import sys
@@ -30,7 +30,7 @@ for kind, make in here.ESTIMATORS.items():
 """
 
 
-def test_a_fingerprint_is_the_same_in_every_process_and_after_calls() -> None:
+def test_fingerprint_is_equal_in_every_process_and_after_calls() -> None:
     found = []
     for seed in ("1", "2"):
         script = FINGERPRINT.format(folder=str(Path(__file__).parent))
@@ -47,7 +47,7 @@ def test_a_fingerprint_is_the_same_in_every_process_and_after_calls() -> None:
     assert len({line.split()[-1] for line in here}) == len(ESTIMATORS)
 
 
-def test_a_new_fit_and_another_parameter_make_another_fingerprint() -> None:
+def test_new_fit_and_changed_parameter_change_the_fingerprint() -> None:
     model = ESTIMATORS["pipeline"]()
     runner = MonitoredRunner(model)
     first = runner.fingerprint.value()
@@ -60,7 +60,7 @@ def test_a_new_fit_and_another_parameter_make_another_fingerprint() -> None:
     assert len({first, second, runner.fingerprint.present_value()}) == 3
 
 
-def test_the_history_of_training_is_no_part_of_a_booster() -> None:
+def test_training_history_is_not_part_of_a_boosters_fingerprint() -> None:
     values = set()
     for watched in ([], [(xgboost.DMatrix(ROWS, VALUES), "train")]):
         booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(ROWS, VALUES), 5, evals=watched, verbose_eval=False)
@@ -97,7 +97,7 @@ WRITES: dict[str, tuple[Any, Callable[[Any], object]]] = {
 
 
 @pytest.mark.parametrize("kind", WRITES)
-def test_what_is_written_in_place_makes_another_fingerprint(kind: str) -> None:
+def test_write_in_place_changes_the_fingerprint(kind: str) -> None:
     model, write = WRITES[kind]
     fingerprint = MonitoredRunner(model, name=kind).fingerprint
     before = fingerprint.present_value()
@@ -106,7 +106,7 @@ def test_what_is_written_in_place_makes_another_fingerprint(kind: str) -> None:
     assert fingerprint.present_value() != before
 
 
-def test_a_release_of_weights_that_were_written_to_in_place_is_no_longer_served(tmp_path: Path) -> None:
+def test_release_is_not_served_after_a_write_to_the_weights_in_place(tmp_path: Path) -> None:
     runner = MonitoredRunner(LogisticRegression().fit(ROWS, CLASSES))
     release, models = released(runner, tmp_path, ROWS), RunnerModels((), lambda _: None, lambda: None)
     models.prepare("model", release, tmp_path)
@@ -116,9 +116,9 @@ def test_a_release_of_weights_that_were_written_to_in_place_is_no_longer_served(
         models.prepare("model", release, tmp_path)
 
 
-def test_beside_requests_an_estimator_is_hashed_one_hundredth_of_the_time() -> None:
+def test_hashing_next_to_requests_uses_one_hundredth_of_the_time() -> None:
     runner = MonitoredRunner(LogisticRegression().fit(ROWS, CLASSES))
-    seconds = itertools.count()  # each look at the clock is a second after the one before, so hashing takes one
+    seconds = itertools.count()  # each reading of the clock is one second later, so hashing takes one
     fingerprint = ModelFingerprint(runner.own_model, clock=lambda: float(next(seconds)))
     before = fingerprint.value()
     runner.coef_[:] = 0

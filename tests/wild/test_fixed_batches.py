@@ -1,6 +1,6 @@
-"""ONNX files and modules that fix the batch: a release goes the whole way or is refused at once, and never mixes rows.
+"""ONNX files and modules with a fixed batch: they get a release or are refused at once, and rows are never mixed.
 
-Seen before: an API handed batches of 2 to a file of one row, and failed after minutes.
+Seen before: an API passed batches of 2 to a file of one row, and failed after minutes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.loadgen.packing import write_bodies
-from bento_monitor.model_host.answer_values import read_answers
-from bento_monitor.model_host.client import ModelHost
-from bento_monitor.model_host.records import Contender, RequestSource
-from bento_monitor.releases.record import Execution
+from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.model_host.answer_values import read_answers
+from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.messages import Contender, RequestSource
+from bento_monitor.serving_config import Execution
+from optimizers.artifacts.artifact_spec import ArtifactSpec
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache
-from optimizers.artifacts.spec import ArtifactSpec
 
 SERVICE = '''
 import bentoml
@@ -35,7 +35,7 @@ WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
 
 def write(name, batch):
-    """A recurrent step with its weights beside it: y = tanh(x w + state), and the state after it."""
+    """Write a recurrent step with external weights: y = tanh(x w + state), and the next state."""
     sides = [
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, [batch, width]) for n, width in side]
         for side in ((("x", 4), ("state", 3)), (("y", 3), ("next", 3)))
@@ -146,7 +146,7 @@ def host(project: Path) -> Iterator[ModelHost]:
 
 
 @pytest.mark.parametrize(("api", "largest"), [("alone", None), ("straight", 1), ("one_by_one", None), ("padded", None)])
-def test_a_file_of_a_fixed_batch_answers_each_request_as_if_it_came_alone(
+def test_file_with_a_fixed_batch_serves_each_request_as_if_alone(
     api: str, largest: int | None, host: ModelHost, project: Path, tmp_path: Path
 ) -> None:
     source = RequestSource(project / "rows.npz")
@@ -164,7 +164,7 @@ def test_a_file_of_a_fixed_batch_answers_each_request_as_if_it_came_alone(
     assert all(speed > 0 for (speed,) in speeds)
 
 
-def test_a_module_that_flattens_its_batch_is_released_for_single_requests(
+def test_module_that_flattens_its_batch_is_released_for_single_requests(
     host: ModelHost, project: Path, tmp_path: Path
 ) -> None:
     interface = host.capture("flat_alone", RequestSource(project / "rows.npz"))
@@ -177,13 +177,13 @@ def test_a_module_that_flattens_its_batch_is_released_for_single_requests(
 @pytest.mark.parametrize(
     ("api", "words"),
     [
-        ("not_padded", r"takes 8 row\(s\) in a call"),
-        ("session", "another state for the same request each time"),
-        ("flat_together", r"cannot be multiplied.*\. It answers a sample alone, and fails on 2 together"),
+        ("not_padded", r"takes 8 row\(s\) per call"),
+        ("session", "a different state for the same request each time"),
+        ("flat_together", r"cannot be multiplied.*\. It succeeds on one sample, and fails on 2 together"),
         ("buffered_together", r"Expected hidden size.*fails on 2 together"),
     ],
 )
-def test_what_cannot_be_served_in_batches_or_keeps_a_state_is_refused_at_once(
+def test_unbatchable_or_stateful_models_are_refused_at_once(
     api: str, words: str, host: ModelHost, project: Path
 ) -> None:
     with pytest.raises(ServiceError, match=words):

@@ -17,7 +17,7 @@ from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 
 SCRIPT = Path(killed_move.__file__)
-# What is served before each move, and after it.
+# The release served before each move, and after it.
 MOVES = {
     "promote": ("svc-release:2", "svc-release:3"),
     "rollback": ("svc-release:2", "svc-release:1"),
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def killed(home: Path, move: str, kill_at: int) -> int | None:
-    """Make the move in a process that is killed at one call; gives the number of calls, if it came to its end."""
+    """Make the move in a process that is killed at one call; return the number of calls if it finished."""
     folder = home / "models" / "svc-release" / "3"
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(home / "home"), move, str(folder), str(kill_at)],
@@ -50,13 +50,13 @@ def killed(home: Path, move: str, kill_at: int) -> int | None:
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_after_each_the_next_start_serves_the_old_or_the_new_and_no_command_fails(home: Path, move: str) -> None:
+def test_start_after_a_kill_serves_old_or_new_and_no_command_fails(home: Path, move: str) -> None:
     store = ActiveStore(home / "home", SERVICE)
     with worker(store):
         promote(store, *make_release(home, "1"))
         if move != "keep":
             promote(store, *make_release(home, "2"))
-    if move == "keep":  # it is active, and no worker has served it yet
+    if move == "keep":  # the release is active, and no worker has served it yet
         promote(store, *make_release(home, "2"))
     make_release(home, "3")
     shutil.copytree(home / "home", home / "as-it-was")
@@ -72,7 +72,7 @@ def test_after_each_the_next_start_serves_the_old_or_the_new_and_no_command_fail
             for command in (["list"], ["status", SERVICE], ["promote", "svc-release:3"], ["rollback", SERVICE]):
                 done = CliRunner().invoke(main, ["release", *command])
                 assert done.exit_code == 0, (kill_at, command, done.output, done.exception)
-            # What nobody has noted as kept is passed over by the rollback.
+            # The rollback skips releases that were not noted as kept.
             assert models.served["model"] in (*MOVES[move], *(("svc-release:1",) if move == "keep" else ()))
     assert calls == kill_at - 1
     assert calls > 3

@@ -1,4 +1,4 @@
-"""On a live server with two workers: what is answered at each step is what the model that should answer gives."""
+"""On a live server with two workers: at each step the expected model serves the requests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from live import COMMAND, SERVICE, Live, Place, gather, of_length_8
 from scraping import scrape, total
 from waiting import wait_until
 
-from bento_monitor.releases.record import Execution, TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.releases.worker_state import live_workers
+from bento_monitor.serving_config import Execution
 from bento_monitor.testing import OtlpReceiver
 
 
@@ -26,7 +27,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_retrained_weights_are_never_answered_by_a_release_of_the_old_ones(place: Place) -> None:
+def test_release_of_old_weights_never_serves_retrained_ones(place: Place) -> None:
     with place.serve() as live:
         assert live.factors() == {2.0: 40}
         first = place.scaling("1", 1000.0, live)
@@ -41,19 +42,19 @@ def test_retrained_weights_are_never_answered_by_a_release_of_the_old_ones(place
         assert status.returncode == 1
         assert "made from another model" in status.stdout
         assert "bento-monitor optimize" in status.stdout
-        assert "of another model than the running server has" in place.done("list")
+        assert "made from another model than the running server's" in place.done("list")
 
         def shown(metric: str, **labels: str) -> float:
             return total(scrape(live.server), metric, **labels)
 
-        # A worker shows its counts once a second.
+        # A worker publishes its counts once a second.
         wait_until(lambda: shown("bento_monitor_release_swaps_total", outcome="refused", reason="model") == 2)
         wait_until(lambda: shown("bento_monitor_release_info", runner="embed", release="own", phase="failed") == 2)
         second = place.scaling("2", 2000.0, live)
         place.done("promote", second)
         assert live.factors() == {2000.0: 40}
         assert place.run("status", SERVICE).returncode == 0
-        assert "the service's own model" in place.done("rollback", SERVICE)  # the first is of another model
+        assert "the service's own model" in place.done("rollback", SERVICE)  # the first belongs to another model
         assert live.factors() == {5.0: 40}
         refused = place.run("promote", first)
         assert refused.returncode == 1
@@ -65,7 +66,7 @@ def test_retrained_weights_are_never_answered_by_a_release_of_the_old_ones(place
         assert live.factors() == {5.0: 40}
 
 
-def test_two_runners_are_moved_and_rolled_back_each_and_a_restart_serves_the_same(place: Place) -> None:
+def test_two_runners_move_independently_and_a_restart_serves_the_same(place: Place) -> None:
     def factors(live: Live) -> tuple[Counter[float], Counter[float]]:
         return live.factors("embed"), live.factors("rerank")
 
@@ -91,7 +92,7 @@ def own_sequences(x: list[list[list[float]]]) -> np.ndarray:
         return lstm(torch.tensor(x))[0][:, -1].numpy()
 
 
-def test_a_call_that_the_release_cannot_take_or_fails_is_answered_by_the_own_model_and_seen(place: Place) -> None:
+def test_fallbacks_to_the_own_model_are_served_and_counted(place: Place) -> None:
     with OtlpReceiver() as receiver:
         place.env.update(receiver.environment)
         with place.serve() as live:
@@ -117,25 +118,23 @@ def test_a_call_that_the_release_cannot_take_or_fails_is_answered_by_the_own_mod
                 np.testing.assert_allclose(answer, own_sequences(twelve), rtol=1e-5)
 
             assert live.ask("look_up", 4, index=[2]) == [(200, [[102.0]])] * 4
-            assert (
-                live.ask("look_up", 5, index=[9]) == [(200, [[3.0]])] * 5
-            )  # the graph fails on it, the model does not
+            assert live.ask("look_up", 5, index=[9]) == [(200, [[3.0]])] * 5  # the graph fails, the model does not
 
-            assert live.factors("search") == {2.0: 40}  # it shares the runner of embed, and was never checked
+            assert live.factors("search") == {2.0: 40}  # shares the runner of embed, but was never checked
             assert live.factors("embed") == {1000.0: 40}
-            # A request that the own model refuses too is the client's error, as it was without a release.
+            # A request that the own model also refuses is the client's error, as without a release.
             assert {status for status, _ in live.ask("embed", 4, x=[[1.0, 2.0, 3.0], [1.0]])} == {500}
 
             def fallbacks(**labels: str) -> float:
                 return total(scrape(live.server), "bento_monitor_release_fallback_total", **labels)
 
-            # A worker shows its counts once a second.
+            # A worker publishes its counts once a second.
             wait_until(lambda: fallbacks(runner="embed", release="wild-release:embed", reason="api") == 40)
             wait_until(lambda: fallbacks(runner="sequences", release="wild-release:lstm", reason="shape") == 6)
             wait_until(lambda: fallbacks(runner="table", reason="error") == 5)
             assert fallbacks(runner="embed", reason="shape") == 0
             status = place.done("status", SERVICE)
-            assert "calls that the own model ran in the place of wild-release:lstm" in status
+            assert "calls that the own model ran instead of wild-release:lstm" in status
     models_called = [
         {key.removeprefix("bento_monitor.runner."): value for key, value in span.attributes.items()}
         for span in receiver.spans()
@@ -148,7 +147,7 @@ def test_a_call_that_the_release_cannot_take_or_fails_is_answered_by_the_own_mod
     assert of_lengths == {("wild-release:lstm", None): 4, ("own", "shape"): 6}
 
 
-def test_other_lengths_than_the_released_one_are_the_own_model_s_after_a_restart_too(place: Place) -> None:
+def test_other_lengths_use_the_own_model_even_after_a_restart(place: Place) -> None:
     eight, twelve = [[[0.1, 0.2]] * 8], [[[0.1, 0.2]] * 12]
 
     def check(live: Live, of_length_8: list[list[float]]) -> None:
@@ -172,7 +171,7 @@ def test_other_lengths_than_the_released_one_are_the_own_model_s_after_a_restart
         check(live, own_sequences(eight))
 
 
-def test_a_release_that_kills_its_loader_leaves_a_server_that_serves_what_it_did(place: Place) -> None:
+def test_release_that_kills_its_loader_leaves_the_server_unchanged(place: Place) -> None:
     with place.serve() as live:
         place.done("promote", place.scaling("good", 3000.0, live, runner="rerank", api="rerank"))
         fields = {"execution": Execution("torch", "fp32", 1), "artifact_file": None, "artifact_sha256": None}
@@ -186,13 +185,13 @@ def test_a_release_that_kills_its_loader_leaves_a_server_that_serves_what_it_did
         wait_until(lambda: place.run("status", SERVICE).returncode == 0)
         assert live.factors("rerank") == {3000.0: 40}
         assert "put aside: Worker" in place.done("list")
-        # What the worker that was killed has shown last is shown no more.
+        # The last counts of the killed worker are no longer shown.
         wait_until(lambda: total(scrape(live.server), "bento_monitor_release_info", runner="rerank") == 2)
         assert total(scrape(live.server), "bento_monitor_release_info", runner="rerank", phase="serving") == 2
         assert len(live_workers(place.store.folder)) == 2
 
 
-def test_weights_that_the_service_loads_while_it_runs_end_the_release_of_the_old_ones(place: Place) -> None:
+def test_weights_reloaded_at_runtime_end_the_release_of_old_ones(place: Place) -> None:
     with place.serve(workers=1) as live:
         place.done("promote", place.scaling("1", 1000.0, live))
         assert live.factors() == {1000.0: 40}
@@ -205,7 +204,7 @@ def test_weights_that_the_service_loads_while_it_runs_end_the_release_of_the_old
 
 
 @pytest.mark.parametrize("setting", ["BENTO_MONITOR_TRACING", "BENTO_MONITOR_FAST_PATH"])
-def test_a_release_governs_the_same_apis_without_traces_and_on_bentoml_s_own_path(place: Place, setting: str) -> None:
+def test_release_serves_the_same_apis_without_tracing_and_on_bentomls_path(place: Place, setting: str) -> None:
     place.env[setting] = "false"
     with place.serve(workers=1) as live:
         place.done("promote", place.scaling("1", 1000.0, live))
@@ -215,7 +214,7 @@ def test_a_release_governs_the_same_apis_without_traces_and_on_bentoml_s_own_pat
         assert live.factors("rerank") == {3000.0: 40}
 
 
-def test_a_release_without_a_fingerprint_is_not_promoted_and_a_changed_record_not_served(place: Place) -> None:
+def test_release_without_fingerprint_or_with_changed_record_is_not_served(place: Place) -> None:
     with place.serve(workers=1) as live:
         name = place.scaling("1", 1000.0, live)
         place.done("promote", name)
@@ -223,7 +222,7 @@ def test_a_release_without_a_fingerprint_is_not_promoted_and_a_changed_record_no
     record = place.folder / "models" / "wild-release" / "1" / "release.json"
     raw = json.loads(record.read_text())
     del raw["model_fingerprint"]
-    raw["api"] = raw.pop("apis")[0]  # as releases of before were
+    raw["api"] = raw.pop("apis")[0]  # as in old releases
     record.write_text(json.dumps(raw))
     refused = place.run("promote", name)
     assert refused.returncode == 1
@@ -231,7 +230,7 @@ def test_a_release_without_a_fingerprint_is_not_promoted_and_a_changed_record_no
     with place.serve(workers=1) as live:
         assert live.factors() == {2.0: 40}
         assert "was changed since it was promoted" in place.run("status", SERVICE).stdout
-        assert "make it anew with bento-monitor optimize" in place.done("list")
+        assert "make a new release with bento-monitor optimize" in place.done("list")
 
 
 def test_status_watches_until_it_is_interrupted(place: Place) -> None:
@@ -251,7 +250,7 @@ def _watching(place: Place, act: Callable[[], object]) -> str:
         try:
             wait_until(lambda: "Active" in output.read_text())
             act()
-            wait_until(lambda: "(move 1, promote)" in output.read_text())
+            wait_until(lambda: "(change 1, promote)" in output.read_text())
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 130

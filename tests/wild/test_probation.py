@@ -1,7 +1,7 @@
-"""What has not served well yet is watched, whatever else happens meanwhile.
+"""A release on probation is watched, whatever else happens meanwhile.
 
-Seen before: a second move, a file that could not be read for 50 ms, or a start with no server running ended a
-probation, and a release that failed was noted as having served well; a new one was blamed for a call of the old one.
+Seen before: a second move, a file that could not be read for 50 ms, or a start without a running server ended a
+probation, and a failed release was noted as having served well; a new one was blamed for a call of the old one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> ActiveStore:
     return ActiveStore(tmp_path / "home", SERVICE)
 
 
-def test_a_move_that_fails_meanwhile_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_failing_move_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store):
         promote(store, *make_release(tmp_path, "a"))
     models = FakeModels(refuse={"svc-release:c": "load"})
@@ -46,20 +46,20 @@ def test_a_move_that_fails_meanwhile_does_not_end_a_probation(store: ActiveStore
     assert store.history().aside.keys() == {"svc-release:b", "svc-release:c"}
 
 
-def test_what_ran_before_is_let_go_only_once_its_successor_has_served_well(store: ActiveStore, tmp_path: Path) -> None:
+def test_previous_release_is_freed_only_after_the_probation(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels()
     with worker(store, models, probation_s=3600.0):
         for version in ("a", "b"):
             release, folder = make_release(tmp_path, version)
             move_to(store, release, folder)
             wait_until(lambda name=release.name: models.served == {"model": name})
-        assert models.times_let_go == 0
+        assert models.times_freed == 0
     with worker(store, models, probation_s=0.1):
         move_to(store, *make_release(tmp_path, "c"))
-        wait_until(lambda: models.times_let_go == 1)
+        wait_until(lambda: models.times_freed == 1)
 
 
-def test_a_move_of_another_runner_meanwhile_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_move_of_another_runner_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels("embed", "rerank")
     with worker(store, models, probation_s=3600.0):
         move_to(store, *make_release(tmp_path, "b", runner="rerank"))
@@ -73,7 +73,7 @@ def test_a_move_of_another_runner_meanwhile_does_not_end_a_probation(store: Acti
     assert store.history().kept == set()
 
 
-def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_briefly_unreadable_file_does_not_end_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels()
     with worker(store, models, probation_s=3600.0):
         move_to(store, *make_release(tmp_path))
@@ -86,9 +86,7 @@ def test_a_file_that_cannot_be_read_for_a_moment_does_not_end_a_probation(store:
     assert store.read().state.releases == {}
 
 
-def test_what_was_promoted_with_no_server_is_on_probation_from_its_first_start(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_release_promoted_without_a_server_is_on_probation_from_its_start(store: ActiveStore, tmp_path: Path) -> None:
     promote(store, *make_release(tmp_path))
     models = FakeModels()
     with worker(store, models, probation_s=3600.0):
@@ -98,7 +96,7 @@ def test_what_was_promoted_with_no_server_is_on_probation_from_its_first_start(
     assert store.history().aside.keys() == {"svc-release:1"}
 
 
-def test_a_failure_amid_a_probation_speaks_against_it_at_its_end(store: ActiveStore, tmp_path: Path) -> None:
+def test_failure_during_a_probation_counts_at_its_end(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels()
     with worker(store, models, probation_s=0.3):
         move_to(store, *make_release(tmp_path))
@@ -109,7 +107,7 @@ def test_a_failure_amid_a_probation_speaks_against_it_at_its_end(store: ActiveSt
     assert store.history().kept == set()
 
 
-def test_the_way_to_the_own_model_waits_for_no_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_move_to_the_own_model_waits_for_no_probation(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         promote(store, *make_release(tmp_path))
     with worker(store, models, probation_s=3600.0):
@@ -117,7 +115,7 @@ def test_the_way_to_the_own_model_waits_for_no_probation(store: ActiveStore, tmp
         assert models.served == {}
 
 
-def test_weights_are_looked_at_during_a_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_weights_are_checked_during_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     asked: list[str] = []
 
     class Watched(FakeModels):
@@ -132,7 +130,7 @@ def test_weights_are_looked_at_during_a_probation(store: ActiveStore, tmp_path: 
         assert [state.phase for state in live_workers(store.folder)] == ["probation"]
 
 
-def test_a_refused_release_of_another_runner_is_no_failure_of_this_move(store: ActiveStore, tmp_path: Path) -> None:
+def test_refused_release_of_another_runner_does_not_fail_the_move(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store, FakeModels("embed", "rerank")):
         promote(store, *make_release(tmp_path, "a", runner="embed"))
         promote(store, *make_release(tmp_path, "b1", runner="rerank"))
@@ -146,9 +144,7 @@ def test_a_refused_release_of_another_runner_is_no_failure_of_this_move(store: A
     assert store.history().aside == {}
 
 
-def test_rollback_passes_over_states_of_other_models_but_not_for_what_is_refused_anyway(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_rollback_skips_states_of_other_models(store: ActiveStore, tmp_path: Path) -> None:
     other = f"v1:{'b' * 64}"
     with worker(store, FakeModels("embed", "rerank")):
         promote(store, *make_release(tmp_path, "b0", runner="rerank", fingerprint=other))
@@ -160,11 +156,11 @@ def test_rollback_passes_over_states_of_other_models_but_not_for_what_is_refused
         rollback(store, timeout_s=10)
         assert models.served == {"rerank": "svc-release:b1"}  # a is refused, now as before
         rollback(store, timeout_s=10)
-        assert models.served == {}  # b0 is of another model than rerank has
+        assert models.served == {}  # b0 belongs to another model than rerank's
 
 
 class Blocking:
-    """A release whose call fails when it is told to."""
+    """A release whose call blocks until the test lets it fail."""
 
     backend, precision = "onnxruntime", "fp32"
 
@@ -177,23 +173,23 @@ class Blocking:
         raise RuntimeError("late")
 
 
-def test_a_call_of_the_old_release_that_fails_after_the_swap_is_counted_against_the_old_one(tmp_path: Path) -> None:
+def test_late_failure_of_the_old_release_counts_against_the_old_one(tmp_path: Path) -> None:
     runner = MonitoredRunner(torch.nn.Linear(2, 2).eval(), name="late")
     old, _ = make_release(tmp_path, "old", runner="late")
     new, _ = make_release(tmp_path, "new", runner="late")
     model = Blocking()
-    runner.take_over(PreparedModel(model, old))
+    runner.activate(PreparedModel(model, old))
     thread = threading.Thread(target=lambda: runner(torch.ones(1, 2)))
     thread.start()
     assert model.begun.wait(20)
-    runner.take_over(PreparedModel(Blocking(), new))
+    runner.activate(PreparedModel(Blocking(), new))
     model.go_on.set()
     thread.join()
     assert dict(runner.failures) == {"svc-release:old": 1}
 
 
 def dead_state(store: ActiveStore, server: tuple[int, str], *, phase: Any = "loading") -> WorkerState:
-    """What a worker that was killed while it loaded what is active has left."""
+    """Return the state file of a worker that was killed while it loaded the active releases."""
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     state = store.read().state
@@ -201,7 +197,7 @@ def dead_state(store: ActiveStore, server: tuple[int, str], *, phase: Any = "loa
     return WorkerState(process.pid, f"gone-{process.pid}", *server, state.sequence, phase, loading=releases)
 
 
-def test_a_death_long_ago_does_not_count_against_what_has_served_well_since(store: ActiveStore, tmp_path: Path) -> None:
+def test_old_death_does_not_count_against_a_release_that_served_well(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store):
         promote(store, *make_release(tmp_path))
     write_worker_state(store.folder, dead_state(store, (1, "a server that was killed")))
@@ -213,7 +209,7 @@ def test_a_death_long_ago_does_not_count_against_what_has_served_well_since(stor
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_an_undo_that_cannot_be_written_does_not_stop_a_worker_from_following(
+def test_worker_follows_moves_after_an_undo_that_cannot_be_written(
     store: ActiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = FakeModels(refuse={"svc-release:2": "load"})
@@ -234,7 +230,7 @@ def test_an_undo_that_cannot_be_written_does_not_stop_a_worker_from_following(
         assert store.read().state.releases == {"model": "svc-release:3"}
 
 
-def test_a_rollback_that_cannot_be_followed_puts_aside_what_it_led_to(store: ActiveStore, tmp_path: Path) -> None:
+def test_failed_rollback_puts_aside_its_target(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels()
     with worker(store, models):
         for version in ("1", "2", "3"):
@@ -247,7 +243,7 @@ def test_a_rollback_that_cannot_be_followed_puts_aside_what_it_led_to(store: Act
         assert models.served == {"model": "svc-release:1"}
 
 
-def test_numbers_of_moves_never_start_again_under_a_worker(store: ActiveStore, tmp_path: Path) -> None:
+def test_move_numbers_never_restart_under_a_worker(store: ActiveStore, tmp_path: Path) -> None:
     models = FakeModels(refuse={"svc-release:2": "load"})
     with worker(store, models):
         promote(store, *make_release(tmp_path, "1"))

@@ -1,4 +1,4 @@
-"""A tracer provider is taken by what it has, not by its class: one trace goes to one place."""
+"""A tracer provider is recognised by its capabilities, not by its class: one trace goes to one place."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bento_monitor.settings import MonitorSettings
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.tracing.ledger.ledger import Ledger
 from bento_monitor.tracing.telemetry import Telemetry
 from bento_monitor.tracing.user_provider import find_user_provider
 
 
 class Wrapping(trace.TracerProvider):
-    """As Logfire's: a class of its own, with the SDK's provider inside."""
+    """A provider like Logfire's: its own class, with the SDK's provider inside."""
 
     def __init__(self, inner: Any) -> None:
         self.provider = inner
@@ -28,7 +28,7 @@ class Wrapping(trace.TracerProvider):
 
 
 class Foreign(trace.TracerProvider):
-    """One that has nothing of the SDK's."""
+    """A provider without anything of the SDK."""
 
     def get_tracer(self, *_args: Any, **_options: Any) -> Any:
         return trace.NoOpTracer()
@@ -57,7 +57,7 @@ def put(provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
-def test_a_wrapped_provider_takes_the_spans_of_requests(
+def test_wrapped_provider_gets_the_spans_of_requests(
     depth: int, sdk: TracerProvider, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     given: Any = sdk
@@ -75,7 +75,7 @@ def test_a_wrapped_provider_takes_the_spans_of_requests(
 
 
 @pytest.mark.parametrize("given", [Foreign(), Wrapping(Foreign()), Circle()])
-def test_one_that_takes_no_finished_spans_is_said(
+def test_provider_that_accepts_no_finished_spans_is_logged(
     given: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(given, monkeypatch)
@@ -85,7 +85,7 @@ def test_one_that_takes_no_finished_spans_is_said(
 
 
 @pytest.mark.parametrize("given", [trace.ProxyTracerProvider(), trace.NoOpTracerProvider()])
-def test_where_none_is_set_nothing_is_said(
+def test_missing_provider_logs_nothing(
     given: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(given, monkeypatch)

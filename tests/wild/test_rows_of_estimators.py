@@ -1,6 +1,6 @@
-"""What else than arrays of finite numbers is given to estimators: missing values, data frames, lists, keyword flags.
+"""Inputs of estimators other than arrays of finite numbers: missing values, data frames, lists, keyword flags.
 
-A release answers as the estimator does, or leaves the call to it; what no graph can hold is told before anything runs.
+A release has the estimator's outputs, or leaves the call to it; unsupported inputs are refused before anything runs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bento_monitor.errors import BentoMonitorError, ServiceError
-from bento_monitor.model_host.array_estimator import ArrayEstimator
-from bento_monitor.model_host.convert_estimator import convert_estimator
-from bento_monitor.model_host.estimator_calls import array_estimator, calls_of_arrays
-from bento_monitor.model_host.estimator_parity import check_parity
-from bento_monitor.model_host.state import CapturedCall
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.lab.model_host.array_estimator import ArrayEstimator
+from bento_monitor.lab.model_host.convert_estimator import convert_estimator
+from bento_monitor.lab.model_host.estimator_calls import array_estimator, calls_as_arrays
+from bento_monitor.lab.model_host.estimator_parity import check_parity
+from bento_monitor.lab.model_host.state import CapturedCall
+from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.runner import MonitoredRunner
 
 GENERATOR = np.random.default_rng(7)
@@ -41,7 +41,7 @@ FRAME = pd.DataFrame(ROWS, columns=["age", "height", "weight", "income"])
 
 def taken_over(model: Any, folder: Path, rows: Any = ROWS) -> MonitoredRunner:
     runner = MonitoredRunner(model)
-    runner.take_over(runner.prepare(released(runner, folder, rows), folder))
+    runner.activate(runner.prepare(released(runner, folder, rows), folder))
     return runner
 
 
@@ -54,15 +54,13 @@ TREES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", TREES)
 @pytest.mark.parametrize("seen", [ROWS, HOLED], ids=["fitted without", "fitted with"])
-def test_missing_values_are_answered_by_the_release_where_the_estimator_takes_them(
-    kind: str, seen: Any, tmp_path: Path
-) -> None:
+def test_release_serves_missing_values_if_the_estimator_accepts_them(kind: str, seen: Any, tmp_path: Path) -> None:
     model = TREES[kind].fit(seen, CLASSES)
     runner = taken_over(model, tmp_path)
     np.testing.assert_allclose(runner.predict_proba(HOLED), model.predict_proba(HOLED), rtol=1e-4, atol=1e-5)
     assert runner.fallbacks.totals() == {}
     infinite = np.where(np.isnan(HOLED), np.inf, ROWS)
-    if kind != "xgboost":  # which refuses them itself
+    if kind != "xgboost":  # it refuses them itself
         np.testing.assert_array_equal(runner.predict(infinite), model.predict(infinite))
         assert runner.fallbacks.totals() == {("svc-release:1", "value"): 1}
 
@@ -85,14 +83,12 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
         COUNTS,
         "refuses values|differs from the estimator|cannot be served",
     ),
-    "a split on missing values": (DecisionTreeClassifier().fit(HOLED, CLASSES), HOLED, "is missing"),
+    "a split on missing values": (DecisionTreeClassifier().fit(HOLED, CLASSES), HOLED, "missing values"),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_graph_that_would_answer_what_the_estimator_answers_otherwise_or_refuses_is_not_made(
-    kind: str, tmp_path: Path
-) -> None:
+def test_graph_that_would_differ_from_the_estimator_is_refused(kind: str, tmp_path: Path) -> None:
     model, rows, match = REFUSED[kind]
     inputs = (TensorSpec("X", "float64", (None, 4), (4, 4)),)
     with pytest.raises(BentoMonitorError, match=match):
@@ -102,14 +98,14 @@ def test_a_graph_that_would_answer_what_the_estimator_answers_otherwise_or_refus
 
 
 @pytest.mark.parametrize("rows", [ROWS.tolist(), pd.DataFrame(ROWS)], ids=["lists", "frame"])
-def test_lists_and_frames_of_numbers_are_answered_by_the_release(rows: Any, tmp_path: Path) -> None:
+def test_release_serves_lists_and_frames_of_numbers(rows: Any, tmp_path: Path) -> None:
     runner = taken_over(ESTIMATORS["pipeline"](), tmp_path)
     np.testing.assert_array_equal(runner.predict(rows), runner.own_model.model.predict(rows))
     assert runner.fallbacks.totals() == {}
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_a_frame_with_other_columns_than_at_the_fit_is_the_estimators(tmp_path: Path) -> None:
+def test_frame_with_other_columns_falls_back_to_the_estimator(tmp_path: Path) -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(FRAME, CLASSES)
     runner = taken_over(model, tmp_path)
     np.testing.assert_array_equal(runner.predict(FRAME), model.predict(FRAME))
@@ -125,11 +121,11 @@ def called(model: Any, rows: Any, **flags: Any) -> tuple[MonitoredRunner, list[C
     return runner, [CapturedCall({runner.own_model.names[0]: rows, **flags}, {"predict": answer})]
 
 
-def test_captured_lists_and_frames_of_numbers_are_arrays_to_a_study() -> None:
+def test_study_sees_captured_lists_and_frames_as_arrays() -> None:
     for rows in (FRAME, ROWS.tolist(), ROWS):
         runner, calls = called(LogisticRegression().fit(FRAME.to_numpy(), CLASSES), ROWS)
         calls = [CapturedCall({"X": rows}, calls[0].outputs)]
-        (call,) = calls_of_arrays(array_estimator("model", runner.own_model, calls), calls)
+        (call,) = calls_as_arrays(array_estimator("model", runner.own_model, calls), calls)
         np.testing.assert_array_equal(call.inputs["X"], ROWS)
         del runner
 
@@ -148,14 +144,14 @@ TOLD: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", TOLD)
-def test_calls_that_no_graph_can_answer_are_told_at_once(kind: str) -> None:
+def test_calls_that_no_graph_supports_are_refused_at_once(kind: str) -> None:
     make, rows, flags, match = TOLD[kind]
     runner, calls = called(make(), rows, **flags)
     with pytest.raises(ServiceError, match=match):
         array_estimator("model", runner.own_model, calls)
 
 
-def test_a_call_with_a_flag_is_the_estimators(tmp_path: Path) -> None:
+def test_call_with_a_flag_falls_back_to_the_estimator(tmp_path: Path) -> None:
     runner = taken_over(ESTIMATORS["xgboost"](), tmp_path)
     model = runner.own_model.model
     np.testing.assert_array_equal(runner.predict(ROWS, output_margin=True), model.predict(ROWS, output_margin=True))
@@ -169,14 +165,14 @@ def probable_vectors() -> Any:
 IN_PART: dict[str, tuple[Callable[[], Any], tuple[str, ...], str | None]] = {
     "components": (lambda: make_pipeline(StandardScaler(), PCA(2)).fit(ROWS), ("transform",), None),
     "vectors": (probable_vectors, ("predict", "predict_proba"), None),
-    "their distances": (probable_vectors, ("predict", "decision_function"), "decision_function as the estimator does"),
+    "their distances": (probable_vectors, ("predict", "decision_function"), "the estimator's decision_function"),
     "boosted": (lambda: TREES["lightgbm"].fit(ROWS, ABOVE), ("predict", "predict_proba"), None),
 }
 
 
 @pytest.mark.filterwarnings("ignore:The `probability` parameter:FutureWarning")
 @pytest.mark.parametrize("kind", IN_PART)
-def test_what_converts_in_part_is_right_in_that_part_and_told_in_the_other(kind: str, tmp_path: Path) -> None:
+def test_partly_convertible_estimator_is_correct_in_part_and_refused_otherwise(kind: str, tmp_path: Path) -> None:
     make, methods, refusal = IN_PART[kind]
     runner = MonitoredRunner(make())
     inputs, path = (TensorSpec("X", "float64", (None, 4), (4, 4)),), tmp_path / "model.onnx"

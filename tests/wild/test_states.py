@@ -1,4 +1,4 @@
-"""Recurrent states that go in and come out, the batch on their second axis: each row's own, through every backend."""
+"""Recurrent states as inputs and outputs, with the batch on the second axis: separate per row on every backend."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def draw(rows: int, length: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
-def test_each_row_goes_on_from_its_own_state(backend: Any, tmp_path: Path) -> None:
+def test_each_row_continues_from_its_own_state(backend: Any, tmp_path: Path) -> None:
     with captured(Streaming().eval(), *(draw(rows, length) for rows, length in ((1, 5), (3, 5), (8, 7)))) as state:
         state.service = SimpleNamespace(name="Service")
         contender = contender_of(state, backend, tmp_path)
         _, runner = state.captured()
-        runner.take_over(state.prepare(contender))
+        runner.activate(state.prepare(contender))
         together = draw(6, 4)
         found = runner(**together)
         for row in range(6):

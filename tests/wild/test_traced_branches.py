@@ -1,7 +1,7 @@
-"""A branch on data is kept, shown to be harmless, or refused with its line: never baked in.
+"""A branch on data is kept, shown to be harmless, or refused with its line: never silently fixed.
 
-Seen before: a model with a branch that no sample took was exported as `Gemm, Relu` alone, and was off by 1.71 where its
-outputs reach .13.
+Seen before: a model with a branch that no sample took was exported as only `Gemm, Relu`, and was off by 1.71 with
+outputs of up to .13.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from captured import captured
 from torch import nn
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Parity
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Parity
+from bento_monitor.lab.model_host.parity import parity
 
 ROWS = [{"x": torch.randn(n, 4, generator=torch.Generator().manual_seed(n))} for n in (1, 2, 3, 8, 32)]
 SEQUENCES = [
@@ -63,7 +63,7 @@ class OneRow(TwoWays):
 
 
 class NotScriptable(TwoWays):
-    """`**_` keeps torch.jit.script from taking it."""
+    """A module that torch.jit.script rejects because of `**_`."""
 
     def forward(self, x: torch.Tensor, **_: Any) -> torch.Tensor:
         return self.right(x) if self.decide(x) else self.left(x)
@@ -98,7 +98,7 @@ class LongBatch(NotScriptable):
 
 
 class NotFinite(NotScriptable):
-    """Where the other side only raises, no answer is lost."""
+    """A branch that only raises, so that no output is lost."""
 
     def decide(self, x: torch.Tensor) -> bool:
         if torch.isinf(x).any():
@@ -127,7 +127,7 @@ def operators(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(("model", "operator"), [(RareMean(), "If"), (While(), "Loop")], ids=["if", "while"])
-def test_a_branch_on_data_is_in_the_graph(model: nn.Module, operator: str, tmp_path: Path) -> None:
+def test_branch_on_data_is_in_the_graph(model: nn.Module, operator: str, tmp_path: Path) -> None:
     found = exported(model, ROWS, tmp_path / "m.onnx")
     assert found.disagreement is None
     assert found.perturbed_calls > 10
@@ -139,7 +139,7 @@ def test_a_branch_on_data_is_in_the_graph(model: nn.Module, operator: str, tmp_p
 @pytest.mark.parametrize(
     ("model", "calls"), [(LoopOverLength(), SEQUENCES), (OneRow(), ROWS)], ids=["loop over a length", "batch of 1"]
 )
-def test_a_branch_on_a_shape_is_not_the_model_when_traced_and_is_kept_when_scripted(
+def test_branch_on_a_shape_is_lost_by_tracing_and_kept_by_scripting(
     model: nn.Module, calls: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     assert exported(model, calls, tmp_path / "m.onnx").disagreement is not None
@@ -147,7 +147,7 @@ def test_a_branch_on_a_shape_is_not_the_model_when_traced_and_is_kept_when_scrip
 
 
 @pytest.mark.parametrize("model", [RareBool(), RareItem(), RareEqual(), RareInNumpy()], ids=lambda m: type(m).__name__)
-def test_a_branch_that_only_tracing_would_lose_is_refused_with_its_line(model: nn.Module, tmp_path: Path) -> None:
+def test_branch_that_tracing_would_lose_is_refused_with_its_line(model: nn.Module, tmp_path: Path) -> None:
     code = type(model).decide.__code__
     with pytest.raises(BentoMonitorError, match="branches on the values") as error:
         exported(model, ROWS, tmp_path / "m.onnx")
@@ -155,14 +155,14 @@ def test_a_branch_that_only_tracing_would_lose_is_refused_with_its_line(model: n
     assert "\n" not in str(error.value)
 
 
-def test_a_branch_past_every_size_that_was_seen_is_found(tmp_path: Path) -> None:
+def test_branch_beyond_every_seen_size_is_found(tmp_path: Path) -> None:
     found = exported(LongBatch(), ROWS, tmp_path / "m.onnx")
     assert found.disagreement is not None
     assert "a batch of 91" in found.disagreement
     assert "test_traced_branches.py:" in found.disagreement
 
 
-def test_a_branch_that_only_raises_is_traced_and_said(tmp_path: Path) -> None:
+def test_branch_that_only_raises_is_traced_and_noted(tmp_path: Path) -> None:
     found = exported(NotFinite(), ROWS, tmp_path / "m.onnx")
     assert found.disagreement is None
     assert found.export is not None
@@ -172,19 +172,17 @@ def test_a_branch_that_only_raises_is_traced_and_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("model", "why"), [(ReplacesNaN(), "NaN"), (Scaled(), "differs")], ids=["NaN", "number"])
-def test_a_constant_of_the_trace_is_told_by_inputs_that_were_not_seen(
-    model: nn.Module, why: str, tmp_path: Path
-) -> None:
+def test_constant_of_the_trace_is_detected_by_unseen_inputs(model: nn.Module, why: str, tmp_path: Path) -> None:
     found = exported(model, ROWS, tmp_path / "m.onnx")
     assert found.disagreement is not None
     assert why in found.disagreement
 
 
-def test_a_number_of_the_data_is_kept_by_the_other_exporter(tmp_path: Path) -> None:
+def test_number_from_the_data_is_kept_by_the_other_exporter(tmp_path: Path) -> None:
     assert exported(Scaled(), ROWS, tmp_path / "m.onnx", "dynamo").disagreement is None
 
 
-def test_an_exporters_failure_is_one_line(tmp_path: Path) -> None:
+def test_failure_of_an_exporter_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BentoMonitorError) as error:
         exported(RareBool(), ROWS, tmp_path / "m.onnx", "dynamo")
     assert "\n" not in str(error.value)

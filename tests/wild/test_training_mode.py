@@ -1,7 +1,7 @@
-"""A model that was left in training mode is told so at once, whatever its layers; one that answers alike is let be.
+"""A model left in training mode is refused at once, whatever its layers; one with unchanged outputs is accepted.
 
-Seen before: of all layers that training changes, only seven were looked for, and `F.dropout(x)`, which is random in
-evaluation mode too, was measured for minutes and then released.
+Seen before: of all layers that training changes, only seven were checked, and `F.dropout(x)`, which is also random in
+evaluation mode, was measured for minutes and then released.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from bento_monitor.errors import ServiceError
-from bento_monitor.model_host.training_mode import require_one_answer, require_weights
+from bento_monitor.lab.model_host.training_mode import require_reproducible, require_weights
 
 ROWS = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -24,14 +24,14 @@ LINES = torch.randn(4, 8, 16, generator=torch.Generator().manual_seed(0))
 
 
 class Own(nn.Module):
-    """A layer of the user's that branches on `training`."""
+    """A layer of the user that branches on `training`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * 2 if self.training else x
 
 
 class First(nn.Module):
-    """The first output of a module that takes its input `times` times."""
+    """The first output of a module that gets its input `times` times."""
 
     def __init__(self, module: nn.Module, times: int = 1) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Random(nn.Module):
 
 
 class Classes(nn.Module):
-    """Class ids of a small dropout, which differ only now and then."""
+    """Class ids after a small dropout, which rarely differ."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,11 +96,11 @@ class Model(nn.Module):
 
 def check(model: nn.Module, x: torch.Tensor) -> None:
     with captured(model, {"x": x}) as state:
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
 
 
 @pytest.mark.parametrize(("layer", "x"), TRAINED, ids=[type(layer).__name__ for layer, _ in TRAINED])
-def test_training_mode_is_told_of_every_layer_that_it_changes(layer: nn.Module, x: torch.Tensor) -> None:
+def test_training_mode_is_refused_for_every_layer_that_it_changes(layer: nn.Module, x: torch.Tensor) -> None:
     model = Model(layer).train()
     with pytest.raises(ServiceError, match=r"call \.eval\(\)"):
         check(model, x)
@@ -109,7 +109,7 @@ def test_training_mode_is_told_of_every_layer_that_it_changes(layer: nn.Module, 
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(8, 8), nn.LayerNorm(8), nn.Dropout(0.0)])
-def test_training_mode_that_changes_nothing_is_fine(layer: nn.Module) -> None:
+def test_training_mode_that_changes_nothing_is_accepted(layer: nn.Module) -> None:
     check(Model(layer).train(), ROWS)
 
 
@@ -118,36 +118,36 @@ def test_training_mode_that_changes_nothing_is_fine(layer: nn.Module) -> None:
     [functional.dropout, lambda x: x + 0.1 * torch.randn_like(x), lambda x: functional.gumbel_softmax(x, dim=1)],
     ids=["F.dropout", "noise", "gumbel"],
 )
-def test_what_is_random_in_evaluation_mode_is_told_the_cure(function: Any) -> None:
+def test_error_for_randomness_in_evaluation_mode_gives_the_fix(function: Any) -> None:
     with pytest.raises(ServiceError, match=r"training=self\.training"):
         check(Random(function).eval(), ROWS)
 
 
-def test_the_check_leaves_statistics_modes_and_random_numbers_as_they_were() -> None:
+def test_check_leaves_statistics_modes_and_random_state_unchanged() -> None:
     model = Model(nn.BatchNorm1d(8)).train()
     with captured(model, {"x": ROWS}) as state:
         mean = model.layer.running_mean.clone()
         generator = torch.get_rng_state()
         with pytest.raises(ServiceError):
-            require_one_answer(state.captured()[1].own_model, state.calls)
+            require_reproducible(state.captured()[1].own_model, state.calls)
     assert torch.equal(model.layer.running_mean, mean)
     assert torch.equal(torch.get_rng_state(), generator)
 
 
-def test_what_is_no_tensor_must_be_the_same_in_every_call() -> None:
+def test_constants_must_be_equal_in_every_call() -> None:
     model = Random(lambda x: {"y": x, "of": ("sum", int(x.shape[0]))}).eval()
     with captured(model, {"x": ROWS}, {"x": ROWS[:2]}) as state, pytest.raises(ServiceError, match=r"6.*2"):
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
     with captured(model, {"x": ROWS}, {"x": ROWS + 1}) as state:
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)
 
 
-def test_weights_that_were_never_loaded_are_said() -> None:
+def test_weights_that_were_never_loaded_are_reported() -> None:
     with pytest.raises(ServiceError, match=r"device meta.*load_state_dict"):
         require_weights(nn.Linear(4, 4, device="meta"))
 
 
-def test_a_file_that_draws_random_numbers_is_told(tmp_path: Path) -> None:
+def test_file_that_draws_random_numbers_is_refused(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -160,4 +160,4 @@ def test_a_file_that_draws_random_numbers_is_told(tmp_path: Path) -> None:
     path = tmp_path / "noisy.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
     with captured(path, {"x": ROWS.numpy()}) as state, pytest.raises(ServiceError, match="evaluation mode"):
-        require_one_answer(state.captured()[1].own_model, state.calls)
+        require_reproducible(state.captured()[1].own_model, state.calls)

@@ -1,4 +1,4 @@
-"""The cases of W3C's Trace Context, written from the specification: what goes on, and what starts anew.
+"""Cases of W3C Trace Context, written from the specification: which traces continue, and which start again.
 
 Source: https://www.w3.org/TR/trace-context/ (sections 3.2 and 3.3) and https://www.w3.org/TR/trace-context-2/.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-from bento_monitor.tracing.caller import CallerReader
-from bento_monitor.tracing.propagation import span_context_of, start_ledger
+from bento_monitor.tracing.context.caller import CallerReader
+from bento_monitor.tracing.context.propagation import span_context_of, start_ledger
 
 TRACE, PARENT = "12345678901234567890123456789012", "1234567890123456"
 VALID = f"00-{TRACE}-{PARENT}-01"
@@ -93,7 +93,7 @@ SAMPLER = ParentBased(ALWAYS_ON)
 
 
 def carried(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """What an application below our span reads of a request with these headers."""
+    """Return the trace headers that an application below our span gets for these headers."""
     reader = CallerReader()
     ledger = start_ledger(headers, 1, SAMPLER, "POST", "/x", reader)
     return {
@@ -105,7 +105,7 @@ def carried(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 @pytest.mark.parametrize("case", TRACE_PARENTS)
 @pytest.mark.parametrize("states", [[], [b"foo=1"]], ids=["alone", "with tracestate"])
-def test_a_trace_goes_on_or_starts_anew(case: str, states: list[bytes]) -> None:
+def test_trace_continues_or_starts_again(case: str, states: list[bytes]) -> None:
     given, goes_on = TRACE_PARENTS[case]
     found = carried([(b"traceparent", given.encode()), *[(b"tracestate", state) for state in states]])
     version, trace_id, parent_id, flags = found["traceparent"].split("-")
@@ -117,7 +117,7 @@ def test_a_trace_goes_on_or_starts_anew(case: str, states: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("case", TRACE_STATES)
-def test_the_state_of_other_vendors_goes_on_whole_or_not_at_all(case: str) -> None:
+def test_state_of_other_vendors_continues_completely_or_not_at_all(case: str) -> None:
     given, expected = TRACE_STATES[case]
     found = carried([(b"traceparent", VALID.encode()), *[(b"tracestate", state.encode("latin-1")) for state in given]])
     assert found["traceparent"].split("-")[1] == TRACE
@@ -136,7 +136,7 @@ def test_the_state_of_other_vendors_goes_on_whole_or_not_at_all(case: str) -> No
     ],
     ids=["nothing", "a state alone", "twice the same", "twice", "another name", "a third name"],
 )
-def test_without_one_traceparent_a_trace_starts_anew_with_no_state(headers: list[tuple[bytes, bytes]]) -> None:
+def test_without_exactly_one_traceparent_a_trace_starts_without_state(headers: list[tuple[bytes, bytes]]) -> None:
     found = carried([*headers, (b"tracestate", b"bar=2")])
     assert found["traceparent"].split("-")[1] != TRACE
     assert "tracestate" not in found

@@ -1,4 +1,4 @@
-"""The user's own model, executed just as if nothing wrapped it: one file for each kind."""
+"""The user's own model, executed as if nothing wrapped it; one module for each kind of model."""
 
 from ._base import ModelKind, OwnModel
 from .callable import OwnCallable

@@ -1,4 +1,4 @@
-"""What a runner needs of the user's own model, whatever that is."""
+"""The interface of the user's own model, of any kind."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ ModelKind = Literal["torch", "onnx", "estimator", "callable"]
 
 
 class OwnModel(Protocol):
-    """The user's own model, executed just as if nothing wrapped it.
+    """The user's own model, executed as if nothing wrapped it.
 
-    `names` are those of its positional arguments, `methods` those that are traced beside calls of the model itself,
-    and `parameter` is a tensor that says on which device a torch module lies.
+    `names` are the names of its positional arguments, `methods` the methods that are traced besides calls of the model
+    itself, and `parameter` is a tensor that shows the device of a torch module.
     """
 
     @property
     def kind(self) -> ModelKind:
-        """What is wrapped."""
+        """The kind of the wrapped model."""
 
     @property
     def backend(self) -> str:
-        """What executes it."""
+        """The name of the library that executes the model."""
 
     @property
     def precision(self) -> str:
-        """The precision that it computes in."""
+        """The precision that the model computes in."""
 
     @property
     def model(self) -> Any:
-        """The object whose attributes the runner has."""
+        """The object whose attributes the runner exposes."""
 
     @property
     def parameter(self) -> Any | None:
@@ -41,7 +41,7 @@ class OwnModel(Protocol):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that are model calls; the model may lack some of an estimator's."""
+        """The methods that count as model calls; the model may lack some of an estimator's methods."""
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
-        """Call the model, or a method of it; several threads may do so at once."""
+        """Call the model, or one of its methods; several threads may do so at once."""

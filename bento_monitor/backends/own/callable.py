@@ -1,4 +1,4 @@
-"""A function, or any object whose methods compute."""
+"""The user's function, or any object whose methods compute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._base import ModelKind
 
 
 class OwnCallable:
-    """The user's function or object, which is called as it is: what it computes with is not looked at."""
+    """The user's function or object, which is called directly; its content is not inspected."""
 
     kind: ModelKind = "callable"
     backend = "python"
@@ -24,6 +24,6 @@ class OwnCallable:
         self.names = positional_names(only) if callable(only) else ()
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
-        """Call the object itself, or the method."""
+        """Call the object itself, or one of its methods."""
         target = self.model if method is None else getattr(self.model, method)
         return target(*args, **kwargs)

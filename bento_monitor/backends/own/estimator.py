@@ -1,4 +1,4 @@
-"""An estimator of scikit-learn, XGBoost or LightGBM, and whatever has their methods."""
+"""The user's estimator: of scikit-learn, XGBoost or LightGBM, or any object with the same methods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_METHODS = ("fit", "predict", "get_params")
 
 
 class OwnEstimator:
-    """The user's estimator; the methods are called as it has them."""
+    """The user's estimator, whose methods are called directly."""
 
     kind: ModelKind = "estimator"
     precision = "as fitted"
@@ -42,15 +42,15 @@ class OwnEstimator:
         self.names = positional_names(getattr(model, first))[:1] if first is not None else ()
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], method: str | None = None) -> Any:
-        """Call the method."""
+        """Call one of the estimator's methods."""
         if method is None:
             has = [name for name in self.methods if hasattr(self.model, name)]
-            raise TypeError(f"A {type(self.model).__name__} is not called itself: call one of its methods {has}.")
+            raise TypeError(f"A {type(self.model).__name__} cannot be called itself: call one of its methods {has}.")
         return getattr(self.model, method)(*args, **kwargs)
 
 
 def is_estimator(model: object) -> bool:
-    """Whether it is an estimator: of a library that is imported already, or by the methods that all have."""
+    """Whether `model` is an estimator: of an already imported library, or an object with the common methods."""
     for name, bases in _BASES.items():
         module = sys.modules.get(name)
         kinds = tuple(kind for base in bases if isinstance(kind := getattr(module, base, None), type))

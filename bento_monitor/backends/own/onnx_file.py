@@ -1,4 +1,4 @@
-"""An ONNX file of the user's, in a session with onnxruntime's defaults."""
+"""The user's ONNX file, in a session with onnxruntime's defaults."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ._base import ModelKind
 class OwnOnnxFile:
     """The user's ONNX file in a session with onnxruntime's defaults.
 
-    Positional arguments are taken in the order of the file's inputs. One output is given back as an array, several as a
-    tuple of arrays in the order of `output_names`: torch tensors where an argument is one, else numpy arrays. A file
-    that takes one row at a time is given several one by one.
+    Positional arguments follow the order of the file's inputs. One output is returned as an array, several as a tuple
+    of arrays in the order of `output_names`: torch tensors if an argument is one, else numpy arrays. A file that takes
+    one row at a time is run once for each row.
     """
 
     kind: ModelKind = "onnx"
@@ -37,7 +37,7 @@ class OwnOnnxFile:
 
     @property
     def fixed_batch(self) -> int | None:
-        """How many rows every call must have, by the shapes of the file's inputs; None where any number will do."""
+        """The number of rows that every call must have, by the file's input shapes; None if any number will do."""
         return self._rows.axes.fixed_batch
 
     @property

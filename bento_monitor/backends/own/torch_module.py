@@ -1,4 +1,4 @@
-"""A torch module of the user's: eager, compiled, or of TorchScript."""
+"""The user's torch module: eager, compiled or TorchScript."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16
 
 
 class OwnModule:
-    """The user's torch module; a call of it is a call of the module."""
+    """The user's torch module, which is called directly."""
 
     kind: ModelKind = "torch"
     backend = "torch"
@@ -31,12 +31,13 @@ class OwnModule:
 
 
 def _forward_names(module: Any) -> tuple[str, ...]:
-    """The names of `forward`'s positional parameters: TorchScript keeps them in a schema, and what `torch.compile`
-    makes of a module has those of the module.
+    """Return the names of `forward`'s positional parameters.
+
+    TorchScript keeps the names in a schema; a module compiled by `torch.compile` has those of the original module.
     """
     while type(module).__name__ == "OptimizedModule":
         module = module._orig_mod  # noqa: SLF001
-    forward = getattr(module, "forward", None)  # a module of TorchScript may have none
+    forward = getattr(module, "forward", None)  # a TorchScript module may have none
     schema = getattr(forward, "schema", None)
     if schema is None:
         return positional_names(forward)

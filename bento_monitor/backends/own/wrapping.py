@@ -1,4 +1,4 @@
-"""Which kind of model an object is."""
+"""Wrapping of the user's model by its kind."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .torch_module import OwnModule
 
 
 def wrap_own_model(model: Any, methods: Sequence[str] | None = None) -> OwnModel:
-    """The user's model as a runner calls it; libraries are looked for, never imported.
+    """Wrap the user's model for a runner; libraries are looked up, never imported.
 
     Raises:
-        ServiceError: the path is of no ONNX file that can be loaded, the model lacks one of the methods, or nothing of
-            it can be called.
+        ServiceError: the path is not an ONNX file that can be loaded, the model lacks one of the methods, or nothing in
+            the model can be called.
     """
     if isinstance(model, str | os.PathLike):
         return _onnx_file(Path(model), methods)
@@ -36,19 +36,19 @@ def wrap_own_model(model: Any, methods: Sequence[str] | None = None) -> OwnModel
     if callable(model):
         return OwnCallable(model)
     raise ServiceError(
-        f"MonitoredRunner: a {type(model).__name__} is no torch module, no path of an ONNX file and no estimator, and "
-        f"cannot be called. Name the methods that compute, as in MonitoredRunner(model, methods={_examples(model)})."
+        f"MonitoredRunner: a {type(model).__name__} is not a torch module, the path of an ONNX file, an estimator or a "
+        f"callable. Name the methods that compute, as in MonitoredRunner(model, methods={_examples(model)})."
     )
 
 
 def _onnx_file(path: Path, methods: Sequence[str] | None) -> OwnOnnxFile:
     if methods is not None:
         raise ServiceError(
-            f"MonitoredRunner: an ONNX file ({path}) is called itself and has no methods {list(methods)}: leave "
-            "`methods` away."
+            f"MonitoredRunner: an ONNX file ({path}) has no methods {list(methods)}: it is called directly, so leave "
+            "out `methods`."
         )
     if not path.is_file():
-        raise ServiceError(f"MonitoredRunner: there is no file {path}. Give it the path of an ONNX file.")
+        raise ServiceError(f"MonitoredRunner: there is no file {path}. Pass the path of an ONNX file.")
     return OwnOnnxFile(path)
 
 
@@ -64,6 +64,6 @@ def _require_methods(model: Any, methods: Sequence[str]) -> None:
 
 
 def _examples(model: Any) -> list[str]:
-    """Public methods of its class, for a message."""
+    """Return up to three public methods of the model's class, as examples for a message."""
     names = (name for name in dir(type(model)) if not name.startswith("_") and callable(getattr(type(model), name)))
     return list(names)[:3] or ["encode"]

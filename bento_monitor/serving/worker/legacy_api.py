@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":
-    from ...bentoml_hooks.monitored_loading import run_worker
+from . import run_monitored
 
-    run_worker("bentoml_cli.worker.http_api_server")
+if __name__ == "__main__":
+    run_monitored("bentoml_cli.worker.http_api_server")

@@ -1,4 +1,4 @@
-"""The metrics, by their names."""
+"""The metrics by name."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ METRIC_NAMES = (*(f"{name}@K" for name in retrieval.METRICS), *_PLAIN, "module:f
 
 
 def parse_metric(text: str, working_dir: Path | None = None) -> Metric:
-    """The metric that a person named: `accuracy`, `f1_macro`, `mae`, `recall@10`, `judge:score`.
+    """Return the metric of a name: `accuracy`, `f1_macro`, `mae`, `recall@10`, `judge:score`.
 
-    scikit-learn's scorer names are known too: `neg_log_loss` is `log_loss`, and `r2_score` is `r2`. A metric keeps its
-    own direction. `recall@K` is of vectors; `recall`, `recall_macro` and the like are of classes. A function of the
-    user's is imported from `working_dir`, or from the current one.
+    scikit-learn's scorer names are accepted too: `neg_log_loss` is `log_loss`, and `r2_score` is `r2`. A metric keeps
+    its own direction. `recall@K` is for vectors; `recall`, `recall_macro` and similar names are for classes. A user's
+    function is imported from `working_dir`, or from the current directory.
 
     Raises:
-        StudyInputError: there is none of that name, or its library is missing.
+        StudyInputError: there is no metric of that name, or its library is missing.
     """
     asked = text.strip()
     if ":" in asked:
@@ -54,13 +54,13 @@ def parse_metric(text: str, working_dir: Path | None = None) -> Metric:
     name, at, parameter = asked.partition("@")
     make_at = retrieval.METRICS.get(name)
     if at and make_at is not None and (not parameter or (parameter.isdecimal() and int(parameter) > 0)):
-        return make_at(int(parameter or retrieval.DEFAULT_NEIGHBOURS))
+        return make_at(int(parameter or retrieval.DEFAULT_NEIGHBORS))
     make = _PLAIN.get(_canonical(asked))
     if make is None:
         near = difflib.get_close_matches(asked.lower(), [*METRIC_NAMES, *_ALIASES], n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
+        suggestion = f" Did you mean {near[0]!r}?" if near else ""
         raise StudyInputError(
-            f"There is no metric {text!r}.{meant} Use one of {', '.join(METRIC_NAMES)} (K a whole number)."
+            f"There is no metric {text!r}.{suggestion} Use one of {', '.join(METRIC_NAMES)} (K is a whole number)."
         )
     return make()
 

@@ -1,4 +1,4 @@
-"""What every metric gives: scores of samples, or a statistic that is pooled over them."""
+"""The result types of all metrics: scores of samples, or a statistic pooled over all samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bento_monitor.extras import lack_of
+from bento_monitor.extras import missing_message
 
 from ...errors import StudyInputError
 from ..outputs import OutputReading
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Family = Literal["classes", "ranking", "probabilities", "regression", "retrieval", "text", "agreement", "function"]
-# What a share of all samples of which n show none can be is 1 - .05**(1/n), about this over n.
+# If none of n samples has a property, the share of samples with it is at most 1 - .05**(1/n), about this number over n,
+# at 95 % confidence.
 UNSEEN_SAMPLES = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A score of each sample, higher is better; the metric is their mean.
+    """A score for each sample, higher is better; the metric is the mean score.
 
     Attributes:
-        values: `(n,) float64`, capped where a score has no limit.
-        least: the least that a score can be, in one number or one for each sample.
-        value: the metric as people read it, without a cap and in its own direction.
+        values: `(n,) float64`, capped if scores are unbounded.
+        least: the lowest possible score: one number, or one for each sample.
+        value: the metric as reported to the user, without a cap and in its own direction.
         is_binary: whether each score is 0 or 1, so that a drop is a share of flips.
-        capped: how many scores were capped.
+        capped: the number of capped scores.
     """
 
     values: NDArray[np.float64]
@@ -45,7 +46,7 @@ class Scores:
 
     @property
     def largest_losses(self) -> NDArray[np.float64]:
-        """How far each score can still fall, `(n,)`; what is beyond a cap can get worse by as much as a cap."""
+        """How far each score can fall, `(n,)`; if scores were capped, at least by the size of the cap."""
         import numpy as np
 
         losses = np.maximum(self.values - self.least, 0.0)
@@ -54,15 +55,15 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """A statistic over all samples that is no mean of their scores.
+    """A statistic over all samples that is not a mean of their scores.
 
     Attributes:
         n: the number of samples.
-        value: the metric of all samples as people read it, without a cap and in its own direction.
-        score: the statistic, higher is better and capped, where sample i is there `counts[i]` times, for counts
-            `(n,) int64`; NaN where it is undefined.
-        largest_loss: what the statistic falls by, for each share of all samples, where these lose all they can.
-        capped: how many samples' parts were capped.
+        value: the metric of all samples as reported to the user, without a cap and in its own direction.
+        score: the statistic of a resample, capped, higher is better. The argument is `counts`, `(n,) int64`: the
+            resample contains sample i `counts[i]` times. The result is NaN if the statistic is undefined.
+        largest_loss: the drop of the statistic if a share of samples loses all it can, divided by that share.
+        capped: the number of samples whose part of the statistic was capped.
     """
 
     n: int
@@ -77,30 +78,27 @@ Evaluate = Callable[["NDArray[Any]", "NDArray[Any]", OutputReading], Scores | Po
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric by its name.
+    """A named metric.
 
     Attributes:
-        name: as it is printed.
-        family: what it asks of an output.
-        is_higher_better: its own direction.
-        form: whether it is a mean of 0/1 scores ("flips"), a mean of real scores, or pooled; None where the outputs
-            decide.
-        label_kinds: the numpy kinds of labels that it takes.
-        evaluate: what read answers are worth by canonical labels.
-        cap: what limits a sample's loss, in words; empty where the score itself has a limit.
+        name: the printed name.
+        family: the group of metrics that accept the same kinds of outputs.
+        is_higher_better: the metric's own direction.
+        label_kinds: the numpy kinds of the accepted labels.
+        evaluate: computes the metric from read answers and labels.
+        cap: the limit on a sample's loss, in words; empty if the score itself is bounded.
     """
 
     name: str
     family: Family
     is_higher_better: bool
-    form: Literal["flips", "mean", "pooled"] | None
     label_kinds: str
     evaluate: Evaluate
     cap: str = ""
 
     @property
     def needs_labels(self) -> bool:
-        """Whether it cannot be measured without labels."""
+        """Whether the metric requires labels."""
         return self.family != "agreement"
 
 
@@ -108,14 +106,14 @@ def require_extra(module: str, metric: str) -> None:
     """Refuse a metric whose library is missing.
 
     Raises:
-        StudyInputError: it is; the message has the command that installs it.
+        StudyInputError: the library is missing; the message has the command that installs it.
     """
-    if (lack := lack_of("optimize", f"The metric {metric}", module)) is not None:
+    if (lack := missing_message("optimize", f"The metric {metric}", module)) is not None:
         raise StudyInputError(lack)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities `(n, k)` of logits `(n, k)`."""
+    """Return the probabilities `(n, k)` of logits `(n, k)`."""
     from scipy import special
 
     result: NDArray[np.float64] = special.softmax(logits, axis=1)
@@ -123,7 +121,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def encode(labels: NDArray[Any], answers: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Any]]:
-    """Labels and answered classes as numbers, and the sorted classes of both together."""
+    """Return labels and answered classes as integer codes, and the sorted classes of both together."""
     import numpy as np
 
     classes, codes = np.unique(np.concatenate([labels, answers]), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Agreement with the baseline's own answers, where there are no labels."""
+"""Agreement with the baseline's answers, for data without labels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def _evaluate(answers: NDArray[Any], baseline: NDArray[Any], reading: OutputReading) -> Scores:
-    """The share of equal classes or texts; the mean cosine of vectors; for scores, 1 less the error.
+    """Score the share of equal classes or texts, the mean cosine of vectors, or one minus the error of scores.
 
-    Vectors are seen from the mean of the baseline's: where all point one way, as those of many language models, one
-    vector for everybody has a cosine of .99 to each. A score's error is in standard deviations of the baseline's
-    answers (but 1 % at each end), at most 1: answers that differ by as much as samples do agree in nothing.
+    The mean of the baseline's vectors is subtracted first. If all vectors point in one direction, as those of many
+    language models do, a single constant vector has a cosine of .99 to each. A score's error is in standard deviations
+    of the baseline's answers (without 1 % at each end) and at most 1: answers that differ as much as samples do have
+    an agreement of 0.
     """
     import numpy as np
 
@@ -27,28 +28,28 @@ def _evaluate(answers: NDArray[Any], baseline: NDArray[Any], reading: OutputRead
         values = (is_same.all(axis=1) if is_same.ndim > 1 else is_same).astype(np.float64)
         return Scores(values, 0.0, float(values.mean()), is_binary=True)
     if reading.kind == "vector":
-        centre = baseline.astype(np.float64).mean(axis=0)
-        values = cosines(baseline - centre, answers - centre)
+        center = baseline.astype(np.float64).mean(axis=0)
+        values = cosines(baseline - center, answers - center)
         return Scores(values, -1.0, float(values.mean()))
     values = _closeness(answers.reshape(len(answers), -1), baseline.reshape(len(baseline), -1))
     return Scores(values, 0.0, float(values.mean()))
 
 
 def cosines(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """The cosine of each pair of rows, `(n,) float64`; 1 for two rows of zeros, and 0 where only one is."""
+    """Return the cosine of each pair of rows, `(n,) float64`; 1 for two rows of zeros, and 0 if only one is zero."""
     import numpy as np
 
     left, right = left.astype(np.float64), right.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     both_zero = (left == 0).all(axis=1) & (right == 0).all(axis=1)
-    found = (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return np.where(both_zero, 1.0, np.clip(found, -1.0, 1.0))
+    cosine = (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return np.where(both_zero, 1.0, np.clip(cosine, -1.0, 1.0))
 
 
 def _closeness(answers: NDArray[Any], baseline: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    # Few answers that are far out would make the standard deviation, and every error a small part of it.
+    # A few outliers would dominate the standard deviation and make every error look small.
     inner = np.clip(baseline, *np.quantile(baseline, (0.01, 0.99), axis=0)).std(axis=0)
     spread = np.where(inner > 0, inner, baseline.std(axis=0))
     errors = np.abs(answers - baseline)
@@ -58,5 +59,5 @@ def _closeness(answers: NDArray[Any], baseline: NDArray[Any]) -> NDArray[Any]:
 
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "agreement": lambda: Metric("agreement", "agreement", True, None, "biufUS", _evaluate)
+    "agreement": lambda: Metric("agreement", "agreement", True, "biufUS", _evaluate)
 }

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 LABEL_KINDS = "biufUS"
 _STEP = 1e-4
-Statistic = Callable[["Counts"], float]
-Counter = Callable[["NDArray[np.int64]"], "Counts"]
+Statistic = Callable[["ClassCounts"], float]
+Counter = Callable[["NDArray[np.int64]"], "ClassCounts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """By class: samples that are right, that carry it, and that are called so, each `(classes,)`."""
+class ClassCounts:
+    """Sample counts by class, each `(classes,)`: right answers, samples with the label, samples answered so."""
 
     right: NDArray[np.float64]
     labelled: NDArray[np.float64]
@@ -55,7 +55,7 @@ def _pooled(
         if average == "binary":
             raise StudyInputError(f"{name} of several labels needs an average: use {name}_macro or {name}_micro.")
         if average == "none":
-            raise StudyInputError(f"{name} is of one class a sample, not of several labels: use f1_macro or accuracy.")
+            raise StudyInputError(f"{name} needs one class per sample, not several labels: use f1_macro or accuracy.")
         count = _counter_of_labels(labels, chosen)
     elif average == "binary":
         positive = _positive_class(name, reading)
@@ -73,9 +73,9 @@ def _counter_of_labels(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
 
     table = np.hstack([labels & chosen, labels, chosen]).astype(np.float64)
 
-    def count(counts: NDArray[np.int64]) -> Counts:
+    def count(counts: NDArray[np.int64]) -> ClassCounts:
         right, labelled, called = np.split(counts @ table, 3)
-        return Counts(right, labelled, called, is_multilabel=True)
+        return ClassCounts(right, labelled, called, is_multilabel=True)
 
     return count
 
@@ -86,9 +86,9 @@ def _counter_of_classes(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
     codes, called_codes, classes = encode(labels, chosen)
     is_right, width = codes == called_codes, len(classes)
 
-    def count(counts: NDArray[np.int64]) -> Counts:
+    def count(counts: NDArray[np.int64]) -> ClassCounts:
         weights = counts.astype(np.float64)
-        return Counts(
+        return ClassCounts(
             right=np.bincount(codes, weights=weights * is_right, minlength=width).astype(np.float64),
             labelled=np.bincount(codes, weights=weights, minlength=width).astype(np.float64),
             called=np.bincount(called_codes, weights=weights, minlength=width).astype(np.float64),
@@ -100,24 +100,24 @@ def _counter_of_classes(labels: NDArray[Any], chosen: NDArray[Any]) -> Counter:
 def _positive_class(name: str, reading: OutputReading) -> Any:
     if len(reading.classes) > 2:
         raise StudyInputError(
-            f"{name} is of one class against another, but the labels have {len(reading.classes)} classes: "
-            f"use {name}_macro, {name}_micro or {name}_weighted."
+            f"{name} compares two classes, but the labels have {len(reading.classes)}: use {name}_macro, {name}_micro "
+            f"or {name}_weighted."
         )
     if len(reading.classes) < 2:
         raise StudyInputError(
-            f"{name} is of one class against another, but all labels are {reading.classes[0]!r}: give samples of both."
+            f"{name} compares two classes, but all labels are {reading.classes[0]!r}: give samples of both classes."
         )
     return reading.classes[-1]
 
 
-def _steepest(statistic: Statistic, counts: Counts, n: int) -> float:
-    """How fast the statistic falls with the share of samples that turn wrong in the worst way, by its slope."""
+def _steepest(statistic: Statistic, counts: ClassCounts, n: int) -> float:
+    """Return the steepest slope of the statistic's fall with the share of samples that turn wrong."""
     import numpy as np
 
     step = _STEP * n
     start = statistic(counts)
-    lost = np.zeros(len(counts.right))  # a right sample of the class is no longer called so
-    added = np.zeros(len(counts.right))  # a sample is called so, and is not
+    lost = np.zeros(len(counts.right))  # a right sample of the class is no longer answered with the class
+    added = np.zeros(len(counts.right))  # a sample of another class is answered with the class
     for column in range(len(lost)):
         move = np.zeros(len(lost))
         move[column] = min(step, float(counts.right[column]))
@@ -140,7 +140,7 @@ def _ratio(top: Any, bottom: Any) -> Any:
 def _averaged(ratio: Callable[[Any, Any, Any], Any], average: str) -> Statistic:
     import numpy as np
 
-    def statistic(counts: Counts) -> float:
+    def statistic(counts: ClassCounts) -> float:
         right, labelled, called = counts.right, counts.labelled, counts.called
         if average == "micro":
             return float(ratio(*(np.atleast_1d(part.sum()) for part in (right, labelled, called)))[0])
@@ -169,25 +169,25 @@ def _jaccard(right: Any, labelled: Any, called: Any) -> Any:
     return _ratio(right, labelled + called - right)
 
 
-def _balanced_accuracy(counts: Counts) -> float:
+def _balanced_accuracy(counts: ClassCounts) -> float:
     is_there = counts.labelled > 0
     return float((counts.right[is_there] / counts.labelled[is_there]).mean())
 
 
-def _matthews(counts: Counts) -> float:
+def _matthews(counts: ClassCounts) -> float:
     n, chance = counts.labelled.sum(), counts.labelled @ counts.called
     spread = (n**2 - counts.labelled @ counts.labelled) * (n**2 - counts.called @ counts.called)
     return float((counts.right.sum() * n - chance) / spread**0.5) if spread > 0 else 0.0
 
 
-def _kappa(counts: Counts) -> float:
+def _kappa(counts: ClassCounts) -> float:
     n = counts.labelled.sum()
     chance = counts.labelled @ counts.called / n**2
     return float((counts.right.sum() / n - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
 def _reference(name: str, average: str, labels: Any, chosen: Any, reading: OutputReading) -> float:
-    """scikit-learn's own value for all samples, without its warnings of classes that are not there."""
+    """Return scikit-learn's own value for all samples, without its warnings about absent classes."""
     import warnings
 
     import sklearn.metrics as library
@@ -216,7 +216,7 @@ def _library_value(library: Any, name: str, average: str, labels: Any, chosen: A
 def _make(name: str, printed: str, average: str, statistic: Statistic) -> Metric:
     require_extra("sklearn", printed)
     evaluate = partial(_pooled, name=name, average=average, statistic=statistic)
-    return Metric(printed, "classes", True, "pooled", LABEL_KINDS, evaluate)
+    return Metric(printed, "classes", True, LABEL_KINDS, evaluate)
 
 
 _BY_RATIO = {"f1": _f1, "precision": _precision, "recall": _recall, "jaccard": _jaccard}
@@ -225,7 +225,7 @@ BINARY_NAMES = frozenset(_BY_RATIO)
 
 def _families() -> dict[str, Callable[[], Metric]]:
     made: dict[str, Callable[[], Metric]] = {
-        "accuracy": lambda: Metric("accuracy", "classes", True, "flips", LABEL_KINDS, _accuracy),
+        "accuracy": lambda: Metric("accuracy", "classes", True, LABEL_KINDS, _accuracy),
         "balanced_accuracy": partial(_make, "balanced_accuracy", "balanced_accuracy", "none", _balanced_accuracy),
         "matthews_corrcoef": partial(_make, "matthews_corrcoef", "matthews_corrcoef", "none", _matthews),
         "cohen_kappa": partial(_make, "cohen_kappa", "cohen_kappa", "none", _kappa),

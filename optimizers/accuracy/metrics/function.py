@@ -1,4 +1,4 @@
-"""A metric of the user's own: `module:function`, called with the answers and the labels."""
+"""A user-defined metric: `module:function`, called with the answers and the labels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _LOWER = "lower"
 _CAP = "a sample's loss is capped at the range of the baseline's scores"
-_POOLED_CAP = "a sample is taken to move the value by at most its share of max(1, |value|)"
+_POOLED_CAP = "a sample is assumed to change the value by at most its share of max(1, |value|)"
 
 
 def make_function(text: str, working_dir: Path | None) -> Metric:
-    """The metric `module:function`, or `module:function:lower` where lower is better.
+    """Return the metric `module:function`, or `module:function:lower` if lower is better.
 
-    `function(answers, labels)` gives a score for each sample, `(n,)`, or one number for all. It is also called with
-    parts of the samples, and for one number with resamples in which samples repeat.
+    `function(answers, labels)` returns a score for each sample, `(n,)`, or one number for all. It is also called with
+    subsets of the samples. A function that returns one number is also called with resamples, in which samples repeat.
 
     Raises:
         StudyInputError: the function cannot be imported.
@@ -36,8 +36,8 @@ def make_function(text: str, working_dir: Path | None) -> Metric:
     module = text.partition(":")[0]
     if direction not in ("", _LOWER) or not module or not name:
         raise StudyInputError(
-            f"{text!r} is no metric: a function of your own is module:function, or module:function:lower where lower "
-            "is better."
+            f"{text!r} is not a metric: name a function of your own as module:function, or module:function:lower if "
+            "lower is better."
         )
     function = _import(module, name, working_dir)
     is_higher_better = direction != _LOWER
@@ -45,9 +45,7 @@ def make_function(text: str, working_dir: Path | None) -> Metric:
     def evaluate(answers: Any, labels: NDArray[Any], _reading: OutputReading) -> Scores | Pooled:
         return _evaluate(text, function, answers, labels, is_higher_better)
 
-    return Metric(
-        text, "function", is_higher_better, None, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}"
-    )
+    return Metric(text, "function", is_higher_better, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}")
 
 
 def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., Any]:
@@ -61,7 +59,9 @@ def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., A
             f"The metric {module}:{name} cannot be imported: {type(error).__name__}: {error}."
         ) from error
     if not callable(found):
-        raise StudyInputError(f"{module}:{name} is {shown(found)}, which cannot be called as a metric.")
+        raise StudyInputError(
+            f"{module}:{name} is {shown(found)}, which cannot be called as a metric: name a function."
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -88,11 +88,11 @@ def _evaluate(
 
 
 def _least(found: NDArray[Any], sign: float) -> float:
-    """The least score, higher is better: the end of [0, 1] where all scores lie in it, else of the range seen."""
+    """Return the lowest score, higher is better: the end of [0, 1] if all scores lie in it, else of their range."""
     low, high = float(found.min()), float(found.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    # Where all scores are equal their own size is the only scale there is.
+    # If all scores are equal, their magnitude serves as the range.
     width = (high - low) or max(abs(high), 1.0)
     return high - width if sign > 0 else -low - width
 
@@ -100,7 +100,7 @@ def _least(found: NDArray[Any], sign: float) -> float:
 def _call(name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    # A function may change what it is given, or give it back: the study goes on with its own.
+    # A function may modify or return its arguments: it gets copies.
     own = copy.deepcopy(answers), copy.deepcopy(labels)
     try:
         found = np.array(function(*own))
@@ -108,9 +108,11 @@ def _call(name: str, function: Callable[..., Any], answers: Any, labels: NDArray
         raise StudyInputError(f"The metric {name} failed: {type(error).__name__}: {error}.") from error
     if found.dtype.kind not in "biuf" or found.shape not in ((), (len(labels),)):
         raise StudyInputError(
-            f"The metric {name} gave {shown(found.tolist())}: it must give one number, or one for each of the "
+            f"The metric {name} returned {shown(found.tolist())}: it must return one number, or one for each of the "
             f"{len(labels)} samples."
         )
     if not np.isfinite(found).all():
-        raise StudyInputError(f"The metric {name} gave NaN or an infinite number for {len(labels)} samples.")
+        raise StudyInputError(
+            f"The metric {name} returned NaN or an infinite number for {len(labels)} samples: return finite numbers."
+        )
     return found

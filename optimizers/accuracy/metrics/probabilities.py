@@ -17,7 +17,7 @@ _LARGEST_LOG_LOSS = 14.0
 
 
 def probabilities_of(answers: NDArray[Any], reading: OutputReading) -> NDArray[np.float64]:
-    """The probability of each class, `(n, classes)`, in the order of the reading's classes."""
+    """Return the probability of each class, `(n, classes)`, in the order of the reading's classes."""
     import numpy as np
     from scipy import special
 
@@ -29,35 +29,35 @@ def probabilities_of(answers: NDArray[Any], reading: OutputReading) -> NDArray[n
     return np.column_stack([1 - positive, positive])
 
 
-def _chosen_columns(labels: NDArray[Any], reading: OutputReading) -> NDArray[np.int64]:
+def _label_columns(labels: NDArray[Any], reading: OutputReading) -> NDArray[np.int64]:
     import numpy as np
 
     classes = np.array(reading.classes)
     order = np.argsort(classes)
-    found: NDArray[np.int64] = order[np.searchsorted(classes, labels, sorter=order)]
-    return found
+    columns: NDArray[np.int64] = order[np.searchsorted(classes, labels, sorter=order)]
+    return columns
 
 
 def _log_loss(answers: NDArray[Any], labels: NDArray[Any], reading: OutputReading) -> Scores:
-    """Minus the logarithm of the probability of the label's class, which scikit-learn limits at the least float64."""
+    """Compute the negative log probability of the label's class; like scikit-learn, clip it at float64's epsilon."""
     import numpy as np
 
     probabilities = probabilities_of(answers, reading)
     smallest = np.finfo(np.float64).eps
     clipped = np.clip(probabilities, smallest, 1 - smallest)
     clipped /= clipped.sum(axis=1, keepdims=True)
-    losses = -np.log(clipped[np.arange(len(labels)), _chosen_columns(labels, reading)])
+    losses = -np.log(clipped[np.arange(len(labels)), _label_columns(labels, reading)])
     is_capped = losses > _LARGEST_LOG_LOSS
     values = -np.minimum(losses, _LARGEST_LOG_LOSS)
     return Scores(values, -_LARGEST_LOG_LOSS, float(losses.mean()), capped=int(is_capped.sum()))
 
 
 def _brier(answers: NDArray[Any], labels: NDArray[Any], reading: OutputReading) -> Scores:
-    """The squared error of the probabilities: of class 1 where there are two classes, the sum over all of more."""
+    """Compute the squared error of the probabilities: of class 1 for two classes, otherwise summed over all classes."""
     import numpy as np
 
     probabilities = probabilities_of(answers, reading)
-    truth = np.eye(len(reading.classes))[_chosen_columns(labels, reading)]
+    truth = np.eye(len(reading.classes))[_label_columns(labels, reading)]
     errors = ((probabilities - truth) ** 2).sum(axis=1)
     is_binary = probabilities.shape[1] == 2
     errors = errors / 2 if is_binary else errors
@@ -67,12 +67,12 @@ def _brier(answers: NDArray[Any], labels: NDArray[Any], reading: OutputReading) 
 def _make_log_loss() -> Metric:
     require_extra("sklearn", "log_loss")
     cap = f"a sample's loss is capped at {_LARGEST_LOG_LOSS:g}"
-    return Metric("log_loss", "probabilities", False, "mean", LABEL_KINDS, _log_loss, cap)
+    return Metric("log_loss", "probabilities", False, LABEL_KINDS, _log_loss, cap)
 
 
 def _make_brier() -> Metric:
     require_extra("sklearn", "brier_score")
-    return Metric("brier_score", "probabilities", False, "mean", LABEL_KINDS, _brier)
+    return Metric("brier_score", "probabilities", False, LABEL_KINDS, _brier)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {"log_loss": _make_log_loss, "brier_score": _make_brier}

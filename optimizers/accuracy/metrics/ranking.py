@@ -1,4 +1,4 @@
-"""Metrics of the order of scores, with scikit-learn's names and values: only the order of the outputs counts."""
+"""Metrics of the order of scores, with scikit-learn's names and values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ranked = Callable[["NDArray[np.float64]"], float]
 
 
 def _auc_of(is_positive: NDArray[Any], scores: NDArray[Any]) -> Ranked:
-    """ROC AUC by counts; what is sorted once serves every resample."""
+    """Return a function that computes ROC AUC by counts; scores are sorted once for all resamples."""
     import numpy as np
 
     order, ties = _ranking(scores)
@@ -38,7 +38,10 @@ def _auc_of(is_positive: NDArray[Any], scores: NDArray[Any]) -> Ranked:
 
 
 def _average_precision_of(is_positive: NDArray[Any], scores: NDArray[Any]) -> Ranked:
-    """Average precision by counts: the mean, over the positives, of the precision down to each one's score."""
+    """Return a function that computes average precision by counts.
+
+    Average precision is the mean, over the positives, of the precision down to each positive's score.
+    """
     import numpy as np
 
     order, ties = _ranking(-scores)
@@ -79,7 +82,8 @@ def _evaluate(
     shares = [float(is_positive.mean()) for is_positive, _ in columns]
     if any(share in (0.0, 1.0) for share in shares):
         raise StudyInputError(
-            f"{name} needs samples of both classes, but a class has none or all of the {len(labels)}."
+            f"{name} needs samples of both classes, but a class has none or all of the {len(labels)} samples: give "
+            "samples of both."
         )
     loss = _worst_loss(shares, len(labels), name == "average_precision", reading.kind in MULTILABEL)
     return Pooled(len(labels), _reference(name, target, scores, reading), score, loss)
@@ -88,7 +92,7 @@ def _evaluate(
 def _columns(
     answers: NDArray[Any], labels: NDArray[Any], reading: OutputReading, name: str, average: str
 ) -> tuple[list[tuple[NDArray[Any], NDArray[Any]]], NDArray[Any], NDArray[Any]]:
-    """For each class that is told from the others, who is of it and the scores; and what scikit-learn is given."""
+    """Return for each class its samples and the scores; and the scores and labels for scikit-learn."""
     if reading.kind in MULTILABEL:
         truth = labels.astype(bool)
         return [(truth[:, at], answers[:, at]) for at in range(truth.shape[1])], answers, truth
@@ -98,7 +102,7 @@ def _columns(
         return each, scores, labels
     if len(reading.classes) > 2:
         raise StudyInputError(
-            f"{name} is of two classes, but the labels have {len(reading.classes)}: use roc_auc_ovr with a "
+            f"{name} compares two classes, but the labels have {len(reading.classes)}: use roc_auc_ovr with a "
             "probability for each class."
         )
     scores = answers[:, 1] - answers[:, 0] if reading.kind in BY_COLUMN else answers
@@ -106,17 +110,17 @@ def _columns(
     return [(is_positive, scores)], scores, is_positive
 
 
-def _worst_loss(shares: Sequence[float], n: int, is_average_precision: bool, adds_up: bool) -> float:
-    """What the statistic loses for each share of samples that fail; those that fail may all be of one class.
+def _worst_loss(shares: Sequence[float], n: int, is_average_precision: bool, is_multilabel: bool) -> float:
+    """Return the loss of the statistic per share of failing samples; all failing samples may belong to one class.
 
-    Few negatives at the top of the ranking cost average precision more than their share: m of them leave the i-th of P
-    positives a precision of at most i / (i + m), a loss of about m / P * (1 + ln(P / m)).
+    A few negatives at the top of the ranking cost average precision more than their share: m negatives leave the i-th
+    of P positives a precision of at most i / (i + m), a loss of about m / P * (1 + ln(P / m)).
     """
     losses = []
     for share in shares:
         slope = 1 / share if is_average_precision else 1 / min(share, 1 - share)
         losses.append(slope * (1 + math.log(max(1.0, share * n / UNSEEN_SAMPLES))) if is_average_precision else slope)
-    if adds_up or len(shares) == 1:
+    if is_multilabel or len(shares) == 1:
         return sum(losses) / len(losses)
     others = [1 / (1 - share) for share in shares]
     if is_average_precision:
@@ -142,7 +146,7 @@ def _make(name: str, average: str) -> Metric:
     printed = f"{name}_{average}" if average else name
     require_extra("sklearn", printed)
     evaluate = partial(_evaluate, name=name, average=average)
-    return Metric(printed, "ranking", True, "pooled", LABEL_KINDS, evaluate)
+    return Metric(printed, "ranking", True, LABEL_KINDS, evaluate)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {

@@ -1,4 +1,4 @@
-"""Metrics of numbers, with scikit-learn's names and values; an error is capped at the range of the labels."""
+"""Metrics of numbers, with scikit-learn's names and values; errors are capped at the range of the labels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LARGEST_RELATIVE_ERROR = 1.0
 
 
 def _errors(answers: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
-    """Absolute errors `(n, m)`, the same capped, the range of the labels `(m,)`, and how many samples were capped."""
+    """Return absolute errors `(n, m)`, capped errors, the labels' range `(m,)`, and the number of capped samples."""
     import numpy as np
 
     truth = labels.astype(np.float64).reshape(len(labels), -1)
     errors = np.abs(answers.reshape(len(answers), -1) - truth)
     width = np.ptp(truth, axis=0)
-    # Where all labels are equal their own size is the only scale there is.
+    # If all labels are equal, their magnitude serves as the range.
     width = np.where(width > 0, width, np.maximum(np.abs(truth).max(axis=0), 1.0))
     return errors, np.minimum(errors, width), width, int((errors > width).any(axis=1).sum())
 
@@ -51,8 +51,8 @@ def _relative(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
     sizes = np.abs(labels.astype(np.float64).reshape(errors.shape))
     if not sizes.all():
         raise StudyInputError(
-            "A label is 0, of which no error is a share: use mean_absolute_error, or leave out samples whose label is "
-            "0."
+            "A label is 0, so its relative error is undefined: use mean_absolute_error, or leave out samples whose "
+            "label is 0."
         )
     each = (errors / sizes).mean(axis=1)
     capped = int((each > _LARGEST_RELATIVE_ERROR).sum())
@@ -61,7 +61,10 @@ def _relative(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
 
 
 def _root_mean_squared(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) -> Pooled:
-    """The loss of a share of samples is not in proportion to it: the root is steepest where errors are small."""
+    """Compute the error and its largest loss; the loss is not proportional to the share of failing samples.
+
+    The square root is steepest at small errors.
+    """
     import numpy as np
 
     errors, limited, width, capped = _errors(answers, labels)
@@ -74,7 +77,7 @@ def _root_mean_squared(answers: NDArray[Any], labels: NDArray[Any], _reading: Ou
     share = min(1.0, UNSEEN_SAMPLES / n)
     mean = squares.mean(axis=0)
     loss = (np.sqrt((1 - share) * mean + share * width**2) - np.sqrt(mean)) / share
-    if capped:  # what is beyond the cap can still get worse: by the slope at an error of the cap
+    if capped:  # errors beyond the cap can still grow: the slope at the cap limits the loss
         loss = np.maximum(loss, width / 2)
     value = float(np.sqrt((errors**2).mean(axis=0)).mean())
     return Pooled(n, value, score, float(loss.mean()), capped)
@@ -88,32 +91,32 @@ def _r2(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReading) ->
     truth = labels.astype(np.float64).reshape(limited.shape)
     if not np.ptp(truth, axis=0).all():
         raise StudyInputError(
-            f"R2 is undefined where all {len(truth)} labels are equal, as {shown(truth[0].tolist())}: use "
+            f"R2 is undefined if all {len(truth)} labels are equal, here {shown(truth[0].tolist())}: use "
             "mean_absolute_error, or give samples with other labels."
         )
-    centred = truth - truth.mean(axis=0)
+    centered = truth - truth.mean(axis=0)
     squares, n = limited**2, len(truth)
 
     def score(counts: NDArray[np.int64]) -> float:
-        mean = counts @ centred / counts.sum()
-        spread = counts @ (centred**2) - counts.sum() * mean**2
+        mean = counts @ centered / counts.sum()
+        spread = counts @ (centered**2) - counts.sum() * mean**2
         return float((1 - (counts @ squares) / spread).mean()) if (spread > 0).all() else math.nan
 
-    loss = float((width**2 / centred.var(axis=0)).mean())
+    loss = float((width**2 / centered.var(axis=0)).mean())
     return Pooled(n, float(r2_score(truth, answers.reshape(truth.shape))), score, loss, capped)
 
 
-def _make(name: str, evaluate: Any, form: Any, *, needs_library: bool = True) -> Metric:
+def _make(name: str, evaluate: Any, *, needs_library: bool = True) -> Metric:
     if needs_library:
         require_extra("sklearn", name)
     cap = "a sample's relative error is capped at 1" if evaluate is _relative else _CAP
-    return Metric(name, "regression", evaluate is _r2, form, LABEL_KINDS, evaluate, cap)
+    return Metric(name, "regression", evaluate is _r2, LABEL_KINDS, evaluate, cap)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "mean_absolute_error": partial(_make, "mean_absolute_error", _mean_absolute, "mean", needs_library=False),
-    "mean_squared_error": partial(_make, "mean_squared_error", _mean_squared, "mean"),
-    "root_mean_squared_error": partial(_make, "root_mean_squared_error", _root_mean_squared, "pooled"),
-    "mean_absolute_percentage_error": partial(_make, "mean_absolute_percentage_error", _relative, "mean"),
-    "r2": partial(_make, "r2", _r2, "pooled"),
+    "mean_absolute_error": partial(_make, "mean_absolute_error", _mean_absolute, needs_library=False),
+    "mean_squared_error": partial(_make, "mean_squared_error", _mean_squared),
+    "root_mean_squared_error": partial(_make, "root_mean_squared_error", _root_mean_squared),
+    "mean_absolute_percentage_error": partial(_make, "mean_absolute_percentage_error", _relative),
+    "r2": partial(_make, "r2", _r2),
 }

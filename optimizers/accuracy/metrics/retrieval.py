@@ -1,4 +1,4 @@
-"""Metrics of vectors: whether a sample's nearest others carry its label."""
+"""Metrics of vectors: whether a sample's nearest neighbors have its label."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT_NEIGHBOURS = 10
+DEFAULT_NEIGHBORS = 10
 _LABEL_KINDS = "biuUS"
 _CHUNK_ROWS = 1024
-_SPARE_NEIGHBOURS = 20
+_SPARE_NEIGHBORS = 20
 
 
 def nearest_others(vectors: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Each vector's `count` nearest others by cosine, nearest first, `(n, count)`; the vector itself left out."""
+    """Return each vector's `count` nearest other vectors by cosine, `(n, count)`, nearest first."""
     import numpy as np
 
     rows32 = vectors.astype(np.float32)
@@ -45,15 +45,19 @@ def _evaluate(
     n = len(answers)
     if labels.ndim != 1:
         raise StudyInputError(
-            f"A metric at {k} needs one label a sample, but the labels have the shape {labels.shape}."
+            f"A metric at {k} needs one label per sample, but the labels have the shape {labels.shape}: give labels of "
+            "the shape (n,)."
         )
     _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     codes = codes.reshape(-1)
     if sizes.max() < 2:
-        raise StudyInputError(f"No sample can be scored by a metric at {k}: no two of them have the same label.")
+        raise StudyInputError(
+            f"No sample can be scored by a metric at {k}: no two of them have the same label. Give several samples per "
+            "label."
+        )
     gains = 1 / np.log2(np.arange(2, k + 2)) if discounts else np.ones(k)
     total = np.concatenate([[0.0], np.cumsum(gains)])
-    nearest = nearest_others(answers, min(2 * k + _SPARE_NEIGHBOURS, n - 1))
+    nearest = nearest_others(answers, min(2 * k + _SPARE_NEIGHBORS, n - 1))
     is_relevant = codes[nearest] == codes[:, None]
 
     def score(counts: NDArray[np.int64]) -> float:
@@ -68,25 +72,25 @@ def _evaluate(
         return float(np.average(gained[is_scored] / best, weights=counts[is_scored]))
 
     value = score(np.ones(n, dtype=np.int64))
-    # A vector that is lost costs its own score, and its place among the neighbours of those that it served.
+    # A wrong vector loses its own score, and its place among the neighbors of other samples.
     return Pooled(n, value, score, max(1.0, 2 * value))
 
 
 def make_recall(k: int) -> Metric:
-    """recall@k: the share of a sample's k nearest others that carry its label.
+    """Return recall@k: the share of a sample's k nearest neighbors that have its label.
 
-    Nearest by cosine of the outputs `(n, d)`, the sample itself left out; over `min(k, samples of the label - 1)`, so
-    that the best is 1. Samples whose label nothing else carries have no score.
+    Neighbors are the nearest other samples by cosine of the outputs `(n, d)`. The share is relative to `min(k, samples
+    of the label - 1)`, so that the best value is 1. Samples with a unique label have no score.
     """
-    return Metric(f"recall@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=False))
+    return Metric(f"recall@{k}", "retrieval", True, _LABEL_KINDS, partial(_evaluate, k=k, discounts=False))
 
 
 def make_ndcg(k: int) -> Metric:
-    """nDCG@k: as recall@k, but a neighbour at place i counts 1 / log2(i + 1) (Järvelin and Kekäläinen 2002).
+    """Return nDCG@k: as recall@k, but a neighbor at rank i counts 1 / log2(i + 1) (Järvelin and Kekäläinen 2002).
 
-    A neighbour with the sample's label is relevant. The best order, all relevant ones first, is 1.
+    A neighbor with the sample's label is relevant. The best order, all relevant neighbors first, has the value 1.
     """
-    return Metric(f"ndcg@{k}", "retrieval", True, "pooled", _LABEL_KINDS, partial(_evaluate, k=k, discounts=True))
+    return Metric(f"ndcg@{k}", "retrieval", True, _LABEL_KINDS, partial(_evaluate, k=k, discounts=True))
 
 
 METRICS = {"recall": make_recall, "ndcg": make_ndcg}

@@ -1,4 +1,4 @@
-"""Metrics of transcripts, with jiwer's names and values; texts are compared as they are, without normalisation."""
+"""Metrics of transcripts, with jiwer's names and values; texts are compared without normalization."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def _evaluate(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
 
     if labels.dtype.kind != "U" or labels.ndim != 1:
         raise StudyInputError(
-            f"An error rate needs a text as each label, but the first is {shown(labels[0].tolist())}."
+            f"An error rate needs a text as each label, but the first label is {shown(labels[0].tolist())}: give the "
+            "correct transcripts."
         )
     empty = [row for row, label in enumerate(labels) if not str(label).strip()]
     if empty:
-        raise StudyInputError(f"The label of sample {empty[0]} is empty: an error rate needs a text with words.")
+        raise StudyInputError(f"The label of sample {empty[0]} is empty: give its transcript, or leave the sample out.")
     process = jiwer.process_words if by_words else jiwer.process_characters
     found = process(labels.tolist(), answers.tolist())
     lengths = np.array([len(reference) for reference in found.references], dtype=np.float64)
@@ -40,13 +41,13 @@ def _evaluate(answers: NDArray[Any], labels: NDArray[Any], _reading: OutputReadi
 
     value = float(errors.sum() / lengths.sum())
     capped = int((errors > lengths).sum())
-    # An utterance that is beyond the cap can still get worse.
+    # The error rate of an utterance beyond the cap can still grow.
     losses = lengths if capped else lengths - limited
     return Pooled(len(labels), value, score, float(losses.max() / lengths.mean()), capped)
 
 
 def _count(alignment: Any) -> int:
-    """Words that were substituted, deleted or inserted."""
+    """Count the substituted, deleted and inserted units: words for wer, characters for cer."""
     return sum(
         max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
         for chunk in alignment
@@ -56,7 +57,7 @@ def _count(alignment: Any) -> int:
 
 def _make(name: str, *, by_words: bool) -> Metric:
     require_extra("jiwer", name)
-    return Metric(name, "text", False, "pooled", "U", partial(_evaluate, by_words=by_words), _CAP)
+    return Metric(name, "text", False, "U", partial(_evaluate, by_words=by_words), _CAP)
 
 
 METRICS: dict[str, Callable[[], Metric]] = {

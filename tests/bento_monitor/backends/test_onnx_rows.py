@@ -1,4 +1,4 @@
-"""A user's ONNX file with a fixed batch is never given more rows than it takes, and a row never meets another's."""
+"""A user's ONNX file with a fixed batch size never gets more rows than it takes, and rows are never mixed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends.own import OwnOnnxFile
 from bento_monitor.errors import ServiceError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export import export
-from bento_monitor.model_host.parity import parity
-from bento_monitor.model_host.records import Contender
-from bento_monitor.releases.record import Execution
+from bento_monitor.lab.model_host.export import export
+from bento_monitor.lab.model_host.messages import Contender
+from bento_monitor.lab.model_host.parity import parity
+from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
+from bento_monitor.serving_config import Execution
 
 Shape = list[int | str]
 GENERATOR = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def linear(path: Path, batch: int, output: Shape | None = None) -> Path:
 
 
 def recurrent(path: Path, layers: int) -> Path:
-    """A step of a recurrent model: the state of each row is its own sum of inputs, one for each layer."""
+    """Write a step of a recurrent model: the state of each row is the sum of its own inputs, one state per layer."""
     nodes = [
         helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=1),
         helper.make_node("Add", ["state", "sum"], ["next"]),
@@ -59,7 +59,7 @@ def draw(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_a_file_of_one_row_answers_several_as_it_answers_each_alone(rows: int, tmp_path: Path) -> None:
+def test_several_rows_are_run_as_single_rows(rows: int, tmp_path: Path) -> None:
     runner = MonitoredRunner(linear(tmp_path / "m.onnx", 1))
     x = draw(rows, 4)
     alone = [runner(row[None]) for row in x]
@@ -79,7 +79,7 @@ def test_each_row_has_its_own_state(layers: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(after[:, [row]], own_state)
 
 
-def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
+def test_release_is_run_row_by_row_too(tmp_path: Path) -> None:
     path = tmp_path / "copy.onnx"
     calls = [{"x": draw(rows, 4), "state": draw(2, rows, 3)} for rows in (1, 3, 6)]
     with captured(recurrent(tmp_path / "m.onnx", 2), *calls) as state:
@@ -87,7 +87,7 @@ def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
         export(state, path, "copy", 17)
         assert parity(state, path).disagreement is None
         _, runner = state.captured()
-        runner.take_over(state.prepare(Contender(Execution("onnxruntime", "fp32", 1), path, sha256_of(path))))
+        runner.activate(state.prepare(Contender(Execution("onnxruntime", "fp32", 1), path, sha256_of(path))))
         for call in state.calls:
             for found, expected in zip(runner(**call.inputs), call.outputs.values(), strict=True):
                 np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -97,19 +97,17 @@ def test_a_release_of_it_is_run_row_by_row_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("batch", "given", "words"),
     [
-        (8, (3, 4), r"takes 8 row\(s\) in a call, for its input x has the shape \(8, 4\), and was given \(3, 4\)"),
-        (8, (16, 4), r"which has 16: give it as many"),
+        (8, (3, 4), r"takes 8 row\(s\) per call: its input x has the shape \(8, 4\), but the call has \(3, 4\)"),
+        (8, (16, 4), r"that is 16 row\(s\)\. Pass 8"),
         (1, (0, 4), r"takes 1 row\(s\)"),
     ],
 )
-def test_another_number_of_rows_is_refused_in_one_sentence(
-    batch: int, given: tuple[int, ...], words: str, tmp_path: Path
-) -> None:
+def test_wrong_number_of_rows_is_refused(batch: int, given: tuple[int, ...], words: str, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=words):
         OwnOnnxFile(linear(tmp_path / "m.onnx", batch)).run((np.zeros(given, np.float32),), {})
 
 
-def test_one_state_is_not_shared_by_several_rows(tmp_path: Path) -> None:
+def test_state_of_one_row_is_not_shared_by_several(tmp_path: Path) -> None:
     own = OwnOnnxFile(recurrent(tmp_path / "m.onnx", 2))
     with pytest.raises(ServiceError, match="takes 1 row"):
         own.run((draw(5, 4), draw(2, 1, 3)), {})
@@ -117,15 +115,15 @@ def test_one_state_is_not_shared_by_several_rows(tmp_path: Path) -> None:
         own.run((draw(1, 4), draw(2, 5, 3)), {})
 
 
-def test_an_output_without_rows_is_not_put_together(tmp_path: Path) -> None:
+def test_output_without_rows_is_refused_for_several_rows(tmp_path: Path) -> None:
     nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)]
     own = OwnOnnxFile(onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 4]}, {"y": []}))
-    with pytest.raises(ServiceError, match=r"output y of the shape \(\) has no one axis"):
+    with pytest.raises(ServiceError, match=r"output y of the shape \(\) has no unique axis"):
         own.run((draw(2, 4),), {})
     assert own.run((draw(1, 4),), {}).shape == ()
 
 
-def test_channels_are_no_rows(tmp_path: Path) -> None:
+def test_channels_are_not_rows(tmp_path: Path) -> None:
     nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)]
     own = OwnOnnxFile(onnx_file(tmp_path / "m.onnx", nodes, {"x": [1, 1, 4, 4]}, {"y": [1, 1, 1, 1]}))
     with pytest.raises(Exception, match="Got: 3 Expected: 1"):
@@ -133,7 +131,7 @@ def test_channels_are_no_rows(tmp_path: Path) -> None:
     assert own.run((draw(3, 1, 4, 4),), {}).shape == (3, 1, 1, 1)
 
 
-def test_another_width_is_onnxruntimes_to_refuse(tmp_path: Path) -> None:
+def test_wrong_width_is_refused_by_onnxruntime(tmp_path: Path) -> None:
     own = OwnOnnxFile(linear(tmp_path / "m.onnx", 1))
     with pytest.raises(Exception, match="Got: 5 Expected: 4"):
         own.run((draw(3, 5),), {})

@@ -1,4 +1,4 @@
-"""Graphs whose int8 products do not fit 16 bits in pairs, as x86 without VNNI adds them up."""
+"""Graphs with int8 products whose pairwise sums do not fit 16 bits, the sums that x86 without VNNI makes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends import onnxruntime as backend
-from bento_monitor.releases.record import Execution
+from bento_monitor.serving_config import Execution
 
 WIDTH = 8
 
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
-    """`x` as 8 bits times a matrix of 127, in 32 bits."""
+    """Write a graph of 8-bit `x` times a matrix of 127, in 32 bits."""
     nodes = [
         helper.make_node("DynamicQuantizeLinear", ["x"], ["bits", "scale", "zero"]),
         helper.make_node("MatMulInteger", ["bits", "w", "zero"], ["sums"]),

@@ -1,4 +1,4 @@
-"""Parts of a batch that run at once: the same answers, in the same order, and really at the same time."""
+"""Parts of a batch that run concurrently: the same answers in the same order, and a real overlap in time."""
 
 import threading
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from bento_monitor.backends.sub_batches import SubBatches
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 
 INPUTS = (TensorSpec("ids", "int64", (None, None)), TensorSpec("mask", "int64", (None, None)))
 OUTPUTS = (TensorSpec("sum", "float32", (None, 1)),)
 
 
 class SumOfRows:
-    """Sums the tokens of each row; with a barrier, only when as many calls as it counts are under way."""
+    """A backend that sums the tokens of each row; with a barrier, a call waits for the barrier's other calls."""
 
     def __init__(self, barrier: threading.Barrier | None = None) -> None:
         self._barrier = barrier
@@ -32,20 +32,20 @@ def batch(rows: int) -> dict[str, np.ndarray]:
     return {"ids": generator.integers(1, 100, (rows, 30)), "mask": mask}
 
 
-def test_streams_give_the_answers_of_the_batch_run_whole_in_its_order() -> None:
+def test_streams_give_the_answers_of_the_whole_batch_in_order() -> None:
     inputs = batch(37)
     (whole,) = SumOfRows().run(inputs)
     (parts,) = SubBatches(SumOfRows(), 2, "mask", inputs=INPUTS, outputs=OUTPUTS, streams=3).run(inputs)
     np.testing.assert_array_equal(parts, whole)
 
 
-def test_as_many_parts_run_at_once_as_there_are_streams() -> None:
+def test_one_part_per_stream_runs_at_the_same_time() -> None:
     inputs = batch(8)
     backend = SumOfRows(threading.Barrier(2))
     SubBatches(backend, 1, "mask", inputs=INPUTS, outputs=OUTPUTS, streams=2).run(inputs)
 
 
-def test_threads_of_streams_end_with_what_used_them() -> None:
+def test_stream_threads_end_with_their_owner() -> None:
     before = {thread for thread in threading.enumerate() if thread.name.startswith("bento-monitor-stream")}
     streams = SubBatches(SumOfRows(), 1, "mask", inputs=INPUTS, outputs=OUTPUTS, streams=2)
     streams.run(batch(8))

@@ -11,7 +11,7 @@ import torch
 from bento_monitor.backends.arrays import to_numpy, to_torch
 from bento_monitor.backends.sub_batches import SubBatches, prefix_lengths
 from bento_monitor.errors import ReleaseError
-from bento_monitor.releases.record import TensorSpec
+from bento_monitor.releases.release_record import TensorSpec
 
 INPUTS = (TensorSpec("ids", "int64", (None, None)), TensorSpec("mask", "int64", (None, None)))
 OUTPUTS = (TensorSpec("output", "float32", (None, 2)),)
@@ -57,7 +57,7 @@ def test_each_part_is_trimmed_to_its_own_longest_row() -> None:
     assert backend.shapes == [(2, 9), (2, 4), (1, 1)]
 
 
-def test_an_axis_of_fixed_length_is_left_alone_even_where_it_is_as_long_as_the_mask() -> None:
+def test_fixed_axis_is_not_trimmed_even_if_as_long_as_the_mask() -> None:
     widths = []
 
     class Widths(MaskedMean):
@@ -71,7 +71,7 @@ def test_an_axis_of_fixed_length_is_left_alone_even_where_it_is_as_long_as_the_m
     assert widths == [6, 6]
 
 
-def test_a_mask_that_is_not_ones_then_zeros_is_run_whole() -> None:
+def test_batch_with_another_mask_than_ones_then_zeros_is_run_whole() -> None:
     backend = MaskedMean()
     inputs = padded([3, 5, 2], 6)
     inputs["mask"][1] = [0, 1, 1, 0, 0, 1]
@@ -91,29 +91,29 @@ def test_a_mask_that_is_not_ones_then_zeros_is_run_whole() -> None:
         ([1, 1], None),
     ],
 )
-def test_lengths_are_only_taken_from_ones_then_zeros(mask: list[Any], lengths: list[int] | None) -> None:
+def test_lengths_are_read_only_from_ones_then_zeros(mask: list[Any], lengths: list[int] | None) -> None:
     found = prefix_lengths(np.array(mask))
     assert (None if found is None else found.tolist()) == lengths
 
 
-def test_an_output_along_the_sequence_is_refused() -> None:
+def test_output_along_the_sequence_is_refused() -> None:
     with pytest.raises(ReleaseError, match="run it whole"):
         SubBatches(MaskedMean(), 2, "mask", inputs=INPUTS, outputs=(TensorSpec("tokens", "float32", (None, None, 8)),))
 
 
 @pytest.mark.parametrize("mask", [None, "other"])
-def test_a_mask_that_is_no_input_is_refused(mask: str | None) -> None:
+def test_mask_that_is_not_an_input_is_refused(mask: str | None) -> None:
     with pytest.raises(ReleaseError, match="mask_input"):
         SubBatches(MaskedMean(), 2, mask, inputs=INPUTS, outputs=OUTPUTS)
 
 
-def test_an_input_without_the_batch_axis_is_refused() -> None:
+def test_input_without_the_batch_axis_is_refused() -> None:
     positions = TensorSpec("positions", "int64", (1, None))
     with pytest.raises(ReleaseError, match="positions"):
         SubBatches(MaskedMean(), 2, "mask", inputs=(*INPUTS, positions), outputs=OUTPUTS)
 
 
-def test_an_axis_that_varies_and_is_not_as_long_as_the_mask_keeps_the_batch_whole() -> None:
+def test_varying_axis_of_another_length_than_the_mask_keeps_batch_whole() -> None:
     backend = MaskedMean()
     inputs = padded([1, 3], 6) | {"candidates": np.zeros((2, 5), dtype=np.int64)}
     specs = (*INPUTS, TensorSpec("candidates", "int64", (None, None)))

@@ -1,4 +1,4 @@
-"""A dispatcher of a function that doubles rows, for the tests of what the dispatcher does."""
+"""A dispatcher for a function that doubles rows, for the tests of the dispatcher."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 from bento_monitor.batching import BatchDispatcher
 from bento_monitor.batching.job import RowCodec
-from bento_monitor.releases.record import Batching
-from bento_monitor.tracing.ledger import Ledger
+from bento_monitor.serving_config import Batching
+from bento_monitor.tracing.ledger.ledger import Ledger
 
 LISTS = RowCodec(
     count=len,
@@ -18,7 +18,7 @@ LISTS = RowCodec(
 
 
 class Doubler:
-    """Doubles every row; remembers its batches, and can be held back by an event."""
+    """A function that doubles every row, remembers its batches, and waits for an event."""
 
     def __init__(self) -> None:
         self.batches: list[list[list[int]]] = []
@@ -33,7 +33,7 @@ class Doubler:
 
 
 async def begun(doubler: Doubler) -> None:
-    """Wait until its first batch has begun."""
+    """Wait until the first batch of `doubler` has started."""
     async with asyncio.timeout(30):
         while not doubler.batches:
             await asyncio.sleep(0)
@@ -59,7 +59,7 @@ def make(
 
 
 def run(scenario: Callable[[], Any]) -> Any:
-    """Play a scenario, in which no callback of the loop may fail: a request would be left without an answer."""
+    """Run a scenario and fail if a callback of the loop fails: a request would be left without an answer."""
     reports: list[dict[str, Any]] = []
 
     async def play() -> Any:

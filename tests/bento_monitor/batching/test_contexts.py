@@ -1,4 +1,4 @@
-"""What each request of a batch keeps as its own: its context, its ledger, its kin."""
+"""The context, the ledger and the batch_key that each request of a batch keeps."""
 
 import asyncio
 import gc
@@ -10,10 +10,10 @@ from typing import Any
 from doubling import Doubler, make, new_ledger, run
 
 from bento_monitor.batching import BatchHooks
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, current_batch, current_ledger
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, current_batch, current_ledger
 
 
-def test_every_batch_runs_in_a_context_of_its_own_requests_never_an_earlier_one() -> None:
+def test_batch_runs_in_the_context_of_its_own_requests() -> None:
     who: ContextVar[str] = ContextVar("who")
 
     async def scenario() -> None:
@@ -39,7 +39,7 @@ def test_every_batch_runs_in_a_context_of_its_own_requests_never_an_earlier_one(
     run(scenario)
 
 
-def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
+def test_batch_stamps_its_ledgers_and_passes_on_its_record() -> None:
     async def scenario() -> None:
         done: list[BatchRecord] = []
         dispatcher = make(Doubler(), hooks=BatchHooks(done=done.append))
@@ -66,19 +66,19 @@ def test_a_batch_stamps_every_ledger_in_it_and_hands_over_its_record() -> None:
     run(scenario)
 
 
-def test_requests_that_are_not_alike_share_no_batch_and_keep_their_order() -> None:
+def test_requests_of_different_batch_keys_share_no_batch_and_keep_their_order() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double, size=2)
         asked = [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "a")]
-        answers = await asyncio.gather(*(dispatcher.submit([n], kin) for n, kin in asked))
+        answers = await asyncio.gather(*(dispatcher.submit([n], batch_key) for n, batch_key in asked))
         assert answers == [[2 * n] for n, _ in asked]
         assert double.batches == [[[1], [3]], [[2], [4]], [[5]]]
 
     run(scenario)
 
 
-def test_what_the_function_left_in_its_context_is_shared_with_the_others_in_its_batch() -> None:
+def test_context_changes_of_the_function_reach_every_request_of_the_batch() -> None:
     status: ContextVar[list[int]] = ContextVar("status")
 
     async def scenario() -> None:
@@ -105,7 +105,7 @@ class WatchedLedger(Ledger):
     __slots__ = ("__weakref__",)
 
 
-def test_what_a_batch_leaves_behind_needs_no_collector_to_be_freed() -> None:
+def test_finished_batch_is_freed_without_the_garbage_collector() -> None:
     async def scenario() -> list[Any]:
         dispatcher = make(Doubler())
         seen = []

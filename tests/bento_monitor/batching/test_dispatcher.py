@@ -1,4 +1,4 @@
-"""The dispatcher: right answers, sizes and windows that can be changed while it runs, requests that have gone."""
+"""The dispatcher: correct answers, sizes and windows that change while it runs, and cancelled requests."""
 
 import asyncio
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from doubling import Doubler, make, new_ledger, run
 
-from bento_monitor.releases.record import Batching
-from bento_monitor.tracing.ledger import current_ledger
+from bento_monitor.serving_config import Batching
+from bento_monitor.tracing.ledger.ledger import current_ledger
 
 
-def test_requests_that_arrive_together_share_a_batch_and_each_gets_its_own_answer() -> None:
+def test_concurrent_requests_share_a_batch_and_get_their_own_answers() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double)
@@ -21,7 +21,7 @@ def test_requests_that_arrive_together_share_a_batch_and_each_gets_its_own_answe
     run(scenario)
 
 
-def test_a_batch_never_holds_more_rows_than_its_size() -> None:
+def test_batch_never_exceeds_its_size() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double, size=3)
@@ -31,7 +31,7 @@ def test_a_batch_never_holds_more_rows_than_its_size() -> None:
     run(scenario)
 
 
-def test_a_request_larger_than_a_batch_is_cut_and_its_answer_joined_in_order() -> None:
+def test_request_larger_than_a_batch_is_split_and_joined_in_order() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double, size=4)
@@ -42,7 +42,7 @@ def test_a_request_larger_than_a_batch_is_cut_and_its_answer_joined_in_order() -
     run(scenario)
 
 
-def test_what_waits_while_a_batch_runs_is_the_next_batch() -> None:
+def test_requests_that_wait_during_a_batch_form_the_next_one() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -60,7 +60,7 @@ def test_what_waits_while_a_batch_runs_is_the_next_batch() -> None:
     run(scenario)
 
 
-def test_a_window_holds_a_batch_open_until_it_is_full() -> None:
+def test_window_holds_a_batch_open_until_it_is_full() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double, size=3, window_ms=60_000)
@@ -74,7 +74,7 @@ def test_a_window_holds_a_batch_open_until_it_is_full() -> None:
     run(scenario)
 
 
-def test_a_smaller_window_set_while_requests_wait_releases_them() -> None:
+def test_shorter_window_releases_waiting_requests() -> None:
     async def scenario() -> None:
         double = Doubler()
         dispatcher = make(double, size=8, window_ms=60_000)
@@ -87,7 +87,7 @@ def test_a_smaller_window_set_while_requests_wait_releases_them() -> None:
     run(scenario)
 
 
-def test_a_request_that_has_gone_is_not_computed() -> None:
+def test_cancelled_request_is_not_computed() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -106,7 +106,7 @@ def test_a_request_that_has_gone_is_not_computed() -> None:
     run(scenario)
 
 
-def test_a_request_that_waited_too_long_fails_and_is_not_computed() -> None:
+def test_request_that_waited_too_long_fails_and_is_not_computed() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -125,7 +125,7 @@ def test_a_request_that_waited_too_long_fails_and_is_not_computed() -> None:
     run(scenario)
 
 
-def test_a_request_whose_client_has_gone_is_not_computed() -> None:
+def test_request_of_a_disconnected_client_is_not_computed() -> None:
     class Connection:
         disconnected = False
 

@@ -1,4 +1,4 @@
-"""Batches that fail: whose requests fail, and which are run again."""
+"""Failing batches: which requests fail, and which are run again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import pytest
 from doubling import LISTS, Doubler, begun, make, run
 
 from bento_monitor.batching import BatchHooks
-from bento_monitor.tracing.ledger import BatchRecord
+from bento_monitor.tracing.ledger.ledger import BatchRecord
 
 
-def test_a_batch_that_raises_fails_its_requests_and_no_later_ones() -> None:
+def test_failing_batch_fails_its_requests_and_no_later_ones() -> None:
     async def scenario() -> None:
         calls = 0
 
@@ -31,7 +31,7 @@ def test_a_batch_that_raises_fails_its_requests_and_no_later_ones() -> None:
     run(scenario)
 
 
-def test_too_few_answers_are_an_error_not_a_hang() -> None:
+def test_too_few_answers_raise_an_error() -> None:
     async def scenario() -> None:
         async def lose_one(values: Sequence[list[int]], rows: int) -> list[list[int]]:
             return list(values)[1:]
@@ -43,7 +43,7 @@ def test_too_few_answers_are_an_error_not_a_hang() -> None:
     run(scenario)
 
 
-def test_a_row_that_is_an_exception_fails_its_own_request_and_no_other() -> None:
+def test_exception_as_a_row_fails_only_its_own_request() -> None:
     async def scenario() -> None:
         async def refuse_13(values: Sequence[list[int]], rows: int) -> list[list[Any]]:
             return [[ValueError(f"not {row}") if row == 13 else row for row in value] for value in values]
@@ -57,7 +57,7 @@ def test_a_row_that_is_an_exception_fails_its_own_request_and_no_other() -> None
 
 
 class RefuseThirteen(Doubler):
-    """Fails as a whole where one of its rows is 13."""
+    """A doubler that fails the whole batch if one of its rows is 13."""
 
     async def __call__(self, values: Sequence[list[int]], rows: int) -> list[list[int]]:
         answers = await super().__call__(values, rows)
@@ -66,7 +66,7 @@ class RefuseThirteen(Doubler):
         return answers
 
 
-def test_a_failing_batch_is_run_again_in_halves_where_failures_are_isolated() -> None:
+def test_failing_batch_is_rerun_in_halves_if_failures_are_isolated() -> None:
     async def scenario() -> None:
         refuse = RefuseThirteen()
         done: list[BatchRecord] = []
@@ -85,7 +85,7 @@ def test_a_failing_batch_is_run_again_in_halves_where_failures_are_isolated() ->
     run(scenario)
 
 
-def test_the_half_of_a_failed_batch_that_nobody_waits_for_is_not_run() -> None:
+def test_half_of_a_failed_batch_without_waiting_requests_is_not_rerun() -> None:
     async def scenario() -> None:
         refuse = RefuseThirteen()
         refuse.gate.clear()
@@ -102,7 +102,7 @@ def test_the_half_of_a_failed_batch_that_nobody_waits_for_is_not_run() -> None:
     run(scenario)
 
 
-def test_a_batch_that_is_cut_off_leaves_nobody_waiting() -> None:
+def test_cancelled_batch_leaves_no_request_waiting() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -124,7 +124,7 @@ def refuse(*_: Any) -> Any:
 
 
 @pytest.mark.parametrize("step", ["split", "join_outputs"])
-def test_a_request_that_cannot_be_cut_or_joined_fails_and_those_behind_it_do_not(step: str) -> None:
+def test_request_that_cannot_be_split_or_joined_fails_alone(step: str) -> None:
     async def scenario() -> list[Any]:
         dispatcher = make(Doubler(), size=2, codec=replace(LISTS, **{step: refuse}))
         requests = [dispatcher.submit([1, 2, 3]), dispatcher.submit([4])]

@@ -1,4 +1,4 @@
-"""How an API asks for isolated failures: the mark is on its function, wherever the decorator stands."""
+"""The decorator for isolated failures: it marks the API's function, above or below BentoML's decorator."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from bento_monitor.batching import isolates_failures
 
 
 class Api:
-    """What `@bentoml.api` makes of a function."""
+    """The object that `@bentoml.api` makes of a function."""
 
     def __init__(self, func: Any, *, batchable: bool) -> None:
         self.func = func
@@ -20,7 +20,7 @@ def score(xs: list[int]) -> list[int]:
     return xs
 
 
-def test_a_function_is_marked_above_and_below_bentomls_decorator() -> None:
+def test_function_is_marked_above_and_below_bentomls_decorator() -> None:
     assert not isolates_failures(score)
     below = isolate_failures(lambda xs: xs)
     above = Api(lambda xs: xs, batchable=True)
@@ -29,6 +29,6 @@ def test_a_function_is_marked_above_and_below_bentomls_decorator() -> None:
     assert isolates_failures(above.func)
 
 
-def test_an_api_without_batches_is_refused() -> None:
+def test_api_without_batches_is_refused() -> None:
     with pytest.raises(TypeError, match="batchable=True"):
         isolate_failures(Api(score, batchable=False))

@@ -1,13 +1,13 @@
-"""Several batches at once, and the next one handed over early."""
+"""Several concurrent batches, and a batch that is handed over early."""
 
 import asyncio
 
 from doubling import Doubler, make, run
 
-from bento_monitor.releases.record import Batching
+from bento_monitor.serving_config import Batching
 
 
-def test_several_batches_run_at_once_each_as_large_as_the_smallest_that_runs() -> None:
+def test_concurrent_batches_are_as_large_as_the_smallest_running_one() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -25,7 +25,7 @@ def test_several_batches_run_at_once_each_as_large_as_the_smallest_that_runs() -
     run(scenario)
 
 
-def test_a_full_batch_starts_beside_a_larger_one() -> None:
+def test_full_batch_starts_during_a_larger_one() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()
@@ -42,7 +42,7 @@ def test_a_full_batch_starts_beside_a_larger_one() -> None:
     run(scenario)
 
 
-def test_a_full_batch_is_handed_over_before_the_function_is_free_and_a_smaller_one_is_not() -> None:
+def test_only_a_full_batch_is_handed_over_before_the_function_is_free() -> None:
     async def scenario() -> None:
         double = Doubler()
         double.gate.clear()

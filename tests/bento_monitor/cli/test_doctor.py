@@ -1,4 +1,4 @@
-"""`bento-monitor doctor`: facts for people and programs, and an exit code that says if something must be mended."""
+"""`bento-monitor doctor`: facts for people and programs, and an exit code that says if something must be fixed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from bento_monitor import installation
-from bento_monitor.bentoml_hooks import HookStatus
 from bento_monitor.cli import main
 from bento_monitor.installation import Extra, describe_telemetry, read_extras, read_home, read_installation
+from bento_monitor.integrations import HookStatus
 from bento_monitor.telemetry_environment import read_telemetry_environment
 
 
@@ -32,7 +32,7 @@ def test_json_names_the_machine_the_packages_and_the_hooks(home: Path) -> None:
     assert "CPUExecutionProvider" in shown["onnxruntime_providers"]
     assert shown["home"]["path"] == str(home)
     assert shown["problems"] == []
-    assert {"name", "holds", "reason"} == set(shown["hooks"][0])
+    assert {"name", "is_enabled", "reason"} == set(shown["hooks"][0])
 
 
 def test_the_tables_name_every_package_and_every_hook() -> None:
@@ -44,30 +44,30 @@ def test_the_tables_name_every_package_and_every_hook() -> None:
     assert "No problem found." in result.stdout
 
 
-def test_a_limit_that_cannot_be_used_is_a_problem_and_exit_code_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_limit_is_a_problem_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_MAX_BODY_BYTES", "much")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert "Problem: BENTO_MONITOR_MAX_BODY_BYTES='much' cannot be used" in result.stdout
 
 
-def test_what_is_ignored_is_a_warning_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_setting_is_a_warning_not_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_QQQ", "1")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 0, result.output
-    assert "Warning: BENTO_MONITOR_QQQ is no setting of the monitor: it is ignored." in result.stdout
+    assert "Warning: BENTO_MONITOR_QQQ is not a bento-monitor setting: it is ignored." in result.stdout
     assert "Warning: OTEL_TRACES_EXPORTER='zipkin' cannot be used and is ignored" in result.stdout
 
 
-def test_a_hook_that_does_not_hold_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = (HookStatus("dispatcher", holds=False, reason="AttributeError: gone"),)
-    monkeypatch.setattr("bento_monitor.bentoml_hooks.check_hooks", lambda: broken)
+def test_disabled_hook_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (HookStatus("dispatcher", is_enabled=False, reason="AttributeError: gone"),)
+    monkeypatch.setattr("bento_monitor.integrations.check_hooks", lambda: broken)
     result = CliRunner().invoke(main, ["doctor"], env={"COLUMNS": "200"})
-    assert "does not hold, so it is not used: AttributeError: gone" in result.stdout
+    assert "disabled: AttributeError: gone" in result.stdout
 
 
-def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = installation._version
     monkeypatch.setattr(installation, "_version", lambda name: None if name == "openvino" else installed(name))
     found = {extra.name: extra for extra in read_extras()}
@@ -77,21 +77,21 @@ def test_a_missing_extra_names_the_exact_command(monkeypatch: pytest.MonkeyPatch
     assert "without openvino: pip install 'bento-monitor[openvino]'" in result.stdout
 
 
-def test_a_bentoml_that_cannot_be_imported_names_the_versions_that_are_asked_for(
+def test_bentoml_import_error_names_the_required_versions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bento_monitor.bentoml_hooks", None)  # its import fails
+    monkeypatch.setitem(sys.modules, "bento_monitor.integrations", None)  # its import fails
     (problem,) = read_installation().problems
     (asked,) = (each for each in metadata.requires("bento-monitor") or () if each.startswith("bentoml"))
     assert problem.startswith("BentoML cannot be imported")
     assert f'pip install --force-reinstall "{asked}"' in problem
 
 
-def test_what_only_contributors_need_is_no_extra_of_users() -> None:
+def test_extras_for_contributors_are_not_shown() -> None:
     assert {"demo", "onnx", "openvino", "optimize", "profile", "sklearn"} == {extra.name for extra in read_extras()}
 
 
-def test_a_home_folder_that_is_not_there_yet_is_tried_and_not_made(tmp_path: Path) -> None:
+def test_missing_home_folder_is_checked_but_not_created(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     found = read_home(folder)
     assert (found.path, found.is_writable) == (str(folder), True)
@@ -99,12 +99,12 @@ def test_a_home_folder_that_is_not_there_yet_is_tried_and_not_made(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_folder_that_is_not_writable_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(installation.tempfile, "TemporaryFile", refuse)
-    assert any("cannot be written: set BENTO_MONITOR_HOME" in problem for problem in read_installation().problems)
+    assert any("is not writable: set BENTO_MONITOR_HOME" in problem for problem in read_installation().problems)
 
 
 @pytest.mark.parametrize(
@@ -113,22 +113,22 @@ def test_a_home_folder_that_takes_no_file_is_a_problem(monkeypatch: pytest.Monke
         ({}, "embedded store"),
         ({"OTEL_SDK_DISABLED": "true"}, "nowhere: OTEL_SDK_DISABLED"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "nowhere: OTEL_TRACES_EXPORTER"),
-        ({"OTEL_TRACES_EXPORTER": "console"}, "where OTEL_TRACES_EXPORTER says: console"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "exporters in OTEL_TRACES_EXPORTER: console"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, "OTLP (http/protobuf)"),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTLP (grpc)"),
     ],
 )
-def test_where_traces_go_follows_the_standard_variables(environment: dict[str, str], expected: str) -> None:
+def test_trace_destination_follows_the_standard_variables(environment: dict[str, str], expected: str) -> None:
     assert describe_telemetry(read_telemetry_environment(environment), None).startswith(expected)
 
 
-def test_what_is_captured_of_inputs_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captured_inputs_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_CAPTURE_FIELDS", "echo.text")
     result = CliRunner().invoke(main, ["doctor"])
     assert "echo.text" in result.stdout
 
 
-def test_spans_in_plain_text_to_another_host_are_a_warning_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_text_spans_to_another_host_are_a_warning_not_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""The entry of the command line: light, and never the reason why another command does not run."""
+"""The entry of the command line: it is light, and a broken command does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result
 
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Offers a command under a name, as a distribution's entry point does."""
+    """Return a function that offers a command under a name, like a distribution's entry point."""
     entries: list[EntryPoint] = []
 
     def select(*, group: str, **criteria: str) -> EntryPoints:
@@ -52,7 +52,7 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_importing_the_entry_imports_click_and_nothing_of_weight() -> None:
+def test_importing_the_entry_imports_click_and_nothing_heavy() -> None:
     loaded = modules_after("import bento_monitor.cli")
     foreign = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
     foreign -= {name.partition(".")[0] for name in modules_after("pass")}
@@ -65,7 +65,7 @@ def test_listing_the_commands_imports_none_of_them() -> None:
     assert not loaded & {"bentoml", "torch", "onnxruntime", "optuna", "optimizers", "bento_monitor.cli.doctor"}
 
 
-def test_every_command_that_is_installed_is_listed_with_its_help() -> None:
+def test_installed_commands_are_listed_with_their_help() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
     assert {entry.name for entry in entry_points(group=COMMAND_GROUP)} >= OURS
     assert set(SHORT_HELP) == OURS
@@ -81,7 +81,7 @@ def test_each_command_loads_and_shows_its_own_help(name: str) -> None:
     assert f"Usage: main {name}" in result.output
 
 
-def test_a_command_that_cannot_be_imported_says_why_and_leaves_the_others_alone(
+def test_command_that_cannot_be_imported_says_why_and_spares_the_others(
     offered: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_command_module.py").write_text("raise RuntimeError('half installed')")
@@ -98,45 +98,45 @@ def test_a_command_that_cannot_be_imported_says_why_and_leaves_the_others_alone(
     assert CliRunner().invoke(main, ["--help"]).exit_code == 0
 
 
-def test_an_entry_point_that_holds_no_command_is_refused(offered: Callable[[str, str], None]) -> None:
+def test_entry_point_without_a_command_is_refused(offered: Callable[[str, str], None]) -> None:
     offered("number", "math:pi")
     result = CliRunner().invoke(main, ["number"])
-    assert (result.exit_code, "math:pi is no click command" in result.stderr) == (2, True)
+    assert (result.exit_code, "math:pi is not a click command" in result.stderr) == (2, True)
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
+def test_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["no-such"])
     assert (result.exit_code, "No such command 'no-such'" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("error", "exit_code"), [(InputError("give a name."), 2), (BentoMonitorError("no."), 1)])
-def test_an_error_raised_on_purpose_ends_in_one_sentence_and_its_exit_code(
+def test_own_error_is_shown_in_one_sentence_with_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, error: BentoMonitorError, exit_code: int
 ) -> None:
     result = run_raising(monkeypatch, error)
     assert (result.exit_code, result.stdout, result.stderr) == (exit_code, "", f"Error: {error}\n")
 
 
-def test_a_full_disk_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_shown_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run_raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "traces.db"))
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: The disk is full (traces.db): free some space")
 
 
-def test_another_error_of_the_system_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_system_errors_are_raised_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     error = PermissionError(errno.EACCES, "Permission denied", "x")
     assert run_raising(monkeypatch, error).exception is error
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), click.Abort()])
-def test_an_interrupted_command_says_so_and_exits_as_shells_expect(
+def test_interrupted_command_says_so_and_exits_as_shells_expect(
     monkeypatch: pytest.MonkeyPatch, interruption: BaseException
 ) -> None:
     result = run_raising(monkeypatch, interruption)
     assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
 
 
-def test_a_lazy_command_takes_the_options_and_the_help_of_the_one_it_stands_for(
+def test_lazy_command_has_the_options_and_help_of_the_real_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     @click.command(epilog="The end.")

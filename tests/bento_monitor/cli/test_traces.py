@@ -13,11 +13,11 @@ from rich.console import Console
 
 from bento_monitor.cli import main
 from bento_monitor.cli.traces import print_summaries, print_waterfall
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
-from bento_monitor.tracing.spans import SpanBuilder
-from bento_monitor.tracing.store import StoreSpanExporter
-from bento_monitor.tracing.store_file import store_path
-from bento_monitor.tracing.store_reader import StoreReader
+from bento_monitor.tracing.export.span_builder import SpanBuilder
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+from bento_monitor.tracing.store.writer import StoreSpanExporter
 
 MS = 1_000_000
 BUILDER = SpanBuilder(Resource({"service.name": "demo"}), lambda monotonic_ns: monotonic_ns + 10**18)
@@ -62,7 +62,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_waterfall_shows_every_stage_where_it_lies_and_the_batch_below_its_request(filled: Path) -> None:
+def test_waterfall_places_each_stage_and_shows_the_batch_below_its_request(filled: Path) -> None:
     console = Console(record=True, width=160, file=io.StringIO())
     print_waterfall(console, StoreReader(store_path(filled)).trace("00000004"))
     title, *lines = console.export_text().splitlines()
@@ -92,7 +92,7 @@ def test_a_waterfall_shows_every_stage_where_it_lies_and_the_batch_below_its_req
     assert "encoder on onnxruntime int8, release fast-1, 24 rows" in lines[5]
 
 
-def test_a_list_has_the_slowest_first_and_ids_that_tell_them_apart(filled: Path) -> None:
+def test_list_has_the_slowest_trace_first_and_unique_ids(filled: Path) -> None:
     console = Console(record=True, width=160, file=io.StringIO())
     print_summaries(console, StoreReader(store_path(filled)).slowest(3))
     rows = console.export_text().splitlines()[1:4]
@@ -100,7 +100,7 @@ def test_a_list_has_the_slowest_first_and_ids_that_tell_them_apart(filled: Path)
     assert rows[0].split()[3:] == ["demo", "POST", "/encode", "200", "43.0", "queue", "8.0", "ms"]
 
 
-def test_the_command_lists_filters_and_limits(filled: Path) -> None:
+def test_command_lists_filters_and_limits(filled: Path) -> None:
     code, output = run("--json", "--limit", "2", "--slower-than", "42.5")
     assert (code, [item["duration_ns"] for item in json.loads(output)]) == (0, [43 * MS])
     assert len(json.loads(run("--json", "--limit", "2")[1])) == 2
@@ -110,7 +110,7 @@ def test_the_command_lists_filters_and_limits(filled: Path) -> None:
     assert "fewer conditions" in run("--since", "1")[1]
 
 
-def test_one_trace_is_given_to_programs_with_its_batch(filled: Path) -> None:
+def test_json_output_of_a_trace_includes_its_batch(filled: Path) -> None:
     code, output = run("00000004", "--json")
     found = json.loads(output)
     assert code == 0
@@ -118,13 +118,13 @@ def test_one_trace_is_given_to_programs_with_its_batch(filled: Path) -> None:
     assert [span["name"] for span in found["linked"]] == ["batch", "model"]
 
 
-def test_an_unknown_trace_is_one_sentence_and_exit_code_2(filled: Path) -> None:
+def test_unknown_trace_gives_one_sentence_and_exit_code_2(filled: Path) -> None:
     code, output = run("ffff")
     assert (code, output.count("\n")) == (2, 1)
     assert output.startswith("Error: No trace begins with ffff")
 
 
-def test_an_empty_store_says_how_to_get_traces(home: Path) -> None:
+def test_empty_store_says_how_to_get_traces(home: Path) -> None:
     code, output = run()
     assert code == 0
     assert "bento-monitor serve" in output

@@ -1,4 +1,4 @@
-"""The acceptor on real sockets: every connection is opened, counted, and none is lost to an error."""
+"""The acceptor on real sockets: every connection is opened and counted, and errors lose none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what it gets."""
+    """A protocol that sends back the data that it receives."""
 
     acceptor: Acceptor
 
@@ -86,7 +86,7 @@ def test_every_connection_is_opened_and_counted(run: Run, tmp_path: Path, kind: 
     run(scenario())
 
 
-def test_out_of_descriptors_it_pauses_and_then_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acceptor_pauses_without_free_descriptors_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bento_monitor.connections.acceptor._AFTER_ERROR_S", 0.01)
     reports: list[dict[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""The counts that workers have in common: real processes, since locks are a process's own."""
+"""The counts that workers share, tested with real processes, since each process has its own locks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def worker(folder: Path) -> Iterator[Worker]:
         found.process.kill()
 
 
-def test_each_worker_sees_what_the_others_hold(tmp_path: Path) -> None:
+def test_each_worker_sees_the_connections_of_the_others(tmp_path: Path) -> None:
     counts = ConnectionCounts(tmp_path, 7)
     with worker(tmp_path) as one, worker(tmp_path) as two:
         one.tell("3")
@@ -59,7 +59,7 @@ def test_each_worker_sees_what_the_others_hold(tmp_path: Path) -> None:
     counts.close()
 
 
-def test_the_slot_of_a_killed_worker_is_free_and_its_next_owner_is_told_from_it(tmp_path: Path) -> None:
+def test_slot_of_a_killed_worker_is_reused_by_a_distinguishable_owner(tmp_path: Path) -> None:
     counts = ConnectionCounts(tmp_path, 7)
     with worker(tmp_path) as one:
         one.tell("3")
@@ -74,7 +74,7 @@ def test_the_slot_of_a_killed_worker_is_free_and_its_next_owner_is_told_from_it(
     counts.close()
 
 
-def test_the_last_to_close_removes_the_file(tmp_path: Path) -> None:
+def test_last_worker_to_close_removes_the_file(tmp_path: Path) -> None:
     counts = ConnectionCounts(tmp_path, 7)
     with worker(tmp_path) as one:
         one.tell("1")
@@ -84,7 +84,7 @@ def test_the_last_to_close_removes_the_file(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_nobody_uses_are_swept_and_the_others_left(tmp_path: Path) -> None:
+def test_only_unused_count_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "1.connections").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("somebody's")
     with worker(tmp_path) as one:
@@ -94,7 +94,7 @@ def test_files_that_nobody_uses_are_swept_and_the_others_left(tmp_path: Path) ->
         counts.close()
 
 
-def test_what_is_said_after_the_end_is_not_an_error(tmp_path: Path) -> None:
+def test_calls_after_close_are_not_an_error(tmp_path: Path) -> None:
     counts = ConnectionCounts(tmp_path, 7)
     counts.close()
     counts.publish(3)
@@ -102,7 +102,7 @@ def test_what_is_said_after_the_end_is_not_an_error(tmp_path: Path) -> None:
     counts.close()
 
 
-def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = counts_folder()
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""Whose turn it is: a fair share each, and nobody's client waits for a worker that does not come."""
+"""The turn to accept: each worker gets a fair share, and no client waits for a worker that does not accept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bento_monitor.connections.turn import PATIENCE_S, Turn, fair_share
 
 
 class Workers:
-    """The other workers, and a clock; `dead` are those whose process is gone."""
+    """The other workers, and a clock; the processes of the workers in `dead` are gone."""
 
     def __init__(self, *held: int) -> None:
         self.now_s = 100.0
@@ -31,26 +31,26 @@ class Workers:
 
 @pytest.mark.parametrize("workers", [2, 3, 8])
 @pytest.mark.parametrize("connections", [1, 2, 16, 64, 1000])
-def test_the_shares_suffice_for_all_and_none_is_much_larger(connections: int, workers: int) -> None:
+def test_shares_suffice_for_all_connections_and_are_nearly_equal(connections: int, workers: int) -> None:
     share = fair_share(connections, workers)
     assert workers * share >= connections
     assert share <= connections / workers * 1.07 + 1
 
 
-def test_a_burst_is_taken_in_halves_by_two_idle_workers() -> None:
+def test_two_idle_workers_halve_a_burst() -> None:
     assert Workers(0).turn().how_many(0, 64) == 32
 
 
-def test_the_next_connection_is_left_to_the_worker_that_holds_less() -> None:
+def test_next_connection_is_left_to_the_worker_with_fewer() -> None:
     assert Workers(0).turn().how_many(1, 1) == 0
     assert Workers(1).turn().how_many(0, 1) == 1
 
 
-def test_a_worker_alone_takes_all() -> None:
+def test_single_worker_takes_all_connections() -> None:
     assert Workers().turn().how_many(500, 7) == 7
 
 
-def test_a_connection_that_is_left_waiting_is_taken_after_a_while() -> None:
+def test_connection_left_to_another_worker_is_taken_after_a_while() -> None:
     workers = Workers(0)
     turn = workers.turn()
     assert turn.how_many(1, 1) == 0
@@ -60,7 +60,7 @@ def test_a_connection_that_is_left_waiting_is_taken_after_a_while() -> None:
     assert turn.how_many(1, 1) == 1
 
 
-def test_one_that_stood_still_is_not_waited_for_again_until_it_accepts() -> None:
+def test_stalled_worker_is_not_waited_for_until_it_accepts() -> None:
     workers = Workers(0)
     turn = workers.turn()
     turn.how_many(1, 1)
@@ -71,7 +71,7 @@ def test_one_that_stood_still_is_not_waited_for_again_until_it_accepts() -> None
     assert turn.how_many(2, 1) == 0
 
 
-def test_one_that_accepts_is_waited_for() -> None:
+def test_accepting_worker_is_waited_for() -> None:
     workers = Workers(0)
     turn = workers.turn()
     for _ in range(10):
@@ -80,7 +80,7 @@ def test_one_that_accepts_is_waited_for() -> None:
         workers.accepted[1] += 1
 
 
-def test_a_connection_that_somebody_took_starts_no_wait_for_the_next() -> None:
+def test_wait_for_a_taken_connection_does_not_count_for_the_next() -> None:
     workers = Workers(0)
     turn = workers.turn()
     turn.how_many(1, 1)
@@ -89,7 +89,7 @@ def test_a_connection_that_somebody_took_starts_no_wait_for_the_next() -> None:
     assert turn.how_many(1, 1) == 0
 
 
-def test_a_dead_worker_is_not_waited_for() -> None:
+def test_dead_worker_is_not_waited_for() -> None:
     workers = Workers(0, 9)
     workers.dead = {1}
     assert workers.turn().how_many(7, 2) > 0

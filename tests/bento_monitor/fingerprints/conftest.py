@@ -1,4 +1,4 @@
-"""A small service's model as source text, and its fingerprint: in this process under any module name, or in another."""
+"""A small service's model as source text, and its fingerprint in this process under any module name, or in another."""
 
 from __future__ import annotations
 
@@ -129,13 +129,13 @@ def fingerprint_of(model: Any) -> str:
 
 @pytest.fixture
 def fingerprint() -> Fingerprint:
-    """The fingerprint of a torch module in this process."""
+    """Return a function that fingerprints a torch module in this process."""
     return fingerprint_of
 
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """The model from its source, in which texts may be replaced, under a module name of its own."""
+    """Return a function that builds the model from its source, with texts replaced and its own module name."""
     count = 0
 
     def build(*replaced: tuple[str, str], name: str | None = None) -> Any:
@@ -161,7 +161,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Callable[..., str]:
-    """The fingerprint of what an expression builds from a source, in another process."""
+    """Return a function that fingerprints, in another process, a model that an expression builds from a source."""
 
     def run(source: str, expression: str, *, name: str, hash_seed: int) -> str:
         path = tmp_path / f"{name}.py"

@@ -1,4 +1,4 @@
-"""The digest of code is that of what Python executes."""
+"""The digest of code, which covers exactly what Python executes."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def _digest(source: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_what_is_not_executed_does_not_count(name: str) -> None:
+def test_text_that_is_not_executed_does_not_change_the_digest(name: str) -> None:
     first, second = SAME[name]
 
     assert _digest(first) == _digest(second)
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_what_is_executed_counts(name: str) -> None:
+def test_executed_code_changes_the_digest(name: str) -> None:
     first, second = OTHER[name]
 
     assert _digest(first) != _digest(second)
 
 
-def test_code_that_has_run_hot_is_the_same_code() -> None:
+def test_specialized_code_has_the_same_digest() -> None:
     def add(first: int, second: int) -> int:
         return first + second
 
     before = digest_code(add.__code__)
     for number in range(1000):
-        add(number, number)  # Python specialises its instructions
+        add(number, number)  # Python specializes its instructions
 
     assert digest_code(add.__code__) == before

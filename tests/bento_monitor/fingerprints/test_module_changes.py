@@ -1,4 +1,4 @@
-"""Whatever changes what a model computes changes its fingerprint."""
+"""Every change of a model's computation changes its fingerprint."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ SOURCE_CHANGES: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_is_changed_in_a_model_is_seen(name: str, build: Any, fingerprint: Any) -> None:
+def test_change_of_a_model_is_detected(name: str, build: Any, fingerprint: Any) -> None:
     before, changed = build(), build()
     CHANGES[name](changed)
 
@@ -100,17 +100,17 @@ def test_what_is_changed_in_a_model_is_seen(name: str, build: Any, fingerprint: 
 
 
 @pytest.mark.parametrize("name", SOURCE_CHANGES)
-def test_what_is_changed_in_the_source_is_seen(name: str, build: Any, fingerprint: Any) -> None:
+def test_change_of_the_source_is_detected(name: str, build: Any, fingerprint: Any) -> None:
     assert fingerprint(build(SOURCE_CHANGES[name])) != fingerprint(build())
 
 
-def test_zeros_of_both_signs_differ(build: Any, fingerprint: Any) -> None:
+def test_positive_and_negative_zero_differ(build: Any, fingerprint: Any) -> None:
     zero, negative = build(("SCALE = 0.5", "SCALE = 0.0")), build(("SCALE = 0.5", "SCALE = -0.0"))
 
     assert fingerprint(zero) != fingerprint(negative)
 
 
-def test_every_change_gives_a_fingerprint_of_its_own(build: Any, fingerprint: Any) -> None:
+def test_each_change_gives_a_different_fingerprint(build: Any, fingerprint: Any) -> None:
     values = [fingerprint(build(change)) for change in SOURCE_CHANGES.values()]
     for change in CHANGES.values():
         model = build()
@@ -120,7 +120,7 @@ def test_every_change_gives_a_fingerprint_of_its_own(build: Any, fingerprint: An
     assert len(set(values)) == len(values)
 
 
-def test_the_code_that_is_loaded_counts_and_not_the_file(build: Any, fingerprint: Any) -> None:
+def test_loaded_code_is_hashed_instead_of_the_file(build: Any, fingerprint: Any) -> None:
     first = build(name="service")
     before = fingerprint(first)
     build(("value * 3", "value * 4"), name="service")  # writes the same file
@@ -128,7 +128,7 @@ def test_the_code_that_is_loaded_counts_and_not_the_file(build: Any, fingerprint
     assert fingerprint(first) == before
 
 
-def test_a_method_put_into_a_class_of_torch_is_seen(fingerprint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_method_patched_into_a_torch_class_is_detected(fingerprint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Sequential(nn.ReLU())
     before = fingerprint(model)
     monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x)
@@ -136,7 +136,7 @@ def test_a_method_put_into_a_class_of_torch_is_seen(fingerprint: Any, monkeypatc
     assert fingerprint(model) != before
 
 
-def test_modules_that_are_not_registered_are_seen_whole(fingerprint: Any) -> None:
+def test_unregistered_modules_are_hashed_completely(fingerprint: Any) -> None:
     class Holder(nn.Module):
         def __init__(self, bias: float) -> None:
             super().__init__()
@@ -148,7 +148,7 @@ def test_modules_that_are_not_registered_are_seen_whole(fingerprint: Any) -> Non
     assert fingerprint(Holder(1.0)) != fingerprint(Holder(2.0))
 
 
-def test_a_function_behind_a_decorator_of_torch_is_seen(fingerprint: Any) -> None:
+def test_function_behind_a_torch_decorator_is_hashed(fingerprint: Any) -> None:
     def make(factor: int) -> nn.Module:
         class Decorated(nn.Module):
             @torch.no_grad()
@@ -161,7 +161,7 @@ def test_a_function_behind_a_decorator_of_torch_is_seen(fingerprint: Any) -> Non
     assert fingerprint(make(2)) != fingerprint(make(3))
 
 
-def test_the_code_that_torch_fx_generates_is_seen(fingerprint: Any) -> None:
+def test_code_generated_by_torch_fx_is_hashed(fingerprint: Any) -> None:
     class Doubled(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * 2

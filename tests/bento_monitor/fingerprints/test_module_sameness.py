@@ -1,4 +1,4 @@
-"""What says nothing of what a model computes does not change its fingerprint."""
+"""Changes that do not affect a model's computation do not change its fingerprint."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bento_monitor.fingerprints import ModelFingerprint
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_a_fingerprint_is_a_format_and_64_digits(build: Any, fingerprint: Any) -> None:
+def test_fingerprint_is_a_format_and_64_digits(build: Any, fingerprint: Any) -> None:
     assert re.fullmatch(r"v1:[0-9a-f]{64}", fingerprint(build()))
 
 
-def test_other_processes_hash_seeds_and_module_names_give_the_same(
+def test_process_hash_seed_and_module_name_do_not_matter(
     build: Any, fingerprint: Any, elsewhere: Any, source: str
 ) -> None:
     here = fingerprint(build())
@@ -31,7 +31,7 @@ def test_other_processes_hash_seeds_and_module_names_give_the_same(
         assert elsewhere(source, "Model().eval()", name=name, hash_seed=seed) == here
 
 
-def test_the_search_encoder_is_the_same_in_two_processes(elsewhere: Any) -> None:
+def test_search_encoder_is_the_same_in_two_processes(elsewhere: Any) -> None:
     source = (ROOT / "examples" / "semantic_search" / "model.py").read_text(encoding="utf-8")
 
     first, second = (
@@ -41,7 +41,7 @@ def test_the_search_encoder_is_the_same_in_two_processes(elsewhere: Any) -> None
     assert first == second
 
 
-def test_comments_lines_and_the_text_of_docstrings_do_not_count(build: Any, fingerprint: Any) -> None:
+def test_comments_empty_lines_and_docstrings_do_not_matter(build: Any, fingerprint: Any) -> None:
     moved = build(
         ('"""A service\'s model."""', '"""A model."""\n# with a comment\n\n\n'),
         ('"""Run the block."""', '"""Run this block, and no other."""'),
@@ -61,14 +61,14 @@ def test_comments_lines_and_the_text_of_docstrings_do_not_count(build: Any, fing
     ],
     ids=["requires_grad", "device", "the order of a set", "a hook of training"],
 )
-def test_what_a_call_does_not_depend_on_does_not_count(change: Any, build: Any, fingerprint: Any) -> None:
+def test_attributes_that_calls_do_not_depend_on_do_not_matter(change: Any, build: Any, fingerprint: Any) -> None:
     model = build()
     change(model)
 
     assert fingerprint(model) == fingerprint(build())
 
 
-def test_a_call_does_not_change_the_fingerprint(build: Any) -> None:
+def test_call_does_not_change_the_fingerprint(build: Any) -> None:
     model = build()
     own = ModelFingerprint(OwnModule(model))
     model.cache = torch.ones(3)
@@ -85,7 +85,7 @@ def test_locks_and_loggers_have_no_content(build: Any, fingerprint: Any) -> None
     assert fingerprint(first) == fingerprint(second)
 
 
-def test_a_compiled_module_is_the_module_that_was_compiled(build: Any, fingerprint: Any) -> None:
+def test_compiled_module_is_the_same_as_its_original(build: Any, fingerprint: Any) -> None:
     whole, part, in_place = torch.compile(build(), backend="eager"), build(), build()
     part.blocks[0] = torch.compile(part.blocks[0], backend="eager")
     in_place.compile(backend="eager")
@@ -93,7 +93,7 @@ def test_a_compiled_module_is_the_module_that_was_compiled(build: Any, fingerpri
     assert {fingerprint(whole), fingerprint(part), fingerprint(in_place)} == {fingerprint(build())}
 
 
-def test_hooks_are_the_same_however_many_were_made_before(fingerprint: Any) -> None:
+def test_hooks_are_the_same_however_many_were_registered_before(fingerprint: Any) -> None:
     def make() -> nn.Module:
         model = nn.Linear(1, 1)
         nn.init.ones_(model.weight)
@@ -119,7 +119,7 @@ def test_tied_weights_are_the_same_as_equal_ones(fingerprint: Any) -> None:
     assert fingerprint(make(is_tied=True)) == fingerprint(make(is_tied=False))
 
 
-def test_wrapping_raises_nothing_and_the_value_says_what_cannot_be_read(build: Any) -> None:
+def test_unreadable_model_fails_at_the_value_not_at_wrapping(build: Any) -> None:
     model = build()
     endless: Any = ()
     for _ in range(100_000):
@@ -131,7 +131,7 @@ def test_wrapping_raises_nothing_and_the_value_says_what_cannot_be_read(build: A
         own.value()
 
 
-def test_where_a_model_was_loaded_from_is_no_part_of_it(fingerprint: Any) -> None:
+def test_folder_of_a_loaded_model_does_not_matter(fingerprint: Any) -> None:
     def made(folder: str) -> torch.nn.Module:
         model = torch.nn.ReLU()
         model.name_or_path = folder

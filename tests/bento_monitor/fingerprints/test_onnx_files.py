@@ -1,4 +1,4 @@
-"""An ONNX file's fingerprint is that of its bytes, and of every file that a tensor in it names."""
+"""An ONNX file's fingerprint covers its bytes and every file that one of its tensors names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bento_monitor.fingerprints.onnx_external import read_external_names
 
 
 def _own(path: Path) -> Any:
-    """What the fingerprint reads of a wrapped file, without a session: some of these files could have none."""
+    """Return a wrapped file for the fingerprint, without a session: some of these files cannot have one."""
     own = OwnOnnxFile.__new__(OwnOnnxFile)
     own.path = path
     return own
@@ -58,7 +58,7 @@ def _sparse(location: str) -> Any:
 
 
 def _everywhere() -> tuple[Any, dict[str, Any]]:
-    """A graph with external tensors in each place where ONNX allows one."""
+    """Return a graph with an external tensor in each place where ONNX allows one."""
     inner = _graph(
         helper.make_node("Constant", [], ["c"], value=_external("c", "in_a_constant")),
         initializers=[_external("w", "in_a_subgraph")],
@@ -97,7 +97,7 @@ NAMES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a model that has external tensors everywhere."""
+    """Return a folder with a model that has external tensors everywhere."""
     graph, more = _everywhere()
     _save(tmp_path, graph, **more)
     for name in NAMES:
@@ -107,12 +107,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_external_file_is_found_wherever_its_tensor_is(folder: Path) -> None:
+def test_external_files_are_found_wherever_their_tensors_are(folder: Path) -> None:
     assert read_external_names(folder / "model.onnx") == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_change_of_any_external_file_is_seen(name: str, folder: Path) -> None:
+def test_change_of_any_external_file_is_detected(name: str, folder: Path) -> None:
     before = _value(folder / "model.onnx")
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(data[:-1] + b"!")
@@ -121,7 +121,7 @@ def test_a_change_of_any_external_file_is_seen(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_missing_external_file_is_named(name: str, folder: Path) -> None:
+def test_missing_external_file_is_named(name: str, folder: Path) -> None:
     (folder / name).unlink()
     own = ModelFingerprint(_own(folder / "model.onnx"))
 
@@ -129,7 +129,7 @@ def test_a_missing_external_file_is_named(name: str, folder: Path) -> None:
         own.value()
 
 
-def test_two_external_files_that_change_places_are_seen(folder: Path) -> None:
+def test_swapped_external_files_are_detected(folder: Path) -> None:
     before = _value(folder / "model.onnx")
     first, second = folder / "in_a_list", folder / "deep"
     kept = first.read_bytes()
@@ -139,7 +139,7 @@ def test_two_external_files_that_change_places_are_seen(folder: Path) -> None:
     assert _value(folder / "model.onnx") != before
 
 
-def test_a_copy_in_another_folder_under_another_name_is_the_same(folder: Path, tmp_path_factory: Any) -> None:
+def test_copy_under_another_name_is_the_same(folder: Path, tmp_path_factory: Any) -> None:
     other = tmp_path_factory.mktemp("other") / "folder"
     shutil.copytree(folder, other)
     (other / "model.onnx").rename(other / "renamed.onnx")
@@ -148,7 +148,7 @@ def test_a_copy_in_another_folder_under_another_name_is_the_same(folder: Path, t
 
 
 @pytest.mark.parametrize("location", ["../outside", "folder/../../outside", "/etc/hostname"])
-def test_an_external_file_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
+def test_external_file_outside_the_folder_is_refused(location: str, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "outside").write_bytes(b"there")
@@ -158,7 +158,7 @@ def test_an_external_file_outside_of_the_folder_is_refused(location: str, tmp_pa
         _value(path)
 
 
-def test_weights_in_the_file_count(tmp_path: Path) -> None:
+def test_weights_in_the_file_are_hashed(tmp_path: Path) -> None:
     first = _value(_save(tmp_path, _graph(initializers=[_inline("w", 10_000)])))
     same = _value(_save(tmp_path, _graph(initializers=[_inline("w", 10_000)])))
     other = _value(_save(tmp_path, _graph(initializers=[_inline("w", 10_000, 2.0)])))
@@ -166,14 +166,14 @@ def test_weights_in_the_file_count(tmp_path: Path) -> None:
     assert first == same != other
 
 
-def test_inline_tensors_of_any_size_name_no_file(tmp_path: Path) -> None:
+def test_inline_tensors_of_any_size_need_no_external_file(tmp_path: Path) -> None:
     tensors = [_inline(f"w{size}", size) for size in (0, 1, 100, 5_000, 300_000)]
     path = _save(tmp_path, _graph(initializers=[*tensors, _external("last", "data.bin")]))
 
     assert read_external_names(path) == ["data.bin"]
 
 
-def test_files_that_the_package_onnx_wrote_are_read(tmp_path: Path) -> None:
+def test_files_written_by_the_onnx_package_are_read(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     model = helper.make_model(_graph(initializers=[_inline(f"w{index}", 2_000) for index in range(50)]))
     onnx.save(model, path, save_as_external_data=True, location="weights.bin")
@@ -181,7 +181,7 @@ def test_files_that_the_package_onnx_wrote_are_read(tmp_path: Path) -> None:
     assert read_external_names(path) == ["weights.bin"]
 
 
-def test_a_file_that_is_no_protobuf_is_hashed_as_it_is(tmp_path: Path) -> None:
+def test_file_that_is_not_a_protobuf_is_hashed_by_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.ort"
     path.write_bytes(b"\x18\0\0\0ORTM" + b"\xff" * 1000)
     first = _value(path)
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_protobuf_is_hashed_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "deep"])
-def test_a_file_that_changed_after_it_was_loaded_is_refused(name: str, folder: Path) -> None:
+def test_file_changed_after_loading_is_refused(name: str, folder: Path) -> None:
     own = ModelFingerprint(_own(folder / "model.onnx"))
     state = (folder / name).stat()
     os.utime(folder / name, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
@@ -200,14 +200,14 @@ def test_a_file_that_changed_after_it_was_loaded_is_refused(name: str, folder: P
         own.value()
 
 
-def test_a_file_that_is_gone_is_refused_and_not_when_it_is_wrapped(tmp_path: Path) -> None:
+def test_missing_file_is_refused_at_the_value_not_at_wrapping(tmp_path: Path) -> None:
     own = ModelFingerprint(_own(tmp_path / "none.onnx"))
 
     with pytest.raises(ReleaseError, match=r"none\.onnx cannot be read"):
         own.value()
 
 
-def test_a_file_is_never_stale_and_keeps_its_value(folder: Path) -> None:
+def test_file_is_never_stale_and_keeps_its_value(folder: Path) -> None:
     own = ModelFingerprint(_own(folder / "model.onnx"))
     before = own.value()
     (folder / "deep").write_bytes(b"other")
@@ -216,7 +216,7 @@ def test_a_file_is_never_stale_and_keeps_its_value(folder: Path) -> None:
     assert own.value() == before
 
 
-def test_a_file_cut_short_while_it_is_hashed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_truncated_during_hashing_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ModelFingerprint(_own(folder / "model.onnx"))
     real = os.preadv
 
@@ -230,7 +230,7 @@ def test_a_file_cut_short_while_it_is_hashed_is_refused(folder: Path, monkeypatc
         own.value()
 
 
-def test_a_wrapped_session_has_the_fingerprint_of_its_file(tmp_path: Path) -> None:
+def test_wrapped_session_has_the_fingerprint_of_its_file(tmp_path: Path) -> None:
     graph = _graph(helper.make_node("Add", ["x", "w"], ["y"]), initializers=[_inline("w")])
     path = _save(tmp_path, graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 

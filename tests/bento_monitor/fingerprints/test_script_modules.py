@@ -1,4 +1,4 @@
-"""A TorchScript module is its code, constants, attributes and tensors, whatever else the process has loaded."""
+"""The fingerprint of a TorchScript module covers its code, constants, attributes and tensors, and nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _trace(**changes: float) -> Any:
     return torch.jit.trace(Traced(**changes).eval(), torch.ones(1, 3))
 
 
-def test_the_same_module_traced_again_is_the_same(fingerprint: Any) -> None:
+def test_module_traced_again_is_the_same(fingerprint: Any) -> None:
     first = fingerprint(_trace())
     _trace(scale=5.0)  # torch numbers its classes
 
@@ -61,11 +61,11 @@ def test_the_same_module_traced_again_is_the_same(fingerprint: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [{"scale": 3.0}, {"weight": 2.0}, {"constant": 3.0}])
-def test_code_weights_and_constants_count(change: dict[str, float], fingerprint: Any) -> None:
+def test_code_weights_and_constants_are_hashed(change: dict[str, float], fingerprint: Any) -> None:
     assert fingerprint(_trace(**change)) != fingerprint(_trace())
 
 
-def test_what_was_saved_and_loaded_is_the_same_each_time(fingerprint: Any) -> None:
+def test_saved_module_is_the_same_after_each_load(fingerprint: Any) -> None:
     buffer = io.BytesIO()
     torch.jit.save(_trace(), buffer)
     loaded = [torch.jit.load(io.BytesIO(buffer.getvalue())) for _ in range(2)]
@@ -74,13 +74,13 @@ def test_what_was_saved_and_loaded_is_the_same_each_time(fingerprint: Any) -> No
     assert zipfile.is_zipfile(buffer)
 
 
-def test_a_script_within_a_module_is_seen(fingerprint: Any) -> None:
+def test_script_inside_a_module_is_hashed(fingerprint: Any) -> None:
     first, same, other = (nn.Sequential(_trace(**change)) for change in ({}, {}, {"weight": 3.0}))
 
     assert fingerprint(first) == fingerprint(same) != fingerprint(other)
 
 
-def test_a_write_to_a_scripts_weight_is_stale() -> None:
+def test_write_to_a_weight_of_a_script_makes_it_stale() -> None:
     from bento_monitor.backends.own import OwnModule
     from bento_monitor.fingerprints import ModelFingerprint
 
@@ -96,7 +96,7 @@ def test_a_write_to_a_scripts_weight_is_stale() -> None:
     assert own.value() != before
 
 
-def test_two_processes_give_the_same(elsewhere: Any) -> None:
+def test_two_processes_give_the_same_fingerprint(elsewhere: Any) -> None:
     source = f"import warnings\nwarnings.simplefilter('ignore')\n{_SOURCE}"
     crowded = source.replace("def traced():\n", "def traced():\n    torch.jit.trace(Scaled(), torch.ones(2, 3))\n")
 
@@ -143,13 +143,13 @@ def scripted():
 """
 
 
-def test_scripted_modules_are_the_same_whatever_the_order_of_sets(elsewhere: Any) -> None:
+def test_order_of_sets_does_not_matter_in_scripted_modules(elsewhere: Any) -> None:
     found = {elsewhere(_SCRIPTED, "scripted()", name="scripts", hash_seed=seed) for seed in range(3)}
     assert len(found) == 1
     assert found.pop().startswith("v")
 
 
-def test_a_constant_that_is_another_one_counts(fingerprint: Any) -> None:
+def test_another_constant_changes_the_fingerprint(fingerprint: Any) -> None:
     class Chosen(nn.Module):
         __constants__ = ("first", "second")
 

@@ -1,4 +1,4 @@
-"""A change of what was hashed is noticed without hashing, and the next fingerprint is of the model as it is then."""
+"""A change of a hashed model is noticed without hashing, and the next fingerprint is that of the changed model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _make() -> tuple[Any, ModelFingerprint]:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_change_is_stale_and_renewing_gives_the_new_fingerprint(name: str) -> None:
+def test_change_makes_stale_and_renewal_gives_the_new_fingerprint(name: str) -> None:
     model, own = _make()
     before = own.value()
     assert not own.is_stale()
@@ -57,7 +57,7 @@ def test_a_change_is_stale_and_renewing_gives_the_new_fingerprint(name: str) -> 
     assert own.value() == ModelFingerprint(OwnModule(model)).value()
 
 
-def test_nothing_is_stale_before_it_was_hashed() -> None:
+def test_nothing_is_stale_before_hashing() -> None:
     model, own = _make()
     _write(model)
 
@@ -73,7 +73,7 @@ def test_calls_make_nothing_stale() -> None:
     assert not own.is_stale()
 
 
-def test_weights_whose_writes_torch_does_not_count_are_hashed_and_seen_when_replaced() -> None:
+def test_weights_without_a_write_counter_are_hashed_and_detected_when_replaced() -> None:
     with torch.inference_mode():
         model = nn.Linear(2, 2)
     own = ModelFingerprint(OwnModule(model))
@@ -84,7 +84,7 @@ def test_weights_whose_writes_torch_does_not_count_are_hashed_and_seen_when_repl
     assert own.is_stale()
 
 
-def test_a_renewed_fingerprint_of_an_unchanged_model_is_the_same() -> None:
+def test_renewed_fingerprint_of_an_unchanged_model_is_the_same() -> None:
     _, own = _make()
     before = own.value()
     own.renew()
@@ -92,7 +92,7 @@ def test_a_renewed_fingerprint_of_an_unchanged_model_is_the_same() -> None:
     assert own.value() == before
 
 
-def test_renewing_keeps_the_attributes_as_they_were_loaded() -> None:
+def test_renewal_keeps_the_attributes_as_loaded() -> None:
     model, own = _make()
     before = own.value()
     model.cache = [1, 2, 3]
@@ -101,7 +101,7 @@ def test_renewing_keeps_the_attributes_as_they_were_loaded() -> None:
     assert own.value() == before
 
 
-def test_threads_get_one_value() -> None:
+def test_threads_get_the_same_value() -> None:
     _, own = _make()
     with ThreadPoolExecutor(8) as pool:
         values = set(pool.map(lambda _: own.value(), range(32)))

@@ -1,4 +1,4 @@
-"""A tensor's digest is that of its values, type and shape: however it lies in memory, and wherever."""
+"""A tensor's digest covers its values, type and shape, whatever its memory layout and device."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def _kinds() -> list[Any]:
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_how_values_lie_in_memory_does_not_count(name: str) -> None:
+def test_memory_layout_does_not_matter(name: str) -> None:
     first, second = SAME[name]
 
     assert digest(first) == digest(second)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse", "ignore:torch.quantize")
-def test_every_type_shape_and_layout_has_a_digest_of_its_own() -> None:
+def test_types_shapes_and_layouts_have_different_digests() -> None:
     kinds = _kinds()
 
     assert len({digest(tensor) for tensor in kinds}) == len(kinds)
@@ -70,7 +70,7 @@ def test_every_type_shape_and_layout_has_a_digest_of_its_own() -> None:
         (nn.LazyLinear(2).weight, "call the model once"),
     ],
 )
-def test_a_tensor_without_values_is_refused(tensor: Any, advice: str, fingerprint: Any) -> None:
+def test_tensor_without_values_is_refused(tensor: Any, advice: str, fingerprint: Any) -> None:
     model = nn.Module()
     model.inner = nn.Module()
     model.inner.register_parameter("weight", nn.Parameter(tensor) if tensor.is_meta else tensor)
@@ -79,7 +79,7 @@ def test_a_tensor_without_values_is_refused(tensor: Any, advice: str, fingerprin
         fingerprint(model)
 
 
-def test_a_tensor_larger_than_a_piece_is_hashed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensor_larger_than_a_piece_is_hashed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "PIECE_BYTES", 1 << 12)
     first = torch.zeros(100_000)
     digests = []
@@ -91,7 +91,7 @@ def test_a_tensor_larger_than_a_piece_is_hashed_to_its_end(monkeypatch: pytest.M
     assert len({digest(first), *digests}) == 6
 
 
-def test_swapped_pieces_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swapped_pieces_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "PIECE_BYTES", 1 << 12)
     first = torch.arange(2048.0)
 
@@ -101,12 +101,12 @@ def test_swapped_pieces_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_threads_give_the_same_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = [("a tensor", torch.full((1000, size), float(size))) for size in range(1, 400, 7)]
     together = contents.digest_contents(tensors)
-    monkeypatch.setattr(contents, "_MOST_THREADS", 1)
+    monkeypatch.setattr(contents, "_MAX_THREADS", 1)
 
     assert contents.digest_contents(tensors) == together
 
 
-def test_tied_tensors_are_hashed_once_and_views_of_one_memory_apart() -> None:
+def test_tied_tensors_are_hashed_once_and_views_separately() -> None:
     base = torch.arange(6.0)
     tied, view, other = base.view(6), base.view(2, 3), base[:3]
     digests = contents.digest_contents([("t", t) for t in (base, tied, view, other)])
@@ -115,7 +115,7 @@ def test_tied_tensors_are_hashed_once_and_views_of_one_memory_apart() -> None:
     assert len(set(digests)) == 3
 
 
-def test_a_subclass_of_a_tensor_is_its_values_and_its_class(fingerprint: Any) -> None:
+def test_tensor_subclass_is_hashed_by_values_and_class(fingerprint: Any) -> None:
     class Loud(torch.Tensor):
         @classmethod
         def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -135,7 +135,7 @@ def test_a_subclass_of_a_tensor_is_its_values_and_its_class(fingerprint: Any) ->
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_model_on_a_gpu_is_the_same_model(build: Any, fingerprint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_on_a_gpu_has_the_same_fingerprint(build: Any, fingerprint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     here = fingerprint(build())
     moved = build().to("cuda")
     moved.device = torch.device("cuda")

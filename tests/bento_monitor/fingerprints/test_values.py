@@ -121,7 +121,7 @@ def test_equal_values_have_the_same_digest(make: Callable[[], Any]) -> None:
     assert digest(make()) == digest(make())
 
 
-def test_a_long_chain_of_objects_is_walked_to_its_end() -> None:
+def test_long_chain_of_objects_is_hashed_to_its_end() -> None:
     def chain(last: int) -> list[Any]:
         value: list[Any] = [last]
         for _ in range(20_000):
@@ -133,7 +133,7 @@ def test_a_long_chain_of_objects_is_walked_to_its_end() -> None:
     assert digest(first) == digest(same) != digest(other)
 
 
-def test_cycles_through_sets_and_functions_end() -> None:
+def test_cycles_through_sets_and_functions_terminate() -> None:
     def make(number: int) -> Any:
         class Node:
             def __init__(self) -> None:
@@ -154,7 +154,7 @@ def test_cycles_through_sets_and_functions_end() -> None:
     assert digest(even) == digest(even) != digest(odd)
 
 
-def test_what_functools_has_cached_does_not_count() -> None:
+def test_functools_caches_do_not_matter() -> None:
     @functools.lru_cache
     def double(value: int) -> int:
         return value * 2
@@ -165,7 +165,7 @@ def test_what_functools_has_cached_does_not_count() -> None:
     assert digest(double) == before
 
 
-def test_attributes_of_an_object_are_read_past_its_own_access_methods() -> None:
+def test_attributes_are_read_without_calling_access_methods() -> None:
     class Proxy:
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError(name)
@@ -187,7 +187,7 @@ _NESTED = st.recursive(
 
 
 def canonical(value: Any) -> Any:
-    """A value of which two are equal only if they are of the same types, signs and order."""
+    """Return a value that equals another only if types, signs and order are the same."""
     kind = type(value).__name__
     if isinstance(value, float):
         return kind, "nan" if math.isnan(value) else value.hex()
@@ -204,7 +204,7 @@ def canonical(value: Any) -> Any:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_NESTED, min_size=2, max_size=6))
-def test_digests_are_equal_exactly_where_values_are(values: list[Any]) -> None:
+def test_digests_are_equal_exactly_if_values_are(values: list[Any]) -> None:
     for first in values:
         for second in values:
             assert (digest([first]) == digest([second])) == (canonical(first) == canonical(second))

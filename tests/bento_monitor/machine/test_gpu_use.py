@@ -1,4 +1,4 @@
-"""NVML's own binding, on a driver's library that is made here: it answers as NVML does, and its energy counter runs."""
+"""NVML's own binding on a fake driver library, which answers like NVML and has a running energy counter."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def uses(folder: Path, *, power: int = 0, energy: int = 0) -> list[dict[str, obj
     return json.loads(done.stdout)
 
 
-def test_what_a_gpu_does_is_told_in_shares_bytes_watts_and_joules(tmp_path):
+def test_gpu_use_is_given_in_shares_bytes_watts_and_joules(tmp_path):
     (use,) = uses(tmp_path)
     assert use == {
         "name": "Made GPU",
@@ -64,18 +64,18 @@ def test_what_a_gpu_does_is_told_in_shares_bytes_watts_and_joules(tmp_path):
     }
 
 
-def test_a_gpu_that_counts_no_energy_is_watched_all_the_same(tmp_path):
+def test_gpu_without_an_energy_counter_is_still_measured(tmp_path):
     (use,) = uses(tmp_path, energy=NOT_SUPPORTED)
     assert use["energy_j"] is None
     assert use["utilization"] == pytest.approx(0.4)
 
 
-def test_a_gpu_that_is_lost_is_told_without_samples(tmp_path):
+def test_lost_gpu_is_reported_without_samples(tmp_path):
     (use,) = uses(tmp_path, power=LOST)
     assert (use["utilization"], use["memory_bytes"], use["energy_j"]) == (0, 0, 2.5)
 
 
-def test_without_a_driver_there_is_no_meter(monkeypatch, tmp_path):
+def test_missing_driver_gives_no_meter(monkeypatch, tmp_path):
     from bento_monitor.machine.gpu import read_gpus
     from bento_monitor.machine.gpu_use import open_gpu_meter
 

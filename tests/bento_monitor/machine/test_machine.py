@@ -1,4 +1,4 @@
-"""The machine's facts, read from what Linux writes; nothing that is missing is an error."""
+"""The machine's facts, read from the files of Linux; a missing file is not an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def limits(tmp_path: Path) -> CgroupLimits:
     return read_cgroup_limits(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc")
 
 
-def test_the_tightest_limit_of_a_group_and_its_ancestors_counts(tmp_path: Path) -> None:
+def test_tightest_limit_of_a_group_and_its_ancestors_counts(tmp_path: Path) -> None:
     write(tmp_path / "proc/self/cgroup", "0::/machine/service\n")
     write(tmp_path / "cgroup/machine/cpu.max", "150000 100000\n")
     write(tmp_path / "cgroup/machine/service/cpu.max", "400000 100000\n")
@@ -38,7 +38,7 @@ def test_in_a_container_the_limits_at_the_mounted_root_are_found(tmp_path: Path)
     assert limits(tmp_path).cpu_quota == 0.5
 
 
-def test_version_one_groups_are_read_and_their_no_limit_is_none(tmp_path: Path) -> None:
+def test_version_1_groups_are_read_and_can_be_unlimited(tmp_path: Path) -> None:
     write(tmp_path / "proc/self/cgroup", "4:memory:/job\n1:cpu,cpuacct:/job\n")
     write(tmp_path / "cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "200000\n")
     write(tmp_path / "cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000\n")
@@ -52,7 +52,7 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert limits(tmp_path) == CgroupLimits(cpu_quota=None, memory_bytes=None)
 
 
-def test_the_time_that_a_quota_held_threads_back_is_read_from_either_version(tmp_path: Path) -> None:
+def test_throttled_time_is_read_from_both_versions(tmp_path: Path) -> None:
     assert read_throttled_s(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc") == 0
     write(tmp_path / "proc/self/cgroup", "0::/service\n1:cpu:/job\n")
     write(tmp_path / "cgroup/service/cpu.stat", "usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n")
@@ -61,7 +61,7 @@ def test_the_time_that_a_quota_held_threads_back_is_read_from_either_version(tmp
     assert read_throttled_s(filesystem=tmp_path / "cgroup", proc=tmp_path / "proc") == 2.5
 
 
-def test_the_instructions_that_matter_are_picked_from_the_processors_flags(tmp_path: Path) -> None:
+def test_relevant_instruction_sets_are_read_from_the_cpu_flags(tmp_path: Path) -> None:
     write(tmp_path / "x86", "model name\t: Some CPU @ 3 GHz\nflags\t\t: fpu amx_int8 sse avx2 avx512_vnni avx2x\n\n")
     write(tmp_path / "arm", "Features\t: fp asimd asimddp i8mm\n")
     assert read_cpu_flags(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
@@ -69,13 +69,13 @@ def test_the_instructions_that_matter_are_picked_from_the_processors_flags(tmp_p
     assert read_cpu_flags(tmp_path / "arm") == ("asimddp", "i8mm")
 
 
-def test_flags_that_the_system_does_not_tell_are_unknown_rather_than_none(tmp_path: Path) -> None:
+def test_missing_cpu_flags_are_unknown_instead_of_none(tmp_path: Path) -> None:
     assert read_cpu_flags(tmp_path / "absent") is None
     assert read_cpu_model(tmp_path / "absent")
 
 
 class DriverDouble(types.ModuleType):
-    """NVML as its Python binding shows it, with one GPU or a fault."""
+    """NVML's Python binding with one GPU, or with a fault."""
 
     class NVMLError(Exception):
         pass
@@ -109,7 +109,7 @@ class DriverDouble(types.ModuleType):
         return types.SimpleNamespace(total=2**37)
 
 
-def test_gpus_are_named_as_the_driver_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_have_the_names_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = DriverDouble()
     monkeypatch.setitem(sys.modules, "pynvml", driver)
     assert read_gpus() == (Gpu("Test GPU", memory_bytes=2**37, compute_capability="9.0"),)
@@ -117,9 +117,7 @@ def test_gpus_are_named_as_the_driver_names_them(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("driver", [DriverDouble(has_driver=False), DriverDouble(is_lost=True)])
-def test_a_driver_that_is_missing_or_does_not_answer_means_no_gpu(
-    monkeypatch: pytest.MonkeyPatch, driver: DriverDouble
-) -> None:
+def test_missing_or_failing_driver_means_no_gpu(monkeypatch: pytest.MonkeyPatch, driver: DriverDouble) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", driver)
     assert read_gpus() == ()
 
@@ -142,7 +140,7 @@ def test_this_machine_can_be_read() -> None:
         ((), "arm64", True),
     ],
 )
-def test_int8_products_are_summed_exactly_with_vnni_or_amx_or_off_x86(
+def test_int8_sums_are_exact_with_vnni_or_amx_or_without_x86(
     flags: tuple[str, ...], architecture: str, exactly: bool
 ) -> None:
     assert sums_int8_exactly(flags, architecture) is exactly

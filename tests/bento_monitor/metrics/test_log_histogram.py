@@ -6,7 +6,7 @@ from bento_monitor.metrics.log_histogram import SCALE, LogHistogram
 from bento_monitor.metrics.series_cap import OVERFLOW, CappedSeries
 
 
-def test_a_quantile_is_known_to_about_one_per_cent() -> None:
+def test_quantile_is_accurate_to_about_1_percent() -> None:
     values = np.random.default_rng(1).lognormal(-6, 1.5, 200_000)
     histogram = LogHistogram()
     for part in np.array_split(values, 50):
@@ -22,7 +22,7 @@ def test_a_quantile_is_known_to_about_one_per_cent() -> None:
         assert abs(middle / np.quantile(values, share) - 1) < 0.012
 
 
-def test_bounds_are_those_of_otlp_and_zeros_are_counted_apart() -> None:
+def test_bounds_are_those_of_otlp_and_zeros_are_counted_separately() -> None:
     histogram = LogHistogram()
     histogram.add(np.array([0.0, 1.0, np.nextafter(1.0, 2), 2.0]))
     # (b**i, b**(i+1)]: one is the upper bound of bucket -1, and two that of 31.
@@ -30,7 +30,7 @@ def test_bounds_are_those_of_otlp_and_zeros_are_counted_apart() -> None:
     assert histogram.zeros == 1
 
 
-def test_a_million_distinct_labels_are_a_bounded_number_of_series() -> None:
+def test_a_million_distinct_labels_give_a_bounded_number_of_series() -> None:
     made: list[tuple[str, ...]] = []
 
     def make(labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Metrics by OTLP: totals since the start, or what came since the last export."""
+"""Metrics by OTLP: totals since the start, or changes since the last export."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def observe(metrics: OtlpMetrics, *values_s: float) -> None:
 
 
 @pytest.mark.parametrize("are_deltas", [False, True])
-def test_a_reading_has_all_or_what_came_since_the_last(are_deltas: bool) -> None:
+def test_reading_has_totals_or_changes_since_the_last(are_deltas: bool) -> None:
     metrics = OtlpMetrics(lambda: None, Resource.get_empty, 60.0, are_deltas=are_deltas)  # type: ignore[arg-type, return-value]
     counts, sums, starts, spans = [], [], [], []
     for number, (values_s, exported) in enumerate([((0.1, 0.3), 5), ((0.2,), 7), ((), 7)]):
@@ -54,7 +54,9 @@ def test_a_reading_has_all_or_what_came_since_the_last(are_deltas: bool) -> None
     ("preference", "are_deltas"),
     [("", False), ("cumulative", False), ("Delta", True), ("lowmemory", True), ("x", False)],
 )
-def test_the_standard_variable_chooses(preference: str, are_deltas: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_variable_selects_the_temporality(
+    preference: str, are_deltas: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
     (sink,) = make_sinks("svc", Resource.get_empty, has_endpoint=False)
@@ -63,7 +65,7 @@ def test_the_standard_variable_chooses(preference: str, are_deltas: bool, monkey
     assert len(read_telemetry_environment().warnings) == (preference == "x")
 
 
-def test_the_console_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_console_exporter_takes_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console")
     (sink,) = make_sinks("svc", Resource.get_empty, has_endpoint=False)
     assert isinstance(sink, OtlpMetrics)

@@ -7,11 +7,11 @@ import pytest
 
 from bento_monitor import conventions as names
 from bento_monitor.metrics.request_metrics import Levels, RequestMetrics, _cpu_clock_of
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
 
 
 class Clock:
-    """The clock of a device that took so long, or that has failed."""
+    """The clock of a device call with a given duration, or of a failed one."""
 
     def __init__(self, elapsed_ns):
         self._elapsed_ns = elapsed_ns
@@ -50,7 +50,7 @@ def call(runner, clock):
     return ModelCall(1, 2, runner, "torch", None, None, 1, clock=clock)
 
 
-def test_what_a_gpu_computed_is_counted_for_each_call_of_a_request_and_of_a_batch():
+def test_gpu_time_is_counted_for_each_call_of_requests_and_batches():
     sink = Sink()
     metrics = RequestMetrics([sink], lambda: Levels(0, {}, 0, 0, {}))
     metrics.start()
@@ -64,7 +64,7 @@ def test_what_a_gpu_computed_is_counted_for_each_call_of_a_request_and_of_a_batc
     assert sink.seen == [(("a",), [pytest.approx(0.002)]), (("b",), [pytest.approx(0.005)])]
 
 
-def test_the_clock_of_a_thread_that_has_ended_is_an_error_and_no_read_of_its_memory():
+def test_clock_of_an_ended_thread_raises_an_error():
     busy = threading.Thread(target=lambda: sum(range(1_000_000)))
     busy.start()
     native_id = busy.native_id

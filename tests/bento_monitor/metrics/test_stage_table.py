@@ -1,4 +1,4 @@
-"""Many ledgers at once have the stages that each has by itself."""
+"""Stages of many ledgers at once, which equal the stages of each ledger alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from bento_monitor.conventions import STAGES
 from bento_monitor.metrics.stage_table import _STAMPS, stage_durations_s
-from bento_monitor.tracing.ledger import Ledger
-from bento_monitor.tracing.stages import request_interval, request_stages
+from bento_monitor.tracing.ledger.ledger import Ledger
+from bento_monitor.tracing.ledger.stages import request_interval, request_stages
 
 STAMPED = st.fixed_dictionaries({name: st.just(0) | st.integers(950, 1200) for name in _STAMPS[1:-1]})
 
 
 @given(st.lists(STAMPED, min_size=1, max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_the_stages_of_many_are_those_of_each(rows: list[dict[str, int]]) -> None:
+def test_stages_of_many_ledgers_equal_those_of_each(rows: list[dict[str, int]]) -> None:
     ledgers = []
     for row in rows:
         ledger = Ledger(trace_id=1, parent_span_id=0, sampled=False, received_ns=1000)

@@ -1,4 +1,4 @@
-"""Records of releases whose outputs are the answers of an estimator's methods."""
+"""Records of releases whose outputs are those of an estimator's methods."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import pytest
 
 from bento_monitor.errors import ReleaseError
-from bento_monitor.releases.record import Execution, OutputForm, Release, TensorSpec
-from bento_monitor.releases.record_json import parse_release
+from bento_monitor.releases.release_json import parse_release
+from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
+from bento_monitor.serving_config import Execution
 
 RELEASE = Release(
     name="svc-release:1",
@@ -26,12 +27,12 @@ RELEASE = Release(
 )
 
 
-def test_a_record_of_methods_is_read_as_it_was_written() -> None:
+def test_record_with_methods_is_read_back_unchanged() -> None:
     assert parse_release(RELEASE.to_json()) == RELEASE
 
 
 @pytest.mark.parametrize(("field", "kind"), [("outputs", "array"), ("inputs", "methods")])
-def test_text_is_the_answer_of_a_method_and_nothing_else(field: str, kind: str) -> None:
+def test_text_is_refused_except_as_output_of_a_method(field: str, kind: str) -> None:
     raw = json.loads(RELEASE.to_json())
     raw["output_form"]["kind"] = kind
     raw[field][0]["dtype"] = "str"

@@ -1,4 +1,4 @@
-"""Moving a service to a release: atomic, journalled, verified, and undone where a worker cannot follow."""
+"""The promotion of a release: atomic, journaled, verified, and reverted if a worker cannot follow."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from releasing import SERVICE, FakeModels, make_release, move_to, worker
 from bento_monitor.errors import InputError, ReleaseError
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote, rollback
-from bento_monitor.releases.store import read_release
+from bento_monitor.releases.release_store import read_release
 from bento_monitor.releases.worker_state import WorkerState, dead_workers, live_workers
 
 
@@ -19,12 +19,12 @@ def store(tmp_path: Path) -> ActiveStore:
     return ActiveStore(tmp_path / "home", SERVICE)
 
 
-def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
+def test_release_is_read_back_unchanged(tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     assert read_release(folder) == release
 
 
-def test_promote_moves_a_live_worker_and_the_journal_keeps_it(store: ActiveStore, tmp_path: Path) -> None:
+def test_promotion_reaches_a_live_worker_and_the_journal(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     with worker(store) as models:
         result = promote(store, release, folder, timeout_s=10)
@@ -34,14 +34,14 @@ def test_promote_moves_a_live_worker_and_the_journal_keeps_it(store: ActiveStore
     assert live_workers(store.folder) == []
 
 
-def test_a_worker_that_starts_later_takes_what_is_active_before_it_serves(store: ActiveStore, tmp_path: Path) -> None:
+def test_new_worker_activates_the_release_before_it_serves(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     promote(store, release, folder)
     with worker(store) as models:
         assert models.served == {"model": release.name}
 
 
-def test_a_release_that_does_not_load_is_rolled_back_by_itself(store: ActiveStore, tmp_path: Path) -> None:
+def test_release_that_does_not_load_is_rolled_back_automatically(store: ActiveStore, tmp_path: Path) -> None:
     good, good_folder = make_release(tmp_path, "1")
     bad, bad_folder = make_release(tmp_path, "2")
     with worker(store, FakeModels(refuse={bad.name: "load"})) as models:
@@ -53,7 +53,7 @@ def test_a_release_that_does_not_load_is_rolled_back_by_itself(store: ActiveStor
     assert [state.reason for state in store.history().states.values()] == ["promote", "promote", "automatic rollback"]
 
 
-def test_rollback_goes_back_to_the_release_before_and_then_to_the_own_model(store: ActiveStore, tmp_path: Path) -> None:
+def test_rollback_returns_to_the_previous_release_and_then_to_the_own_model(store: ActiveStore, tmp_path: Path) -> None:
     with worker(store) as models:
         for version in ("1", "2"):
             promote(store, *make_release(tmp_path, version))
@@ -65,14 +65,12 @@ def test_rollback_goes_back_to_the_release_before_and_then_to_the_own_model(stor
             rollback(store)
 
 
-def test_rollback_with_nothing_active_is_refused(store: ActiveStore) -> None:
+def test_rollback_without_an_active_release_is_refused(store: ActiveStore) -> None:
     with pytest.raises(InputError, match="no release"):
         rollback(store)
 
 
-def test_a_release_for_another_number_of_workers_is_refused_with_the_command_that_helps(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_release_for_another_worker_count_is_refused_with_the_serve_option(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path, workers=2)
     with worker(store) as models:
         with pytest.raises(InputError, match="--workers 2"):
@@ -81,7 +79,7 @@ def test_a_release_for_another_number_of_workers_is_refused_with_the_command_tha
     assert store.read().state.sequence == 0
 
 
-def test_a_tampered_artifact_is_never_promoted(store: ActiveStore, tmp_path: Path) -> None:
+def test_tampered_artifact_is_never_promoted(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     (folder / "model.onnx").write_bytes(b"other weights")
     with pytest.raises(ReleaseError, match="was changed"):
@@ -89,7 +87,7 @@ def test_a_tampered_artifact_is_never_promoted(store: ActiveStore, tmp_path: Pat
     assert store.read().state.sequence == 0
 
 
-def test_concurrent_moves_are_all_kept_in_order(store: ActiveStore, tmp_path: Path) -> None:
+def test_concurrent_changes_are_all_recorded_in_order(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
 
     def move() -> None:
@@ -104,7 +102,7 @@ def test_concurrent_moves_are_all_kept_in_order(store: ActiveStore, tmp_path: Pa
     assert store.read().state.sequence == 8
 
 
-def test_the_state_of_a_worker_that_was_killed_is_not_counted_and_goes_with_the_next_start(store: ActiveStore) -> None:
+def test_state_of_a_killed_worker_is_ignored_and_then_removed(store: ActiveStore) -> None:
     state = WorkerState(2**22 - 7, "gone", 1, "gone", 0, "serving")
     path = store.folder / "workers" / "4194297-gone.json"
     path.parent.mkdir(parents=True)
@@ -115,9 +113,7 @@ def test_the_state_of_a_worker_that_was_killed_is_not_counted_and_goes_with_the_
         assert not path.exists()
 
 
-def test_a_release_that_fails_a_call_in_its_probation_is_taken_back_everywhere(
-    store: ActiveStore, tmp_path: Path
-) -> None:
+def test_release_that_fails_a_call_on_probation_is_reverted_everywhere(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     models = FakeModels()
 
@@ -131,7 +127,7 @@ def test_a_release_that_fails_a_call_in_its_probation_is_taken_back_everywhere(
     assert store.read().state.releases == {}
 
 
-def test_a_move_that_comes_after_ends_a_probation(store: ActiveStore, tmp_path: Path) -> None:
+def test_later_change_ends_a_probation(store: ActiveStore, tmp_path: Path) -> None:
     release, folder = make_release(tmp_path)
     with worker(store, probation_s=3600.0) as models:
         move_to(store, release, folder)

@@ -1,4 +1,4 @@
-"""Which path each API takes, asked without serving the service."""
+"""The request path of each API, read without serving the service."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from bento_monitor.serving.paths import read_paths
 SERVICES = Path(__file__).parents[2] / "integration" / "services"
 
 
-def test_every_api_is_listed_and_one_without_a_plan_says_why() -> None:
+def test_every_api_is_listed_with_the_reason_for_a_missing_plan() -> None:
     found = {path.route: path for path in read_paths("plain:Plain", SERVICES)}
     assert found.keys() == {"/sync", "/asynchronous", "/stream", "/batched", "/fails", "/refuses"}
     assert [path.route for path in found.values() if not path.is_fast] == ["/stream"]
     assert found["/stream"].reason == "it is a stream"
 
 
-def test_a_fast_path_that_is_switched_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_fast_path_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTO_MONITOR_FAST_PATH", "false")
     assert {path.reason for path in read_paths("plain:Plain", SERVICES)} == {"BENTO_MONITOR_FAST_PATH is false"}
 
 
-def test_a_service_that_cannot_be_imported_is_one_sentence() -> None:
+def test_service_that_cannot_be_imported_gives_one_sentence() -> None:
     with pytest.raises(ServiceError, match="cannot be imported"):
         read_paths("nowhere:Plain", SERVICES)

@@ -20,24 +20,24 @@ def noise(kind: str, seed: int = 3):
         return generator.normal(0, NOISE, (RUNS, PAIRS))
     if kind == "heavy tails":
         return NOISE * generator.standard_t(3, (RUNS, PAIRS))
-    # A machine that becomes slower and faster for many pairs on end, the halves of each pair in random order.
+    # A machine that becomes slower and faster over many pairs, with the halves of each pair in random order.
     trend = lfilter([0.3 * NOISE], [1, -0.95], generator.normal(0, 1, (RUNS, PAIRS)))
     order = generator.choice([-1, 1], (RUNS, PAIRS)) if kind == "trend" else 1
     return trend * order + generator.normal(0, NOISE, (RUNS, PAIRS))
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy tails", "trend"])
-def test_equal_arms_are_told_apart_in_at_most_5_of_100_runs_that_are_looked_at_after_every_pair(kind):
+def test_equal_arms_differ_in_at_most_5_percent_of_sequential_runs(kind):
     low, high = anytime_intervals(noise(kind))
     assert ((low > 0) | (high < 0)).any(axis=1).mean() <= 0.05 + SLACK
 
 
-def test_in_a_fixed_order_a_trend_would_be_taken_for_a_difference():
+def test_trend_looks_like_a_difference_if_the_order_is_fixed():
     low, high = anytime_intervals(noise("trend, fixed order"))
     assert ((low > 0) | (high < 0)).any(axis=1).mean() > 0.1
 
 
-def test_the_interval_of_a_fixed_number_looked_at_so_often_would_be_wrong_far_more_often():
+def test_fixed_sample_interval_fails_if_checked_after_every_pair():
     values = noise("normal")
     n = np.arange(1, PAIRS + 1)
     means = np.cumsum(values, axis=1) / n
@@ -45,7 +45,7 @@ def test_the_interval_of_a_fixed_number_looked_at_so_often_would_be_wrong_far_mo
     assert (abs(means) > halves)[:, 5:].any(axis=1).mean() > 0.2
 
 
-def test_the_interval_holds_the_true_ratio_where_one_stops_at_the_first_verdict():
+def test_interval_covers_the_true_ratio_when_stopped_at_the_first_verdict():
     effect = math.log(1.05)
     values = noise("normal") + effect
     low, high = anytime_intervals(values)
@@ -55,14 +55,14 @@ def test_the_interval_holds_the_true_ratio_where_one_stops_at_the_first_verdict(
     assert (low > 0).any(axis=1).mean() > 0.99
 
 
-def test_the_width_solves_the_likelihood_ratio_of_the_t_test():
+def test_width_solves_the_likelihood_ratio_of_the_t_test():
     for pairs in (8, 60, 200):
         t = half_widths(np.array([pairs]))[0] * math.sqrt(pairs)
         r, x = 1 + pairs * 0.25, t**2 / (pairs - 1)
         assert r**-0.5 * ((1 + x) / (1 + x / r)) ** (pairs / 2) == pytest.approx(1 / 0.05)
 
 
-def test_one_comparison_is_judged_as_many_at_once_are():
+def test_single_comparison_equals_the_vectorized_one():
     values = noise("normal")[0] + 0.02
     found = compare_so_far(values[:60].tolist())
     low, high = anytime_intervals(values)
@@ -80,19 +80,19 @@ def test_one_comparison_is_judged_as_many_at_once_are():
         (math.log(1.03), Verdict.FASTER),
     ],
 )
-def test_a_verdict_says_on_which_side_of_the_zone_the_interval_lies(center, verdict):
+def test_verdict_says_on_which_side_of_the_zone_the_interval_is(center, verdict):
     found = compare_so_far((center + np.array([-0.01, 0.01] * 20)).tolist())
     assert found.verdict is verdict
 
 
-def test_what_may_be_either_cannot_be_told():
+def test_undecided_comparison_cannot_tell():
     assert compare_so_far([-0.2, 0.2] * 5).verdict is Verdict.CANNOT_TELL
     assert compare_so_far([0.5] * 4).verdict is Verdict.CANNOT_TELL
     nothing = compare_so_far([])
     assert (nothing.verdict, nothing.low, nothing.high, nothing.n) == (Verdict.CANNOT_TELL, 0.0, math.inf, 0)
 
 
-def test_exchanging_the_arms_inverts_the_comparison():
+def test_swapping_the_arms_inverts_the_comparison():
     forward, backward = compare_so_far([0.1, 0.12, 0.09] * 5), compare_so_far([-0.1, -0.12, -0.09] * 5)
     assert (forward.ratio, forward.low, forward.high) == pytest.approx(
         (1 / backward.ratio, 1 / backward.high, 1 / backward.low)
@@ -100,17 +100,17 @@ def test_exchanging_the_arms_inverts_the_comparison():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_ratio_that_is_none_is_refused(bad):
+def test_non_finite_ratio_is_refused(bad):
     with pytest.raises(MeasurementError):
         compare_so_far([0.1, bad])
 
 
-def test_a_zone_that_is_none_is_refused():
+def test_invalid_zone_is_refused():
     with pytest.raises(MeasurementError, match="zone"):
         compare_so_far([0.1] * 6, zone_ratio=1.0)
 
 
-def test_the_smallest_ratio_of_a_rig_is_found_nine_times_in_ten():
+def test_smallest_ratio_of_a_rig_is_found_nine_times_in_ten():
     ratio = smallest_ratio(NOISE, 60)
     low, _ = anytime_intervals(noise("normal")[:, :60] + math.log(ratio))
     assert (low > 0).any(axis=1).mean() == pytest.approx(0.9, abs=0.05)

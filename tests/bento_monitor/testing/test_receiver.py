@@ -1,4 +1,4 @@
-"""The receiver against the SDK's own exporters: what it takes, and what each fault does to them."""
+"""The receiver with the SDK's own exporters: the data that it takes, and the effect of each fault."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def exporter_to(receiver: OtlpReceiver, timeout_s: float = 2.0) -> Any:
 
 
 def finished(count: int = 1) -> list[ReadableSpan]:
-    """Two spans a trace: a server's, and its child with a link and an error."""
+    """Return two spans per trace: a server span, and its child with a link and an error."""
     provider = TracerProvider(resource=Resource({"service.name": "loans"}), shutdown_on_exit=False)
     tracer = provider.get_tracer("of the user")
     spans = []
@@ -53,7 +53,7 @@ def finished(count: int = 1) -> list[ReadableSpan]:
 
 
 def takes(exporter: Any) -> bool:
-    """Whether an export has come to its end; earlier versions of the SDK's raise where it has not."""
+    """Return whether an export succeeded; exporters of earlier SDK versions raise an error if it did not."""
     try:
         return bool(exporter.export(finished()) is SpanExportResult.SUCCESS)
     except requests.RequestException:
@@ -61,7 +61,7 @@ def takes(exporter: Any) -> bool:
 
 
 @BOTH
-def test_what_was_exported_is_there_as_it_was(receiver: OtlpReceiver) -> None:
+def test_exported_spans_are_received_unchanged(receiver: OtlpReceiver) -> None:
     outer, inner = spans = finished()
     assert exporter_to(receiver).export(spans) is SpanExportResult.SUCCESS
     got_outer, got_inner = receiver.wait_for_spans(lambda got: len(got) == 2)
@@ -76,7 +76,7 @@ def test_what_was_exported_is_there_as_it_was(receiver: OtlpReceiver) -> None:
 
 
 @pytest.mark.parametrize("receiver", ["http/protobuf"], indirect=True)
-def test_packed_exports_and_metrics_are_taken(receiver: OtlpReceiver) -> None:
+def test_compressed_exports_and_metrics_are_received(receiver: OtlpReceiver) -> None:
     from opentelemetry.exporter.otlp.proto.http import Compression
 
     HttpExporter(endpoint=f"{receiver.endpoint}/v1/traces", compression=Compression.Gzip).export(finished(20))
@@ -90,7 +90,7 @@ def test_packed_exports_and_metrics_are_taken(receiver: OtlpReceiver) -> None:
 
 @BOTH
 @pytest.mark.parametrize("fault", [Fault.hang(), Fault.answer(400), Fault.answer(503), Fault.reset()], ids=str)
-def test_a_fault_fails_the_export_and_nothing_is_taken_until_it_is_over(receiver: OtlpReceiver, fault: Fault) -> None:
+def test_fault_fails_exports_until_it_ends(receiver: OtlpReceiver, fault: Fault) -> None:
     exporter = exporter_to(receiver, timeout_s=0.5)
     with receiver.failing(fault):
         assert not takes(exporter)
@@ -101,7 +101,7 @@ def test_a_fault_fails_the_export_and_nothing_is_taken_until_it_is_over(receiver
 
 
 @BOTH
-def test_a_slow_answer_is_an_answer(receiver: OtlpReceiver) -> None:
+def test_slow_answer_is_still_a_success(receiver: OtlpReceiver) -> None:
     started_s = time.monotonic()
     with receiver.failing(Fault.slow(0.2)):
         assert exporter_to(receiver).export(finished()) is SpanExportResult.SUCCESS
@@ -109,18 +109,18 @@ def test_a_slow_answer_is_an_answer(receiver: OtlpReceiver) -> None:
 
 
 @BOTH
-def test_nobody_listens_and_then_somebody_does(receiver: OtlpReceiver) -> None:
+def test_closed_receiver_can_listen_again(receiver: OtlpReceiver) -> None:
     exporter = exporter_to(receiver, timeout_s=0.5)
     receiver.stop_listening()
     assert not takes(exporter)
     receiver.listen_again()
-    # gRPC tries an address that did not answer again only after a while, in a new channel too.
+    # gRPC retries an address that did not answer only after a while, even in a new channel.
     assert any(takes(exporter_to(receiver)) for _ in range(10))
     assert len(receiver.spans()) == 2
 
 
 @pytest.mark.parametrize("receiver", ["http/protobuf"], indirect=True)
-def test_waiting_for_what_does_not_come_says_what_came(receiver: OtlpReceiver) -> None:
+def test_failed_wait_says_what_arrived(receiver: OtlpReceiver) -> None:
     exporter_to(receiver).export(finished())
-    with pytest.raises(TimeoutError, match="2 spans came within 0.1 s"):
+    with pytest.raises(TimeoutError, match="2 spans arrived within 0.1 s"):
         receiver.wait_for_spans(lambda got: len(got) > 2, timeout_s=0.1)

@@ -1,4 +1,4 @@
-"""The checker of traces: lawful ones break no law, and each way to break one is found and named."""
+"""The checker of traces: lawful traces break no law, and each broken law is found and named."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def span(trace: str, span_id: str, name: str, start_ns: int, end_ns: int, **fiel
 
 
 def lawful() -> dict[str, SpanRecord]:
-    """Two requests in one batch, whose model ran for 30 ns; one of them with a span of the user's."""
+    """Return two requests in one batch whose model ran for 30 ns; one of them has a user span."""
     spans = {}
     for number, start_ns in ((1, 1000), (2, 1010)):
         trace, server, infer = str(number) * 32, f"server{number}", f"infer{number}"
@@ -79,9 +79,9 @@ def added(name: str, of: str, **fields: Any) -> Callable[[dict[str, SpanRecord]]
 
 BROKEN = [
     (lambda spans: spans.__setitem__("again", spans["model"]), "every span once"),
-    (added("other", "server1"), "one server span a request"),
-    (added("other", "server1", parent_span_id="server1"), "one server span a request"),
-    (without("server1"), "one server span a request"),
+    (added("other", "server1"), "one server span per request"),
+    (added("other", "server1", parent_span_id="server1"), "one server span per request"),
+    (without("server1"), "one server span per request"),
     (without("server1"), "no orphans"),
     (without("batch"), "no orphans"),
     (changed("user", parent_span_id=None), "no orphans"),
@@ -96,13 +96,13 @@ BROKEN = [
     (changed("queue1", end_ns=1110), "stages sum to the request"),
     (changed("server1", attributes={}), "stages sum to the request"),
     (changed("server1", attributes={names.UNACCOUNTED_NS: 1}), "stages sum to the request"),
-    (changed("model", end_ns=1150), "shares sum to the machine's time"),
+    (changed("model", end_ns=1150), "shares sum to the model time"),
     (changed("model", attributes={"http.request.header.cookie": "x"}), "attributes on the allow-list"),
     (changed("model", attributes={"bento_monitor.captured.text": "x"}), "attributes on the allow-list"),
 ]
 
 
-def test_what_was_captured_of_a_request_is_lawful_on_its_server_span() -> None:
+def test_captured_inputs_are_lawful_on_the_server_span() -> None:
     spans = lawful()
     captured = {"bento_monitor.captured.text": "x"}
     spans["server1"] = replace(spans["server1"], attributes={**spans["server1"].attributes, **captured})
@@ -110,20 +110,20 @@ def test_what_was_captured_of_a_request_is_lawful_on_its_server_span() -> None:
 
 
 @pytest.mark.parametrize(("break_it", "law"), BROKEN)
-def test_a_broken_law_is_named(break_it: Callable[[dict[str, SpanRecord]], Any], law: str) -> None:
+def test_broken_law_is_named(break_it: Callable[[dict[str, SpanRecord]], Any], law: str) -> None:
     spans = lawful()
     break_it(spans)
     laws = {violation.law for violation in find_violations(list(spans.values()), requests=2)}
     assert law in laws
 
 
-def test_a_task_in_the_background_may_outlive_its_request_where_it_is_named() -> None:
+def test_named_background_task_may_outlive_its_request() -> None:
     spans = lawful()
     spans["user"] = replace(spans["user"], end_ns=1300)
     assert find_violations(list(spans.values()), outliving=["tokenise"]) == []
 
 
-def test_a_caller_s_span_and_another_service_s_clock_are_no_violation() -> None:
+def test_spans_of_callers_and_other_clocks_are_no_violation() -> None:
     spans = lawful()
     spans["server1"] = replace(spans["server1"], parent_span_id="of a caller")
     spans["call"] = span("2" * 32, "call", "POST", 1150, 1160, kind="CLIENT", parent_span_id="infer2", scope="a client")
@@ -134,6 +134,6 @@ def test_a_caller_s_span_and_another_service_s_clock_are_no_violation() -> None:
     assert find_violations(list(spans.values()), requests=3) == []
 
 
-def test_a_violation_says_where() -> None:
+def test_violation_names_its_span() -> None:
     assert str(Violation("a law", "t", "s", "it is broken")) == "a law: it is broken (span s of trace t)"
     assert str(Violation("a law", "", None, "1 of 2")) == "a law: 1 of 2"

@@ -1,4 +1,4 @@
-"""Ledgers as the entry and the dispatcher leave them."""
+"""Ledgers in the state in which the entry and the dispatcher leave them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bento_monitor.tracing.ledger import BatchRecord, Ledger, ModelCall
+from bento_monitor.tracing.ledger.ledger import BatchRecord, Ledger, ModelCall
 
 MS = 1_000_000
 
@@ -30,7 +30,7 @@ def model_call(started_ns: int, ended_ns: int, rows: int) -> ModelCall:
 
 
 class BatchOfLedgers(BatchRecord):
-    """A batch that knows its requests, for the tests."""
+    """A batch record that knows its requests, for the tests."""
 
     members: tuple[Ledger, ...]
 
@@ -42,7 +42,7 @@ def finished_batch(
     sampled: Callable[[int], bool] = lambda i: True,
     is_over: bool = True,
 ):
-    """A batch and its requests, which have left it where it is over, as they do when `Telemetry` takes them."""
+    """Return a batch and its requests; requests of a finished batch have left it, as when `Telemetry` takes them."""
     members = tuple(finished_ledger(received_ns + index, sampled=sampled(index)) for index in range(size))
     started_ns = received_ns + 5 * MS
     record = BatchOfLedgers("encode", members, size, started_ns)

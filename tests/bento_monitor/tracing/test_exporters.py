@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBased
 from bento_monitor.settings import MonitorSettings
 from bento_monitor.telemetry_environment import OtlpOptions, TelemetryEnvironment, read_telemetry_environment
 from bento_monitor.tracing.exporters import make_exporters, make_resource, make_sampler
-from bento_monitor.tracing.store_file import store_path
+from bento_monitor.tracing.store.database import store_path
 from bento_monitor.tracing.telemetry import Telemetry
 
 WAIT_S = 20.0
@@ -30,7 +30,7 @@ def no_otel_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Receiver:
-    """An OTLP/HTTP receiver on loopback: keeps the messages and the headers they came with."""
+    """An OTLP/HTTP receiver on loopback, which keeps the messages and their headers."""
 
     def __init__(self, status: int = 200) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -71,7 +71,7 @@ def receiver():
     made.close()
 
 
-def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
+def test_batch_of_200_arrives_by_otlp_with_every_link_and_trace(
     receiver: Receiver, settings: MonitorSettings, finished_batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
@@ -85,8 +85,8 @@ def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
     assert telemetry.flush(WAIT_S)
     telemetry.shutdown(WAIT_S)
 
-    lane = telemetry.stats().exporters[0]
-    assert lane.exported == len(receiver.spans) == 2 + 200 * 5
+    exporter = telemetry.stats().exporters[0]
+    assert exporter.exported == len(receiver.spans) == 2 + 200 * 5
     assert receiver.headers[0]["x-key"] == "secret"
     (batch,) = [span for span in receiver.spans if span.name == "batch"]
     infers = [span for span in receiver.spans if span.name == "infer"]
@@ -105,7 +105,7 @@ def test_a_batch_of_200_arrives_over_otlp_with_every_link_and_every_trace(
     assert not store_path(settings.home).exists()
 
 
-def test_a_collector_that_refuses_costs_spans_that_are_counted(
+def test_spans_refused_by_the_collector_are_counted(
     settings: MonitorSettings, finished_ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing = Receiver(status=400)
@@ -115,14 +115,12 @@ def test_a_collector_that_refuses_costs_spans_that_are_counted(
     assert telemetry.flush(WAIT_S)
     telemetry.shutdown(WAIT_S)
     refusing.close()
-    lane = telemetry.stats().exporters[0]
-    assert (lane.built, lane.exported, lane.dropped, lane.queued) == (5, 0, 5, 0)
+    exporter = telemetry.stats().exporters[0]
+    assert (exporter.built, exporter.exported, exporter.dropped, exporter.queued) == (5, 0, 5, 0)
 
 
-def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
-    settings: MonitorSettings, finished_ledger
-) -> None:
-    from bento_monitor.tracing.store_reader import StoreReader
+def test_traces_are_kept_in_the_embedded_store_by_default(settings: MonitorSettings, finished_ledger) -> None:
+    from bento_monitor.tracing.store.reader import StoreReader
 
     telemetry = Telemetry("demo", settings)
     telemetry.finish(finished_ledger())
@@ -142,7 +140,7 @@ def test_with_nothing_configured_traces_are_kept_in_the_embedded_store(
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"}, []),
     ],
 )
-def test_the_standard_variables_say_where_spans_go(
+def test_standard_variables_select_the_exporters(
     variables: dict[str, str], expected: list[str], settings: MonitorSettings
 ) -> None:
     made = make_exporters(settings, read_telemetry_environment(variables))
@@ -151,14 +149,14 @@ def test_the_standard_variables_say_where_spans_go(
         exporter.shutdown()
 
 
-def test_grpc_is_spoken_where_the_protocol_says_so(settings: MonitorSettings) -> None:
+def test_grpc_is_used_if_the_protocol_says_so(settings: MonitorSettings) -> None:
     environment = TelemetryEnvironment(exporters=("otlp",), traces=OtlpOptions("grpc"))
     (exporter,) = make_exporters(settings, environment)
     assert "grpc" in type(exporter).__module__
     exporter.shutdown()
 
 
-def test_a_forked_process_does_not_use_grpc_and_is_told_what_to_set(settings: MonitorSettings) -> None:
+def test_forked_process_does_not_use_grpc_and_names_the_setting(settings: MonitorSettings) -> None:
     environment = TelemetryEnvironment(exporters=("otlp",), traces=OtlpOptions("grpc"))
     (exporter,) = make_exporters(settings, environment, is_forked=True)
     with pytest.raises(RuntimeError, match="OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"):
@@ -166,7 +164,7 @@ def test_a_forked_process_does_not_use_grpc_and_is_told_what_to_set(settings: Mo
     exporter.shutdown()
 
 
-def test_the_service_is_named_after_itself_unless_the_user_named_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_name_is_used_unless_the_user_sets_another(monkeypatch: pytest.MonkeyPatch) -> None:
     attributes = make_resource("Encoder").attributes
     assert attributes["service.name"] == "Encoder"
     assert attributes["process.pid"] == os.getpid()
@@ -178,7 +176,7 @@ def test_the_service_is_named_after_itself_unless_the_user_named_it(monkeypatch:
     assert make_resource("Encoder").attributes["service.name"] == "chosen"
 
 
-def test_the_sampler_is_the_one_that_the_standard_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampler_is_the_one_in_the_standard_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_sampler() is DEFAULT_ON
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     assert make_sampler() is ALWAYS_OFF
@@ -196,12 +194,12 @@ def test_console_prints_spans(
     telemetry = Telemetry("demo", settings)
     telemetry.finish(finished_ledger())
     telemetry.shutdown(WAIT_S)
-    lane = telemetry.stats().exporters[0]
-    assert (lane.name, lane.exported) == ("ConsoleExporter", 5)
+    exporter = telemetry.stats().exporters[0]
+    assert (exporter.name, exporter.exported) == ("ConsoleExporter", 5)
     assert not store_path(settings.home).exists()
 
 
-def test_user_spans_nest_under_the_request_and_then_no_more(settings: MonitorSettings) -> None:
+def test_user_spans_nest_under_the_request_only_while_it_runs(settings: MonitorSettings) -> None:
     from opentelemetry import trace
 
     telemetry = Telemetry("demo", settings)

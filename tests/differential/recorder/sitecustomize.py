@@ -1,4 +1,4 @@
-"""Writes down once each function of the monitor that this process calls, into the file that CALLED names."""
+"""A recorder that writes each function of the monitor that this process calls, once, to the file named by CALLED."""
 
 import os
 import sys

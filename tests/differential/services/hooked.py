@@ -1,4 +1,4 @@
-"""A service that calls another and itself and has a task, in two workers; it knows nothing of us."""
+"""A plain BentoML service that calls another one and itself and has a task, in two workers."""
 
 from __future__ import annotations
 

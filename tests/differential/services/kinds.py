@@ -1,4 +1,4 @@
-"""A service with an API of every kind of input, output and failure; it knows nothing of us."""
+"""A plain BentoML service with an API for every kind of input, output and failure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 LOGGER = logging.getLogger("bentoml.user")
-SCRATCH: set[Path] = set()  # folders that requests were given
+SCRATCH: set[Path] = set()  # folders that requests got
 
 
 def carried() -> dict[str, Any]:
-    """What the caller's context has: baggage, and its trace where it has named one that began elsewhere."""
+    """Return the caller's context: baggage, and the trace id if the caller sent one."""
     trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
     return {"baggage": dict(baggage.get_all()), "trace": trace_id if trace_id.startswith("00" * 8) else "its own"}
 
@@ -221,7 +221,7 @@ class Kinds:
     @bentoml.api(batchable=True)
     async def batched_with_context(self, xs: list[int], ctx: bentoml.Context) -> list[str]:
         ctx.response.status_code = 201
-        await asyncio.sleep(0.05)  # so that others gather
+        await asyncio.sleep(0.05)  # so that further requests accumulate
         return [ctx.request.headers["x-given"] for _ in xs]
 
     @bentoml.api

@@ -1,4 +1,4 @@
-"""Runs the rows that the chosen tests ask for, some at a time: nearly all of a fault's time is waiting."""
+"""Fixtures that run the rows of the chosen tests, several at a time: nearly all of a fault's time is waiting."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def rows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def outcome(request: pytest.FixtureRequest, rows: dict[str, Future[Any]]) -> Any:
-    """What the row of that name did."""
+    """The outcome of the row of that name."""
     return rows[request.param].result()

@@ -1,4 +1,4 @@
-"""Spans of user code with attributes that are no numbers, no attributes, or without end."""
+"""Spans of user code with NaN, invalid values or huge texts as attributes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROW = pytest.mark.parametrize("outcome", ["odd attributes"], indirect=True)
 
 
 @ROW
-def test_they_change_no_answer_and_every_span_is_exported(outcome: AttributesOutcome) -> None:
+def test_odd_attributes_change_no_response_and_lose_no_span(outcome: AttributesOutcome) -> None:
     assert (outcome.answers.failed, outcome.answers.changed, outcome.wrong) == (0, 0, 0)
     assert outcome.watch.inexact == []
     assert find_violations(outcome.spans, requests=outcome.answers.requests + outcome.asked) == []
@@ -19,7 +19,7 @@ def test_they_change_no_answer_and_every_span_is_exported(outcome: AttributesOut
 
 
 @ROW
-def test_what_can_be_exported_of_them_is_and_texts_have_an_end(outcome: AttributesOutcome) -> None:
+def test_valid_attributes_are_exported_and_texts_are_cut(outcome: AttributesOutcome) -> None:
     odd = next(span for span in outcome.spans if span.name == "odd")
     assert odd.attributes["plain"] == 1
     assert odd.attributes["infinite"] == float("inf")

@@ -1,4 +1,4 @@
-"""Callers that force traces, or send headers of tracing without end."""
+"""Callers that force traces, or send huge tracing headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fault_server import Reply
 
 
 @pytest.mark.parametrize("outcome", ["flood"], indirect=True)
-def test_a_flood_of_sampled_requests_is_answered_and_traced_at_the_limit_alone(outcome: FloodOutcome) -> None:
+def test_flood_of_sampled_requests_is_answered_and_traced_up_to_the_limit(outcome: FloodOutcome) -> None:
     assert outcome.answers.requests > 3 * outcome.allowed
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
     assert 50 <= outcome.traced <= outcome.allowed
@@ -16,7 +16,7 @@ def test_a_flood_of_sampled_requests_is_answered_and_traced_at_the_limit_alone(o
 
 
 @pytest.mark.parametrize("outcome", ["heavy headers"], indirect=True)
-def test_headers_of_tracing_change_no_answer(outcome: dict[str, Reply]) -> None:
+def test_tracing_headers_change_no_response(outcome: dict[str, Reply]) -> None:
     assert {name: reply.status for name, reply in outcome.items()} == {
         name: status for name, (_, status) in heavy_headers().items()
     }

@@ -1,4 +1,4 @@
-"""Our own functions raising, and a disk that takes nothing: the monitor suffers, no request does."""
+"""Functions of the monitor that raise, and a read-only disk: the monitor suffers, requests do not."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ BROKEN = [f"broken: {name}" for name in GROUPS]
 
 
 @pytest.mark.parametrize("outcome", BROKEN, indirect=True)
-def test_no_answer_fails_or_changes(outcome: HookOutcome) -> None:
+def test_no_response_fails_or_changes(outcome: HookOutcome) -> None:
     assert outcome.answers.requests > 100
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
 
 
 @pytest.mark.parametrize("outcome", [row for row in BROKEN if row != "broken: request_id"], indirect=True)
-def test_an_answer_has_the_headers_that_it_always_has(outcome: HookOutcome) -> None:
+def test_response_has_its_usual_headers(outcome: HookOutcome) -> None:
     assert outcome.headers == {"content-length", "content-type", "date", "server", "x-bentoml-request-id"}
 
 
 @pytest.mark.parametrize("outcome", BROKEN, indirect=True)
-def test_a_bug_is_said_a_few_times_however_often_it_happens(outcome: HookOutcome) -> None:
-    # Once in a traceback and its last line, for each hook that is broken, in each of at most two workers.
+def test_repeated_bug_is_logged_only_a_few_times(outcome: HookOutcome) -> None:
+    # Once in a traceback and its last line, for each broken hook, in each of at most two workers.
     assert 1 <= outcome.raised <= 20
 
 
@@ -43,18 +43,18 @@ def test_a_bug_is_said_a_few_times_however_often_it_happens(outcome: HookOutcome
     ],
     indirect=["outcome"],
 )
-def test_what_fails_again_and_again_is_switched_off(outcome: HookOutcome, part: str) -> None:
+def test_part_that_fails_repeatedly_is_switched_off(outcome: HookOutcome, part: str) -> None:
     assert f"{part} failed; the request is not affected." in outcome.log
     assert f"{part} failed 5 times within 10 s and is switched off for 30 s." in outcome.log
 
 
 @pytest.mark.parametrize("outcome", ["broken: notes, spans, provider"], indirect=True)
-def test_records_whose_spans_cannot_be_built_are_said_and_counted(outcome: HookOutcome) -> None:
+def test_records_whose_spans_cannot_be_built_are_logged_and_counted(outcome: HookOutcome) -> None:
     assert "records could not be built (RuntimeError)." in outcome.log
 
 
 @pytest.mark.parametrize("outcome", ["no disk"], indirect=True)
-def test_a_home_that_cannot_be_written_is_said_once_and_harms_no_request(outcome: DiskOutcome) -> None:
+def test_unwritable_home_is_logged_once_and_harms_no_request(outcome: DiskOutcome) -> None:
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
-    assert outcome.log.count("The account of spans cannot be written") == 1
+    assert outcome.log.count("The delivery report cannot be written") == 1
     assert outcome.log.count("StoreSpanExporter lost spans") == 1

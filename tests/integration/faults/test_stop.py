@@ -11,22 +11,22 @@ from fault_stop import DEAD_COLLECTORS, StopOutcome, run_stops
 
 @pytest.fixture(scope="module")
 def stops(rows: dict[str, Future[Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, StopOutcome]:
-    # These alone are of time, so nothing else runs beside them.
+    # Only these tests measure time, so nothing else runs next to them.
     wait(rows.values())
     return run_stops(2.0, 60.0, tmp_path_factory.mktemp("stops"))
 
 
 @pytest.mark.parametrize("name", DEAD_COLLECTORS)
-def test_a_worker_has_ended_within_two_seconds_of_its_last_answer(stops: dict[str, StopOutcome], name: str) -> None:
+def test_worker_exits_within_two_seconds_of_its_last_response(stops: dict[str, StopOutcome], name: str) -> None:
     assert stops[name].worker_s <= 2.0
 
 
 @pytest.mark.parametrize("name", DEAD_COLLECTORS)
-def test_what_could_not_go_is_counted_and_no_answer_failed(stops: dict[str, StopOutcome], name: str) -> None:
+def test_unexported_spans_are_counted_and_no_response_fails(stops: dict[str, StopOutcome], name: str) -> None:
     outcome = stops[name]
     assert (outcome.answers.failed, outcome.answers.changed) == (0, 0)
-    (found,) = outcome.accounts
-    (lane,) = found.account.stats.exporters
-    assert (found.state, found.account.is_exact) == ("stopped", True)
-    assert (found.account.stats.waiting, lane.queued, lane.exported) == (0, 0, 0)
-    assert found.account.stats.submitted >= outcome.answers.requests
+    (found,) = outcome.reports
+    (exporter,) = found.report.stats.exporters
+    assert (found.state, found.report.is_exact) == ("stopped", True)
+    assert (found.report.stats.waiting, exporter.queued, exporter.exported) == (0, 0, 0)
+    assert found.report.stats.submitted >= outcome.answers.requests

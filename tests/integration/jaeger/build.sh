@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print the path of a Jaeger binary: the `jaeger` on the PATH, or the one that go.mod pins, built once into a cache.
-# With --find nothing is built, and the exit status is 1 where there is none.
+# With --find nothing is built, and the exit status is 1 if there is none.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,4 @@
-"""A user's project with a folder `optimizers` of its own; its model wastes 20 ms in Python that no graph needs."""
+"""A user's project with its own folder `optimizers`; its model wastes 20 ms in Python that no graph needs."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A service of the tests: a batchable API that holds its batch until the test opens a gate, so that a burst gathers."""
+"""A batchable API that holds its batch until the test opens a gate, so that a burst of requests accumulates."""
 
 import os
 import time

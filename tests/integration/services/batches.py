@@ -1,4 +1,4 @@
-"""A service of the tests: batchable APIs that hold their batches until the test opens a gate, so that others gather."""
+"""Batchable APIs that hold their batches until the test opens a gate, so that further requests accumulate."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""A service that calls another in every way there is."""
+"""A service that calls another one in every possible way."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""A service of the tests whose input, output and failures are what a client sent."""
+"""A service that puts the client's text into its input, output and failures."""
 
 import bentoml
 

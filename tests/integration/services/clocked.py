@@ -1,4 +1,4 @@
-"""A service whose connections are watched by a clock that is not ours: first byte read, last byte written, by trace."""
+"""A service with an independent clock at its connections: first byte read and last byte written, by trace."""
 
 import re
 import time
@@ -15,7 +15,7 @@ seen: dict[str, list[int]] = {}
 
 
 class ClockedTransport:
-    """The connection itself: what is written here is on the wire."""
+    """The transport of a connection: bytes written here are on the wire."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -48,7 +48,7 @@ def clocked(protocol: Any) -> Any:
 
 
 def clock_servers() -> None:
-    """Put the clock around whatever protocol the server will have, ours included."""
+    """Put the clock around the server's protocol, also around ours."""
     load = uvicorn.Config.load
 
     def load_clocked(self: uvicorn.Config) -> None:
@@ -78,5 +78,5 @@ class Clocked:
 
     @bentoml.api
     async def clock(self) -> dict[str, list[int]]:
-        """By trace id: when the first byte of the request was read, and when the last of the answer was written."""
+        """Return, by trace id, when the request's first byte was read and the response's last byte was written."""
         return seen

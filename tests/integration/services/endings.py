@@ -1,4 +1,4 @@
-"""A service whose requests end in every way that there is."""
+"""A service whose requests end in every possible way."""
 
 import asyncio
 import time

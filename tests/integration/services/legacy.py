@@ -1,4 +1,4 @@
-"""A legacy service of the tests: runners in processes of their own, batched and not, and one within the service."""
+"""A legacy service: runners in their own processes, batched and not, and one embedded in the service."""
 
 from __future__ import annotations
 

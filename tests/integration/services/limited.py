@@ -1,4 +1,4 @@
-"""A service with a short time limit and little concurrency."""
+"""Services with a short timeout and low concurrency, and with limits of bento-monitor only."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ class Limited:
 
 @bentoml.service(traffic={"timeout": 20})
 class Guarded:
-    """One whose own limits do not come before those of the monitor."""
+    """A service whose own limits are not reached before the monitor's."""
 
     @bentoml.api
     async def echo(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""A service of the tests that leaves cycles behind where it is asked to, and counts those that it finds."""
+"""A service that leaves reference cycles behind on request, and counts those that it finds."""
 
 import gc
 import weakref
@@ -26,7 +26,7 @@ class Memory:
 
     @bentoml.api
     def tie(self) -> dict[str, str | None]:
-        """Make the model that runs now part of a cycle, as hooks and callbacks of models do."""
+        """Make the current model part of a cycle, as hooks and callbacks of models do."""
         model = self.model._active.model
         model.itself = model
         self.tied.append(weakref.ref(model))
@@ -65,7 +65,7 @@ class Memory:
 
     @bentoml.api
     async def collect(self) -> dict[str, int]:
-        """What only the collector could free since then, by type."""
+        """Count the objects since `stop_collecting` that only the collector can free, by type."""
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         gc.set_debug(0)

@@ -1,4 +1,4 @@
-"""A service of the tests whose model computes on a GPU: it returns at once, and its answer is waited for."""
+"""A service with a model on a GPU: a call returns at once, and the API waits for its output."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A service that makes spans, and has set no tracer provider."""
+"""A service that makes spans without a tracer provider of its author."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""A service that knows nothing of us, with an API of every kind that matters to a trace."""
+"""A plain BentoML service, with an API of every kind that matters for traces."""
 
 from collections.abc import AsyncGenerator
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Services that are held back, each by one cause, and some that are not."""
+"""Services with one bottleneck each, and healthy services."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import zlib
 import bentoml
 import numpy as np
 
-# Half of a tenth of a second to compress, which zlib does without the interpreter.
+# Compressing it needs 50 ms, during which zlib releases the GIL.
 _NOISE = os.urandom(2**20)
 
 
 @bentoml.service
 class Healthy:
-    """Nothing but an answer."""
+    """An API that only returns."""
 
     @bentoml.api
     async def double(self, x: int) -> int:
@@ -26,7 +26,7 @@ class Healthy:
 
 @bentoml.service
 class HealthyBatches:
-    """A model of a few ms that is called with batches."""
+    """A model of a few ms, called with batches."""
 
     @bentoml.api(batchable=True)
     def double(self, xs: list[int]) -> list[int]:
@@ -46,7 +46,7 @@ class HealthyModel:
 
 @bentoml.service(threads=4 * (os.cpu_count() or 1) + 4)
 class Crowded:
-    """As many calls of the model at once as there are clients."""
+    """One concurrent call of the model per client."""
 
     @bentoml.api
     def double(self, x: int) -> int:
@@ -68,7 +68,7 @@ class LongWindow:
 
 @bentoml.service(workers=2)
 class OneTakesAll:
-    """Two workers, of which one hardly comes to accept a connection."""
+    """Two workers, of which one can hardly accept a connection."""
 
     @bentoml.on_startup
     async def keep_out(self) -> None:
@@ -82,7 +82,7 @@ class OneTakesAll:
 
 
 def _compute(cpu_s: float) -> None:
-    """So much CPU time of this thread, the interpreter let go of."""
+    """Use CPU time of this thread, with the GIL released."""
     a = np.ones((160, 160))
     end_s = time.thread_time() + cpu_s
     while time.thread_time() < end_s:
@@ -91,7 +91,7 @@ def _compute(cpu_s: float) -> None:
 
 def _wait_for_full_batches(window_s: float) -> None:
     from bento_monitor.batching import BatchDispatcher
-    from bento_monitor.releases.record import Batching
+    from bento_monitor.serving_config import Batching
 
     for each in gc.get_objects():
         if isinstance(each, BatchDispatcher):

@@ -1,4 +1,4 @@
-"""A service of two workers that say who they are."""
+"""A service of two workers that return their process id."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A service with an application mounted into it, which speaks WebSockets."""
+"""A service with a mounted application that serves WebSockets."""
 
 import bentoml
 from starlette.applications import Starlette

@@ -1,4 +1,4 @@
-"""A service whose author has set a tracer provider, and makes spans."""
+"""A service that makes spans and sets its own tracer provider."""
 
 import bentoml
 from opentelemetry import trace
@@ -12,7 +12,7 @@ from bento_monitor import monitored
 
 
 class NotQuiet(Sampler):
-    """Samples nothing of the API `quiet`."""
+    """A sampler that drops the API `quiet`."""
 
     def should_sample(self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None):
         is_quiet = "/quiet" in name

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from bento_monitor.errors import InputError, ServerError
-from bento_monitor.loadgen import LoadSpec, run_load, summarize
-from bento_monitor.serving import ServerProcess, ServerSpec, free_port, start_server
+from bento_monitor.lab.loadgen import LoadSpec, run_load, summarize
+from bento_monitor.lab.server import ServerProcess, ServerSpec, start_server
+from bento_monitor.serving import free_port
 
 SERVICE = """
 import os
@@ -37,7 +38,7 @@ class Doubler:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A user's project that has an `optimizers` folder of its own."""
+    """A user's project with its own `optimizers` folder."""
     folder = tmp_path / "project"
     (folder / "optimizers").mkdir(parents=True)
     (folder / "optimizers" / "__init__.py").write_text("")
@@ -58,14 +59,14 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("as_", ["stock", "monitored"])
-def test_a_project_is_served_from_its_folder_and_its_own_modules_win(as_, project, tmp_path):
+def test_project_is_served_from_its_folder_with_its_own_modules(as_, project, tmp_path):
     home = tmp_path / "home"
     with start_server(ServerSpec(target="service:Doubler", working_dir=project, as_=as_, home=home)) as server:
         answer = ask(server, "whereabouts")
     assert answer == {"optimizers": str(project / "optimizers" / "__init__.py"), "home": str(home), "cwd": str(project)}
 
 
-def test_the_worker_override_changes_the_number_of_processes_and_a_load_is_answered_by_them(project, tmp_path):
+def test_worker_override_sets_the_number_of_processes(project, tmp_path):
     spec = ServerSpec(
         target="service:Doubler",
         working_dir=project,
@@ -95,7 +96,7 @@ def test_the_worker_override_changes_the_number_of_processes_and_a_load_is_answe
     assert set(result.responses.values()) == {b"[6.0]"}
 
 
-def test_nothing_is_left_when_the_block_ends_even_when_the_supervisor_was_killed(project, tmp_path):
+def test_no_process_remains_after_the_block_even_with_a_killed_supervisor(project, tmp_path):
     spec = ServerSpec(target="service:Doubler", working_dir=project, home=tmp_path / "home")
     with start_server(spec) as server:
         workers = server.worker_pids()
@@ -107,14 +108,14 @@ def test_nothing_is_left_when_the_block_ends_even_when_the_supervisor_was_killed
         probe.bind(("127.0.0.1", server.port))
 
 
-def test_a_server_that_cannot_start_says_its_last_log_lines(project, tmp_path):
+def test_failed_start_reports_the_last_log_lines(project, tmp_path):
     (project / "service.py").write_text("raise RuntimeError('the weights are missing')")
     spec = ServerSpec(target="service:Doubler", working_dir=project, home=tmp_path / "home")
     with pytest.raises(ServerError, match="the weights are missing"), start_server(spec):
         pass
 
 
-def test_a_port_in_use_is_refused_before_anything_starts(project):
+def test_port_in_use_is_refused_before_anything_starts(project):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", free_port()))
         taken.listen()
@@ -123,7 +124,7 @@ def test_a_port_in_use_is_refused_before_anything_starts(project):
             pass
 
 
-def test_a_private_home_shows_the_models_of_the_shared_one(project, tmp_path):
+def test_private_home_shows_the_models_of_the_shared_home(project, tmp_path):
     shared = tmp_path / "shared"
     (shared / "models" / "kept").mkdir(parents=True)
     home = tmp_path / "home"

@@ -1,13 +1,13 @@
-"""What `bench_accuracy` measures with: scores equal to scikit-learn's and jiwer's, and true drops."""
+"""The parts of `bench_accuracy`: scores equal to scikit-learn's and jiwer's, and stated true drops."""
 
 from dataclasses import replace
 
 import jiwer
 import numpy as np
 import pytest
-from accuracy_cells import Cell, all_cells, auc_with_drop, noisy_auc
-from accuracy_draws import F1, SHAPES, Flips, Scores, WordErrors
-from accuracy_pooled import AucDrop, F1Drop, WordErrorDrop
+from accuracy.cells import Cell, all_cells, auc_with_drop, noisy_auc
+from accuracy.draws import F1, SHAPES, Flips, Scores, WordErrors
+from accuracy.pooled import AucDrop, F1Drop, WordErrorDrop
 from bench_accuracy import accepts_one, count_flips, run_cell
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -18,7 +18,7 @@ def generator_fixture():
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
-def test_the_auc_of_a_resample_is_scikit_learns_with_and_without_ties(generator, decimals):
+def test_auc_of_resamples_equals_scikit_learn_with_and_without_ties(generator, decimals):
     labels = generator.integers(0, 2, 300)
     baseline, candidate = np.round(generator.normal(labels, 1, (2, 300)), decimals)
     drop = AucDrop(labels, baseline, candidate)
@@ -28,7 +28,7 @@ def test_the_auc_of_a_resample_is_scikit_learns_with_and_without_ties(generator,
         assert drop(rows) == pytest.approx(expected)
 
 
-def test_the_f1_of_a_resample_is_scikit_learns(generator):
+def test_f1_of_resamples_equals_scikit_learn(generator):
     labels, baseline, candidate = generator.integers(0, 2, (3, 200))
     drop = F1Drop(labels, baseline, candidate)
     for _ in range(5):
@@ -37,13 +37,13 @@ def test_the_f1_of_a_resample_is_scikit_learns(generator):
         assert drop(rows) == pytest.approx(expected)
 
 
-def test_f1_is_0_where_nothing_is_positive_as_scikit_learns():
+def test_f1_without_positives_is_0_as_in_scikit_learn():
     nothing = np.zeros(5, dtype=np.int64)
     assert f1_score(nothing, nothing, zero_division=0) == 0
     assert F1Drop(nothing, nothing, nothing)(np.arange(5)) == 0
 
 
-def test_the_word_error_rate_of_a_resample_is_jiwers(generator):
+def test_word_error_rate_of_a_resample_equals_jiwer(generator):
     words = generator.integers(1, 9, 60)
     wrong = generator.binomial(words, 0.2), generator.binomial(words, 0.4)
     references = [" ".join(["right"] * count) for count in words]
@@ -71,13 +71,13 @@ def test_the_word_error_rate_of_a_resample_is_jiwers(generator):
     ],
     ids=str,
 )
-def test_a_populations_true_drop_is_the_one_it_says(population, true_drop):
+def test_population_has_its_stated_true_drop(population, true_drop):
     n = 400_000
     draw = population.draw(n, 1, np.random.default_rng(5))
     assert draw.drop(0, np.arange(n)) == pytest.approx(true_drop, abs=0.004)
 
 
-def test_counting_flips_accepts_as_often_as_drawing_them():
+def test_counted_flips_are_accepted_as_often_as_drawn_flips():
     cell = Cell("bound", "flips", Flips(0.05, 0.02), 150, 0.05, 3000)
     generator = np.random.default_rng(1)
     drawn = sum(accepts_one(cell, generator) for _ in range(cell.runs)) / cell.runs
@@ -86,7 +86,7 @@ def test_counting_flips_accepts_as_often_as_drawing_them():
     assert counted == pytest.approx(drawn, abs=0.02)
 
 
-def test_every_kind_of_cell_runs_and_a_candidate_without_a_drop_is_accepted_more_often():
+def test_procedure_cells_accept_a_candidate_without_a_drop_more_often():
     shares = {}
     for kind in ("procedure", "procedure_power"):
         cells = [cell for cell in all_cells() if cell.kind == kind and isinstance(cell.population, Scores)]

@@ -7,7 +7,7 @@ from optimizers.accuracy.batch_dependence import batch_dependence, batch_depende
 from optimizers.accuracy.outputs import OutputReading
 
 
-def test_of_vectors_it_is_the_least_cosine() -> None:
+def test_measure_of_vectors_is_the_least_cosine() -> None:
     alone = np.array([[1, 0], [0, 2], [0, 0]], np.float32)
     company = np.array([[2, 0], [1, 1], [0, 0]], np.float32)
     assert batch_dependence(OutputReading("vector"), alone, alone).amount == pytest.approx(0.0)
@@ -16,7 +16,7 @@ def test_of_vectors_it_is_the_least_cosine() -> None:
     assert batch_dependence_min_cosine(np.array([1.0]), np.array([3.0])) < 1
 
 
-def test_the_share_of_flips_is_of_classes_labels_and_texts() -> None:
+def test_flip_share_covers_classes_labels_and_texts() -> None:
     probability = OutputReading("probability", classes=(0, 1), threshold=0.5)
     assert flip_share(probability, np.array([0.1, 0.6, 0.9, 0.2]), np.array([0.2, 0.4, 0.8, 0.3])) == 0.25
     assert flip_share(OutputReading("text"), np.array(["a", "b"]), np.array(["a", "c"])) == 0.5
@@ -43,7 +43,7 @@ def test_the_share_of_flips_is_of_classes_labels_and_texts() -> None:
         (OutputReading("score"), np.array([5.0, 5.0]), np.array([5.0, 6.0]), "largest change", 1.0),
     ],
 )
-def test_of_other_outputs_it_is_the_changed_share_or_the_largest_change(
+def test_measure_of_other_outputs_is_the_changed_share_or_largest_change(
     reading: OutputReading, alone: object, company: object, measure: str, value: float
 ) -> None:
     found = batch_dependence(reading, alone, company)

@@ -17,7 +17,7 @@ def compared(name: str, baseline: Any, candidate: Any, labels: Any, **options: A
     return compare_accuracy(baseline, candidate, labels, metric, choose_reading(baseline, labels, metric), **options)
 
 
-def test_an_equal_model_loses_nothing_but_what_unseen_samples_could() -> None:
+def test_bound_of_an_equal_model_covers_only_unseen_samples() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 200)
     answers = np.where(np.arange(200) < 20, 9, labels)
     result = compared("accuracy", answers, answers, labels)
@@ -26,7 +26,7 @@ def test_an_equal_model_loses_nothing_but_what_unseen_samples_could() -> None:
     assert (result.method, result.confidence) == ("flips", 0.95)
 
 
-def test_a_drop_is_how_much_worse_the_candidate_is_whatever_the_metrics_direction() -> None:
+def test_drop_is_positive_for_a_worse_candidate_in_either_metric_direction() -> None:
     labels = np.zeros(400, dtype=np.int64)
     labels[:10] = 1
     baseline, candidate = labels.copy(), labels.copy()
@@ -41,7 +41,7 @@ def test_a_drop_is_how_much_worse_the_candidate_is_whatever_the_metrics_directio
     assert errors.upper > 0.02
 
 
-def test_a_destroyed_classifier_that_answers_1_to_everybody_is_seen() -> None:
+def test_classifier_that_always_answers_1_is_detected() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 300)
     baseline = np.where(labels == 1, 0.97, 0.03)
@@ -55,7 +55,7 @@ def test_a_destroyed_classifier_that_answers_1_to_everybody_is_seen() -> None:
     ("name", "method"),
     [("f1", "bootstrap"), ("roc_auc", "bootstrap"), ("log_loss", "t"), ("accuracy", "flips"), ("brier_score", "t")],
 )
-def test_each_form_of_metric_has_its_bound_and_equal_answers_never_give_0(name: str, method: str) -> None:
+def test_metric_form_decides_the_bound_and_equal_answers_never_give_0(name: str, method: str) -> None:
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 2, 400)
     answers = np.clip(labels * 0.3 + generator.random(400) * 0.69, 0.01, 0.99)
@@ -64,7 +64,7 @@ def test_each_form_of_metric_has_its_bound_and_equal_answers_never_give_0(name: 
     assert result.upper > 2 / 400
 
 
-def test_a_bound_is_wider_for_a_smaller_alpha_and_is_the_same_each_time() -> None:
+def test_bound_is_reproducible_and_wider_for_a_smaller_alpha() -> None:
     generator = np.random.default_rng(2)
     labels = generator.integers(0, 2, 300)
     answers = np.clip(labels * 0.3 + generator.random(300) * 0.7, 0, 0.999)
@@ -74,7 +74,7 @@ def test_a_bound_is_wider_for_a_smaller_alpha_and_is_the_same_each_time() -> Non
     assert results[2].upper > results[0].upper
 
 
-def test_rows_choose_the_samples_also_among_answers_in_a_list() -> None:
+def test_rows_select_samples_from_a_list_of_answers() -> None:
     labels = np.array([0, 1, 0, 1, 1, 0])
     answers = [{"label": int(label)} for label in (0, 1, 1, 1, 1, 0)]
     rows = np.array([0, 1, 3, 5])
@@ -82,7 +82,7 @@ def test_rows_choose_the_samples_also_among_answers_in_a_list() -> None:
     assert (result.baseline, result.n) == (1.0, 4)
 
 
-def test_a_cap_never_hides_a_drop_that_was_seen() -> None:
+def test_cap_never_hides_an_observed_drop() -> None:
     numbers = np.linspace(0, 1, 200)
     candidate = numbers.copy()
     candidate[0] = 1e6
@@ -91,7 +91,7 @@ def test_a_cap_never_hides_a_drop_that_was_seen() -> None:
     assert result.upper >= result.drop == pytest.approx(5000)
 
 
-def test_agreement_needs_no_labels_and_is_of_the_baselines_own_answers() -> None:
+def test_agreement_compares_with_the_baseline_and_needs_no_labels() -> None:
     baseline = np.arange(100) % 4
     candidate = np.where(np.arange(100) < 3, 9, baseline)
     result = compared("agreement", baseline, candidate, None)
@@ -99,7 +99,7 @@ def test_agreement_needs_no_labels_and_is_of_the_baselines_own_answers() -> None
     assert result.upper > 0.03
 
 
-def test_answers_that_are_nan_and_counts_that_differ_are_refused() -> None:
+def test_nan_answers_and_different_counts_are_refused() -> None:
     labels = np.array([0, 1, 1])
     scores = np.array([0.1, 0.9, 0.8])
     with pytest.raises(StudyInputError, match="Sample 1.*NaN"):
@@ -108,12 +108,12 @@ def test_answers_that_are_nan_and_counts_that_differ_are_refused() -> None:
         compared("accuracy", scores, scores[:2], labels)
 
 
-def test_too_few_samples_are_answered_with_the_number_that_would_do() -> None:
+def test_too_few_samples_error_states_the_needed_number() -> None:
     labels = np.arange(200) % 2
     metric = parse_metric("accuracy")
     worth = assess(labels, labels, metric, choose_reading(labels, labels, metric))
     assert (worth.value, worth.n, worth.largest_loss, worth.method) == (1.0, 200, 1.0, "flips")
-    with pytest.raises(StudyInputError, match="200 samples cannot prove accuracy.*at least 598 would, more if"):
+    with pytest.raises(StudyInputError, match="200 samples cannot prove accuracy.*at least 598 are needed, more if"):
         require_enough(200, metric, 0.005, worth)
     require_enough(598, metric, 0.005, worth)
     with pytest.raises(StudyInputError, match="drop of at most 0"):
@@ -121,7 +121,7 @@ def test_too_few_samples_are_answered_with_the_number_that_would_do() -> None:
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1", "roc_auc", "log_loss", "brier_score"])
-def test_the_number_that_would_do_does_for_a_candidate_that_answers_the_same(name: str) -> None:
+def test_needed_number_suffices_for_a_candidate_with_equal_answers(name: str) -> None:
     generator = np.random.default_rng(3)
     metric = parse_metric(name)
 
@@ -138,7 +138,7 @@ def test_the_number_that_would_do_does_for_a_candidate_that_answers_the_same(nam
         require_enough(900, metric, tolerance, worth)
 
 
-def test_scores_of_the_users_that_are_all_equal_prove_nothing_without_samples(tmp_path: Path) -> None:
+def test_equal_scores_of_a_user_function_still_need_enough_samples(tmp_path: Path) -> None:
     (tmp_path / "judge_of_stars.py").write_text("def stars(answers, labels):\n    return [5.0] * len(labels)\n")
     metric = parse_metric("judge_of_stars:stars", tmp_path)
     labels = np.zeros(40)
@@ -151,7 +151,7 @@ def test_scores_of_the_users_that_are_all_equal_prove_nothing_without_samples(tm
 
 
 @pytest.mark.parametrize("name", ["mae", "mse", "rmse", "log_loss", "wer"])
-def test_a_baseline_that_is_beyond_the_cap_can_still_get_worse(name: str) -> None:
+def test_baseline_beyond_the_cap_can_still_get_worse(name: str) -> None:
     labels: Any = np.linspace(0, 1, 50)
     answers: Any = labels + 40
     if name == "log_loss":
@@ -169,29 +169,29 @@ def test_a_baseline_that_is_beyond_the_cap_can_still_get_worse(name: str) -> Non
     [
         ("roc_auc", np.linspace(0, 1, 50), np.arange(50) == 7, "roc_auc has no bound on 50 samples.*rarest class"),
         ("cohen_kappa", np.zeros(50), np.zeros(50), "cohen_kappa is undefined"),
-        ("r2", np.linspace(0, 1, 50), np.ones(50), "R2 is undefined where all 50 labels are equal"),
+        ("r2", np.linspace(0, 1, 50), np.ones(50), "R2 is undefined if all 50 labels are equal"),
         ("mape", np.linspace(0, 1, 50), np.linspace(0, 1, 50), "A label is 0"),
         ("f1", np.ones(50), np.ones(50), "all labels are 1"),
-        ("balanced_accuracy", np.eye(50), 1 - np.eye(50), "of one class a sample"),
-        ("log_loss", 1 - np.eye(50), np.eye(50), "of one class a sample"),
-        ("recall@3", np.eye(50), np.eye(50), "one label a sample.*50, 50"),
+        ("balanced_accuracy", np.eye(50), 1 - np.eye(50), "one class per sample"),
+        ("log_loss", 1 - np.eye(50), np.eye(50), "one class per sample"),
+        ("recall@3", np.eye(50), np.eye(50), "one label per sample.*50, 50"),
         ("wer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
         ("cer", np.array(["a"] * 50), np.arange(50), "a text as each label"),
     ],
 )
-def test_what_no_bound_can_come_of_is_said_of_the_baseline(name: str, answers: Any, labels: Any, message: str) -> None:
+def test_baseline_without_a_possible_bound_is_refused(name: str, answers: Any, labels: Any, message: str) -> None:
     metric = parse_metric(name)
     with pytest.raises(StudyInputError, match=message):
         assess(answers, labels, metric, choose_reading(answers, labels, metric))
 
 
-def test_a_label_of_0_makes_no_relative_tolerance_of_everything() -> None:
+def test_relative_error_of_a_label_of_0_is_refused() -> None:
     labels = np.linspace(0, 10, 400)
     with pytest.raises(StudyInputError, match="A label is 0"):
         compared("mape", labels + 0.1, np.where(labels > 0, 0, 0.1), labels)
 
 
-def test_a_function_of_the_users_may_change_what_it_is_given(tmp_path: Path) -> None:
+def test_user_function_may_modify_its_arguments(tmp_path: Path) -> None:
     text = """
 def changing(answers, labels):
     for each in answers:
@@ -215,7 +215,7 @@ def inside(answers, labels):
         assert answers[1] == {"label": 1}
 
 
-def test_a_function_of_the_users_that_ends_the_program_is_answered_in_one_sentence(tmp_path: Path) -> None:
+def test_user_function_that_exits_the_program_is_reported(tmp_path: Path) -> None:
     (tmp_path / "judge_that_exits.py").write_text("import sys\ndef f(answers, labels):\n    sys.exit(0)\n")
     (tmp_path / "judge_as_a_script.py").write_text("import sys\nsys.exit(0)\n")
     metric = parse_metric("judge_that_exits:f", tmp_path)

@@ -1,4 +1,4 @@
-"""The decision among finalists: in order, each at its share of alpha, the first that holds."""
+"""The choice among finalists: tested in order, each at its share of alpha, until one is proved."""
 
 import pytest
 
@@ -18,23 +18,23 @@ def prove(finalists, tolerance=0.01):
     return first_proved(finalists, is_proved), asked
 
 
-def test_the_first_that_is_proved_is_accepted_and_no_later_one_is_tested():
+def test_first_proved_finalist_is_accepted_and_later_ones_are_not_tested():
     found, asked = prove(["a", "b", "c"])
     assert found == "b"
     assert [finalist for finalist, _ in asked] == ["a", "b"]
 
 
-def test_each_is_tested_at_its_share_of_alpha_though_not_all_are_reached():
+def test_each_finalist_is_tested_at_its_share_of_alpha():
     _, asked = prove(["c", "b", "a"])
     assert asked == [("c", pytest.approx(0.05 / 3))]
 
 
-def test_where_none_holds_none_is_accepted():
+def test_no_finalist_is_accepted_if_none_is_proved():
     found, asked = prove(["a", "b"], tolerance=0.005)
     assert found is None
     assert asked == [("a", 0.025), ("b", 0.025)]
 
 
-def test_no_finalist_is_refused():
+def test_empty_list_of_finalists_is_refused():
     with pytest.raises(StudyInputError, match="1 finalist"):
         prove([])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento_monitor.model_host.answer_values import as_answers
+from bento_monitor.lab.model_host.answer_values import as_answers
 from optimizers.accuracy.metrics import parse_metric
 from optimizers.accuracy.outputs import predicted, read
 from optimizers.accuracy.reading import choose_reading, read_labels
@@ -35,14 +35,14 @@ NAMES = np.array(["ant", "bee", "cat", "ant"])
         ),
         (PROBABILITY, BINARY, "log_loss", "probability of class 1, threshold 0.5"),
         (PROBABILITY, BINARY, "roc_auc", "probability of class 1, threshold 0.5"),
-        (PROBABILITY * 9 - 3, BINARY, "roc_auc", "score (only its order counts)"),
+        (PROBABILITY * 9 - 3, BINARY, "roc_auc", "score (only the order of scores counts)"),
         (BINARY, BINARY, "accuracy", "class ids"),
         (BINARY.astype(np.float32), BINARY, "accuracy", "class ids (given as 0.0 and 1.0)"),
         (BINARY.astype(bool), BINARY, "accuracy", "class ids"),
         (THREE.astype(np.float32), THREE, "accuracy", "class ids"),
         (THREE, THREE.astype(str), "accuracy", "class labels"),
         (NAMES, NAMES, "accuracy", "class labels"),
-        (THREE, NAMES, "accuracy", "class labels (ids number the sorted labels)"),
+        (THREE, NAMES, "accuracy", "class labels (ids are positions in the sorted labels)"),
         (ROWS, THREE, "accuracy", "probabilities of 3 classes"),
         (ROWS.astype(np.float16), THREE, "accuracy", "probabilities of 3 classes"),
         (ROWS, np.eye(3)[THREE], "accuracy", "probabilities of 3 classes"),
@@ -66,13 +66,13 @@ NAMES = np.array(["ant", "bee", "cat", "ant"])
         (PROBABILITY, np.array([0.1, 0.9, 0.4, 0.4]), "mae", "score"),
         (LOGITS, NAMES, "recall@2", "vector"),
         (NAMES, NAMES, "wer", "text"),
-        (NAMES, None, "agreement", "text (the same where equal)"),
+        (NAMES, None, "agreement", "text (texts agree if equal)"),
         (THREE, None, "agreement", "class ids"),
         (PROBABILITY, None, "agreement", "score"),
         (LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True), None, "agreement", "vector"),
     ],
 )
-def test_an_output_is_told_from_type_shape_range_and_labels(
+def test_reading_is_inferred_from_type_shape_range_and_labels(
     answers: Any, labels: Any, metric: str, description: str
 ) -> None:
     assert choose_reading(answers, labels, parse_metric(metric)).description == description
@@ -103,13 +103,13 @@ def test_an_output_is_told_from_type_shape_range_and_labels(
         (PROBABILITY, BINARY, "wer", "text"),
         (PROBABILITY, None, "accuracy", "needs labels.*agreement"),
         (PROBABILITY, BINARY[:3], "accuracy", "4 answers for 3 labels"),
-        (PROBABILITY, PROBABILITY, "accuracy", "no class"),
+        (PROBABILITY, PROBABILITY, "accuracy", "not a class"),
         (np.array([0.1, np.nan, 0.2, 0.4]), BINARY, "accuracy", "Sample 1 is answered with NaN"),
         (ROWS + np.array([[0.0], [0], [np.inf], [0]]), THREE, "accuracy", "Sample 2 is answered with NaN"),
         ([[1.0, 2.0], [1.0], [2.0], [3.0]], BINARY, "accuracy", "sample 1 with"),
     ],
 )
-def test_what_cannot_be_told_is_answered_with_what_was_seen_and_the_choices(
+def test_undetermined_reading_is_refused_with_the_reason_or_the_choices(
     answers: Any, labels: Any, metric: str, message: str
 ) -> None:
     if message.startswith("columns"):
@@ -119,12 +119,12 @@ def test_what_cannot_be_told_is_answered_with_what_was_seen_and_the_choices(
         choose_reading(answers, labels, parse_metric(metric))
 
 
-def test_a_probability_is_never_cut_to_a_class() -> None:
+def test_probability_is_compared_with_the_threshold() -> None:
     reading = choose_reading(PROBABILITY, BINARY, parse_metric("accuracy"))
     assert predicted(reading, read(reading, PROBABILITY)).tolist() == [0, 1, 1, 0]
 
 
-def test_a_model_that_answers_exactly_0_or_1_and_a_candidate_that_does_not_are_read_alike() -> None:
+def test_candidate_probabilities_are_read_like_a_baselines_exact_0_and_1() -> None:
     reading = choose_reading(BINARY.astype(float), BINARY, parse_metric("accuracy"))
     assert predicted(reading, read(reading, PROBABILITY)).tolist() == [0, 1, 1, 0]
 
@@ -137,17 +137,17 @@ def test_a_model_that_answers_exactly_0_or_1_and_a_candidate_that_does_not_are_r
         ("logit=yes,no", np.array(["no", "yes", "yes", "no"]), "accuracy", "logit of class no, threshold 0"),
     ],
 )
-def test_a_person_can_say_what_an_output_is(asked: str, labels: Any, metric: str, description: str) -> None:
+def test_user_can_name_the_kind_of_the_output(asked: str, labels: Any, metric: str, description: str) -> None:
     reading = choose_reading(PROBABILITY * 9 - 3, labels, parse_metric(metric), asked)
     assert reading.description.startswith(description)
 
 
-def test_the_order_of_the_classes_can_be_told() -> None:
+def test_user_can_name_the_order_of_the_classes() -> None:
     reading = choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee,ant")
     assert predicted(reading, read(reading, ROWS)).tolist() == ["cat", "bee", "ant", "cat"]
-    with pytest.raises(StudyInputError, match="2 classes.*tells 3 apart"):
+    with pytest.raises(StudyInputError, match="2 classes.*distinguishes 3"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=cat,bee")
-    with pytest.raises(StudyInputError, match="'cat' is none"):
+    with pytest.raises(StudyInputError, match="'cat' is not one of the classes"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "probabilities=ant,bee,fly")
     with pytest.raises(StudyInputError, match="cannot be measured"):
         choose_reading(ROWS, NAMES, parse_metric("accuracy"), "vector")
@@ -156,7 +156,7 @@ def test_the_order_of_the_classes_can_be_told() -> None:
 DICTS = [{"label": int(p >= 0.5), "probability": float(p), "id": f"request {i}"} for i, p in enumerate(PROBABILITY)]
 
 
-def test_the_field_of_a_dict_is_told_by_what_the_metric_needs() -> None:
+def test_metric_decides_the_field_of_a_dict() -> None:
     assert choose_reading(DICTS, BINARY, parse_metric("accuracy")).field == "label"
     ranked = choose_reading(DICTS, BINARY, parse_metric("log_loss"))
     assert ranked == choose_reading(DICTS, BINARY, parse_metric("log_loss"), "probability:probability")
@@ -167,7 +167,7 @@ def test_the_field_of_a_dict_is_told_by_what_the_metric_needs() -> None:
         choose_reading(DICTS, BINARY, parse_metric("accuracy"), "odds")
 
 
-def test_how_sure_a_class_is_is_not_taken_for_the_probability_of_class_1() -> None:
+def test_confidence_in_a_class_is_not_the_probability_of_class_1() -> None:
     answers = [
         {"label": name, "score": score} for name, score in (("no", 0.97), ("yes", 0.9), ("yes", 0.6), ("no", 0.7))
     ]
@@ -177,13 +177,13 @@ def test_how_sure_a_class_is_is_not_taken_for_the_probability_of_class_1() -> No
         choose_reading(answers, labels, parse_metric("log_loss"))
 
 
-def test_a_dict_of_which_several_fields_fit_is_asked_about() -> None:
+def test_dict_with_several_fitting_fields_is_refused() -> None:
     answers = [{"first": float(p), "second": float(1 - p)} for p in PROBABILITY]
-    with pytest.raises(StudyInputError, match="first, second could be meant"):
+    with pytest.raises(StudyInputError, match=r"several of them fit \(first, second\)"):
         choose_reading(answers, BINARY, parse_metric("roc_auc"))
 
 
-def test_answers_of_a_function_of_the_users_are_left_as_they_are(tmp_path: Any) -> None:
+def test_user_function_gets_unchanged_answers(tmp_path: Any) -> None:
     (tmp_path / "judge_of_dicts.py").write_text("def f(answers, labels):\n    return 1.0\n")
     reading = choose_reading(DICTS, BINARY, parse_metric("judge_of_dicts:f", tmp_path))
     assert reading.kind == "raw"
@@ -205,19 +205,19 @@ def test_answers_of_a_function_of_the_users_are_left_as_they_are(tmp_path: Any) 
         ([], True),
     ],
 )
-def test_answers_are_an_array_only_where_all_are_of_one_kind(values: list[Any], is_array: bool) -> None:
+def test_answers_of_one_type_and_shape_become_an_array(values: list[Any], is_array: bool) -> None:
     assert isinstance(as_answers(values), np.ndarray) is is_array
 
 
 @pytest.mark.parametrize(("kind", "answers"), [("logit", np.zeros((4, 2))), ("text", BINARY), ("multilabel", ROWS * 9)])
-def test_a_candidate_whose_answers_do_not_fit_the_baselines_reading_is_refused(kind: Any, answers: Any) -> None:
+def test_candidate_answers_that_do_not_fit_the_reading_are_refused(kind: Any, answers: Any) -> None:
     from optimizers.accuracy.outputs import OutputReading
 
     with pytest.raises(StudyInputError):
         read(OutputReading(kind), answers)
 
 
-def test_labels_are_read_as_the_readings_classes() -> None:
+def test_one_hot_and_boolean_labels_are_read_as_classes() -> None:
     metric = parse_metric("accuracy")
     one_hot = choose_reading(ROWS, np.eye(3)[THREE], metric)
     assert read_labels(one_hot, np.eye(3)[THREE], metric).tolist() == THREE.tolist()
@@ -225,7 +225,7 @@ def test_labels_are_read_as_the_readings_classes() -> None:
     assert read_labels(flags, BINARY.astype(bool), metric).tolist() == BINARY.tolist()
 
 
-def test_strings_of_digits_name_the_columns_by_number_and_not_in_the_order_of_letters() -> None:
+def test_digit_strings_name_columns_in_numeric_order() -> None:
     truth = np.arange(24) % 12
     rows = np.eye(12)[truth] * 0.9 + 0.1 / 12
     for labels in (truth.astype(str), (truth + 1).astype(str)):
@@ -235,43 +235,41 @@ def test_strings_of_digits_name_the_columns_by_number_and_not_in_the_order_of_le
     assert predicted(few, read(few, rows)).tolist() == truth.astype(str).tolist()
 
 
-def test_the_order_that_was_told_says_what_class_ids_stand_for() -> None:
+def test_given_class_order_defines_the_class_ids() -> None:
     ids = np.array([1, 0, 0, 1])
     labels = np.array(["cat", "dog", "dog", "cat"])
     reading = choose_reading(ids, labels, parse_metric("accuracy"), "classes=dog,cat")
     assert predicted(reading, read(reading, ids)).tolist() == labels.tolist()
-    assert reading.description == "class labels (classes in the order that was told)"
+    assert reading.description == "class labels (classes in the order of --output)"
     assert choose_reading(labels, labels, parse_metric("f1"), "classes=dog, cat").classes == ("dog", "cat")
 
 
 @pytest.mark.parametrize(
     ("answers", "labels", "metric", "asked", "message"),
     [
-        (THREE, THREE, "mae", "score=a,b", "asks for no classes"),
-        (LOGITS, NAMES, "recall@2", "vector=ant,bee", "asks for no classes"),
+        (THREE, THREE, "mae", "score=a,b", "does not use classes"),
+        (LOGITS, NAMES, "recall@2", "vector=ant,bee", "does not use classes"),
         (THREE, NAMES, "accuracy", "classes=ant,bee,bee", "names a class twice"),
-        (THREE, NAMES, "accuracy", "classes=ant,bee", "'cat' is none"),
-        (PROBABILITY, BINARY, "accuracy", "probabilty", "is no dict.*no field 'probabilty'.*--output: classes"),
+        (THREE, NAMES, "accuracy", "classes=ant,bee", "'cat' is not one of the classes"),
+        (PROBABILITY, BINARY, "accuracy", "probabilty", "is not a dict.*no field 'probabilty'.*--output: classes"),
         (PROBABILITY, BINARY, "accuracy", "probabilty:score", "cannot be measured"),
     ],
 )
-def test_what_was_told_and_cannot_be_used_is_refused_and_never_ignored(
-    answers: Any, labels: Any, metric: str, asked: str, message: str
-) -> None:
+def test_unusable_output_option_is_refused(answers: Any, labels: Any, metric: str, asked: str, message: str) -> None:
     with pytest.raises(StudyInputError, match=message):
         choose_reading(answers, labels, parse_metric(metric), asked)
 
 
 @pytest.mark.parametrize("metric", ["f1", "precision", "recall", "jaccard"])
-def test_which_of_two_named_classes_is_class_1_is_said(metric: str) -> None:
+def test_note_names_class_1_of_two_named_classes(metric: str) -> None:
     labels = np.array(["malignant", "benign", "benign", "malignant"])
     reading = choose_reading(labels, labels, parse_metric(metric))
     assert reading.note == "'malignant' taken as class 1, the last of the sorted labels"
 
 
 @pytest.mark.parametrize("answer", [None, [None, None]])
-def test_an_api_that_answers_nothing_is_said(answer: Any) -> None:
-    with pytest.raises(StudyInputError, match="does it return what the model gives"):
+def test_answers_without_values_are_refused(answer: Any) -> None:
+    with pytest.raises(StudyInputError, match="does it return the model's output"):
         choose_reading([answer] * 4, BINARY, parse_metric("accuracy"), None)
 
 
@@ -286,12 +284,12 @@ NAMED = [
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (NAMED, "probabilities of 3 classes (by the names of the fields)"),
+        (NAMED, "probabilities of 3 classes (classes by the names of the fields)"),
         ([{name: 9 * value - 4 for name, value in each.items()} for each in NAMED], "logits of 3 classes"),
         ([{name: each[name] for name in ("owl", "dog", "cat")} for each in NAMED], "probabilities of 3 classes"),
     ],
 )
-def test_numbers_by_the_name_of_their_class_are_read_by_these(
+def test_numbers_in_fields_are_read_by_class_name(
     answers: list[dict[str, float]], words: str, *, is_nested: bool
 ) -> None:
     labels = np.array(["cat", "dog", "owl"]) if "logits" in words else np.array(["cat", "dog", "cat"])
@@ -299,7 +297,7 @@ def test_numbers_by_the_name_of_their_class_are_read_by_these(
     reading = choose_reading(given, labels, parse_metric("accuracy"), "scores" if is_nested else None)
     assert words in reading.description
     assert predicted(reading, read(reading, given)).tolist() == ["cat", "dog", "owl"]
-    # In another order, as of a release, the names decide.
+    # A release may return the fields in another order: the names decide.
     turned = [dict(reversed(each.items())) for each in answers]
     given = [{"scores": each} for each in turned] if is_nested else turned
     assert predicted(reading, read(reading, given)).tolist() == ["cat", "dog", "owl"]
@@ -312,8 +310,8 @@ def test_numbers_by_the_name_of_their_class_are_read_by_these(
         [{"cat": 0.7, "dog": 0.3}, {"cat": 0.1, "owl": 0.9}, {"dog": 1.0}],
         [{name: str(value) for name, value in each.items()} for each in NAMED],
     ],
-    ids=["another number beside", "not all of them", "texts"],
+    ids=["another number", "missing classes", "texts"],
 )
-def test_what_is_not_a_number_for_each_class_is_not_read_so(answers: list[dict[str, Any]]) -> None:
+def test_dicts_without_one_number_per_class_are_refused(answers: list[dict[str, Any]]) -> None:
     with pytest.raises(StudyInputError, match="--output|not numbers or strings of one shape"):
         read(choose_reading(answers, np.array(["cat", "dog", "cat"]), parse_metric("accuracy")), answers)

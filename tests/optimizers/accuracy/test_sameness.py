@@ -21,7 +21,7 @@ WIDE = GENERATOR.normal(size=(N, 64))
 
 OUTPUTS: dict[str, tuple[OutputReading, np.ndarray]] = {
     "class ids": (OutputReading("classes"), LOGITS.argmax(axis=1)),
-    "class ids of which one in ten is another": (OutputReading("classes"), SKEWED),
+    "skewed class ids": (OutputReading("classes"), SKEWED),
     "class names": (OutputReading("classes"), np.array(["ant", "bee", "cat"])[LOGITS.argmax(axis=1)]),
     "texts": (OutputReading("text"), SENTENCES),
     "labels": (OutputReading("multilabel"), (LOGITS > 1).astype(np.int64)),
@@ -36,10 +36,10 @@ OUTPUTS: dict[str, tuple[OutputReading, np.ndarray]] = {
     "score far from zero": (OutputReading("score"), 1000 + LOGITS[:, 0]),
     "score with heavy tails": (OutputReading("score"), HEAVY),
     "vectors": (OutputReading("vector"), WIDE),
-    "normalised vectors": (OutputReading("vector"), WIDE / np.linalg.norm(WIDE, axis=1, keepdims=True)),
+    "normalized vectors": (OutputReading("vector"), WIDE / np.linalg.norm(WIDE, axis=1, keepdims=True)),
     "all-positive vectors": (OutputReading("vector"), POSITIVE),
 }
-EXACT = {"class ids", "class ids of which one in ten is another", "class names", "texts", "labels"}
+EXACT = {"class ids", "skewed class ids", "class names", "texts", "labels"}
 
 
 def judged(name: str, change: Callable[[np.ndarray, np.ndarray], Any], *, count: int = 150) -> ServedVerdict:
@@ -53,13 +53,13 @@ def judged(name: str, change: Callable[[np.ndarray, np.ndarray], Any], *, count:
 
 @pytest.mark.parametrize("count", [12, 150])
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_the_models_own_answers_are_the_same(name: str, count: int) -> None:
+def test_own_answers_are_accepted(name: str, count: int) -> None:
     found = judged(name, lambda own, samples: own[samples], count=count)
     assert (found.wrong, found.is_same_model) == ((), True), found.sentence
 
 
 @pytest.mark.parametrize("name", OUTPUTS.keys() - EXACT)
-def test_rounding_as_of_an_int8_model_in_other_company_is_accepted(name: str) -> None:
+def test_rounding_of_an_int8_model_in_other_batches_is_accepted(name: str) -> None:
     def move(own: np.ndarray, samples: np.ndarray) -> np.ndarray:
         spread = np.median(np.abs(own - np.median(own)))
         moved = own[samples] + np.random.default_rng(2).normal(size=own[samples].shape) * 0.03 * spread
@@ -69,7 +69,7 @@ def test_rounding_as_of_an_int8_model_in_other_company_is_accepted(name: str) ->
 
 
 @pytest.mark.parametrize("share", [0.003, 0.05])
-def test_a_model_that_is_nearly_always_sure_may_move_by_rounding(share: float) -> None:
+def test_rounding_of_a_mostly_confident_model_is_accepted(share: float) -> None:
     generator = np.random.default_rng(4)
     reference = np.where(generator.random(3000) < share, 0.99, 1e-6 * generator.random(3000))
     check = AnswerCheck(OutputReading("probability", classes=(0, 1), threshold=0.5), reference)
@@ -81,14 +81,14 @@ def test_a_model_that_is_nearly_always_sure_may_move_by_rounding(share: float) -
 
 @pytest.mark.parametrize("count", [40, 150])
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_another_samples_answers_do_not_pass(name: str, count: int) -> None:
+def test_answers_to_other_samples_are_rejected(name: str, count: int) -> None:
     found = judged(name, lambda own, samples: own[np.roll(samples, 1)], count=count)
     assert not found.is_same_model, found.sentence
 
 
 @pytest.mark.parametrize("count", [40, 150])
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_one_constant_answer_does_not_pass(name: str, count: int) -> None:
+def test_constant_answer_is_rejected(name: str, count: int) -> None:
     def most_frequent(own: np.ndarray, samples: np.ndarray) -> np.ndarray:
         values, counts = np.unique(own, axis=0, return_counts=True)
         return np.repeat(values[[counts.argmax()]], len(samples), axis=0)
@@ -97,7 +97,7 @@ def test_one_constant_answer_does_not_pass(name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", OUTPUTS.keys() - EXACT)
-def test_the_mean_answer_to_everybody_does_not_pass(name: str) -> None:
+def test_mean_answer_is_rejected(name: str) -> None:
     def mean(own: np.ndarray, samples: np.ndarray) -> np.ndarray:
         return np.repeat(own.mean(axis=0, keepdims=True), len(samples), axis=0)
 
@@ -106,12 +106,12 @@ def test_the_mean_answer_to_everybody_does_not_pass(name: str) -> None:
 
 @pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.3, 2.0, 100.0])
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in EXACT])
-def test_answers_of_another_sign_or_scale_do_not_pass(name: str, factor: float) -> None:
+def test_answers_of_another_sign_or_scale_are_rejected(name: str, factor: float) -> None:
     assert not judged(name, lambda own, samples: own[samples] * factor).is_same_model
 
 
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name in EXACT])
-def test_one_flip_does_not_end_a_study_and_a_tenth_does(name: str) -> None:
+def test_one_flip_is_accepted_and_a_tenth_is_rejected(name: str) -> None:
     reading, reference = OUTPUTS[name]
     flipped = reference.copy()
     flipped[:1] = reference[reference.tolist().index(next(v for v in reference.tolist() if v != reference[0].tolist()))]
@@ -123,7 +123,7 @@ def test_one_flip_does_not_end_a_study_and_a_tenth_does(name: str) -> None:
     assert not check.judge(tenth).is_same_model
 
 
-def test_a_flip_that_is_asked_for_again_and_again_counts_once() -> None:
+def test_repeated_flip_of_one_sample_counts_once() -> None:
     reference = np.arange(100) % 5
     check = AnswerCheck(OutputReading("classes"), reference)
     served = [(i, int(reference[i])) for i in range(100)] + [(0, 3)] * 50
@@ -132,7 +132,7 @@ def test_a_flip_that_is_asked_for_again_and_again_counts_once() -> None:
     assert found.is_same_model
 
 
-def test_zero_vectors_are_equal_to_zero_vectors_alone() -> None:
+def test_zero_vectors_equal_only_zero_vectors() -> None:
     reference = WIDE.copy()
     reference[:200] = 0
     check = AnswerCheck(OutputReading("vector"), reference)
@@ -146,7 +146,7 @@ def test_zero_vectors_are_equal_to_zero_vectors_alone() -> None:
     assert len(check.judge(lost).wrong) == 100
 
 
-def test_a_vector_must_have_the_norm_also_where_the_cosine_is_1() -> None:
+def test_vectors_of_another_norm_are_wrong_despite_a_cosine_of_1() -> None:
     check = AnswerCheck(OutputReading("vector"), WIDE)
     served = [(i, (WIDE[i] * (1.5 if i % 5 == 0 else 1.0)).tolist()) for i in range(100)]
     found = check.judge(served)
@@ -154,7 +154,7 @@ def test_a_vector_must_have_the_norm_also_where_the_cosine_is_1() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, "x", [1.0, 2.0], {"error": "no"}, float("nan"), []])
-def test_an_answer_that_is_none_is_never_within_the_allowance(answer: Any) -> None:
+def test_unreadable_answer_is_never_within_the_allowance(answer: Any) -> None:
     reference = LOGITS[:, 0]
     served: list[tuple[int, Any]] = [(i, float(reference[i])) for i in range(100)]
     served[7] = (7, answer)
@@ -163,11 +163,11 @@ def test_an_answer_that_is_none_is_never_within_the_allowance(answer: Any) -> No
     assert "cannot be read" in found.sentence
 
 
-def test_no_answers_prove_nothing() -> None:
+def test_empty_answers_are_rejected() -> None:
     assert not AnswerCheck(OutputReading("score"), LOGITS[:, 0]).judge([]).is_same_model
 
 
-def test_a_field_of_a_dict_is_what_is_checked() -> None:
+def test_only_the_read_field_of_a_dict_is_checked() -> None:
     reference = [{"label": int(value), "id": str(i)} for i, value in enumerate(LOGITS.argmax(axis=1))]
     check = AnswerCheck(OutputReading("classes", field="label"), reference)
     assert check.judge([(i, {**reference[i], "id": "other"}) for i in range(100)]).is_same_model
@@ -175,7 +175,7 @@ def test_a_field_of_a_dict_is_what_is_checked() -> None:
     assert not check.judge([(i, {"id": "x"}) for i in range(100)]).is_same_model
 
 
-def test_answers_of_any_form_are_compared_by_what_they_hold() -> None:
+def test_raw_answers_are_compared_by_their_values() -> None:
     reference = [{"tag": "ab"[i % 2], "score": float(LOGITS[i, 0]), "more": [1, None]} for i in range(N)]
     check = AnswerCheck(OutputReading("raw"), reference)
     near = [(i, {**reference[i], "score": reference[i]["score"] + 1e-4}) for i in range(100)]
@@ -189,7 +189,7 @@ def test_answers_of_any_form_are_compared_by_what_they_hold() -> None:
 
 
 @pytest.mark.parametrize("odd", [True, "1", 1.0])
-def test_an_answer_of_another_kind_is_judged_by_what_it_says(odd: Any) -> None:
+def test_class_of_another_type_is_compared_by_value(odd: Any) -> None:
     reference = np.arange(100) % 3
     check = AnswerCheck(OutputReading("classes", classes=(0, 1, 2)), reference)
     served: list[tuple[int, Any]] = [(i, int(reference[i])) for i in range(60)]
@@ -199,7 +199,7 @@ def test_an_answer_of_another_kind_is_judged_by_what_it_says(odd: Any) -> None:
     assert check.judge(served).wrong == (5,)
 
 
-def test_nan_is_the_same_as_nan_alone() -> None:
+def test_nan_equals_only_nan() -> None:
     reference = [{"score": float(LOGITS[i, 0])} for i in range(100)]
     check = AnswerCheck(OutputReading("raw"), reference)
     lost = [(i, {"score": float("nan")} if i % 4 == 0 else reference[i]) for i in range(60)]
@@ -211,7 +211,7 @@ def test_nan_is_the_same_as_nan_alone() -> None:
     assert not check.judge([(i, partly[i + 10]) for i in range(60)]).is_same_model
 
 
-def test_one_sample_at_the_border_that_is_asked_for_again_and_again_is_no_other_model() -> None:
+def test_repeated_sample_near_the_boundary_does_not_indicate_another_model() -> None:
     reference = np.zeros(100, dtype=np.int64)
     reference[0] = 1
     check = AnswerCheck(OutputReading("classes"), reference)
@@ -221,7 +221,7 @@ def test_one_sample_at_the_border_that_is_asked_for_again_and_again_is_no_other_
     assert not check.judge([(i, 0) for i in range(60)]).is_same_model
 
 
-def test_a_number_that_is_far_too_large_is_wrong_and_told_shortly() -> None:
+def test_far_too_large_number_is_wrong_and_the_sentence_is_short() -> None:
     reference = LOGITS[:, 0]
     served = [(i, 1e300 if i == 3 else float(reference[i])) for i in range(60)]
     found = AnswerCheck(OutputReading("score"), reference).judge(served)

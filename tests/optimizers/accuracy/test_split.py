@@ -1,4 +1,4 @@
-"""The two halves of the data: what each holds, and that the seed alone decides."""
+"""The two halves of the data: their rows, and that only the seed determines them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from optimizers.errors import StudyInputError
 
 
 @pytest.mark.parametrize("n", [2, 3, 100, 101])
-def test_every_row_is_in_one_half_and_the_proof_has_the_odd_one(n):
+def test_each_row_is_in_one_half_and_odd_row_in_the_proof(n):
     choosing, proving = split_rows(np.arange(n) / 7, seed=1)
     assert sorted([*choosing.tolist(), *proving.tolist()]) == list(range(n))
     assert (len(choosing), len(proving)) == (n // 2, n - n // 2)
@@ -16,7 +16,7 @@ def test_every_row_is_in_one_half_and_the_proof_has_the_odd_one(n):
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float64, np.str_])
-def test_each_class_is_shared_out_evenly(kind):
+def test_classes_are_divided_evenly(kind):
     labels = np.repeat([0, 1, 2, 3], [601, 50, 2, 1])
     labels = np.random.default_rng(0).permutation(labels)
     for seed in range(20):
@@ -29,7 +29,7 @@ def test_each_class_is_shared_out_evenly(kind):
     assert {int((labels[split_rows(labels.astype(kind), seed=seed)[0]] == 3).sum()) for seed in range(20)} == {0, 1}
 
 
-def test_a_class_with_an_even_number_of_rows_is_halved():
+def test_class_with_an_even_number_of_rows_is_halved():
     labels = np.array(["cat"] * 20 + ["dog"] * 2 + ["bird"] * 4)
     for seed in range(10):
         choosing, proving = split_rows(labels, seed=seed)
@@ -37,19 +37,19 @@ def test_a_class_with_an_even_number_of_rows_is_halved():
 
 
 @pytest.mark.parametrize("labels", [np.array([True, False] * 10), np.array([[1, 0], [0, 1], [0, 0], [1, 1]] * 4)])
-def test_booleans_and_rows_of_labels_are_classes(labels):
+def test_booleans_and_rows_of_labels_are_stratified(labels):
     choosing, proving = split_rows(labels, seed=3)
     assert sorted(labels[choosing].tolist()) == sorted(labels[proving].tolist())
 
 
-def test_targets_of_a_regression_are_split_at_random():
+def test_regression_targets_are_split_at_random():
     labels = np.sort(np.random.default_rng(0).normal(size=1000))
     choosing, _ = split_rows(labels, seed=0)
-    neighbours_apart = np.isin(np.arange(0, 1000, 2), choosing) != np.isin(np.arange(1, 1000, 2), choosing)
-    assert 0.4 < neighbours_apart.mean() < 0.6
+    neighbors_apart = np.isin(np.arange(0, 1000, 2), choosing) != np.isin(np.arange(1, 1000, 2), choosing)
+    assert 0.4 < neighbors_apart.mean() < 0.6
 
 
-def test_the_seed_decides():
+def test_seed_determines_the_split():
     labels = np.arange(100) % 3
     for one, other in zip(split_rows(labels, seed=5), split_rows(labels, seed=5), strict=True):
         assert (one == other).all()

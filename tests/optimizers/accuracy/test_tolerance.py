@@ -7,7 +7,7 @@ from optimizers.accuracy.tolerance import Tolerance, parse_tolerance
 from optimizers.errors import StudyInputError
 
 
-def test_a_tolerance_is_absolute_or_relative_to_the_baseline() -> None:
+def test_tolerance_is_absolute_or_relative_to_the_baseline() -> None:
     assert parse_tolerance("0.01") == Tolerance(0.01)
     assert parse_tolerance(" 1 %") == parse_tolerance("1%") == Tolerance(0.01, is_relative=True)
     assert parse_tolerance("0.01").absolute(0.5) == 0.01
@@ -16,7 +16,7 @@ def test_a_tolerance_is_absolute_or_relative_to_the_baseline() -> None:
     assert [str(parse_tolerance(text)) for text in ("0.01", "1%", "0.5%")] == ["0.01", "1%", "0.5%"]
 
 
-def test_it_is_said_in_the_metrics_own_direction() -> None:
+def test_description_follows_the_metrics_direction() -> None:
     accuracy, error = parse_metric("accuracy"), parse_metric("mae")
     assert parse_tolerance("0.01").describe(accuracy) == "accuracy at most 0.01 lower"
     assert parse_tolerance("0.02").describe(error) == "mean_absolute_error at most 0.02 higher"
@@ -24,7 +24,7 @@ def test_it_is_said_in_the_metrics_own_direction() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%", "-0.1", "nan", "inf", "101%", "a bit", "1%%"])
-def test_what_is_no_tolerance_is_refused_with_what_is(text: str) -> None:
+def test_invalid_tolerance_is_refused_with_examples(text: str) -> None:
     with pytest.raises(StudyInputError, match=r"such as 0\.01.*such as 1%"):
         parse_tolerance(text)
 
@@ -32,16 +32,16 @@ def test_what_is_no_tolerance_is_refused_with_what_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "metric"), [("0", "accuracy"), ("0%", "mae"), ("5", "accuracy"), ("1", "roc_auc"), ("100%", "r2")]
 )
-def test_what_proves_nothing_or_accepts_anything_is_refused_at_once(text: str, metric: str) -> None:
+def test_unprovable_or_unlimited_tolerance_is_refused(text: str, metric: str) -> None:
     with pytest.raises(StudyInputError, match=rf"--max-drop {text} .*such as 0\.01"):
         parse_tolerance(text).check(parse_metric(metric))
 
 
 @pytest.mark.parametrize(("text", "metric"), [("0.99", "accuracy"), ("5", "mae"), ("100%", "mae"), ("2", "r2")])
-def test_a_metric_without_a_limit_may_lose_more_than_1(text: str, metric: str) -> None:
+def test_tolerance_below_the_most_a_metric_can_lose_is_accepted(text: str, metric: str) -> None:
     parse_tolerance(text).check(parse_metric(metric))
 
 
-def test_a_share_of_nothing_is_refused() -> None:
+def test_relative_tolerance_of_a_baseline_of_0_is_refused() -> None:
     with pytest.raises(StudyInputError, match="baseline of 0"):
         parse_tolerance("1%").absolute(0.0)

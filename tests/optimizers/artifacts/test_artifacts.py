@@ -11,14 +11,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.files import sha256_of
-from bento_monitor.model_host.export_record import FixedAxis
-from bento_monitor.model_host.records import ModelInterface, Parity
-from bento_monitor.releases.record import OutputForm
+from bento_monitor.lab.model_host.export_record import FixedAxis
+from bento_monitor.lab.model_host.messages import ModelInterface, Parity
+from bento_monitor.releases.release_record import OutputForm
+from bento_monitor.resilience.atomic_files import sha256_of
+from optimizers.artifacts.artifact_spec import ArtifactSpec
 from optimizers.artifacts.build import build_artifact
 from optimizers.artifacts.cache import ArtifactCache
-from optimizers.artifacts.quantise import quantise
-from optimizers.artifacts.spec import ArtifactSpec
+from optimizers.artifacts.quantize import quantize
 from optimizers.errors import ArtifactError
 
 INTERFACE = ModelInterface("model", "torch", (), (), OutputForm(), None, "fingerprint")
@@ -39,7 +39,7 @@ def write_graph(path: Path) -> None:
 
 
 class FakeHost:
-    """A host that exports a real graph; the exporters that it is told to fail, and the parity of the others."""
+    """A host that exports a real graph, with exporters that fail on request and given differences from the model."""
 
     def __init__(self, failing: tuple[str, ...] = (), differences: tuple[float, ...] = ()) -> None:
         self.exports: list[str] = []
@@ -69,7 +69,7 @@ def build(host: FakeHost, spec: ArtifactSpec, cache: ArtifactCache) -> Any:
     return build_artifact(host, INTERFACE, spec, cache)  # type: ignore[arg-type]
 
 
-def test_an_artifact_is_built_once_and_found_again(cache: ArtifactCache) -> None:
+def test_artifact_is_built_once_and_then_cached(cache: ArtifactCache) -> None:
     host = FakeHost()
     first, again = build(host, FP32, cache), build(host, FP32, cache)
     assert host.exports == ["torchscript"]
@@ -77,7 +77,7 @@ def test_an_artifact_is_built_once_and_found_again(cache: ArtifactCache) -> None
     assert first.sha256 == sha256_of(first.path)
 
 
-def test_quantised_weights_are_smaller_and_close(cache: ArtifactCache) -> None:
+def test_quantized_artifact_has_int8_weights_and_close_answers(cache: ArtifactCache) -> None:
     host = FakeHost()
     artifact = build(host, INT8, cache)
     types = {tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
@@ -89,7 +89,7 @@ def test_quantised_weights_are_smaller_and_close(cache: ArtifactCache) -> None:
     assert host.exports == ["torchscript"]
 
 
-def test_weights_of_a_reduced_range_clip_in_no_sum_of_16_bits(cache: ArtifactCache) -> None:
+def test_reduced_range_weights_never_clip_a_16_bit_sum(cache: ArtifactCache) -> None:
     largest = []
     for spec in (INT8, replace(INT8, reduces_range=True)):
         graph = onnx.load(build(FakeHost(), spec, cache).path).graph
@@ -105,7 +105,7 @@ def test_torch_needs_no_file(cache: ArtifactCache) -> None:
     assert (artifact.path, artifact.sha256, host.exports) == (None, None, [])
 
 
-def test_other_exporters_are_tried_and_named_where_the_first_fails(cache: ArtifactCache) -> None:
+def test_other_exporters_are_tried_if_the_first_fails(cache: ArtifactCache) -> None:
     host = FakeHost(failing=("torchscript", "scripted"))
     assert build(host, FP32, cache).spec.exporter == "dynamo"
     assert host.exports == ["torchscript", "scripted", "dynamo"]
@@ -115,38 +115,38 @@ PROBED = replace(INTERFACE, probed_axes=(FixedAxis("x", 1, 8),))
 EXPORTERS = ("torchscript", "scripted", "dynamo")
 
 
-def test_where_no_graph_takes_every_length_one_is_made_for_those_of_the_samples(cache: ArtifactCache) -> None:
+def test_fixed_length_graph_is_built_if_no_graph_takes_every_length(cache: ArtifactCache) -> None:
     host = FakeHost(failing=EXPORTERS)
     artifact = build_artifact(host, PROBED, FP32, cache)  # type: ignore[arg-type]
     assert host.exports == [*EXPORTERS, "torchscript of samples: torchscript fails"]
     assert artifact.spec.has_fixed_axes
     differing = FakeHost(differences=(0.1, 0.1, 0.1))
     again = build_artifact(differing, PROBED, INT8, cache)  # type: ignore[arg-type]
-    assert differing.exports == list(EXPORTERS)  # and that for the samples was found again
+    assert differing.exports == list(EXPORTERS)  # the graph for the samples came from the cache
     assert again.spec.has_fixed_axes
 
 
-def test_a_graph_is_not_made_anew_where_all_that_varies_varies_in_the_samples(cache: ArtifactCache) -> None:
+def test_no_fixed_length_graph_is_tried_without_probed_axes(cache: ArtifactCache) -> None:
     host = FakeHost(failing=EXPORTERS)
     with pytest.raises(ArtifactError, match="torchscript fails"):
         build(host, FP32, cache)
     assert host.exports == list(EXPORTERS)
 
 
-def test_a_graph_that_is_not_the_model_is_refused_and_forgotten(cache: ArtifactCache, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="not the same model"):
+def test_graph_that_differs_from_the_model_is_refused_and_discarded(cache: ArtifactCache, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="differs from the model"):
         build(FakeHost(differences=(0.1, 0.1, 0.1)), FP32, cache)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_cached_graph_that_is_the_model_no_more_is_built_anew(cache: ArtifactCache) -> None:
+def test_cached_graph_that_no_longer_matches_the_model_is_rebuilt(cache: ArtifactCache) -> None:
     build(FakeHost(), FP32, cache)
     host = FakeHost(differences=(0.1,))
     assert build(host, FP32, cache).spec.exporter == "torchscript"
     assert host.exports == ["torchscript"]
 
 
-def test_a_failed_or_killed_build_leaves_nothing_half_written(cache: ArtifactCache, tmp_path: Path) -> None:
+def test_failed_or_killed_build_leaves_no_partial_files(cache: ArtifactCache, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="dynamo fails"):
         build(FakeHost(failing=("torchscript", "scripted", "dynamo")), FP32, cache)
     folder = tmp_path / "cache"
@@ -158,16 +158,16 @@ def test_a_failed_or_killed_build_leaves_nothing_half_written(cache: ArtifactCac
     assert list(folder.iterdir()) == []
 
 
-def test_the_key_changes_with_the_model_and_with_each_part_of_the_spec() -> None:
+def test_cache_key_depends_on_the_model_and_every_field_of_the_spec() -> None:
     specs = [FP32, INT8, ArtifactSpec("onnxruntime", "fp32", "dynamo"), ArtifactSpec("onnxruntime", "fp32", opset=18)]
     keys = {spec.key(source) for spec in specs for source in ("a", "b")}
     assert len(keys) == 8
 
 
-def test_quantising_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
+def test_quantization_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
     write_graph(tmp_path / "in.onnx")
     with pytest.raises(ArtifactError, match="per-tensor failed"):
-        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
     with pytest.raises(ArtifactError, match="longer than"):
-        quantise(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
     assert not (tmp_path / "out.onnx").exists()

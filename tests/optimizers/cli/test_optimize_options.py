@@ -1,4 +1,4 @@
-"""What an option cannot mean is said before anything is started."""
+"""Invalid option values are refused before any work starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMAND = ("optimize", "nowhere:Service", "--data", "nothing.npz", "--metric", "
         ("--slo", "fast"),
     ],
 )
-def test_a_value_that_means_nothing_is_one_sentence_and_exit_code_2(option: str, value: str) -> None:
+def test_invalid_option_value_is_one_error_line_and_exit_code_2(option: str, value: str) -> None:
     done = CliRunner().invoke(main, [*COMMAND, option, value])
     assert done.exit_code == 2
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento_monitor.model_host.records import ApiDescription, ParameterDescription
+from bento_monitor.lab.model_host.messages import ApiDescription, ParameterDescription
 from optimizers.data.read import data_digest, read_data
 from optimizers.errors import StudyInputError
 
@@ -26,16 +26,16 @@ def parameter(name: str, kind: str = "tensor", **more: Any) -> ParameterDescript
 
 
 def sent(path: Path, to: ApiDescription) -> list[list[Any]]:
-    """The bodies of each way to send the samples."""
+    """Return the bodies of the samples for each way to send them."""
     return [[json.loads(body) for body in data.bodies] for data in read_data(path).requests_for(to)]
 
 
-def test_a_row_is_a_batch_of_one_for_a_batchable_api(tmp_path: Path) -> None:
+def test_row_is_a_batch_of_one_for_a_batchable_api(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.arange(4.0).reshape(2, 2), labels=[0, 1])
     assert sent(tmp_path / "d.npz", api(parameter("x"), is_batchable=True)) == [[{"x": [[0, 1]]}, {"x": [[2, 3]]}]]
 
 
-def test_a_row_is_tried_as_a_batch_of_one_and_as_it_is_where_an_api_says_neither(tmp_path: Path) -> None:
+def test_row_is_tried_with_and_without_batch_axis_if_ambiguous(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.arange(4.0).reshape(2, 2), labels=[0, 1])
     assert sent(tmp_path / "d.npz", api(parameter("x"))) == [
         [{"x": [[0, 1]]}, {"x": [[2, 3]]}],
@@ -43,7 +43,7 @@ def test_a_row_is_tried_as_a_batch_of_one_and_as_it_is_where_an_api_says_neither
     ]
 
 
-def test_several_parameters_are_sent_together_and_texts_and_numbers_as_they_are(tmp_path: Path) -> None:
+def test_parameters_are_sent_together_and_plain_types_without_batch_axis(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", text=["a", "b"], k=[1, 2], labels=["no", "yes"])
     to = api(parameter("text", "string"), parameter("k", "integer"), parameter("unused", is_required=False))
     assert sent(tmp_path / "d.npz", to) == [[{"text": "a", "k": 1}, {"text": "b", "k": 2}]]
@@ -52,12 +52,12 @@ def test_several_parameters_are_sent_together_and_texts_and_numbers_as_they_are(
     assert labels.tolist() == ["no", "yes"]
 
 
-def test_a_value_that_is_the_whole_body_may_have_any_name(tmp_path: Path) -> None:
+def test_array_of_whole_bodies_may_have_any_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", anything=np.ones((2, 3)), labels=[0, 1])
     assert sent(tmp_path / "d.npz", api(parameter("root"), takes_whole_body=True))[0] == [[[1, 1, 1]]] * 2
 
 
-def test_a_data_frame_gets_the_names_of_its_columns(tmp_path: Path) -> None:
+def test_data_frame_gets_its_column_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", df=np.arange(4.0).reshape(2, 2), labels=[0, 1])
     to = api(parameter("df", "dataframe", columns=("u", "v")), is_batchable=True)
     assert sent(tmp_path / "d.npz", to)[0][1] == {"df": [{"u": 2, "v": 3}]}
@@ -65,7 +65,7 @@ def test_a_data_frame_gets_the_names_of_its_columns(tmp_path: Path) -> None:
         sent(tmp_path / "d.npz", api(parameter("df", "dataframe"), is_batchable=True))
 
 
-def test_a_line_has_a_body_with_its_label_beside_it_or_both_apart(tmp_path: Path) -> None:
+def test_line_holds_the_label_with_or_separate_from_the_body(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_text('{"text": "a", "label": 1}\n\n{"request": {"text": "b\\u2028"}, "label": 0}\n')
     assert sent(path, api(parameter("text", "string"))) == [[{"text": "a"}, {"text": "b\u2028"}]]
@@ -73,13 +73,13 @@ def test_a_line_has_a_body_with_its_label_beside_it_or_both_apart(tmp_path: Path
         sent(path, api(parameter("text", "string"), parameter("label", "string")))
 
 
-def test_a_body_may_be_a_list(tmp_path: Path) -> None:
+def test_body_may_be_a_list(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_text('{"request": [1], "label": 1}\n{"request": [2], "label": 0}\n')
     assert sent(path, api(parameter("root"), takes_whole_body=True)) == [[[1], [2]]]
 
 
-def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path: Path) -> None:
+def test_files_are_sent_in_a_form_with_the_parameter_columns(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.txt").write_bytes(b"one\r\n")
     (tmp_path / "b.bin").write_bytes(b"\x00--two")
@@ -87,7 +87,7 @@ def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path:
     data = read_data(tmp_path)
     (found,) = data.requests_for(api(parameter("upload", "file", is_file=True), parameter("size", "integer")))
     assert data.labels is not None
-    assert data.labels.tolist() == ["007", "1"], "007 is no number"
+    assert data.labels.tolist() == ["007", "1"], "007 is not a number"
     boundary = found.content_type.partition("boundary=")[2].encode()
     assert found.bodies[0] == (
         b"--" + boundary + b'\r\nContent-Disposition: form-data; name="upload"; filename="a.txt"\r\n'
@@ -112,7 +112,7 @@ def test_files_are_sent_as_a_form_with_the_columns_that_are_parameters(tmp_path:
         ({"x": 3.0, "labels": [0, 1]}, "single value"),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(StudyInputError, match=message):
         sent(tmp_path / "d.npz", api(parameter("x")))
@@ -129,19 +129,19 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty: write the samples with numpy.savez"),
-        (b"a,b\n1,2\n", "is no .npz file: write the samples"),
+        (b"a,b\n1,2\n", "is not a .npz file: write the samples"),
         (pickle.dumps({"x": 1}), "is a pickle, which is never loaded: write"),
-        (b"PK\x03\x04" + bytes(50), "may be cut off"),
+        (b"PK\x03\x04" + bytes(50), "may be truncated"),
     ],
 )
-def test_what_is_no_archive_of_arrays_is_said_with_what_to_write(tmp_path: Path, content: bytes, message: str) -> None:
+def test_file_without_arrays_is_refused_with_advice(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "d.npz").write_bytes(content)
     with pytest.raises(StudyInputError, match=message) as raised:
         read_data(tmp_path / "d.npz")
     assert "allow_pickle" not in str(raised.value)
 
 
-def test_a_damaged_array_is_named(tmp_path: Path) -> None:
+def test_damaged_array_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.ones((100, 2)), labels=np.zeros(100))
     content = bytearray((tmp_path / "d.npz").read_bytes())
     content[400:420] = b"\xff" * 20
@@ -153,18 +153,18 @@ def test_a_damaged_array_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "line 1 is no JSON"),
-        ("[1]\n[2]", "line 1 is no JSON object"),
+        ("{", "line 1 is not JSON"),
+        ("[1]\n[2]", "line 1 is not a JSON object"),
         ('{"x": 1, "label": 1}\n{"x": 2}', "line 2 has no 'label'"),
-        ('{"x": 1, "label": 1}\n{"x": 2, "label": "a"}', "several kinds"),
-        ('{"x": 1, "label": [1, 2]}\n{"x": 2, "label": [1]}', "several kinds or shapes"),
-        ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several kinds"),
+        ('{"x": 1, "label": 1}\n{"x": 2, "label": "a"}', "several types"),
+        ('{"x": 1, "label": [1, 2]}\n{"x": 2, "label": [1]}', "several types or shapes"),
+        ('{"x": 1, "label": null}\n{"x": 2, "label": 1}', "several types"),
         ('{"x": 1, "label": NaN}\n{"x": 2, "label": 1}', "NaN"),
         ("", "0 sample"),
         ("[" * 100_000, "line 1 is nested too deeply"),
     ],
 )
-def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_unusable_line_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "d.jsonl").write_text(text)
     with pytest.raises(StudyInputError, match=message):
         read_data(tmp_path / "d.jsonl")
@@ -173,12 +173,12 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,label\na,1\n", "columns name, label: they must be"),
-        ("file,label\n../a,1\nb,1\n", "line 2: there is no file '../a'"),
-        ("file,label\n,1\nb,1\n", "line 2: there is no file ''"),
+        ("name,label\na,1\n", "columns name, label: rename them to"),
+        ("file,label\n../a,1\nb,1\n", "line 2: the file '../a' does not exist"),
+        ("file,label\n,1\nb,1\n", "line 2: the file '' does not exist"),
     ],
 )
-def test_a_folder_without_the_files_that_it_names_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_folder_with_missing_files_or_columns_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "a").write_text("outside")
     (tmp_path / "folder" / "b").write_text("inside")
@@ -187,18 +187,18 @@ def test_a_folder_without_the_files_that_it_names_is_refused(tmp_path: Path, tex
         read_data(tmp_path / "folder")
 
 
-def test_a_path_to_nothing_and_to_something_else_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StudyInputError, match="no data file"):
+def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyInputError, match="The data file .* does not exist"):
         read_data(tmp_path / "missing.npz")
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 broken")
-    with pytest.raises(StudyInputError, match="no .npz file that can be read"):
+    with pytest.raises(StudyInputError, match="x.npz cannot be read as a .npz file"):
         read_data(tmp_path / "x.npz")
     np.save(tmp_path / "one.npy", np.ones(3))
-    with pytest.raises(StudyInputError, match="one array without a name"):
+    with pytest.raises(StudyInputError, match="a single array without a name"):
         read_data(tmp_path / "one.npy")
 
 
-def test_a_folder_with_another_file_is_other_data(tmp_path: Path) -> None:
+def test_digest_changes_with_the_content_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na,1\nb,2\n")
     (tmp_path / "a").write_text("1")
     before = data_digest(tmp_path)
@@ -207,7 +207,7 @@ def test_a_folder_with_another_file_is_other_data(tmp_path: Path) -> None:
     assert data_digest(tmp_path) != before
 
 
-def test_a_line_of_the_labels_without_a_label_is_no_class_of_its_own(tmp_path: Path) -> None:
+def test_empty_label_in_labels_csv_is_refused(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.txt").write_text(name)
     for missing in ("b.txt,\n", "b.txt\n", "b.txt,  \n"):
@@ -220,15 +220,15 @@ def test_a_line_of_the_labels_without_a_label_is_no_class_of_its_own(tmp_path: P
     assert labels.tolist() == [1, 2]
 
 
-def test_bytes_are_texts_where_they_are_utf8(tmp_path: Path) -> None:
+def test_utf8_bytes_are_texts_and_other_bytes_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "good.npz", text=np.array(["ä".encode(), b"b"]), labels=[0, 1])
     assert sent(tmp_path / "good.npz", api(parameter("text", "string"))) == [[{"text": "ä"}, {"text": "b"}]]
     np.savez(tmp_path / "bad.npz", text=np.array([b"\xff", b"b"]), labels=[0, 1])
-    with pytest.raises(StudyInputError, match="'text' holds bytes that are no UTF-8"):
+    with pytest.raises(StudyInputError, match="'text' holds bytes that are not UTF-8"):
         read_data(tmp_path / "bad.npz")
 
 
-def test_a_line_that_is_nested_beyond_reading_is_refused(tmp_path: Path) -> None:
+def test_too_deeply_nested_line_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"x": ' + "[" * 200_000 + "\n")
     with pytest.raises(StudyInputError, match="line 1 is nested too deeply"):
         read_data(tmp_path / "d.jsonl")

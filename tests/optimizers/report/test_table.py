@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bento_monitor.model_host.export_record import ExportEvidence
-from bento_monitor.model_host.records import Parity
+from bento_monitor.lab.model_host.export_record import ExportEvidence
+from bento_monitor.lab.model_host.messages import Parity
 from optimizers.report.table import print_result
 
 RESULT: dict[str, Any] = {
@@ -45,7 +45,7 @@ RESULT: dict[str, Any] = {
 }
 
 
-def test_the_table_shows_a_lone_client_and_half_of_the_load_with_their_intervals() -> None:
+def test_table_shows_lone_client_and_half_load_with_intervals() -> None:
     text = io.StringIO()
     print_result(Console(file=text, width=140), RESULT)
     alone, half_load = [line for line in text.getvalue().splitlines() if "a lone client" in line or "half of" in line]
@@ -65,7 +65,7 @@ def test_the_table_shows_a_lone_client_and_half_of_the_load_with_their_intervals
     ],
     ids=["not exported", "nothing to say", "a note"],
 )
-def test_how_the_graph_was_made_is_said_where_there_is_something_to_say(parity: Parity, said: str) -> None:
+def test_note_on_the_exported_graph_is_printed(parity: Parity, said: str) -> None:
     text = io.StringIO()
     print_result(Console(file=text, width=140), {**RESULT, "export": asdict(parity)})
     assert ("The graph: " in text.getvalue()) == bool(said)

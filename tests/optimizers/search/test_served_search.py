@@ -1,10 +1,10 @@
-"""The served search: finds the best of a known table, never measures what is cut, and goes on after a kill."""
+"""The served search: finds the best of known candidates, measures only survivors, and resumes after a kill."""
 
 from pathlib import Path
 
 import pytest
 
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.served import ServedSearch
 from optimizers.search.space import ServedSpace, candidate_parameters, seeds
@@ -33,7 +33,7 @@ def measure(candidate: Candidate) -> TrialOutcome:
     return TrialOutcome(rps=speed_of(candidate), p99_ms=10.0, failed=0, violation=-1.0)
 
 
-def test_the_best_of_a_known_table_is_found_and_only_survivors_are_measured(tmp_path: Path) -> None:
+def test_best_candidate_is_found_and_only_survivors_are_measured(tmp_path: Path) -> None:
     search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     measured: list[Candidate] = []
     search.run(12, measure, lambda candidate, outcome: measured.append(candidate))
@@ -53,7 +53,7 @@ def test_seeds_are_measured_first(tmp_path: Path) -> None:
     assert measured == first
 
 
-def test_an_infeasible_candidate_never_wins_however_fast(tmp_path: Path) -> None:
+def test_infeasible_candidate_never_wins(tmp_path: Path) -> None:
     def too_slow_when_sorted(candidate: Candidate) -> TrialOutcome:
         violation = 5.0 if candidate.execution.sub_batch_size else -1.0
         return TrialOutcome(speed_of(candidate), 99.0, 0, violation)
@@ -63,7 +63,7 @@ def test_an_infeasible_candidate_never_wins_however_fast(tmp_path: Path) -> None
     assert all(entry.candidate.execution.sub_batch_size is None for entry in search.ranking())
 
 
-def test_a_study_killed_in_a_trial_measures_that_candidate_again(tmp_path: Path) -> None:
+def test_trial_interrupted_by_a_kill_is_measured_again(tmp_path: Path) -> None:
     log = tmp_path / "trials.json"
     begun: list[Candidate] = []
 
@@ -83,13 +83,13 @@ def test_a_study_killed_in_a_trial_measures_that_candidate_again(tmp_path: Path)
     assert again[0] == begun[2]
 
 
-def test_a_point_of_the_space_and_its_candidate_are_the_same_thing() -> None:
+def test_candidate_round_trips_through_its_parameters() -> None:
     candidate = Candidate(EXECUTIONS[1], Batching(8, 5.0), 1)
     assert SPACE.candidate(candidate_parameters(candidate)) == candidate
     assert candidate.name != Candidate(EXECUTIONS[1], Batching(8, 0.0), 1).name
 
 
-def test_trials_of_another_space_count_for_nothing_and_stand_in_no_way(tmp_path: Path) -> None:
+def test_trials_of_another_space_are_ignored(tmp_path: Path) -> None:
     log = tmp_path / "trials.json"
     ServedSearch(log, SPACE, seed=1).run(6, measure)
     smaller = ServedSpace(EXECUTIONS[:2], batch_sizes=(8,), windows_ms=(0.0,), workers=(1,))
@@ -101,26 +101,26 @@ def test_trials_of_another_space_count_for_nothing_and_stand_in_no_way(tmp_path:
     assert ServedSearch(log, SPACE, seed=1).finished == 8
 
 
-def test_a_restarted_search_proposes_from_what_it_knew(tmp_path: Path) -> None:
+def test_restarted_search_uses_earlier_outcomes(tmp_path: Path) -> None:
     log = tmp_path / "trials.json"
     for trials in range(1, 13):
         ServedSearch(log, SPACE, seed=1).run(trials, measure)
     assert ServedSearch(log, SPACE, seed=1).ranking()[0].candidate.execution == EXECUTIONS[3]
 
 
-def test_what_makes_a_lone_client_wait_is_not_ranked_unless_that_is_allowed(tmp_path: Path) -> None:
+def test_candidate_slow_for_a_lone_client_is_ranked_only_if_allowed(tmp_path: Path) -> None:
     def slow_alone_with_a_window(candidate: Candidate) -> TrialOutcome:
         ratio = 1.9 if candidate.batching.window_ms else 1.0
         return TrialOutcome(speed_of(candidate) * ratio, 10.0, 0, -1.0, alone_ratio=ratio)
 
-    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1, most_alone_ratio=1.2)
+    search = ServedSearch(tmp_path / "trials.json", SPACE, seed=1, max_alone_ratio=1.2)
     search.run(10, slow_alone_with_a_window)
     assert {entry.candidate.batching.window_ms for entry in search.ranking()} == {0.0}
     allowed = ServedSearch(tmp_path / "trials.json", SPACE, seed=1)
     assert allowed.ranking()[0].candidate.batching.window_ms == 5.0
 
 
-def test_a_space_that_is_measured_whole_is_not_measured_again(tmp_path: Path) -> None:
+def test_search_stops_when_the_space_is_exhausted(tmp_path: Path) -> None:
     space = ServedSpace(EXECUTIONS[:2], batch_sizes=(1,), windows_ms=(0.0,), workers=(1,))
     search = ServedSearch(tmp_path / "trials.json", space, seed=1)
     search.enqueue(seeds(space, EXECUTIONS[:2], Batching(1, 0.0)))

@@ -1,4 +1,4 @@
-"""The order of finalists: the same for any order of what is given, and by preference only where speed ties."""
+"""The order of finalists: independent of the input order, and by preference only if speeds are tied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.releases.record import Batching, Execution
+from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.ties import Finalist, rank_finalists
 
@@ -40,32 +40,32 @@ FULL, INT8, WINDOW, THREADS = (
 )
 
 
-def test_a_lead_of_over_three_percent_is_never_given_away():
+def test_lead_of_over_three_percent_beats_accuracy():
     assert rank(finalist(INT8, 104.0), finalist(FULL), accuracy={FULL: 1.0}) == [INT8, FULL]
     assert rank(finalist(INT8, 102.9), finalist(FULL), accuracy={FULL: 1.0}) == [FULL, INT8]
 
 
-def test_of_those_that_tie_the_more_accurate_is_first_whatever_its_window_and_company():
+def test_most_accurate_of_tied_finalists_is_first():
     found = rank(finalist(FULL, 102.0), finalist(WINDOW), accuracy={WINDOW: 1.0}, dependence={WINDOW: 0.5})
     assert found[0] == WINDOW
 
 
-def test_of_those_as_accurate_the_one_that_company_moves_less_is_first_beyond_a_hundredth():
+def test_batch_dependence_decides_only_beyond_a_hundredth():
     assert rank(finalist(FULL), finalist(WINDOW), dependence={FULL: 0.02})[0] == WINDOW
     assert rank(finalist(FULL), finalist(WINDOW), dependence={FULL: 0.009})[0] == FULL
 
 
-def test_no_window_comes_before_fewer_threads_and_these_before_speed():
+def test_no_window_precedes_fewer_threads_and_these_precede_speed():
     assert rank(finalist(THREADS), finalist(WINDOW, 102.0)) == [THREADS, WINDOW]
     assert rank(finalist(THREADS, 102.0), finalist(FULL)) == [FULL, THREADS]
 
 
-def test_the_faster_is_first_where_nothing_else_differs():
+def test_speed_decides_if_nothing_else_differs():
     other = candidate(size=64)
     assert rank(finalist(FULL), finalist(other, 101.0)) == [other, FULL]
 
 
-def test_batch_dependence_is_only_asked_of_those_that_tie():
+def test_batch_dependence_is_computed_only_for_ties():
     asked = []
     rank_finalists(
         [finalist(FULL), finalist(THREADS), finalist(INT8, 50.0)],
@@ -75,7 +75,7 @@ def test_batch_dependence_is_only_asked_of_those_that_tie():
     assert set(asked) == {FULL, THREADS}
 
 
-def test_accuracies_that_go_round_in_a_circle_still_give_an_order():
+def test_cyclic_accuracy_comparisons_still_give_one_order():
     circle = [(FULL, INT8), (INT8, THREADS), (THREADS, FULL)]
     given_order = [finalist(FULL), finalist(INT8), finalist(THREADS)]
     orders = {
@@ -85,16 +85,16 @@ def test_accuracies_that_go_round_in_a_circle_still_give_an_order():
     assert len(orders) == 1
 
 
-def test_few_rounds_uneven_rounds_and_no_rate_are_refused():
+def test_few_or_unequal_rounds_and_invalid_rates_are_refused():
     for other in (Finalist(INT8, (1.0,) * 5), Finalist(INT8, (1.0,) * 7)):
-        with pytest.raises(MeasurementError, match="6 at least"):
+        with pytest.raises(MeasurementError, match="at least 6"):
             rank(Finalist(FULL, (1.0,) * 5), other)
     for bad in (0.0, math.inf, math.nan):
         with pytest.raises(MeasurementError, match="above 0"):
             rank(finalist(FULL), finalist(INT8, bad))
 
 
-def test_a_single_finalist_needs_no_rounds_to_be_compared_by():
+def test_single_finalist_needs_no_minimum_of_rounds():
     assert rank(Finalist(FULL, (1.0,))) == [FULL]
     assert rank() == []
 
@@ -114,7 +114,7 @@ FINALISTS = st.lists(
 
 
 @given(FINALISTS, st.randoms())
-def test_the_order_is_whole_the_same_for_any_given_order_and_never_against_a_preference(drawn, random):
+def test_order_is_complete_independent_of_input_order_and_follows_the_preferences(drawn, random):
     finalists = [finalist(of, rate) for of, rate, _, _ in drawn]
     accuracy = {of: score for of, _, score, _ in drawn}
     dependence = {of: moved for of, _, _, moved in drawn}
@@ -136,7 +136,7 @@ def test_the_order_is_whole_the_same_for_any_given_order_and_never_against_a_pre
 
 
 @given(FINALISTS)
-def test_what_one_leaves_behind_is_in_the_same_order_when_the_first_is_gone(drawn):
+def test_removing_the_first_finalist_keeps_the_order_of_the_rest(drawn):
     finalists = [finalist(of) for of, *_ in drawn]
     accuracy = {of: score for of, _, score, _ in drawn}
     dependence = {of: moved for of, _, _, moved in drawn}

@@ -11,7 +11,7 @@ POINT = {"threads": 2, "precision": "onnxruntime fp32"}
 OUTCOME = TrialOutcome(rps=100.0, p99_ms=9.0, failed=0, violation=-1.0)
 
 
-def test_a_trial_that_was_begun_and_not_ended_is_the_one_that_was_interrupted(tmp_path: Path) -> None:
+def test_unfinished_trial_is_the_interrupted_one(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.json")
     assert log.interrupted is None
     log.begin(POINT)
@@ -22,7 +22,7 @@ def test_a_trial_that_was_begun_and_not_ended_is_the_one_that_was_interrupted(tm
     assert TrialLog(tmp_path / "trials.json").interrupted is None
 
 
-def test_what_is_begun_anew_takes_the_place_of_what_was_cut_off(tmp_path: Path) -> None:
+def test_new_trial_replaces_an_interrupted_one(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.json")
     log.begin({"threads": 1})
     TrialLog(tmp_path / "trials.json").begin(POINT)
@@ -30,14 +30,14 @@ def test_what_is_begun_anew_takes_the_place_of_what_was_cut_off(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["", '[{"parameters": {"thr', '[{"outcome": null}]', '[{"parameters": {}}]', "7"])
-def test_a_damaged_log_is_one_sentence(tmp_path: Path, text: str) -> None:
+def test_damaged_log_is_refused_with_advice(tmp_path: Path, text: str) -> None:
     path = tmp_path / "trials.json"
     path.write_text(text)
     with pytest.raises(StudyInputError, match="remove the file"):
         TrialLog(path)
 
 
-def test_a_figure_that_json_cannot_hold_is_never_written(tmp_path: Path) -> None:
+def test_non_finite_outcome_is_never_written(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.json")
     log.begin(POINT)
     with pytest.raises(ValueError, match="JSON"):

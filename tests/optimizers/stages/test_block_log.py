@@ -20,7 +20,7 @@ def again(tmp_path):
     return BlockLog(tmp_path / "blocks.json", parse_block)
 
 
-def test_blocks_are_kept_on_disk_until_they_are_forgotten(tmp_path, log):
+def test_blocks_stay_on_disk_until_cleared(tmp_path, log):
     assert not log.is_enough(2, 6)
     log.add(block(in_time=InTime(9, 10, 50.0)))
     log.add(block(fault="the host stole"))
@@ -30,20 +30,20 @@ def test_blocks_are_kept_on_disk_until_they_are_forgotten(tmp_path, log):
     assert again(tmp_path).blocks == []
 
 
-def test_blocks_are_enough_when_as_many_count_and_a_tenth_at_most_was_thrown_away(log):
+def test_enough_blocks_need_at_most_a_tenth_thrown_away(log):
     log.add(block(fault="the host stole"))
     for count in range(1, 10):
         log.add(block())
         assert log.is_enough(5, 15) == (count == 9)
 
 
-def test_a_machine_that_is_always_in_the_way_is_given_up(log):
+def test_run_stops_on_a_constantly_disturbed_machine(log):
     for count in range(1, 16):
         log.add(block(fault="the host stole"))
         assert log.is_enough(5, 15) == (count == 15)
 
 
-def test_an_invalid_run_proves_nothing_and_its_good_blocks_are_kept_for_the_next(tmp_path, log):
+def test_invalid_run_is_refused_and_its_good_blocks_are_kept(tmp_path, log):
     for _ in range(4):
         log.add(block())
     log.add(block(fault="the host stole"))
@@ -54,7 +54,7 @@ def test_an_invalid_run_proves_nothing_and_its_good_blocks_are_kept_for_the_next
     read.require_valid("of the proof")
 
 
-def test_a_run_that_goes_on_measures_half_as_many_blocks_itself(log):
+def test_continued_run_measures_half_of_the_wanted_blocks_itself(log):
     for _ in range(20):
         log.add(block())
     for _ in range(10):
@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_measures_half_as_many_blocks_itself(log):
         assert log.is_enough(10, 30) == (count == 5)
 
 
-def test_a_figure_that_json_cannot_hold_is_never_written(tmp_path, log):
+def test_non_finite_rate_is_never_written(tmp_path, log):
     with pytest.raises(ValueError, match="JSON"):
         log.add(block(float("inf")))
     assert again(tmp_path).blocks == []

@@ -12,7 +12,7 @@ def block(speedup=2.0, *, again=1.0, noise=1.0, fault=None, in_time=None):
     return Block({BASELINE: 100.0, AGAIN: 100.0 * again * noise, WINNER: 100.0 * speedup * noise}, fault, in_time)
 
 
-def test_a_winner_is_compared_with_the_baseline_and_the_baseline_with_itself():
+def test_winner_and_second_baseline_arm_are_compared_with_the_baseline():
     proof = judge([block(noise=noise) for noise in NOISE])
     assert proof.speedup.ratio == pytest.approx(2.0, rel=0.01)
     assert proof.against_itself.ci95[0] < 1 < proof.against_itself.ci95[1]
@@ -22,11 +22,11 @@ def test_a_winner_is_compared_with_the_baseline_and_the_baseline_with_itself():
     assert (proof.in_time_ratio, proof.slo_percentile_ms) == (None, None)
 
 
-def test_five_blocks_have_a_smallest_ratio_too():
+def test_five_blocks_give_a_smallest_ratio():
     assert 1 < judge([block(noise=noise) for noise in NOISE[:5]]).smallest_ratio < 1.1
 
 
-def test_a_block_that_is_thrown_away_does_not_count_and_is_shown():
+def test_thrown_away_block_does_not_count_and_is_reported():
     blocks = [block(noise=noise) for noise in NOISE]
     proof = judge(blocks, [block(20.0, fault="2.0% of the processors' time was stolen by the host")])
     assert proof.speedup == judge(blocks).speedup
@@ -35,7 +35,7 @@ def test_a_block_that_is_thrown_away_does_not_count_and_is_shown():
     assert proof.speedup_of_all.ratio > proof.speedup.ratio
 
 
-def test_a_baseline_that_differs_from_itself_proves_nothing():
+def test_baseline_that_differs_from_itself_is_refused():
     with pytest.raises(MeasurementError, match=r"The baseline differs from itself .* 1\.2"):
         judge([block(again=1.2, noise=noise) for noise in NOISE])
 
@@ -48,7 +48,7 @@ def test_requests_in_time_are_counted_over_all_blocks():
     assert proof.slo_percentile_ms == 30.0
 
 
-def test_the_rate_of_the_baseline_is_the_mean_of_its_blocks():
+def test_baseline_rate_is_the_mean_of_its_blocks():
     assert baseline_rate_rps([Block({BASELINE: 90.0}, None), Block({BASELINE: 110.0}, None)]) == 100.0
     with pytest.raises(MeasurementError, match="no closed block"):
         baseline_rate_rps([])

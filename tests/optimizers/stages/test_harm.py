@@ -5,14 +5,7 @@ import pytest
 
 from bento_monitor.errors import MeasurementError
 from optimizers.stages.blocks import BASELINE, WINNER
-from optimizers.stages.harm import (
-    HarmBlock,
-    alone_seconds,
-    judge_harm,
-    next_look,
-    open_seconds,
-    read_harm_log,
-)
+from optimizers.stages.harm import HarmBlock, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
 
 GENERATOR = np.random.default_rng(11)
 
@@ -38,13 +31,13 @@ def log_of(tmp_path, blocks):
     return log
 
 
-def test_a_winner_as_good_as_the_baseline_is_shown_to_do_no_harm_in_as_many_blocks_as_the_proof(tmp_path):
+def test_equally_good_winner_is_shown_harmless_at_the_first_look(tmp_path):
     log = log_of(tmp_path, [block() for _ in range(9)])
     assert next_look(log, 10) == 10
     log.add(block())
     assert next_look(log, 10) is None
     figures = judge_harm(log, 10)
-    assert figures.is_none
+    assert figures.is_harmless
     assert figures.blocks == 10
     assert figures.alone.ratio == pytest.approx(1.0, abs=0.05)
     assert figures.alone_p50_ms[BASELINE] == pytest.approx(5.0, rel=0.1)
@@ -53,14 +46,14 @@ def test_a_winner_as_good_as_the_baseline_is_shown_to_do_no_harm_in_as_many_bloc
 
 
 @pytest.mark.parametrize("harm", [{"alone": 1.6}, {"half_load": 2.0}])
-def test_a_winner_that_harms_is_found_out_without_more_blocks(tmp_path, harm):
+def test_harmful_winner_is_detected_at_the_first_look(tmp_path, harm):
     log = log_of(tmp_path, [block(**harm) for _ in range(10)])
     assert next_look(log, 10) is None
-    assert judge_harm(log, 10).is_certain
-    assert not judge_harm(log, 10).is_none
+    assert judge_harm(log, 10).is_harmful
+    assert not judge_harm(log, 10).is_harmless
 
 
-def test_what_cannot_be_told_gets_three_times_as_many_blocks_and_no_more(tmp_path):
+def test_undecided_harm_gets_at_most_three_times_the_blocks(tmp_path):
     log = log_of(tmp_path, [block(alone=1.1) for _ in range(5)])
     assert next_look(log, 5) == 10
     for _ in range(5):
@@ -70,32 +63,32 @@ def test_what_cannot_be_told_gets_three_times_as_many_blocks_and_no_more(tmp_pat
         log.add(block(alone=1.1))
     assert next_look(log, 5) is None
     figures = judge_harm(log, 5)
-    assert (figures.blocks, figures.is_none, figures.is_certain) == (15, False, False)
+    assert (figures.blocks, figures.is_harmless, figures.is_harmful) == (15, False, False)
 
 
-def test_the_figures_are_of_the_look_that_decided_though_more_was_measured(tmp_path):
+def test_figures_come_from_the_deciding_look(tmp_path):
     log = log_of(tmp_path, [block() for _ in range(5)] + [block(alone=3.0) for _ in range(4)])
     assert judge_harm(log, 5).blocks == 5
 
 
-def test_a_p99_is_of_a_hundred_requests_at_least_so_small_blocks_are_pooled(tmp_path):
+def test_small_blocks_are_pooled_for_a_p99_of_a_hundred_requests(tmp_path):
     figures = judge_harm(log_of(tmp_path, [block(count=30) for _ in range(30)]), 10)
     assert len(figures.half_load_p99_ms_blocks[BASELINE]) * 4 <= figures.blocks
     assert len(figures.alone_p50_ms_blocks[BASELINE]) == figures.blocks
 
 
-def test_too_few_requests_for_a_p99_are_said(tmp_path):
+def test_too_few_requests_for_a_p99_are_refused(tmp_path):
     with pytest.raises(MeasurementError, match="75 answers in 15 blocks, too few .* --block-seconds"):
         judge_harm(log_of(tmp_path, [block(count=5) for _ in range(15)]), 5)
 
 
-def test_an_arm_that_answered_nothing_alone_is_said(tmp_path):
+def test_arm_without_lone_client_answers_is_refused(tmp_path):
     silent = HarmBlock({BASELINE: [1], WINNER: []}, block().half_load_us, 50.0, {BASELINE: 0, WINNER: 3}, None)
     with pytest.raises(MeasurementError, match="winner answered no request of a lone client"):
         judge_harm(log_of(tmp_path, [silent] * 5), 5)
 
 
-def test_a_block_in_which_the_machine_was_in_the_way_does_not_count(tmp_path):
+def test_disturbed_block_does_not_count(tmp_path):
     log = log_of(tmp_path, [block() for _ in range(10)] + [block(alone=9.0, fault="stolen")])
     assert judge_harm(log, 10).alone.ratio == pytest.approx(1.0, abs=0.05)
     for _ in range(10):
@@ -104,7 +97,7 @@ def test_a_block_in_which_the_machine_was_in_the_way_does_not_count(tmp_path):
         judge_harm(log, 10)
 
 
-def test_a_machine_that_is_always_in_the_way_is_given_up(tmp_path):
+def test_run_stops_on_a_constantly_disturbed_machine(tmp_path):
     log = log_of(tmp_path, [block(fault="stolen") for _ in range(14)])
     assert next_look(log, 5) == 5
     log.add(block(fault="stolen"))
@@ -112,7 +105,7 @@ def test_a_machine_that_is_always_in_the_way_is_given_up(tmp_path):
 
 
 @pytest.mark.parametrize("alone", [1.10, 1.0])
-def test_harm_at_the_limit_passes_once_in_twenty_however_often_it_is_looked_at(tmp_path, alone):
+def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone):
     passed, runs = 0, 400
     for run in range(runs):
         noise = np.random.default_rng(run)
@@ -128,11 +121,11 @@ def test_harm_at_the_limit_passes_once_in_twenty_however_often_it_is_looked_at(t
         ]
         log = read_harm_log(tmp_path / "none.json")
         log.blocks = blocks
-        passed += judge_harm(log, 5).is_none
+        passed += judge_harm(log, 5).is_harmless
     assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
 
 
-def test_blocks_are_long_enough_for_two_hundred_requests_and_no_more_than_four_times_as_long_as_a_closed_one():
+def test_open_block_lasts_two_hundred_requests_within_four_closed_blocks():
     assert open_seconds(5.0, 1000.0) == 2.5
     assert open_seconds(5.0, 50.0) == 4.0
     assert open_seconds(5.0, 1.0) == 20.0

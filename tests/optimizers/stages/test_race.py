@@ -1,4 +1,4 @@
-"""A way to run that fails in the race is named and left out; the others still race."""
+"""The race: a failing execution is named and left out, and the others still race."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optimizers.stages.race import race, survivors
 
 
 class Bench:
-    """Ways to run of which those that `breaks` names fail, together and alone."""
+    """A workbench whose executions selected by `breaks` fail, raced together or alone."""
 
     subject = SimpleNamespace(subject=SimpleNamespace(interface=SimpleNamespace(mask_input=None)))
 
@@ -27,7 +27,7 @@ class Bench:
         return {execution: 100.0 * execution.intra_op_threads for execution in entrants}
 
 
-def test_what_fails_is_left_out_and_said() -> None:
+def test_failing_execution_is_left_out_and_reported() -> None:
     notes: list[str] = []
     bench: Any = Bench(lambda execution: execution.intra_op_threads == 2)
     ranked = race(bench, [("onnxruntime", "fp32")], 2, notes.append)
@@ -36,13 +36,13 @@ def test_what_fails_is_left_out_and_said() -> None:
     assert notes[0].endswith(": 2 threads are too many.")
 
 
-def test_where_nothing_runs_the_first_reason_is_said() -> None:
+def test_first_reason_is_reported_if_no_execution_runs() -> None:
     bench: Any = Bench(lambda _execution: True)
-    with pytest.raises(NoWinnerError, match="No way to run the accepted precisions works: 1 threads are too many"):
+    with pytest.raises(NoWinnerError, match="No execution of the accepted precisions runs: 1 threads are too many"):
         race(bench, [("onnxruntime", "fp32")], 1, str)
 
 
-def test_a_host_that_died_ends_the_race() -> None:
+def test_death_of_the_model_host_ends_the_race() -> None:
     class Dead(Bench):
         def speeds(self, entrants: Any) -> dict[Any, float]:
             raise MeasurementError("The host died.")
@@ -52,7 +52,7 @@ def test_a_host_that_died_ends_the_race() -> None:
         race(bench, [("onnxruntime", "fp32")], 1, str)
 
 
-def test_a_service_that_refuses_every_call_is_no_traceback() -> None:
+def test_service_that_fails_every_call_is_reported() -> None:
     class Refusing(Bench):
         def speeds(self, entrants: Any) -> dict[Any, float]:
             raise ServiceError("It fails.")

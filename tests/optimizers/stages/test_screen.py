@@ -23,7 +23,7 @@ SPEC = StudySpec(
 )
 
 
-def test_where_no_precision_could_be_built_what_happened_to_each_is_said_and_no_other_advice() -> None:
+def test_failed_builds_are_reported_without_advice_on_the_tolerance() -> None:
     found = {"onnxruntime fp32": {"accepted": False, "error": "It has a loop."}, "torch bf16": {"error": "No AMX."}}
     sentence = why_none_accepted(found, SPEC)
     assert "onnxruntime fp32: It has a loop" in sentence
@@ -31,7 +31,7 @@ def test_where_no_precision_could_be_built_what_happened_to_each_is_said_and_no_
     assert "--max-drop" not in sentence
 
 
-def test_where_accuracy_was_lost_the_bound_of_each_and_the_tolerance_are_said() -> None:
+def test_lost_accuracy_is_reported_with_bound_and_tolerance() -> None:
     found = {"onnxruntime int8": {"accepted": False, "words": "accuracy 0.9000, at most 0.0312 lower"}}
     sentence = why_none_accepted(found, SPEC)
     assert "onnxruntime int8: accuracy 0.9000, at most 0.0312 lower" in sentence
@@ -39,7 +39,7 @@ def test_where_accuracy_was_lost_the_bound_of_each_and_the_tolerance_are_said() 
 
 
 class Bench:
-    """A workbench of which every contender's answers fail."""
+    """A workbench in which every contender fails to answer."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -63,7 +63,7 @@ class Bench:
 @pytest.mark.parametrize(
     "error", [StudyInputError("NaN"), ServiceError("It fails."), ReleaseError("It fails 3 calls.")]
 )
-def test_a_precision_that_cannot_answer_is_refused_and_the_others_are_still_asked(error: Exception) -> None:
+def test_precision_that_cannot_answer_does_not_stop_the_others(error: Exception) -> None:
     steps: list[str] = []
     kinds: Any = [("onnxruntime", "fp32"), ("onnxruntime", "int8")]
     bench: Any = Bench(error)
@@ -71,13 +71,13 @@ def test_a_precision_that_cannot_answer_is_refused_and_the_others_are_still_aske
     assert [(each["accepted"], each["error"]) for each in found.values()] == [(False, str(error))] * 2
 
 
-def test_a_host_that_died_ends_the_screen() -> None:
+def test_death_of_the_model_host_ends_the_screening() -> None:
     bench: Any = Bench(MeasurementError("The host died."))
     with pytest.raises(MeasurementError):
         screen(bench, [("onnxruntime", "fp32")], 2, str, str)
 
 
-def test_a_precision_that_fails_in_the_race_is_refused_and_the_others_are_still_asked() -> None:
+def test_precision_that_cannot_run_does_not_stop_the_others() -> None:
     class Racing(Bench):
         def speeds(self, built: Any) -> dict[Any, float]:
             if any(execution.precision == "int8" for execution in built):

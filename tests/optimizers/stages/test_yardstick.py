@@ -17,7 +17,7 @@ def yardstick() -> Yardstick:
     return Yardstick(metric, reading, LABELS, LABELS, Tolerance(0.01), ())
 
 
-def test_as_many_served_answers_may_flip_as_did_from_the_baseline_or_from_alone_to_company() -> None:
+def test_accepted_flip_share_is_the_larger_of_two_measured_shares() -> None:
     artifact = LABELS.copy()
     artifact[:4] = (artifact[:4] + 1) % 4
     assert yardstick().check_of(artifact, artifact[ROWS], ROWS).accepted_flip_share == 0.02
@@ -27,7 +27,7 @@ def test_as_many_served_answers_may_flip_as_did_from_the_baseline_or_from_alone_
     assert yardstick().check_of(LABELS, LABELS[ROWS], ROWS).accepted_flip_share == 0
 
 
-def test_answers_of_the_alone_samples_are_compared_also_in_a_list() -> None:
+def test_answers_in_a_list_are_compared_too() -> None:
     metric = parse_metric("accuracy")
     own = [{"label": int(label)} for label in LABELS]
     reading = choose_reading(own, LABELS, metric)

@@ -1,4 +1,4 @@
-"""APIs of every shape that people write, each around one of two small models."""
+"""APIs of every shape that users write, each around one of two small models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Verdict(pydantic.BaseModel):
 
 
 class Pooled(torch.nn.Module):
-    """Of any number of features."""
+    """A model of any number of features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Pooled(torch.nn.Module):
 
 
 class Fixed(torch.nn.Module):
-    """Of two features, and no other number."""
+    """A model of exactly two features."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Says, for each of many command lines, what server it would start: its sockets and its processes.
+"""Prints, for each of many command lines, the server that it would start: its sockets and its processes.
 
 `python -P what_comes_up.py stock|monitored` reads command lines as JSON from stdin, each with variables and a folder.
-Each is run by a fork of this process up to the moment at which BentoML hands over what it starts.
+A fork of this process runs each up to the point at which BentoML would start the processes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arm: str) -> None:
 
 
 def run(arm: str, line: dict[str, Any]) -> Any:
-    """What one command line comes to: what it starts, or its exit code."""
+    """Run one command line; return what it would start, or its exit code."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

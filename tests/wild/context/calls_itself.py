@@ -1,4 +1,4 @@
-"""A service whose APIs call each other, on the loop, from a thread and from a batch."""
+"""A service whose APIs call each other: on the loop, from a thread, and a batched one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import bentoml
 
 @bentoml.service(threads=4)
 class Itself:
-    """Sleeps for known times, so that a stage that holds another's time is seen."""
+    """APIs that sleep for known times, so that a stage with another's time is detected."""
 
     @bentoml.api
     async def slow(self, x: int) -> int:

@@ -1,4 +1,4 @@
-"""`python command.py PORT`: answers every request with the `traceparent` that it has."""
+"""`python command.py PORT`: an HTTP server that responds with the `traceparent` of the request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.headers.get("transfer-encoding") == "chunked":  # as BentoML hands on every request
+        if self.headers.get("transfer-encoding") == "chunked":  # as BentoML forwards every request
             while self.rfile.readline().strip() not in (b"0", b""):
                 pass
             self.rfile.readline()

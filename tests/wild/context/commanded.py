@@ -1,4 +1,4 @@
-"""A service that is a command: BentoML hands its requests on, by an application of FastAPI's."""
+"""A service that is a command: BentoML forwards its requests, with a FastAPI application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applications with a tracing of their own, mounted: FastAPI's, Starlette's, and OpenTelemetry's instrumentations."""
+"""Mounted applications with their own tracing: FastAPI's, Starlette's, and OpenTelemetry's instrumentations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fastapi(**options: Any) -> FastAPI:
 
 
 native = fastapi()
-# As FastAPI before 0.142, which had no tracing of its own.
+# Like FastAPI before 0.142, which had no tracing.
 instrumented_fastapi = fastapi(telemetry={"tracing": False, "metrics": False, "logs": False})
 FastAPIInstrumentor.instrument_app(instrumented_fastapi)
 instrumented_starlette = application()

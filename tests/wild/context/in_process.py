@@ -1,4 +1,4 @@
-"""Uses a service's application in this process, as a test does, and says how it went: `in_process.py stock|ours`."""
+"""Uses a service's application in this process, as a test does, and prints the outcome: `in_process.py stock|ours`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def answers(client: Any) -> list[Any]:
 
 
 class Noting:
-    """A middleware of the user's, added to the application that they were given."""
+    """A middleware of the user, added to the application."""
 
     seen: ClassVar[list[str]] = []
 

@@ -1,4 +1,4 @@
-"""Answers with what OpenTelemetry's API has of the caller, and with the headers that a call from here would carry."""
+"""A service that returns the caller's context from OpenTelemetry's API, and the headers that its calls would carry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_c
 
 
 class Plain(TextMapPropagator):
-    """A company's own format: `x-trace: TRACE-SPAN`, in hexadecimal."""
+    """A company's own propagation format: `x-trace: TRACE-SPAN`, in hexadecimal."""
 
     @property
     def fields(self) -> set[str]:
@@ -37,7 +37,7 @@ if os.environ.get("OWN_PROPAGATOR"):
 
 
 def seen() -> dict[str, Any]:
-    """What code has here."""
+    """Return the context that code has here."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return {"baggage": dict(baggage.get_all()), "sends": carrier}
@@ -45,7 +45,7 @@ def seen() -> dict[str, Any]:
 
 @bentoml.service(metrics={"enabled": False})
 class Caller:
-    """Each way that a function is run in."""
+    """APIs for every way to run a function."""
 
     @bentoml.api
     def sync(self) -> dict[str, Any]:

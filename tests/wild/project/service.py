@@ -1,6 +1,4 @@
-"""A service of the tests: what answered can be told from the answer, for its own models multiply by the weights'
-file.
-"""
+"""A service whose outputs identify the model, since its own models multiply by the weights file."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 
 from bento_monitor import MonitoredRunner, monitored
-from bento_monitor.tracing.ledger import traced_work
+from bento_monitor.tracing.ledger.ledger import traced_work
 
 
 class Scale(torch.nn.Module):
@@ -52,7 +50,7 @@ class Sequences(torch.nn.Module):
 
 
 class Fragile(Scale):
-    """Kills its process when a release of it is warmed up, if it is told to."""
+    """Kills its process when a release of it is warmed up, if the file `kill-the-loader` exists."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if traced_work() is None and Path("kill-the-loader").exists():
@@ -102,7 +100,7 @@ class Wild:
 
     @bentoml.api
     def reload(self) -> int:
-        """Load the weights anew into the model that runs, as a service does that follows a training."""
+        """Reload the weights into the running model, as a service does that follows a training."""
         state = {"weight": torch.tensor([float(weights()["embed"])])}
         self.embedder.load_state_dict(state)
         return os.getpid()

@@ -1,4 +1,4 @@
-"""APIs that share models and call one another: what answered can be told from the answer, as in `project/`."""
+"""APIs that share models and call one another; outputs identify the model, as in `project/`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def service() -> Any:
 
 
 class Scaling:
-    """What every service of this file has: one model, and another."""
+    """The two models of every service of this file."""
 
     def __init__(self) -> None:
         found = np.load("weights.npz")
@@ -59,7 +59,7 @@ class Scaling:
 
 @monitored
 @bentoml.asgi_app(app)
-@bentoml.service(threads=64)  # more than requests at once: one that calls another holds two
+@bentoml.service(threads=64)  # more than concurrent requests: one that calls another holds two
 class Wild(Scaling):
     @bentoml.api(batchable=True)
     def embed(self, x: Rows) -> Rows:
@@ -80,13 +80,13 @@ class Wild(Scaling):
 
     @bentoml.api
     def both(self, x: Rows) -> Rows:
-        """The product of both models' factors."""
+        """Return the input times both models' factors."""
         with torch.inference_mode():
             return self.reranker(self.embedder(torch.tensor(x))).tolist()
 
     @bentoml.api
     def parts(self, x: Rows) -> Rows:
-        """One model, called on several parts of a request; the first factor is of them all, if it is the same."""
+        """Call one model on several parts of a request; all must have the same factor."""
         parts = [self.scaled([row]) for row in x for _ in range(3)] + [self.scaled(x)]
         assert len({round(part[0][0] / x[0][0], 3) for part in parts}) == 1, parts
         return parts[-1]
@@ -130,7 +130,7 @@ class Wild(Scaling):
 @bentoml.asgi_app(app)
 @bentoml.service
 class OneApi(Scaling):
-    """A service with one API, and routes that are none."""
+    """A service with one API, and a route that is not an API."""
 
     @bentoml.api
     def embed(self, x: Rows) -> Rows:

@@ -1,3 +1,3 @@
-"""The user's own package of this name: nothing of ours may hide it, and it may hide nothing of ours."""
+"""The user's package of the same name as ours: neither may hide the other."""
 
 SEED = 7

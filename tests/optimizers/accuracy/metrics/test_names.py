@@ -40,9 +40,7 @@ RAW = OutputReading("raw")
         ("mcc", "matthews_corrcoef", True),
     ],
 )
-def test_a_metric_is_known_by_each_of_its_names_and_keeps_its_direction(
-    text: str, name: str, is_higher_better: bool
-) -> None:
+def test_metric_aliases_resolve_and_keep_the_direction(text: str, name: str, is_higher_better: bool) -> None:
     metric = parse_metric(text)
     assert (metric.name, metric.is_higher_better) == (name, is_higher_better)
 
@@ -62,18 +60,18 @@ def test_a_metric_is_known_by_each_of_its_names_and_keeps_its_direction(
         "f1_samples",
     ],
 )
-def test_a_metric_that_does_not_exist_is_answered_with_those_that_do(text: str) -> None:
+def test_unknown_metric_error_lists_the_available_metrics(text: str) -> None:
     with pytest.raises(StudyInputError, match=r"recall@K, ndcg@K, accuracy.*module:function"):
         parse_metric(text)
 
 
-def test_every_name_that_is_listed_is_a_metric() -> None:
+def test_every_listed_name_is_a_metric() -> None:
     for name in METRIC_NAMES:
         if name != "module:function":
             assert parse_metric(name.replace("@K", "@3")).name == name.replace("@K", "@3")
 
 
-def test_what_needs_no_library_works_without_it_and_the_rest_names_the_install_command(
+def test_only_metrics_that_need_a_missing_library_name_the_install_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     find_spec = importlib.util.find_spec
@@ -112,7 +110,7 @@ number = 3
 """
 
 
-def test_a_function_of_the_users_gives_a_number_or_a_score_for_each_sample(tmp_path: Path) -> None:
+def test_user_function_returns_one_number_or_a_score_per_sample(tmp_path: Path) -> None:
     (tmp_path / "judge_of_scores.py").write_text(FUNCTIONS)
     answers, labels = np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])
     whole = parse_metric("judge_of_scores:share", tmp_path).evaluate(answers, labels, RAW)
@@ -137,7 +135,7 @@ def test_a_function_of_the_users_gives_a_number_or_a_score_for_each_sample(tmp_p
         ("judge_of_faults:share:up", "lower"),
     ],
 )
-def test_a_function_that_cannot_be_found_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_user_function_that_cannot_be_found_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "judge_of_faults.py").write_text(FUNCTIONS)
     with pytest.raises(StudyInputError, match=message):
         parse_metric(text, tmp_path)
@@ -146,7 +144,7 @@ def test_a_function_that_cannot_be_found_is_refused(tmp_path: Path, text: str, m
 @pytest.mark.parametrize(
     ("name", "message"), [("fails", "KeyError"), ("short", "one for each of the 3 samples"), ("nan", "NaN")]
 )
-def test_a_function_that_fails_is_answered_in_one_sentence(tmp_path: Path, name: str, message: str) -> None:
+def test_failing_user_function_is_reported(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "judge_that_fails.py").write_text(FUNCTIONS)
     metric = parse_metric(f"judge_that_fails:{name}", tmp_path)
     with pytest.raises(StudyInputError, match=message):
@@ -163,11 +161,11 @@ def test_a_function_that_fails_is_answered_in_one_sentence(tmp_path: Path, name:
         ("recall@x", "recall@K"),
     ],
 )
-def test_the_nearest_name_is_asked_for(text: str, meant: str) -> None:
+def test_similar_metric_name_is_suggested(text: str, meant: str) -> None:
     with pytest.raises(StudyInputError, match=f"no metric '{text}'. Did you mean '{meant}'"):
         parse_metric(text)
 
 
-def test_where_no_name_is_near_none_is_guessed() -> None:
+def test_no_metric_is_suggested_without_a_similar_name() -> None:
     with pytest.raises(StudyInputError, match="no metric 'beauty'. Use one of"):
         parse_metric("beauty")

@@ -37,7 +37,7 @@ def by_hand(vectors: np.ndarray, labels: list[str], k: int, *, discounts: bool) 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 500])
 @pytest.mark.parametrize("name", ["recall", "ndcg"])
-def test_it_is_what_counting_by_hand_gives(name: str, k: int) -> None:
+def test_value_equals_a_direct_computation(name: str, k: int) -> None:
     generator = np.random.default_rng(k)
     vectors = generator.normal(size=(60, 5)).astype(np.float32) * generator.uniform(0.1, 9, (60, 1)).astype(np.float32)
     labels = [*generator.choice(list("abcd"), 58), "only one", "alone"]
@@ -45,7 +45,7 @@ def test_it_is_what_counting_by_hand_gives(name: str, k: int) -> None:
     assert evaluated(f"{name}@{k}", vectors, labels).value == pytest.approx(np.mean(expected))
 
 
-def test_it_is_the_same_when_it_is_computed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_computation_gives_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     vectors, labels = generator.normal(size=(50, 4)).astype(np.float32), generator.integers(0, 5, 50)
     whole = evaluated("recall@3", vectors, labels).value
@@ -53,7 +53,7 @@ def test_it_is_the_same_when_it_is_computed_in_chunks(monkeypatch: pytest.Monkey
     assert evaluated("recall@3", vectors, labels).value == whole
 
 
-def test_a_resample_is_what_its_samples_give_without_their_own_copies() -> None:
+def test_resample_does_not_count_copies_of_a_sample_as_its_neighbors() -> None:
     generator = np.random.default_rng(1)
     vectors, labels = generator.normal(size=(40, 4)).astype(np.float32), generator.integers(0, 3, 40)
     counts = np.bincount(generator.integers(0, 40, 40), minlength=40)
@@ -69,6 +69,6 @@ def test_a_resample_is_what_its_samples_give_without_their_own_copies() -> None:
     assert found == pytest.approx(total / weight)
 
 
-def test_labels_without_a_pair_are_refused() -> None:
+def test_data_without_two_equal_labels_are_refused() -> None:
     with pytest.raises(StudyInputError, match="No sample can be scored"):
         evaluated("recall@10", np.ones((2, 3), np.float32), [0, 1])

@@ -26,7 +26,7 @@ def evaluated(name: str, answers: Any, labels: Any, asked: str | None = None) ->
 
 
 def value_and_resample(name: str, answers: Any, labels: Any, seed: int) -> tuple[float, float, Any]:
-    """The metric of all samples, of a resample by counts, and the resample's rows."""
+    """Return the metric of all samples, the metric of a resample by counts, and the rows of the resample."""
     metric = parse_metric(name)
     found = evaluated(name, answers, labels)
     rows = np.random.default_rng(seed).integers(0, len(labels), len(labels))
@@ -78,7 +78,7 @@ BINARY: dict[str, Callable[[Any, Any], float]] = {
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", BINARY)
-def test_of_two_classes_it_is_what_scikit_learn_gives_also_over_resamples(name: str, seed: int) -> None:
+def test_two_class_metrics_and_resamples_equal_scikit_learn(name: str, seed: int) -> None:
     probabilities, labels = two_classes(seed)
     value, resampled, rows = value_and_resample(name, probabilities, labels, seed)
     assert value == pytest.approx(BINARY[name](labels, probabilities))
@@ -106,7 +106,7 @@ SEVERAL: dict[str, Callable[[Any, Any], float]] = {
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", SEVERAL)
-def test_of_several_classes_it_is_what_scikit_learn_gives_also_over_resamples(name: str, seed: int) -> None:
+def test_multiclass_metrics_and_resamples_equal_scikit_learn(name: str, seed: int) -> None:
     if name == "brier_score" and Version(sklearn.__version__) < Version("1.7"):
         pytest.skip("scikit-learn has no Brier score of several classes before 1.7")
     probabilities, labels = several_classes(seed)
@@ -130,7 +130,7 @@ MULTILABEL: dict[str, Callable[[Any, Any], float]] = {
 
 
 @pytest.mark.parametrize("name", MULTILABEL)
-def test_of_several_labels_with_rows_of_zeros_it_is_what_scikit_learn_gives(name: str) -> None:
+def test_multilabel_metrics_with_rows_of_zeros_equal_scikit_learn(name: str) -> None:
     probabilities, labels = several_labels(5)
     assert (labels.sum(axis=1) == 0).any()
     value, resampled, rows = value_and_resample(name, probabilities, labels, 5)
@@ -149,7 +149,7 @@ REGRESSION: dict[str, Callable[[Any, Any], float]] = {
 
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("name", REGRESSION)
-def test_of_numbers_it_is_what_scikit_learn_gives_also_over_resamples(name: str, columns: int) -> None:
+def test_regression_metrics_and_resamples_equal_scikit_learn(name: str, columns: int) -> None:
     generator = np.random.default_rng(columns)
     labels = generator.uniform(5, 9, (N, columns))
     answers = labels + generator.normal(size=labels.shape) * 0.3
@@ -159,7 +159,7 @@ def test_of_numbers_it_is_what_scikit_learn_gives_also_over_resamples(name: str,
 
 
 @pytest.mark.parametrize("name", ["mae", "mse", "rmse", "mape", "r2", "log_loss", "wer"])
-def test_what_people_read_has_no_cap_and_the_number_of_capped_scores_is_told(name: str) -> None:
+def test_reported_value_is_not_capped_and_capped_scores_are_counted(name: str) -> None:
     labels: Any = np.array([0, 1, 0, 1] if name == "log_loss" else [1.0, 2.0, 3.0, 4.0])
     answers: Any = np.array([1.0, 1.0, 0.0, 0.5] if name == "log_loss" else [90.0, 2.0, 3.0, 4.0])
     if name == "wer":
@@ -174,7 +174,7 @@ def test_what_people_read_has_no_cap_and_the_number_of_capped_scores_is_told(nam
 
 
 @pytest.mark.parametrize("name", ["wer", "cer"])
-def test_error_rates_of_texts_are_those_of_jiwer_pooled_over_all_words(name: str) -> None:
+def test_text_error_rates_and_resamples_equal_jiwer(name: str) -> None:
     generator = np.random.default_rng(0)
     words = np.array(["one", "two", "three", "four", "Four", "a"])
     labels = np.array([" ".join(generator.choice(words, generator.integers(3, 9))) for _ in range(60)])
@@ -203,14 +203,14 @@ def test_string_labels_and_class_ids_give_the_same_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["f1_macro", "precision_weighted", "matthews_corrcoef", "jaccard_micro"])
-def test_a_class_that_only_a_model_names_counts_as_in_scikit_learn(name: str) -> None:
+def test_answered_class_without_labels_counts_as_in_scikit_learn(name: str) -> None:
     labels, answers = np.array([0, 1, 0, 1, 0, 1]), np.array([0, 1, 7, 1, 0, 0])
     function = getattr(library, {"matthews_corrcoef": name}.get(name, f"{name.split('_', maxsplit=1)[0]}_score"))
     options = {} if name == "matthews_corrcoef" else {"average": name.split("_")[1], "zero_division": 0}
     assert evaluated(name, answers, labels).value == pytest.approx(function(labels, answers, **options))
 
 
-def test_the_largest_loss_is_what_a_few_samples_that_turn_wrong_cost() -> None:
+def test_largest_loss_bounds_the_cost_of_one_more_wrong_sample() -> None:
     probabilities, labels = two_classes(0)
     answers = (probabilities >= 0.5).astype(np.int64)
     for name in ("f1", "balanced_accuracy", "matthews_corrcoef", "precision", "recall_macro"):
@@ -222,7 +222,7 @@ def test_the_largest_loss_is_what_a_few_samples_that_turn_wrong_cost() -> None:
             assert found.value - evaluated(name, worse, labels).value <= found.largest_loss / N * 1.05
 
 
-def test_a_metric_of_two_classes_refuses_several_and_names_the_averages() -> None:
+def test_two_class_metric_refuses_other_class_counts_and_names_alternatives() -> None:
     probabilities, labels = several_classes(0)
     with pytest.raises(StudyInputError, match="f1_macro"):
         evaluated("f1", probabilities, labels)
@@ -232,7 +232,7 @@ def test_a_metric_of_two_classes_refuses_several_and_names_the_averages() -> Non
         evaluated("roc_auc", np.array([0.1, 0.4]), np.array([1, 1]))
 
 
-def test_agreement_is_of_the_kind_of_output() -> None:
+def test_agreement_depends_on_the_kind_of_output() -> None:
     metric = parse_metric("agreement")
     for baseline, other, expected in (
         (np.array([1, 2, 3, 4]), np.array([1, 2, 3, 9]), 0.75),
@@ -246,12 +246,12 @@ def test_agreement_is_of_the_kind_of_output() -> None:
         assert found.value == pytest.approx(expected), reading
 
 
-def test_rows_are_taken_from_arrays_and_lists_alike() -> None:
+def test_take_selects_rows_of_arrays_and_lists() -> None:
     rows = np.array([2, 0])
     assert take(np.array([5, 6, 7]), rows).tolist() == take([5, 6, 7], rows) == [7, 5]
 
 
-def test_one_answer_to_everybody_does_not_agree_also_where_vectors_point_one_way_or_a_score_is_far_out() -> None:
+def test_constant_answer_has_low_agreement_despite_aligned_vectors_or_outliers() -> None:
     metric = parse_metric("agreement")
     generator = np.random.default_rng(0)
     vectors = 20 + generator.normal(size=(300, 16))

@@ -1,4 +1,4 @@
-"""A service with arguments, and one that says where it listens."""
+"""A service with arguments, and one with its own port and host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In a folder of its own."""
+"""A service in a subfolder."""
 
 from __future__ import annotations
 

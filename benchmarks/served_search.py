@@ -1,5 +1,0 @@
-"""The semantic-search example with its model in a MonitoredRunner."""
-
-from served_search_noted import load_example
-
-SemanticSearch = load_example("service")

@@ -1,0 +1,1 @@
+"""The hooks into BentoML's private parts, for current services (`@bentoml.service`)."""

@@ -1,0 +1,1 @@
+"""Profiling of a service from idle to overload: throughput, latency, stage times and bottlenecks."""

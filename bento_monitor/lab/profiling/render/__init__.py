@@ -1,0 +1,1 @@
+"""A profile as an HTML page and as sentences."""

@@ -1,0 +1,1 @@
+"""Handling around each request, on both paths: entry, limits, threads and records."""

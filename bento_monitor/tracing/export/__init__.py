@@ -1,0 +1,1 @@
+"""Builds spans from finished ledgers and exports them; every lost span is counted."""

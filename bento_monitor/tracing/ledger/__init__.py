@@ -1,0 +1,1 @@
+"""The ledger: one small record per request, and the stages computed from its timestamps."""

@@ -1,0 +1,1 @@
+"""Which values may leave the process, and the redaction of captured input."""

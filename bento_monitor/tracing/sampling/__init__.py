@@ -1,0 +1,1 @@
+"""Rate limit of traces, and tail sampling."""

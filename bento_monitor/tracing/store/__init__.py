@@ -1,0 +1,1 @@
+"""The embedded trace store, and readers for it and for Jaeger."""

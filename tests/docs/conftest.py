@@ -1,0 +1,27 @@
+"""The project of the tutorial, in which every other page continues."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import pytest
+from pages import ROOT, Project, run_page
+
+
+@pytest.fixture(scope="session")
+def tutorial_project(
+    tmp_path_factory: pytest.TempPathFactory, require_means: Callable[[str], NoReturn]
+) -> Iterator[Project]:
+    """The folder after the whole tutorial has run."""
+    if shutil.which("curl") is None:
+        require_means("curl is missing: apt-get install curl")
+    folder = tmp_path_factory.mktemp("tutorial")
+    homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
+    project = Project(folder, {"MyService": "Digits"}, {**homes, "BENTO_MONITOR_RELEASE_PROBATION_S": "1"})
+    try:
+        run_page(ROOT / "docs" / "tutorial.md", project)
+        yield project
+    finally:
+        project.stop_server()

@@ -1,0 +1,100 @@
+"""Render the pictures of README and docs from real runs of the tutorial's service: `make pictures`."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pages import ROOT, Project, blocks_of
+from PIL import Image, ImageChops
+from rich.console import Console
+
+from bento_monitor import conventions as names
+from bento_monitor.cli.traces import print_waterfall
+from bento_monitor.lab.loadgen import LoadSpec, run_load
+from bento_monitor.tracing.store.database import store_path
+from bento_monitor.tracing.store.reader import StoreReader
+
+PICTURES = ROOT / "docs" / "pictures"
+_LOAD_S = 3.0
+_CONNECTIONS = 8
+_COLUMNS = 150
+_MARGIN_PX = 24
+_MIN_BATCH = 3
+_STYLE = "margin:24px;font:17px/1.45 'DejaVu Sans Mono',monospace"
+_PAGE = f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:#fff"><pre style="{_STYLE}">%s</pre>'
+
+
+def main() -> None:
+    """Run the service, and write both pictures."""
+    browser = shutil.which("chromium") or sys.exit("Chromium is needed: apt-get install chromium.")
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
+        project = Project(folder, {}, homes)
+        try:
+            for block in blocks_of(ROOT / "docs" / "tutorial.md"):
+                if block.not_run is None:
+                    project.run(block)
+                if "bento-monitor serve" in block.text:
+                    break
+            _load(project.port, folder)
+        finally:
+            project.stop_server()
+        (folder / "trace.html").write_text(_waterfall(folder / "monitor"))
+        command = [Path(sys.executable).with_name("bento-monitor"), "profile", "service:Digits"]
+        command += ["--data", "bodies.jsonl", "--html", "profile.html"]
+        subprocess.run(command, cwd=folder, env={**os.environ, **homes}, check=True)
+        _shoot(browser, folder / "trace.html", PICTURES / "trace.png", "1600,500")
+        _shoot(browser, folder / "profile.html", PICTURES / "profile.png", "1200,1100")
+
+
+def _load(port: int, folder: Path) -> None:
+    bodies = tuple((folder / "bodies.jsonl").read_bytes().splitlines())
+    spec = LoadSpec(
+        port=port, path="/classify", bodies=bodies, mode="closed", connections=_CONNECTIONS, duration_s=_LOAD_S, seed=0
+    )
+    result = run_load(spec)
+    assert (result.status == 200).all()
+
+
+def _waterfall(home: Path) -> str:
+    """The waterfall of a typical request that shared its batch, as HTML."""
+    reader = StoreReader(store_path(home))
+    found = reader.slowest(10_000)
+    for summary in found[len(found) // 2 :]:
+        trace = reader.trace(summary.trace_id)
+        if any(span.attributes.get(names.BATCH_SIZE, 0) >= _MIN_BATCH for span in trace.spans):
+            break
+    else:
+        raise SystemExit(f"No traced request was in a batch of {_MIN_BATCH} or more.")
+    console = Console(record=True, width=_COLUMNS, force_terminal=True, file=io.StringIO())
+    print_waterfall(console, trace)
+    return _PAGE % console.export_html(inline_styles=True, code_format="{code}")
+
+
+def _shoot(browser: str, page: Path, picture: Path, size: str) -> None:
+    shot = page.with_suffix(".png")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        "--disable-gpu",
+        "--force-device-scale-factor=1.5",
+        f"--window-size={size}",
+    ]
+    subprocess.run([browser, *options, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True)
+    with Image.open(shot) as image:
+        page_image = image.convert("RGB")
+        box = ImageChops.invert(page_image).getbbox() or (0, 0, *image.size)  # what is not white
+        right, bottom = (min(size, end + _MARGIN_PX) for size, end in zip(image.size, box[2:], strict=True))
+        page_image.crop((0, 0, right, bottom)).quantize(64).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
