@@ -42,7 +42,8 @@ def read_profile(path: Path) -> Profile:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         points = tuple(_point(each) for each in fields.pop("points"))
         findings = tuple(Finding(**each | {"evidence": tuple(each["evidence"])}) for each in fields.pop("findings"))
-        standalone, slo = fields.pop("standalone"), fields.pop("slo")
+        standalone = fields.pop("bare" if "bare" in fields else "standalone")  # its former name, until 0.2
+        slo = fields.pop("slo")
         return Profile(
             **fields,
             points=points,

@@ -39,6 +39,14 @@ def test_profile_is_read_back_unchanged(found, tmp_path):
     json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
+def test_profile_with_the_former_field_name_is_read(tmp_path):
+    file = tmp_path / "profile.json"
+    raw = json.loads(profile_text(profile()))
+    raw["bare"] = raw.pop("standalone")
+    file.write_text(json.dumps(raw))
+    assert read_profile(file) == profile()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"points": [{}], "findings": []}'])
 def test_file_that_is_not_a_profile_is_refused(text, tmp_path):
     file = tmp_path / "profile.json"
