@@ -100,7 +100,7 @@ reference: $(STAMP) ## Write the pages of docs/reference that come from the code
 	@$(BIN)/python tests/docs/make_reference.py
 
 pictures: $(STAMP) ## Render the pictures of README and docs from real runs (needs Chromium; about 5 minutes)
-	@$(BIN)/python tests/docs/make_pictures.py
+	@PYTHONPATH=tests/integration $(BIN)/python tests/docs/make_pictures.py
 
 jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 	@tests/integration/jaeger/run.sh

@@ -18,9 +18,7 @@ def tutorial_project(
     """The folder after the whole tutorial has run."""
     if shutil.which("curl") is None:
         require_means("curl is missing: apt-get install curl")
-    folder = tmp_path_factory.mktemp("tutorial")
-    homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
-    project = Project(folder, {"MyService": "Digits"}, {**homes, "BENTO_MONITOR_RELEASE_PROBATION_S": "1"})
+    project = Project(tmp_path_factory.mktemp("tutorial"))
     try:
         with suppress(NoReleaseError):
             run_page(ROOT / "docs" / "tutorial.md", project)

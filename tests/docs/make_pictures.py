@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -35,8 +34,7 @@ def main() -> None:
     browser = shutil.which("chromium") or sys.exit("Chromium is needed: apt-get install chromium.")
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
-        homes = {"BENTOML_HOME": str(folder / "bentoml"), "BENTO_MONITOR_HOME": str(folder / "monitor")}
-        project = Project(folder, {}, homes)
+        project = Project(folder)
         try:
             for block in blocks_of(ROOT / "docs" / "tutorial.md"):
                 if block.not_run is None:
@@ -46,10 +44,9 @@ def main() -> None:
             _load(project.port, folder)
         finally:
             project.stop_server()
-        (folder / "trace.html").write_text(_waterfall(folder / "monitor"))
-        command = [Path(sys.executable).with_name("bento-monitor"), "profile", "service:Digits"]
-        command += ["--data", "bodies.jsonl", "--html", "profile.html"]
-        subprocess.run(command, cwd=folder, env={**os.environ, **homes}, check=True)
+        (folder / "trace.html").write_text(_waterfall(project.home))
+        command = ["bento-monitor", "profile", "service:Digits", "--data", "bodies.jsonl", "--html", "profile.html"]
+        project.call(command).check_returncode()
         _shoot(browser, folder / "trace.html", PICTURES / "trace.png", "1600,500")
         _shoot(browser, folder / "profile.html", PICTURES / "profile.png", "1200,1100")
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from jaeger_server import start_process, stop_process
 from markdown_it import MarkdownIt
+from waiting import wait_until
 
 from bento_monitor.serving.ports import free_port
 
@@ -27,8 +28,9 @@ _SERVER = re.compile(r"^(\w+=\S* )*(bento-monitor|bentoml) serve\b")
 _READY_TIMEOUT_S = 90.0
 _COMMAND_TIMEOUT_S = 600.0
 # How the search says that this machine, with the few short blocks of a test, could not prove a winner.
-_NOISY = re.compile("at a quieter time|Nothing was released")
+_NOISY = re.compile("at a quieter time|cannot be distinguished|is not shown to be at most")
 _LONG = re.compile(r"bento-monitor (profile|optimize) (?!--compare)")
+_SEARCH = "bento-monitor optimize "
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +84,19 @@ class NoReleaseError(Exception):
 class Project:
     """A folder with the reader's files, and the servers that their commands have started."""
 
-    def __init__(self, folder: Path, replaced: Mapping[str, str], env: Mapping[str, str]) -> None:
-        """Start without any file.
-
-        Args:
-            folder: where the commands run.
-            replaced: words of the pages, and what they are in this project (ports, names).
-            env: environment variables of the commands.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Start without any file; the commands run in `folder`, which also has both homes."""
         self.folder = folder
-        self._replaced = {**replaced, "3000": str(free_port())}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._env = {**os.environ, **env, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        self.home = folder / "monitor"
+        self.port = free_port()
+        self._replaced = {"3000": str(self.port), "MyService": "Digits"}
+        self._env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONUNBUFFERED": "1",
+            "BENTOML_HOME": str(folder / "bentoml"),
+            "BENTO_MONITOR_HOME": str(self.home),
+            "BENTO_MONITOR_RELEASE_PROBATION_S": "1",
+        }
         self._server: subprocess.Popen[bytes] | None = None
         self._finished: set[str] = set()
         self.noise: str | None = None
@@ -116,19 +119,13 @@ class Project:
                 self._run_line(block, line)
 
     def replace(self, words: Mapping[str, str]) -> None:
-        """Replace more words of the pages."""
+        """Replace more words of the pages, such as ports."""
         self._replaced |= words
-
-    @property
-    def port(self) -> int:
-        """The port of the server that the pages call 3000."""
-        return int(self._replaced["3000"])
 
     def stop_server(self) -> None:
         """Stop the running server, as a reader does before starting another one."""
         if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGTERM)
-            self._server.wait(30)
+            stop_process(self._server)
             self._server = None
 
     def _run_line(self, block: Block, line: str) -> None:
@@ -139,44 +136,43 @@ class Project:
         if _LONG.match(command):
             command = f"{command} {block.extra}"
             if command in self._finished:  # another page has the same command, which takes a minute
+                if command.startswith(_SEARCH):
+                    self._require_release()
                 return
             self._finished.add(command)
-        self._finish(block, ["bash", "-euo", "pipefail", "-c", command])
+        self._finish(block, ["bash", "-euo", "pipefail", "-c", command], is_search=command.startswith(_SEARCH))
 
     def _serve(self, block: Block, command: str) -> None:
         self.stop_server()
         log = self.folder / "server.log"
-        with log.open("wb") as output:
-            self._server = subprocess.Popen(
-                ["bash", "-c", command],
-                cwd=self.folder,
-                env=self._env,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        deadline_s = time.monotonic() + _READY_TIMEOUT_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._replaced['3000']}/readyz", timeout=5):
-                    return
-            except OSError:
-                ended = self._server.poll() is not None or time.monotonic() > deadline_s
-                assert not ended, f"{block}: {command}\n{log.read_text(errors='replace')[-3000:]}"
-                time.sleep(0.1)
+        self._server = server = start_process(["bash", "-c", command], log, self._env, self.folder)
+        wait_until(lambda: server.poll() is not None or self._is_ready(), _READY_TIMEOUT_S, log=log)
+        assert server.poll() is None, f"{block}: {command}\n{log.read_text(errors='replace')[-3000:]}"
 
-    def _finish(self, block: Block, command: list[str]) -> None:
-        done = self._call(command)
-        if done.returncode == 1 and _NOISY.search(done.stderr):
-            done = self._call(command)  # as the message says: good blocks are kept, and the same command continues
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def _finish(self, block: Block, command: list[str], *, is_search: bool = False) -> None:
+        done = self.call(command)
+        if is_search and done.returncode == 1 and _NOISY.search(done.stderr):
+            done = self.call(command)  # as the message says: good blocks are kept, and the same command continues
             if done.returncode == 1 and _NOISY.search(done.stderr):
                 self.noise = done.stderr.splitlines()[-1]
-                return
+                self._require_release()
         assert done.returncode == 0, (
             f"{block}: {shlex.join(command)} exits with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
 
-    def _call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def _require_release(self) -> None:
+        if self.noise is not None:
+            raise NoReleaseError(self.noise)
+
+    def call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command as a reader does, and wait for it."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -196,15 +192,14 @@ class Project:
             options = source[0].split() if source else []
             text = text.replace("TRACE_ID", self._first("traces", "--limit", "1", *options, key="trace_id"))
         if re.search(r"\bRELEASE\b", text):
-            if self.noise is not None:
-                raise NoReleaseError(self.noise)
+            self._require_release()
             text = re.sub(r"\bRELEASE\b", self._first("release", "list", key="name"), text)
         return text
 
     def _first(self, *command: str, key: str) -> str:
         deadline_s = time.monotonic() + 10  # a trace is stored up to half a second after its response
         while True:
-            done = self._call(["bento-monitor", *command, "--json"])
+            done = self.call(["bento-monitor", *command, "--json"])
             found = json.loads(done.stdout or "[]")
             if found:
                 return str(found[0][key])

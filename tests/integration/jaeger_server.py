@@ -105,12 +105,19 @@ def running_jaeger(binary: Path, log: Path) -> Iterator[JaegerServer]:
         server.stop()
 
 
-def start_process(command: Sequence[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def start_process(
+    command: Sequence[str], log: Path, environment: dict[str, str], cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start a server in its own session, with only the given telemetry settings; append its output to `log`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, env=inherited | environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=cwd,
+            env=inherited | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 
