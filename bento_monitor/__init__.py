@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from .runner import MonitoredRunner
     from .service import monitored
     from .settings import MonitorSettings
+    from .tracing.context.row_traces import request_trace_ids
 
 __version__ = "0.1.0"
 
-__all__ = ["MonitorSettings", "MonitoredRunner", "__version__", "isolate_failures", "monitored", "monitored_runner"]
+__all__ = [
+    "MonitorSettings",
+    "MonitoredRunner",
+    "__version__",
+    "isolate_failures",
+    "monitored",
+    "monitored_runner",
+    "request_trace_ids",
+]
 
 _MODULE_OF = {
     "MonitorSettings": ".settings",
@@ -25,6 +34,7 @@ _MODULE_OF = {
     "isolate_failures": ".batching.isolation",
     "monitored": ".service",
     "monitored_runner": ".legacy",
+    "request_trace_ids": ".tracing.context.row_traces",
 }
 
 

@@ -157,6 +157,18 @@ class MonitoredRunner:
         return None if release is None else release.name
 
     @property
+    def answered_by(self) -> str | None:
+        """What answered this runner's last call in the current request or batch: a release's name, or "own".
+
+        It differs from `release` if a release was activated since, or if the own model ran the call instead. It is None
+        if the current request or batch has not called this runner, and in threads that a function starts.
+        """
+        work = traced_work()
+        if work is None:
+            return OWN_MODEL if self._active.release is None else None
+        return next((call.release for call in reversed(work.model_calls) if call.runner == self.name), None)
+
+    @property
     def failures(self) -> Counter[str]:
         """The number of calls that a release failed and the own model then answered, by release."""
         return self.fallbacks.answered()

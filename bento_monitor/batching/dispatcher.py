@@ -197,6 +197,7 @@ class BatchDispatcher:
         context = jobs[0].context.copy()
         rows, now_ns = sum(job.rows for job in jobs), time.monotonic_ns()
         record = BatchRecord(self._api, _ledgers_of(jobs), rows, now_ns, asked_api=jobs[0].asked_api)
+        record.row_traces = tuple([(0 if job.ledger is None else job.ledger.trace_id, job.rows) for job in jobs])
         members = ((job.ledger, job.rows) for job in jobs if job.ledger is not None)
         for position, (ledger, rows) in enumerate(members):
             ledger.join(record, position, rows)

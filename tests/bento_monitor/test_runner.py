@@ -216,6 +216,26 @@ def test_call_is_recorded_on_the_batch_if_any_else_on_the_request(release: Relea
     assert 0 < of_batch.started_ns <= of_batch.ended_ns
 
 
+def test_answered_by_is_what_ran_the_last_call_of_the_current_request(release: Release, onnx_file: Path) -> None:
+    runner, other = MonitoredRunner(Linear()), MonitoredRunner(Linear(), name="other")
+    assert runner.answered_by == "own"  # without tracing there is only what is active
+    token = current_ledger.set(Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1))
+    assert runner.answered_by is None
+    prepared = runner.prepare(release, onnx_file.parent)
+    runner.activate(prepared)
+    runner(X)
+    other(X)
+    assert (runner.answered_by, other.answered_by) == ("r1", "own")
+    runner(X, torch.ones(2, 2))  # which the release does not take
+    assert (runner.release, runner.answered_by) == ("r1", "own")
+    runner(X)
+    runner.reset()
+    assert (runner.release, runner.answered_by) == (None, "r1")
+    current_ledger.reset(token)
+    runner.activate(prepared)
+    assert runner.answered_by is None
+
+
 def test_call_without_a_gpu_has_no_gpu_time() -> None:
     ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
     token = current_ledger.set(ledger)

@@ -137,7 +137,8 @@ class BatchRecord(TracedWork):
 
     `linked` holds the trace id and the infer span id of each exported request, added when the request ends. Ledgers
     there would form reference cycles with their `batch`, which only the garbage collector could free.
-    `held_spans` are user spans in a batch without a sampled request.
+    `held_spans` are user spans in a batch without a sampled request. `row_traces` holds the trace id and the number of
+    rows of each request, in the order of the rows; the id is 0 if the request is not monitored.
     """
 
     __slots__ = (
@@ -149,6 +150,7 @@ class BatchRecord(TracedWork):
         "is_sampled",
         "linked",
         "members_left",
+        "row_traces",
         "rows",
         "size",
         "span_id",
@@ -169,6 +171,7 @@ class BatchRecord(TracedWork):
         self.is_sampled = any(member.sampled for member in members)
         self.members_left = len(members)
         self.linked: list[tuple[int, int]] = []
+        self.row_traces: tuple[tuple[int, int], ...] = ()
         self.rows = rows
         self.taken_ns = started_ns
         self.handed_ns = 0
