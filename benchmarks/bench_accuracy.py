@@ -143,7 +143,19 @@ def figures_of(tallies: list[Tally]) -> dict[str, Figure]:
     wrong = max((tally for tally in tallies if tally.cell.is_wrong), key=lambda tally: tally.share)
     power = min((tally for tally in tallies if not tally.cell.is_wrong), key=lambda tally: tally.share)
     chosen = max((tally for tally in tallies if tally.cell.kind == "procedure"), key=lambda tally: tally.share)
+    by_metric = {
+        name: max(
+            (tally for tally in tallies if tally.cell.is_wrong and prefix in tally.cell.name), key=lambda t: t.share
+        )
+        for name, prefix in (("wer", "WER"), ("roc_auc", "AUC"), ("recall_at_alarms", "recall at fixed alarms"))
+    }
     return {
+        **{
+            f"coverage_{name}": Figure(
+                1 - worst.share, "of runs", _complement(worst.interval()), ">= 0.94", worst.share <= 0.06
+            )
+            for name, worst in by_metric.items()
+        },
         "wrongly_accepted_share": Figure(
             wrong.share, "of runs", wrong.interval(), f"<= {MAX_WRONG:g}", wrong.share <= MAX_WRONG
         ),
@@ -154,6 +166,10 @@ def figures_of(tallies: list[Tally]) -> dict[str, Figure]:
             power.share, "of runs", power.interval(), f">= {MIN_POWER:g}", power.share >= MIN_POWER
         ),
     }
+
+
+def _complement(interval: tuple[float, float]) -> tuple[float, float]:
+    return 1 - interval[1], 1 - interval[0]
 
 
 def row_of(tally: Tally) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from accuracy.draws import F1, Auc, Flips, Population, Scores, WordErrors
+from accuracy.draws import F1, Alarms, Auc, Flips, Population, Scores, WordErrors
 from scipy import optimize
 
 from bento_monitor.lab.statistics import samples_for
@@ -42,7 +42,7 @@ class Cell:
 
 def all_cells() -> list[Cell]:
     """Return every cell, the slowest first."""
-    cells = [*_flip_cells(), *_score_cells(), *_pooled_cells(), *_procedure_cells(), *_power_cells()]
+    cells = [*_flip_cells(), *_score_cells(), *_pooled_cells(), *_alarm_cells(), *_procedure_cells(), *_power_cells()]
     return sorted(
         cells, key=lambda cell: -cell.n * cell.runs * (1 if isinstance(cell.population, Flips | Scores) else 30)
     )
@@ -101,6 +101,26 @@ def noisy_auc(positive_share: float, drop: float) -> Auc:
         return Auc(positive_share, 0.0, noise).drop - drop
 
     return Auc(positive_share, 0.0, float(optimize.brentq(missing, 0.0, 100.0)))
+
+
+def noisy_alarms(drop: float) -> Alarms:
+    """Return scores with enough noise for the given true drop of recall."""
+
+    def missing(noise: float) -> float:
+        return Alarms(0.0, noise).drop - drop
+
+    return Alarms(0.0, float(optimize.brentq(missing, 0.0, 100.0)))
+
+
+def _alarm_cells() -> Iterator[Cell]:
+    lost_of_found = 1 / (Alarms(1.0).drop)
+    for n in SIZES[:-1]:
+        for tolerance in _tolerances(n, 1.0, REACHES[1:]):
+            for name, population in (
+                ("lives lost", Alarms(tolerance * lost_of_found)),
+                ("noise", noisy_alarms(tolerance)),
+            ):
+                yield Cell("bound", f"recall at fixed alarms, {name}", population, n, tolerance, MIN_RUNS)
 
 
 def _pooled_cells() -> Iterator[Cell]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from accuracy.pooled import AucDrop, F1Drop, Floats, Indices, WordErrorDrop
+from accuracy.pooled import AlarmRecall, AlarmRecallDrop, AucDrop, F1Drop, Floats, Indices, WordErrorDrop
 from scipy import special
 
 from bento_monitor.lab.statistics import DropBound, flip_drop_bound, resampled_drop_bound, score_drop_bound
@@ -248,3 +248,49 @@ class WordErrors:
             lambda candidate, rows: WordErrorDrop(words[rows], before[rows], errors[candidate][rows]),
             int(generator.integers(2**31)),
         )
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """Machines that run until they fail; the healthy windows of one machine are alike.
+
+    A candidate misses a share `lost` of the failures, and `noise` moves each of its scores.
+    """
+
+    lost: float
+    noise: float = 0.0
+    largest_loss = 1.0
+    windows = 40
+    false_alarms_per_life = 0.6
+    distance = 3.7
+    likeness = 0.5
+
+    @property
+    def drop(self) -> float:
+        """The true drop of recall, at the thresholds of very many lives."""
+        return self._recall(0.0) - (1 - self.lost) * self._recall(self.noise)
+
+    def _recall(self, noise: float) -> float:
+        threshold = float(special.ndtri(1 - self.false_alarms_per_life / self.windows))
+        threshold *= (1 + self.likeness**2 + noise**2) ** 0.5
+        return float(special.ndtr((self.distance - threshold) / (1 + noise**2) ** 0.5))
+
+    def draw(self, n: int, candidates: int, generator: np.random.Generator) -> Draw:
+        """Draw the scores of the baseline, and of each candidate."""
+        healthy = generator.normal(0, 1, (n, self.windows)) + generator.normal(0, self.likeness, (n, 1))
+        best = generator.normal(self.distance, 1, n)
+        found = []
+        for _ in range(candidates):
+            moved = np.where(generator.random(n) < self.lost, -np.inf, best + generator.normal(0, self.noise, n))
+            found.append((healthy + generator.normal(0, self.noise, healthy.shape), moved))
+        per_life = self.false_alarms_per_life
+
+        def drops(candidate: int, rows: Indices) -> AlarmRecallDrop:
+            own_healthy, own_best = found[candidate]
+            return AlarmRecallDrop(
+                len(rows),
+                AlarmRecall(healthy[rows], best[rows], per_life),
+                AlarmRecall(own_healthy[rows], own_best[rows], per_life),
+            )
+
+        return _pooled(np.zeros(n, dtype=np.int64), drops, int(generator.integers(2**31)))

@@ -1,4 +1,4 @@
-"""ROC AUC, F1 and word error rate over resamples: sorting and counting are done once for every resample."""
+"""ROC AUC, F1, word error rate and recall at fixed alarms over resamples: sorting is done once for all of them."""
 
 from __future__ import annotations
 
@@ -90,3 +90,41 @@ class WordErrorDrop:
     def __call__(self, indices: Indices) -> float:
         """Candidate less baseline, since a lower rate is better."""
         return float(self._added[indices].sum() / self._words[indices].sum())
+
+
+class AlarmRecall:
+    """The share of lives with an alarm in time, at a number of false alarms for each life, over resampled lives.
+
+    `healthy` `(n, windows)` are scores before the onset of wear, `best` `(n,)` is the highest score after it, in time.
+    """
+
+    def __init__(self, healthy: Floats, best: Floats, false_alarms_per_life: float) -> None:
+        lives, windows = healthy.shape
+        order = np.argsort(-healthy, axis=None, kind="stable")
+        self._scores = healthy.ravel()[order]
+        self._lives = np.repeat(np.arange(lives), windows)[order]
+        self._best = best
+        self._per_life = false_alarms_per_life
+
+    def of(self, counts: Indices) -> float:
+        """Return the recall of a resample that holds life i `counts[i]` times."""
+        allowed = int(self._per_life * counts.sum())
+        # The highest healthy score that would be one false alarm too many.
+        place = int(np.searchsorted(np.cumsum(counts[self._lives]), allowed, side="right"))
+        threshold = self._scores[place] if place < len(self._scores) else -np.inf
+        return float(counts @ (self._best > threshold) / counts.sum())
+
+
+class AlarmRecallDrop:
+    """How much recall at fixed alarms a candidate loses over the lives at given indices."""
+
+    largest_loss = 1.0
+
+    def __init__(self, lives: int, baseline: AlarmRecall, candidate: AlarmRecall) -> None:
+        self._lives = lives
+        self._baseline, self._candidate = baseline, candidate
+
+    def __call__(self, indices: Indices) -> float:
+        """Baseline less candidate."""
+        counts = np.bincount(indices, minlength=self._lives)
+        return self._baseline.of(counts) - self._candidate.of(counts)

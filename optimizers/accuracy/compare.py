@@ -14,6 +14,7 @@ from bento_monitor.lab.statistics.resampled import MAX_UNDEFINED_SHARE, resample
 
 from ..errors import StudyInputError
 from .answers import take
+from .groups import group_numbers, pool_by_group
 from .metrics import Metric, Pooled, Scores
 from .outputs import OutputReading, read
 from .reading import read_labels
@@ -37,7 +38,7 @@ class AccuracyResult:
         candidate: the candidate's value.
         drop: how much worse the candidate is, for metrics of either direction.
         upper: the one-sided upper bound of the drop, at `confidence`.
-        n: the number of samples.
+        n: the number of samples, or of groups of samples that belong together.
         method: the statistical method of the bound.
         confidence: 1 - alpha.
         capped: the number of scores of both models that were capped for the bound.
@@ -57,7 +58,7 @@ class AccuracyResult:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The metric's value for one model on `n` samples, and what determines how many samples a proof needs."""
+    """The metric's value for one model on `n` samples or groups, and what determines how many a proof needs."""
 
     value: float
     n: int
@@ -75,9 +76,13 @@ def compare_accuracy(
     *,
     alpha: float = 0.05,
     rows: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> AccuracyResult:
     """Compare two models' answers to the same samples, or to those of `rows`.
+
+    With `groups`, the number of each sample's group, the bound is that of whole groups: samples of one group are not
+    independent of each other.
 
     Raises:
         StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
@@ -87,8 +92,8 @@ def compare_accuracy(
             f"There are {len(candidate_answers)} answers for {len(baseline_answers)} samples: give one answer per "
             "sample."
         )
-    baseline = _evaluate(baseline_answers, baseline_answers, labels, metric, reading, rows)
-    candidate = _evaluate(candidate_answers, baseline_answers, labels, metric, reading, rows)
+    baseline = _evaluate(baseline_answers, baseline_answers, labels, metric, reading, rows, groups)
+    candidate = _evaluate(candidate_answers, baseline_answers, labels, metric, reading, rows, groups)
     try:
         bound = _bound(baseline, candidate, metric, alpha, seed)
     except MeasurementError as error:
@@ -117,14 +122,15 @@ def assess(
     reading: OutputReading,
     *,
     rows: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> Assessment:
-    """Evaluate the baseline's own answers.
+    """Evaluate the baseline's own answers; with `groups`, as in `compare_accuracy`.
 
     Raises:
         StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score; or the metric is
             undefined for them, or for too many resamples of them to compute a bound.
     """
-    evaluated = _evaluate(answers, answers, labels, metric, reading, rows)
+    evaluated = _evaluate(answers, answers, labels, metric, reading, rows, groups)
     _require_defined(evaluated, metric)
     return Assessment(evaluated.value, evaluated.n, _largest_loss(evaluated), _method(evaluated), evaluated.capped)
 
@@ -138,8 +144,11 @@ def require_enough(
     alpha: float = 0.05,
     share: float = 1.0,
     copies: int = 0,
+    unit: str = "samples",
 ) -> None:
     """Refuse `n` samples if no result on them can prove a drop of at most `tolerance`, in the metric's own unit.
+
+    `unit` is what is counted: samples, or groups of samples.
 
     `share` is the fraction of all samples that the `n` samples are; the message states the number of all samples.
     `copies` is the number of repeated samples, which do not count.
@@ -156,7 +165,7 @@ def require_enough(
         more = "answers flip" if assessment.method == "flips" else "answers differ"
         left_out = f" ({copies:,} copies of others not counted)" if copies else ""
         raise StudyInputError(
-            f"{math.floor(n / share):,} samples{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: at "
+            f"{math.floor(n / share):,} {unit}{left_out} cannot prove {metric.name} at most {tolerance:.4g} worse: at "
             f"least {math.ceil(least / share):,} are needed, more if {more}. Give more data, or allow more by "
             "--max-drop."
         )
@@ -169,7 +178,10 @@ def _evaluate(
     metric: Metric,
     reading: OutputReading,
     rows: NDArray[np.int64] | None,
+    groups: NDArray[np.int64] | None,
 ) -> Scores | Pooled:
+    import numpy as np
+
     if metric.needs_labels:
         if labels is not None and len(labels) != len(answers):
             raise StudyInputError(
@@ -179,7 +191,14 @@ def _evaluate(
     else:
         truth = read(reading, baseline_answers)
     values = read(reading, answers)
-    return metric.evaluate(take(values, rows), take(truth, rows), reading)
+    values, truth = take(values, rows), take(truth, rows)
+    if groups is None and metric.evaluate_groups is None:
+        return metric.evaluate(values, truth, reading)
+    numbers = group_numbers(np.arange(len(answers)) if groups is None else groups)
+    chosen = numbers if rows is None else group_numbers(numbers[rows])
+    if metric.evaluate_groups is not None:
+        return metric.evaluate_groups(values, truth, chosen)
+    return pool_by_group(metric.evaluate(values, truth, reading), chosen)
 
 
 def _bound(baseline: Scores | Pooled, candidate: Scores | Pooled, metric: Metric, alpha: float, seed: int) -> DropBound:

@@ -22,13 +22,15 @@ JSON = "application/json"
 class EvaluationData:
     """The bodies of n requests, one per sample, and their labels `(n, ...)`, or None.
 
-    `form` describes in words how a sample is sent.
+    `form` describes in words how a sample is sent. `groups` `(n,)` names the group of each sample: samples of one group
+    belong together, such as all windows of one machine.
     """
 
     bodies: tuple[bytes, ...]
     content_type: str
     labels: NDArray[Any] | None
     form: str
+    groups: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,20 @@ class DataFile:
     labels: NDArray[Any] | None
     requests_for: Callable[[ApiDescription], Sequence[EvaluationData]]
     """The ways to send the samples to an API, the most usual first; raises StudyInputError if there is none."""
+
+
+def groups_array(path: Path, groups: Sequence[Any]) -> NDArray[Any]:
+    """Return the names of groups as an array of strings.
+
+    Raises:
+        StudyInputError: a name is neither a whole number nor a text.
+    """
+    import numpy as np
+
+    for name in groups:
+        if isinstance(name, bool) or not isinstance(name, int | str):
+            raise StudyInputError(f"{path}: the group {name!r} is neither a text nor a whole number.")
+    return np.array([str(name) for name in groups])
 
 
 def labels_array(path: Path, labels: Sequence[Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """A folder of files with `labels.csv`, whose columns are `file` and `label`: each file is sent as a multipart field.
 
-Columns named like other parameters of the API are sent as fields of the same form.
+Columns named like other parameters of the API are sent as fields of the same form. A column `group` that is not such a
+parameter names the samples that belong together.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from bento_monitor.lab.model_host.messages import ApiDescription
 
 from ..errors import StudyInputError
-from ._base import DataFile, EvaluationData, check_count, labels_array
+from ._base import DataFile, EvaluationData, check_count, groups_array, labels_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABELS_FILE = "labels.csv"
-_FILE, _LABEL = "file", "label"
+_FILE, _LABEL, _GROUP = "file", "label", "group"
 _BOUNDARY = b"bento-monitor-6d1f0e1c9a754c0db0c1"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
@@ -75,7 +76,10 @@ def _requests_for(
         joined = b"".join(b"--" + _BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
         bodies.append(joined + b"--" + _BOUNDARY + b"--\r\n")
     content_type = f"multipart/form-data; boundary={_BOUNDARY.decode()}"
-    return [EvaluationData(tuple(bodies), content_type, labels, f"each file as the field {chosen[0]} of a form")]
+    form = f"each file as the field {chosen[0]} of a form"
+    has_groups = _GROUP in rows[0] and _GROUP not in others
+    groups = groups_array(path, [row[_GROUP] for row in rows]) if has_groups else None
+    return [EvaluationData(tuple(bodies), content_type, labels, form, groups)]
 
 
 def _file_part(path: Path, field: str) -> bytes:

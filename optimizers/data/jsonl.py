@@ -1,7 +1,7 @@
 """A `.jsonl` file: on each line the body of a request, and its label.
 
 A line holds `label` among the body's parameters, `{"text": "good", "label": 1}`, or separate from the body,
-`{"request": {"text": "good"}, "label": 1}`.
+`{"request": {"text": "good"}, "label": 1}`. In the same way, `group` names the samples that belong together.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from bento_monitor.lab.model_host.messages import ApiDescription
 
 from ..errors import StudyInputError
-from ._base import JSON, DataFile, EvaluationData, check_count, labels_array
+from ._base import JSON, DataFile, EvaluationData, check_count, groups_array, labels_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LABEL, _REQUEST = "label", "request"
+_LABEL, _REQUEST, _GROUP = "label", "request", "group"
 
 
 def read_jsonl(path: Path) -> DataFile:
@@ -46,6 +46,8 @@ def _requests_for(
     path: Path, lines: Sequence[tuple[int, Mapping[str, Any]]], labels: NDArray[Any] | None, api: ApiDescription
 ) -> Sequence[EvaluationData]:
     names = {parameter.name for parameter in api.parameters}
+    groups = None if _GROUP in names else _groups(path, lines)
+    left_out = {_LABEL} if groups is None else {_LABEL, _GROUP}
     bodies = []
     for number, line in lines:
         if _REQUEST in line and _REQUEST not in names:
@@ -56,9 +58,20 @@ def _requests_for(
                 'separately: {"request": {...}, "label": ...}.'
             )
         else:
-            body = {name: value for name, value in line.items() if name != _LABEL}
+            body = {name: value for name, value in line.items() if name not in left_out}
         bodies.append(json.dumps(body).encode())
-    return [EvaluationData(tuple(bodies), JSON, labels, "each line's body unchanged")]
+    return [EvaluationData(tuple(bodies), JSON, labels, "each line's body unchanged", groups)]
+
+
+def _groups(path: Path, lines: Sequence[tuple[int, Mapping[str, Any]]]) -> NDArray[Any] | None:
+    missing = [number for number, line in lines if _GROUP not in line]
+    if len(missing) == len(lines):
+        return None
+    if missing:
+        raise StudyInputError(
+            f"{path}, line {missing[0]} has no {_GROUP!r}, but other lines have one: give each line a group, or none."
+        )
+    return groups_array(path, [line[_GROUP] for _, line in lines])
 
 
 def _read_lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:

@@ -1,4 +1,4 @@
-"""A `.npz` file: an array for each parameter of the API, one row per sample, and `labels`."""
+"""A `.npz` file: an array for each parameter of the API, one row per sample, and `labels`; perhaps `groups`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bento_monitor.lab.model_host.messages import ApiDescription, ParameterDescription
 
 from ..errors import StudyInputError
-from ._base import JSON, DataFile, EvaluationData, check_count, check_finite
+from ._base import JSON, DataFile, EvaluationData, check_count, check_finite, groups_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LABELS_ARRAY = "labels"
+LABELS_ARRAY, GROUPS_ARRAY = "labels", "groups"
 _KINDS = "biufUS"
 _READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
@@ -44,10 +45,15 @@ def read_npz(path: Path) -> DataFile:
 def _requests_for(
     path: Path, arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any] | None, api: ApiDescription
 ) -> Sequence[EvaluationData]:
+    groups = None if GROUPS_ARRAY in {each.name for each in api.parameters} else arrays.get(GROUPS_ARRAY)
+    if groups is not None:
+        arrays = {name: array for name, array in arrays.items() if name != GROUPS_ARRAY}
+        groups = groups_array(path, groups.tolist())
     chosen = _arrays_of(path, arrays, api)
     counts = {name: len(array) for name, array in chosen.items()}
-    if labels is not None:
-        counts[LABELS_ARRAY] = len(labels)
+    for name, array in ((LABELS_ARRAY, labels), (GROUPS_ARRAY, groups)):
+        if array is not None:
+            counts[name] = len(array)
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
         raise StudyInputError(f"{path}: all arrays must have the same number of rows, but there are {listed}.")
@@ -55,7 +61,10 @@ def _requests_for(
     # It is unknown whether such a parameter takes one sample or a batch of samples: both are tried.
     is_ambiguous = not api.is_batchable and any(parameters[name].type not in _PLAIN_TYPES for name in chosen)
     forms = [False, True] if is_ambiguous else [False]
-    return [_requests(path, chosen, labels, api, parameters, is_unbatched=is_unbatched) for is_unbatched in forms]
+    return [
+        replace(_requests(path, chosen, labels, api, parameters, is_unbatched=is_unbatched), groups=groups)
+        for is_unbatched in forms
+    ]
 
 
 def _arrays_of(path: Path, arrays: Mapping[str, NDArray[Any]], api: ApiDescription) -> dict[str, NDArray[Any]]:

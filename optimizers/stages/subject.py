@@ -19,6 +19,7 @@ from bento_monitor.releases.worker_state import worker_counts
 from bento_monitor.settings import require_settings
 
 from ..accuracy.copies import split_samples
+from ..accuracy.groups import group_numbers
 from ..accuracy.metrics import Metric, parse_metric
 from ..data._base import EvaluationData
 from ..data.read import read_data
@@ -33,13 +34,14 @@ class StudySubject:
 
     Candidates are chosen on the samples `choosing`, and the winner's accuracy is proved on the samples `proving`.
     `copies` is the number of samples in neither, since they repeat another sample. `form` describes how a sample is
-    sent.
+    sent. `groups` has the number of each sample's group, if samples belong together.
     """
 
     subject: OptimizedApi
     requests: RequestSource
     form: str
     labels: NDArray[Any] | None
+    groups: NDArray[np.int64] | None
     metric: Metric
     choosing: NDArray[np.int64]
     proving: NDArray[np.int64]
@@ -76,10 +78,10 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     form, requests = _write_requests(host, api, forms, folder)
     counts = [len(each[0].bodies) for each in forms]
     labels = _joined_labels([file.labels for file in files])
-    choosing, proving = split_samples(
-        [body for each in forms for body in each[0].bodies], counts, labels, seed=spec.seed
-    )
-    interface = host.capture(api.name, requests, seed=spec.seed)
+    groups = _joined_groups([each[0].groups for each in forms])
+    bodies = [body for each in forms for body in each[0].bodies]
+    choosing, proving = split_samples(bodies, counts, labels, groups, seed=spec.seed)
+    interface = host.capture(api.name, requests, seed=spec.seed, runner=spec.runner)
     if interface.largest_batch is not None:
         api = replace(api, max_batch_size=min(api.max_batch_size, interface.largest_batch))
     return StudySubject(
@@ -87,6 +89,7 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
         requests=requests,
         form=form,
         labels=labels,
+        groups=None if groups is None else group_numbers(groups),
         metric=metric,
         choosing=choosing,
         proving=proving,
@@ -148,6 +151,15 @@ def _joined_labels(labels: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None
         raise StudyInputError(
             "The labels of --data and --prove-data must have the same type and shape: give numbers in both, or texts."
         )
+    return np.concatenate(present)
+
+
+def _joined_groups(groups: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    present = [each for each in groups if each is not None]
+    if not present:
+        return None
+    if len(present) != len(groups):
+        raise StudyInputError("Only one of --data and --prove-data has groups: give groups in both, or in neither.")
     return np.concatenate(present)
 
 

@@ -38,6 +38,7 @@ class Yardstick:
     metric: Metric
     reading: OutputReading
     labels: NDArray[Any] | None
+    groups: NDArray[np.int64] | None
     baseline: Answers
     tolerance: Tolerance
     notes: tuple[str, ...]
@@ -48,9 +49,7 @@ class Yardstick:
         Raises:
             StudyInputError: the candidate's answers do not fit the metric, or are not finite.
         """
-        return compare_accuracy(
-            self.baseline, candidate, self.labels, self.metric, self.reading, alpha=alpha, rows=rows, seed=seed
-        )
+        return self._compare(self.baseline, candidate, rows, alpha, seed)
 
     def is_kept(self, result: AccuracyResult) -> bool:
         """Whether the upper bound of the drop is within the tolerance."""
@@ -58,10 +57,7 @@ class Yardstick:
 
     def is_more_accurate(self, left: Answers, right: Answers, rows: NDArray[np.int64], seed: int) -> bool:
         """Whether the paired confidence interval of two candidates shows that the left one is more accurate."""
-        found = compare_accuracy(
-            right, left, self.labels, self.metric, self.reading, alpha=ALPHA / 2, rows=rows, seed=seed
-        )
-        return found.upper < 0
+        return self._compare(right, left, rows, ALPHA / 2, seed).upper < 0
 
     def check_of(self, artifact: Answers, alone: Answers, rows: NDArray[np.int64]) -> AnswerCheck:
         """Return the check that served answers come from an artifact.
@@ -73,6 +69,21 @@ class Yardstick:
         by_batching = flip_share(self.reading, alone, take(artifact, rows))
         accepted = max(flip_share(self.reading, self.baseline, artifact), by_batching)
         return AnswerCheck(self.reading, artifact, accepted)
+
+    def _compare(
+        self, before: Answers, after: Answers, rows: NDArray[np.int64], alpha: float, seed: int
+    ) -> AccuracyResult:
+        return compare_accuracy(
+            before,
+            after,
+            self.labels,
+            self.metric,
+            self.reading,
+            alpha=alpha,
+            rows=rows,
+            groups=self.groups,
+            seed=seed,
+        )
 
     def dependence(self, alone: Answers, batched: Answers) -> BatchDependence:
         """Return how much the composition of a batch changes answers."""
@@ -93,23 +104,35 @@ def make_yardstick(spec: StudySpec, subject: StudySubject, baseline: Answers) ->
     """
     metric, labels = subject.metric, subject.labels
     reading = choose_reading(baseline, labels, metric, spec.output)
-    reached = assess(baseline, labels, metric, reading).value
+    groups = subject.groups
+    reached = assess(baseline, labels, metric, reading, groups=groups).value
     _require_accuracy(spec.min_accuracy, metric, reached)
     share = 0.5 if spec.prove_data is None else 1.0
     for rows in (subject.choosing, subject.proving):
-        found = assess(baseline, labels, metric, reading, rows=rows)
+        found = assess(baseline, labels, metric, reading, rows=rows, groups=groups)
         tolerance = spec.max_drop.absolute(found.value)
-        require_enough(found.n, metric, tolerance, found, alpha=ALPHA / MAX_PROVED, share=share, copies=subject.copies)
+        unit, copies = ("samples", subject.copies) if groups is None else ("groups of samples", 0)
+        require_enough(
+            found.n, metric, tolerance, found, alpha=ALPHA / MAX_PROVED, share=share, copies=copies, unit=unit
+        )
     chance = chance_note(reached, labels, metric, reading)
     accepted = spec.max_drop.describe(metric, reached)
     notes = [
         f"{len(subject.choosing)} samples to choose on and {len(subject.proving)} others to prove on, {subject.form}",
         f"an answer is read as {reading.description}",
         f"the baseline's {metric.name} is {reached:.4f}; accepted: {accepted}",
+        *_group_notes(subject),
         *([f"{subject.copies} samples repeat another's request and label: not counted"] if subject.copies else []),
         *(each for each in (metric.cap, chance, subject.subject.interface.note) if each),
     ]
-    return Yardstick(metric, reading, labels, baseline, spec.max_drop, tuple(notes))
+    return Yardstick(metric, reading, labels, groups, baseline, spec.max_drop, tuple(notes))
+
+
+def _group_notes(subject: StudySubject) -> list[str]:
+    if subject.groups is None:
+        return []
+    choosing, proving = (len(np.unique(subject.groups[rows])) for rows in (subject.choosing, subject.proving))
+    return [f"samples of a group count as one: {choosing} groups to choose on and {proving} others to prove on"]
 
 
 def _require_accuracy(least: float | None, metric: Metric, reached: float) -> None:

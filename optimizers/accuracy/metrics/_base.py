@@ -87,6 +87,8 @@ class Metric:
         label_kinds: the numpy kinds of the accepted labels.
         evaluate: computes the metric from read answers and labels.
         cap: the limit on a sample's loss, in words; empty if the score itself is bounded.
+        evaluate_groups: computes the metric from answers, labels and the number of each sample's group, `(n,)`, for a
+            metric that is defined on groups of samples; None for one that is defined on samples.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Metric:
     label_kinds: str
     evaluate: Evaluate
     cap: str = ""
+    evaluate_groups: Callable[[Any, NDArray[Any], NDArray[np.int64]], Pooled] | None = None
 
     @property
     def needs_labels(self) -> bool:

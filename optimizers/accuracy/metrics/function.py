@@ -1,9 +1,10 @@
-"""A user-defined metric: `module:function`, called with the answers and the labels."""
+"""A user-defined metric: `module:function`, called with the answers and the labels, and perhaps the groups."""
 
 from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOWER = "lower"
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _CAP = "a sample's loss is capped at the range of the baseline's scores"
+_GROUP_CAP = "a group is assumed to change the value by at most its share of max(1, |value|)"
 _POOLED_CAP = "a sample is assumed to change the value by at most its share of max(1, |value|)"
 
 
@@ -28,6 +31,9 @@ def make_function(text: str, working_dir: Path | None) -> Metric:
 
     `function(answers, labels)` returns a score for each sample, `(n,)`, or one number for all. It is also called with
     subsets of the samples. A function that returns one number is also called with resamples, in which samples repeat.
+
+    A function of three parameters, `function(answers, labels, groups)`, returns one number. `groups` `(n,)` has the
+    number of each sample's group. In a resample, whole groups repeat, and each copy of a group has a number of its own.
 
     Raises:
         StudyInputError: the function cannot be imported.
@@ -45,7 +51,22 @@ def make_function(text: str, working_dir: Path | None) -> Metric:
     def evaluate(answers: Any, labels: NDArray[Any], _reading: OutputReading) -> Scores | Pooled:
         return _evaluate(text, function, answers, labels, is_higher_better)
 
+    def evaluate_groups(answers: Any, labels: NDArray[Any], groups: NDArray[np.int64]) -> Pooled:
+        return _evaluate_groups(text, function, answers, labels, groups, is_higher_better)
+
+    if _takes_groups(function):
+        return Metric(text, "function", is_higher_better, "biufUS", evaluate, _GROUP_CAP, evaluate_groups)
     return Metric(text, "function", is_higher_better, "biufUS", evaluate, f"{_CAP}, or, for one number, {_POOLED_CAP}")
+
+
+def _takes_groups(function: Callable[..., Any]) -> bool:
+    """Whether a function has three parameters that are required, or one named `groups`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a function of an extension module may have none
+        return False
+    required = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
+    return len(required) == 3 or any(each.name == "groups" for each in parameters)
 
 
 def _import(module: str, name: str, working_dir: Path | None) -> Callable[..., Any]:
@@ -87,6 +108,36 @@ def _evaluate(
     return Pooled(n, value, score, max(1.0, abs(value)))
 
 
+def _evaluate_groups(
+    name: str,
+    function: Callable[..., Any],
+    answers: Any,
+    labels: NDArray[Any],
+    groups: NDArray[np.int64],
+    is_higher_better: bool,
+) -> Pooled:
+    import numpy as np
+
+    sign = 1.0 if is_higher_better else -1.0
+    value = float(_call_for_number(name, function, answers, labels, groups))
+    members = [np.flatnonzero(groups == number) for number in range(int(groups.max()) + 1)]
+
+    def score(counts: NDArray[np.int64]) -> float:
+        drawn = [members[number] for number in np.repeat(np.arange(len(counts)), counts)]
+        rows = np.concatenate(drawn)
+        copies = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
+        return sign * float(_call_for_number(name, function, take(answers, rows), labels[rows], copies))
+
+    return Pooled(len(members), value, score, max(1.0, abs(value)))
+
+
+def _call_for_number(name: str, function: Callable[..., Any], *arguments: Any) -> NDArray[Any]:
+    found = _call(name, function, *arguments)
+    if found.ndim:
+        raise StudyInputError(f"The metric {name} of groups returned {found.shape[0]} numbers: it must return one.")
+    return found
+
+
 def _least(found: NDArray[Any], sign: float) -> float:
     """Return the lowest score, higher is better: the end of [0, 1] if all scores lie in it, else of their range."""
     low, high = float(found.min()), float(found.max())
@@ -97,11 +148,13 @@ def _least(found: NDArray[Any], sign: float) -> float:
     return high - width if sign > 0 else -low - width
 
 
-def _call(name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any]) -> NDArray[Any]:
+def _call(
+    name: str, function: Callable[..., Any], answers: Any, labels: NDArray[Any], *groups: NDArray[np.int64]
+) -> NDArray[Any]:
     import numpy as np
 
     # A function may modify or return its arguments: it gets copies.
-    own = copy.deepcopy(answers), copy.deepcopy(labels)
+    own = copy.deepcopy((answers, labels, *groups))
     try:
         found = np.array(function(*own))
     except (Exception, SystemExit) as error:

@@ -1,15 +1,18 @@
 """The parts of `bench_accuracy`: scores equal to scikit-learn's and jiwer's, and stated true drops."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import jiwer
 import numpy as np
 import pytest
-from accuracy.cells import Cell, all_cells, auc_with_drop, noisy_auc
-from accuracy.draws import F1, SHAPES, Flips, Scores, WordErrors
-from accuracy.pooled import AucDrop, F1Drop, WordErrorDrop
+from accuracy.cells import Cell, all_cells, auc_with_drop, noisy_alarms, noisy_auc
+from accuracy.draws import F1, SHAPES, Alarms, Flips, Scores, WordErrors
+from accuracy.pooled import AlarmRecall, AucDrop, F1Drop, WordErrorDrop
 from bench_accuracy import accepts_one, count_flips, run_cell
 from sklearn.metrics import f1_score, roc_auc_score
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(name="generator")
@@ -57,6 +60,23 @@ def test_word_error_rate_of_a_resample_equals_jiwer(generator):
     assert drop(rows) == pytest.approx(rates[1] - rates[0])
 
 
+def test_recall_at_alarms_of_resampled_lives_equals_the_examples_metric(generator, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "machine_failure"))
+    from alarms import alarms
+
+    lives, windows, day_s = 60, 12, 86_400.0
+    healthy, best = generator.normal(0, 1, (lives, windows)), generator.normal(2, 1, lives)
+    at_s = np.append(np.linspace(0, 0.4, windows), 0.6) * day_s
+    for _ in range(5):
+        chosen = np.sort(generator.integers(0, lives, lives))
+        answers = np.column_stack([healthy[chosen], best[chosen]]).ravel()
+        onset_s, failed_s = np.full(len(answers), 0.5 * day_s), np.full(len(answers), day_s)
+        labels = np.column_stack([np.tile(at_s, lives), onset_s, failed_s])
+        found = alarms(answers, labels, np.repeat(np.arange(lives), windows + 1), per_day=2.0)
+        counts = np.bincount(chosen, minlength=lives)
+        assert AlarmRecall(healthy, best, 1.0).of(counts) == pytest.approx(found.found.mean())
+
+
 @pytest.mark.parametrize(
     ("population", "true_drop"),
     [
@@ -67,6 +87,8 @@ def test_word_error_rate_of_a_resample_equals_jiwer(generator):
         (F1(0.1, 0.05), 0.05),
         (F1(0.5, 0.05, 0.5), 0.05),
         (WordErrors(lost=0.05), 0.045),
+        (Alarms(lost=0.1), 0.1 * Alarms(1.0).drop),
+        (noisy_alarms(0.05), 0.05),
         (WordErrors(spoiled=0.1, mended=0.3), 0.06),
     ],
     ids=str,

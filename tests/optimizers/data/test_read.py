@@ -232,3 +232,37 @@ def test_too_deeply_nested_line_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"x": ' + "[" * 200_000 + "\n")
     with pytest.raises(StudyInputError, match="line 1 is nested too deeply"):
         read_data(tmp_path / "d.jsonl")
+
+
+def test_groups_are_read_from_each_format_unless_the_api_takes_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=[1.0, 2.0], labels=[0, 1], groups=[7, 8])
+    (tmp_path / "d.jsonl").write_text('{"x": 1, "label": 0, "group": "a"}\n{"x": 2, "label": 1, "group": "b"}\n')
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "labels.csv").write_text("file,label,group\n1.txt,0,a\n2.txt,1,b\n")
+    for name in ("1.txt", "2.txt"):
+        (tmp_path / "files" / name).write_text(name)
+    takes_x = api(parameter("x"), is_batchable=True)
+    takes_file = api(parameter("upload", "file", is_file=True))
+    for name, to, groups in (
+        ("d.npz", takes_x, ["7", "8"]),
+        ("d.jsonl", takes_x, ["a", "b"]),
+        ("files", takes_file, ["a", "b"]),
+    ):
+        found = read_data(tmp_path / name).requests_for(to)[0]
+        assert found.groups is not None
+        assert found.groups.tolist() == groups
+        assert all(b"group" not in body for body in found.bodies)
+    for name, own in (("d.npz", "groups"), ("d.jsonl", "group")):
+        found = read_data(tmp_path / name).requests_for(api(parameter("x"), parameter(own), is_batchable=True))[0]
+        assert found.groups is None
+        assert own in json.loads(found.bodies[0])
+
+
+def test_group_is_given_for_each_line_and_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"x": 1, "label": 0, "group": "a"}\n{"x": 2, "label": 1}\n')
+    with pytest.raises(StudyInputError, match=r"line 2 has no 'group'"):
+        read_data(path).requests_for(api(parameter("x")))
+    path.write_text('{"x": 1, "label": 0, "group": 1.5}\n{"x": 2, "label": 1, "group": 2}\n')
+    with pytest.raises(StudyInputError, match=r"group 1.5 is neither a text nor a whole number"):
+        read_data(path).requests_for(api(parameter("x")))

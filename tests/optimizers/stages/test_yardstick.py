@@ -14,7 +14,7 @@ ROWS = np.arange(0, 200, 2)
 def yardstick() -> Yardstick:
     metric = parse_metric("accuracy")
     reading = choose_reading(LABELS, LABELS, metric)
-    return Yardstick(metric, reading, LABELS, LABELS, Tolerance(0.01), ())
+    return Yardstick(metric, reading, LABELS, None, LABELS, Tolerance(0.01), ())
 
 
 def test_accepted_flip_share_is_the_larger_of_two_measured_shares() -> None:
@@ -31,7 +31,7 @@ def test_answers_in_a_list_are_compared_too() -> None:
     metric = parse_metric("accuracy")
     own = [{"label": int(label)} for label in LABELS]
     reading = choose_reading(own, LABELS, metric)
-    stick = Yardstick(metric, reading, LABELS, own, Tolerance(0.01), ())
+    stick = Yardstick(metric, reading, LABELS, None, own, Tolerance(0.01), ())
     alone = [own[row] for row in ROWS]
     alone[0] = {"label": 3}
     assert stick.check_of(own, alone, ROWS).accepted_flip_share == 0.01
