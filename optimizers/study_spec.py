@@ -22,6 +22,7 @@ class StudySpec(BaseModel):
     data: Path = Field(description="The user's data: .npz, .jsonl, or a folder of files with labels.csv.")
     metric: str = Field(description="Name of the accuracy metric.")
     api: str | None = Field(default=None, description="API to optimize; required if the service has several.")
+    runner: str | None = Field(default=None, description="Runner to optimize; if not given, the one with most time.")
     prove_data: Path | None = Field(
         default=None, description="Separate data to prove accuracy on; if not given, half of `data`."
     )
@@ -54,6 +55,7 @@ def command_of(spec: StudySpec) -> str:
         ("--metric", spec.metric),
         ("--output", spec.output),
         ("--api", spec.api),
+        ("--runner", spec.runner),
         ("--max-drop", spec.max_drop),
         ("--min-accuracy", spec.min_accuracy),
         ("--slo", spec.slo),

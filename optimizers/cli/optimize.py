@@ -52,6 +52,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 @click.option("--min-accuracy", type=float, callback=_finite, help="Accuracy that the baseline itself must reach.")
 @click.option("--slo", help="Limit on latency under the search's load, such as p99=50ms.")
 @click.option("--api", help="API to optimize; required if the service has several.")
+@click.option("--runner", help="Runner to optimize [default: of those that the API calls, the one with most time].")
 @click.option(
     "--baseline",
     metavar="MODULE:SERVICE",
@@ -93,6 +94,7 @@ def optimize(
     min_accuracy: float | None,
     slo: str | None,
     api: str | None,
+    runner: str | None,
     baseline: str | None,
     allow_slower_alone: bool,
     workers: tuple[int, ...],
@@ -125,6 +127,7 @@ def optimize(
         data=data.resolve(),
         metric=metric,
         api=api,
+        runner=runner,
         max_drop=parse_tolerance(max_drop),
         output=output,
         prove_data=None if prove_data is None else prove_data.resolve(),

@@ -57,7 +57,7 @@ def _describe(state: HostState, _: Mapping[str, Any], __: Progress) -> Any:
 
 
 def _capture(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
-    return asdict(capture(state, arguments["api"], _source(arguments), arguments["seed"]))
+    return asdict(capture(state, arguments["api"], _source(arguments), arguments["seed"], arguments["runner"]))
 
 
 def _export(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:

@@ -10,7 +10,7 @@ from ...backends.arrays import dtype_name, is_array, to_numpy
 from ...backends.outputs import flatten_output
 from ...backends.own import OwnModel, OwnOnnxFile
 from ...backends.sub_batches import prefix_lengths
-from ...errors import ReleaseError, ServiceError
+from ...errors import InputError, ReleaseError, ServiceError
 from ...integrations.bentoml.services import ApiArguments, ServiceApi
 from ...releases.release_record import OutputForm, TensorSpec
 from ...runner import runners
@@ -30,20 +30,23 @@ _KEPT_CALLS = 8
 _VARIED_BATCHES = 2
 
 
-def capture(state: HostState, api_name: str, source: RequestSource, seed: int) -> ModelInterface:
+def capture(
+    state: HostState, api_name: str, source: RequestSource, seed: int, runner: str | None = None
+) -> ModelInterface:
     """Call the API on batches of several sizes, and describe the inputs and outputs of its model.
 
-    If the API calls several runners, the one with most of the time is described. Samples of other lengths and sizes
-    show which axes vary, as far as the user's own function accepts them.
+    If the API calls several runners, `runner` is described, or the one with most of the time. Samples of other lengths
+    and sizes show which axes vary, as far as the user's own function accepts them.
 
     Raises:
+        InputError: the API does not call the runner.
         ServiceError: the API calls no runner, or gives it other inputs for the same request each time, or its model's
             outputs are not reproducible, or its inputs or outputs cannot be exported.
     """
     state.interface, state.frames = None, None  # may be those of another API
     api = state.api(api_name)
     before = _fingerprints()
-    name, called, tried = _record(state, api, source, seed)
+    name, called, tried = _record(state, api, source, seed, runner)
     seen = called[name]
     own = state.runner(name).own_model
     if own.kind == "estimator":
@@ -109,9 +112,12 @@ def _fingerprints() -> dict[str, str | None]:
 
 
 def _record(
-    state: HostState, api: ServiceApi, source: RequestSource, seed: int
+    state: HostState, api: ServiceApi, source: RequestSource, seed: int, runner: str | None
 ) -> tuple[str, dict[str, RecordingModel], RecordingModel]:
-    """Return the runner with most of the API's time, the calls of all runners, and its calls for other sizes."""
+    """Return the runner, the calls of all runners, and its calls for other sizes.
+
+    The runner is by default the one with most of the API's time.
+    """
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -121,6 +127,8 @@ def _record(
     with ExitStack() as stack:
         recorders = {name: stack.enter_context(recording(runner)) for name, runner in runners().items()}
         for batch, count in drawn:
+            for recorder in recorders.values():
+                recorder.begin_request()
             _call_together(state, api, batch, count)
     called = {name: recorder for name, recorder in recorders.items() if recorder.calls}
     if not called:
@@ -128,12 +136,15 @@ def _record(
             f"The API {api.name} calls no MonitoredRunner: wrap the model in the service, "
             "as in self.model = MonitoredRunner(model)."
         )
-    name = max(called, key=lambda each: called[each].seconds)
+    if runner is not None and runner not in called:
+        raise InputError(f"The API {api.name} calls no runner {runner!r} (it calls: {', '.join(sorted(called))}).")
+    name = runner or max(called, key=lambda each: called[each].seconds)
     require_repeatable(state, api, name, batches[0])
     with recording(state.runner(name)) as tried:
         for batch in batches[:_VARIED_BATCHES]:
             for arguments in variations(batch, is_batchable=api.is_batchable):
                 count = len(tried.calls)
+                tried.begin_request()
                 try:
                     state.call(api, arguments)
                 except ServiceError:  # the user's function does not accept this size

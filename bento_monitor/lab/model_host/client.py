@@ -60,9 +60,13 @@ class ModelHost:
         arguments = {"api": api, **_source(source), "row": row}
         return self._request("answer", arguments, timeout_s=_ANSWER_TIMEOUT_S)
 
-    def capture(self, api: str, source: RequestSource, *, seed: int = 0) -> ModelInterface:
-        """Learn the interface of the API's model from real samples; the methods below need it."""
-        return ModelInterface.from_dict(self._request("capture", {"api": api, **_source(source), "seed": seed}))
+    def capture(self, api: str, source: RequestSource, *, seed: int = 0, runner: str | None = None) -> ModelInterface:
+        """Learn the interface of the API's model from real samples; the methods below need it.
+
+        `runner` names the model; without it, it is the one that takes most of the API's time.
+        """
+        arguments = {"api": api, **_source(source), "seed": seed, "runner": runner}
+        return ModelInterface.from_dict(self._request("capture", arguments))
 
     def export(
         self, path: Path, exporter: Exporter = "torchscript", *, opset: int = 17, fixed_because: str | None = None

@@ -234,3 +234,35 @@ def test_operation_that_takes_too_long_is_stopped(project: Path) -> None:
         assert running._process is not None
         with pytest.raises(MeasurementError, match=r"stopped after 0\.01 s while it imported the service"):
             running._process.request("describe", {}, timeout_s=0.01, on_progress=None)
+
+
+TWO_RUNNERS = """
+import bentoml, numpy as np, torch
+from bento_monitor import MonitoredRunner
+
+@bentoml.service
+class Both:
+    def __init__(self):
+        self.first = MonitoredRunner(torch.nn.Linear(64, 512).eval(), name="first")
+        self.second = MonitoredRunner(torch.nn.Linear(512, 2).eval(), name="second")
+        self.unused = MonitoredRunner(torch.nn.Linear(2, 2).eval(), name="unused")
+
+    @bentoml.api(batchable=True)
+    def both(self, x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return self.second(self.first(torch.from_numpy(x.astype(np.float32)))).numpy()
+"""
+
+
+def test_runner_is_chosen_by_name(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(TWO_RUNNERS)
+    rows = np.random.default_rng(0).normal(size=(20, 64)).round(3).tolist()
+    write_bodies(tmp_path / "rows.npz", [json.dumps({"x": [row]}).encode() for row in rows])
+    with ModelHost("service:Both", tmp_path) as host:
+        host.describe()
+        source = RequestSource(tmp_path / "rows.npz")
+        for name, width in (("second", 512), ("first", 64)):
+            found = host.capture("both", source, runner=name)
+            assert (found.runner, found.inputs[0].shape) == (name, (None, width))
+        with pytest.raises(InputError, match=r"The API both calls no runner 'unused' \(it calls: first, second\)"):
+            host.capture("both", source, runner="unused")
