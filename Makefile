@@ -28,7 +28,7 @@ $(BIN)/uv: Makefile
 
 $(STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	@echo "==> Installing bento-monitor with the versions of constraints.txt (torch is large: minutes on a slow line)"
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[examples,dev]'
 	@touch $@
 
 install: $(STAMP) ## Make .venv and install everything into it
@@ -44,7 +44,7 @@ types: $(STAMP) ## Check types with mypy: strict, and as a user's own code in ex
 	@echo "==> mypy"
 	@$(BIN)/mypy
 	@for folder in $(SCRIPT_FOLDERS); do \
-		MYPYPATH=$$folder:$$folder/wild:tests/faults $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-subclassing-any --no-warn-return-any \
+		MYPYPATH=$$folder:$$folder/wild:tests/faults:examples/common $(BIN)/mypy --explicit-package-bases --allow-untyped-decorators --allow-untyped-calls --allow-subclassing-any --no-warn-return-any \
 			$$folder || exit 1; \
 	done
 
@@ -68,7 +68,7 @@ differential: $(STAMP) ## Ask stock BentoML and both of our paths the same 10,00
 .venv-lowest/.installed: $(BIN)/uv pyproject.toml
 	@echo "==> Making .venv-lowest with the lowest version of each dependency"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
-	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[demo,dev]'
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[examples,dev]'
 	@touch $@
 
 lowest: .venv-lowest/.installed ## Test with the lowest versions that pyproject.toml allows, in .venv-lowest
@@ -83,15 +83,16 @@ lowest-tracing: .venv-lowest/.installed ## The same for tracing alone, with torc
 newest: $(BIN)/uv ## Test answers and traces with the newest of everything, in .venv-newest; hooks that are off there are listed
 	@echo "==> Making .venv-newest with the newest version of each dependency"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
-	@$(BIN)/uv pip install --quiet --python .venv-newest/bin/python -e '.[demo,dev]'
+	@$(BIN)/uv pip install --quiet --python .venv-newest/bin/python -e '.[examples,dev]'
 	@.venv-newest/bin/bento-monitor doctor
 	@.venv-newest/bin/python -m pytest tests/differential/test_same_answers.py tests/integration/test_trace_laws.py -k 'not has_a_plan'
 
 packaging: $(STAMP) ## Build the wheel and test it away from the checkout
 	@$(BIN)/python -m pytest tests/packaging
 
-demo: $(STAMP) ## Run the main job on a real model: serve, trace, optimize, promote
-	@$(BIN)/python examples/semantic_search/demo.py
+EXAMPLE := semantic_search
+demo: $(STAMP) ## Run the main job on a real model: serve, trace, optimize, promote (make demo EXAMPLE=digits: another example)
+	@$(BIN)/python examples/common/demo.py $(EXAMPLE)
 
 docs: $(STAMP) ## Build the documentation into site/; a broken link fails
 	@$(BIN)/zensical build --strict
@@ -100,7 +101,7 @@ reference: $(STAMP) ## Write the pages of docs/reference that come from the code
 	@$(BIN)/python tests/docs/make_reference.py
 
 pictures: $(STAMP) ## Render the pictures of README and docs from real runs (needs Chromium; about 5 minutes)
-	@PYTHONPATH=tests/integration $(BIN)/python tests/docs/make_pictures.py
+	@PYTHONPATH=tests/integration $(BIN)/python tests/docs/make_pictures.py $(EXAMPLES)
 
 jaeger: ## Run a real Jaeger on loopback (builds it once; needs Go)
 	@tests/integration/jaeger/run.sh

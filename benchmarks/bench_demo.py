@@ -11,7 +11,7 @@ from typing import Any
 from result import Figure, write_result
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "examples" / "semantic_search" / "demo.py"
+DEMO = ROOT / "examples" / "common" / "demo.py"
 
 
 def main() -> int:

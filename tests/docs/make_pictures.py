@@ -1,4 +1,7 @@
-"""Render the pictures of README and docs from real runs of the tutorial's service: `make pictures`."""
+"""Render the pictures of README and docs from real runs of the tutorial's service, and of each example from its demo.
+
+`make pictures` renders all, `make pictures EXAMPLES="digits"` those of some examples alone.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from bento_monitor.lab.loadgen import LoadSpec, run_load
 from bento_monitor.tracing.store.database import store_path
 from bento_monitor.tracing.store.reader import StoreReader
 
-PICTURES = ROOT / "docs" / "pictures"
+PICTURES, EXAMPLES = ROOT / "docs" / "pictures", ROOT / "examples"
 _LOAD_S = 3.0
 _CONNECTIONS = 8
 _COLUMNS = 150
@@ -30,8 +33,27 @@ _PAGE = f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:
 
 
 def main() -> None:
-    """Run the service, and write both pictures."""
+    """Write the pictures of the examples that the arguments name, or of everything."""
     browser = shutil.which("chromium") or sys.exit("Chromium is needed: apt-get install chromium.")
+    names = sys.argv[1:]
+    if not names:
+        _show_tutorial(browser)
+    for name in names or sorted(path.parent.name for path in EXAMPLES.glob("*/trace.png")):
+        _show_example(browser, name)
+
+
+def _show_example(browser: str, name: str) -> None:
+    """Run an example's short demo, and write the waterfall of one of its requests."""
+    with tempfile.TemporaryDirectory() as home:
+        command = [sys.executable, str(EXAMPLES / "common" / "demo.py"), name, "--short"]
+        subprocess.run(command, cwd=home, check=True)
+        page = Path(home) / "trace.html"
+        page.write_text(_waterfall(Path(home) / f".bento-monitor/demo/{name}-short/monitor"))
+        _shoot(browser, page, EXAMPLES / name / "trace.png", "1600,500")
+
+
+def _show_tutorial(browser: str) -> None:
+    """Run the tutorial's service, and write both pictures of it."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         project = Project(folder)
@@ -64,7 +86,8 @@ def _waterfall(home: Path) -> str:
     """The waterfall of a typical request that shared its batch, as HTML."""
     reader = StoreReader(store_path(home))
     found = reader.slowest(10_000)
-    for summary in found[len(found) // 2 :]:
+    middle = len(found) // 2
+    for summary in [*found[middle:], *reversed(found[:middle])]:
         trace = reader.trace(summary.trace_id)
         if any(span.attributes.get(names.BATCH_SIZE, 0) >= _MIN_BATCH for span in trace.spans):
             break

@@ -18,7 +18,7 @@ from bento_monitor.serving.ports import free_port
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parent / "project"
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "semantic_search" / "demo.py"
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "common" / "demo.py"
 
 
 def processes_with(name: str, value: str) -> list[psutil.Process]:

@@ -88,7 +88,9 @@ def test_bentoml_import_error_names_the_required_versions(
 
 
 def test_extras_for_contributors_are_not_shown() -> None:
-    assert {"demo", "onnx", "openvino", "optimize", "profile", "sklearn"} == {extra.name for extra in read_extras()}
+    assert {"examples", "onnx", "openvino", "optimize", "profile", "pump", "sklearn"} == {
+        extra.name for extra in read_extras()
+    }
 
 
 def test_missing_home_folder_is_checked_but_not_created(tmp_path: Path) -> None:

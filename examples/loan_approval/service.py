@@ -1,0 +1,54 @@
+"""Decides on loans: applications in, the probability of a default and its strongest reasons out, by either model."""
+
+from __future__ import annotations
+
+import bentoml
+import numpy as np
+from bento_monitor import MonitoredRunner, monitored, request_trace_ids
+
+from application import Application, Decision
+from audit import AuditLog
+from deciding import Origin, decisions_of
+from model import (
+    contributions_of_trees,
+    load_encoding,
+    load_network,
+    load_trees,
+    log_odds_and_contributions,
+    probability,
+)
+
+
+@monitored
+@bentoml.service
+class LoanApproval:
+    """Decides on applications for loans, and writes each decision into an audit log."""
+
+    def __init__(self) -> None:
+        self.audit = AuditLog()
+        self.encoding = load_encoding()
+        self.booster = load_trees()
+        self.trees = MonitoredRunner(self.booster, name="trees")
+        self.typical = load_network().typical.numpy()
+        self.network = MonitoredRunner(load_network(), name="network")
+
+    @bentoml.api(batchable=True)
+    def decide(self, applications: list[Application]) -> list[Decision]:
+        """Decide by boosted trees."""
+        features = self.encoding.encode(applications)
+        probabilities = np.asarray(self.trees.predict(features))
+        contributions = contributions_of_trees(self.booster, features)
+        decided = Origin("trees", self.trees.answered_by, request_trace_ids())
+        decisions = decisions_of(decided, probabilities, contributions)
+        self.audit.append(decisions, applications)
+        return decisions
+
+    @bentoml.api(batchable=True)
+    def decide_by_network(self, applications: list[Application]) -> list[Decision]:
+        """Decide by a network."""
+        features = self.encoding.encode(applications)
+        log_odds, contributions = log_odds_and_contributions(self.network, self.typical, features)
+        decided = Origin("network", self.network.answered_by, request_trace_ids())
+        decisions = decisions_of(decided, probability(log_odds), contributions)
+        self.audit.append(decisions, applications)
+        return decisions
