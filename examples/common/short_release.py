@@ -63,7 +63,8 @@ def make_short_release(example: Example, data: Path, folder: Path) -> ShortRelea
         bench.answers_alone("short", bench.contender(_EXECUTION))
         artifact = bench.artifact(_EXECUTION)
         candidate = Candidate(_EXECUTION, Batching(subject.subject.api.max_batch_size, 0.0), 1)
-        name = f"{store_name(subject.subject.service)}:short-{candidate.name}"
+        version = f"short-{example.api}-{candidate.name}".replace("_", "-")
+        name = f"{store_name(subject.subject.service)}:{version}"
         save_release(
             make_release(name, subject.subject, candidate, artifact, {"metric": example.metric}), artifact.path
         )

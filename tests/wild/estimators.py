@@ -52,6 +52,11 @@ ESTIMATORS: dict[str, Any] = {
     "lightgbm booster": lambda: lightgbm.train(
         {"objective": "binary", "verbose": -1}, lightgbm.Dataset(ROWS, CLASSES > 0), 5
     ),
+    "lightgbm booster of a rare class": lambda: lightgbm.train(
+        {"objective": "binary", "verbose": -1, "learning_rate": 0.01, "min_data_in_leaf": 20},
+        lightgbm.Dataset(np.repeat(ROWS, 10, axis=0), np.arange(3000) % 750 == 0),
+        20,
+    ),
 }
 METHODS = ("predict", "predict_proba", "decision_function")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from ...backends.frame_columns import Column, FrameColumns
 from ...backends.own import OwnModel
+
+_CLASSIFYING = ("binary", "multiclass", "multiclassova", "cross_entropy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,13 @@ class ArrayEstimator:
         """Name of the estimator's class, for messages."""
         return type(self.model).__name__
 
+    def unit_of(self, method: str) -> float:
+        """Return the size of a method's outputs: 1 for probabilities, however small; 0 if the outputs show it.
+
+        A float32 graph computes the probability of a rare class with the rounding of the other one, which is near 1.
+        """
+        return 1.0 if method == "predict_proba" or _is_classifying_booster(self.model) else 0.0
+
     def answer(self, method: str, rows: Any) -> Any:
         """Return a method's output for an array of rows, which the method cannot change."""
         return self.answer_given(method, rows.copy() if self.frames is None else self.frames.of_rows(rows))
@@ -69,6 +80,15 @@ class ArrayEstimator:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # arrays have no feature names
             return self.own.run((value,), {}, method)
+
+
+def _is_classifying_booster(model: Any) -> bool:
+    """Whether `predict` of a bare booster of LightGBM returns probabilities."""
+    booster = getattr(sys.modules.get("lightgbm"), "Booster", None)
+    if not (isinstance(booster, type) and isinstance(model, booster)):
+        return False
+    objective = re.search(r"^objective=(\w+)", model.model_to_string(num_iteration=1), flags=re.MULTILINE)
+    return objective is not None and objective[1] in _CLASSIFYING
 
 
 def unknown_value(column: Column) -> str | int | bool:

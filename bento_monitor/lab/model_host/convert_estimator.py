@@ -143,7 +143,9 @@ def _sources(estimator: ArrayEstimator, methods: Sequence[str], graphs: Sequence
         expected = estimator.answer(method, rows)
         for source in _candidates(method, len(graphs)):
             answer = source.of(outputs, expected.shape)
-            if answer is not None and _is_like(expected, answer) and compare(method, expected, answer).holds:
+            if answer is None or not _is_like(expected, answer):
+                continue
+            if compare(method, expected, answer, estimator.unit_of(method)).holds:
                 found[method] = source
                 break
     return found

@@ -121,7 +121,7 @@ def is_answered_alike(estimator: ArrayEstimator, methods: Sequence[str], value: 
     except Exception:
         return False
     return all(
-        type(left) is type(right) and not compare(method, left, right).differing
+        type(left) is type(right) and not compare(method, left, right, estimator.unit_of(method)).differing
         for method, (left, right) in pairs.items()
     )
 
@@ -136,7 +136,7 @@ def _compare(estimator: ArrayEstimator, method: str, session: Any, rows: Any) ->
         (answer,) = session.run([method], {name: as_input(rows, dtype)})
     except Exception as error:
         raise BentoMonitorError(f"The ONNX graph of the estimator fails: {error}") from error
-    return compare(method, expected, answer)
+    return compare(method, expected, answer, estimator.unit_of(method))
 
 
 def perturbed_rows(rows: Any, frames: Frames | None) -> list[Any]:
@@ -191,8 +191,11 @@ def _planted(rows: Any, value: float, frames: Frames | None) -> list[Any]:
     return [_with_places(each, rows, frames) for each in found]
 
 
-def compare(method: str, expected: Any, found: Any) -> MethodParity:
-    """Count the rows in which outputs of a method differ: unequal labels, numbers by more than 1e-5 of their size."""
+def compare(method: str, expected: Any, found: Any, unit: float = 0.0) -> MethodParity:
+    """Count the rows in which outputs of a method differ: unequal labels, numbers by more than 1e-5 of their size.
+
+    Their size is at least `unit`.
+    """
     import numpy as np
 
     expected, found = np.asarray(expected), np.asarray(found)
@@ -209,7 +212,7 @@ def compare(method: str, expected: Any, found: Any) -> MethodParity:
         difference[(expected == found) | (np.isnan(expected) & np.isnan(found))] = 0
         difference[np.isnan(difference)] = np.inf
         finite = expected[np.isfinite(expected)].astype(float)
-        size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
+        size = max(float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0, unit)
         differs = difference > _RELATIVE * np.maximum(np.abs(np.nan_to_num(expected, posinf=0, neginf=0)), size)
     return MethodParity(method, count, _rows_of(differs), float(difference.max(initial=0.0)))
 
