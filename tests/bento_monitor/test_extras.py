@@ -48,9 +48,10 @@ def test_extra_contains_the_packages_of_its_extras(monkeypatch: pytest.MonkeyPat
     def nothing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    assert {extra.name for extra in read_extras()} == {"demo", "onnx", "openvino", "optimize", "profile", "sklearn"}
+    names = {"examples", "onnx", "openvino", "optimize", "profile", "pump", "sklearn"}
+    assert {extra.name for extra in read_extras()} == names
     monkeypatch.setattr(metadata, "version", nothing)
     missing = {extra.name: set(extra.missing) for extra in read_extras()}
     assert missing["onnx"] == {"onnxruntime"}
     assert missing["profile"] == {"scipy"}
-    assert {"onnx", "onnxruntime", "optuna", "scipy"} <= missing["optimize"] < missing["demo"]
+    assert {"onnx", "onnxruntime", "optuna", "scipy"} <= missing["optimize"] < missing["examples"]
