@@ -37,7 +37,7 @@ from short_release import make_short_release
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 DEFAULT = "semantic_search"
 PROBES = 50
-SHORT_RPS, SHORT_BEFORE_S, SHORT_PROBATION_S = 10.0, 1.0, "2"
+SHORT_BEFORE_S, SHORT_PROBATION_S = 1.0, "2"
 
 console = Console()
 
@@ -98,7 +98,7 @@ class _Demo:
     def run_short(self) -> int:
         """Serve, trace, and promote a release that no search found; return 0 if all checks passed."""
         with self._served(BENTO_MONITOR_RELEASE_PROBATION_S=SHORT_PROBATION_S) as server:
-            self._show_traces(server, 16)
+            self._show_traces(server, self._example.short_requests)
             self._print_heading("3. Build an ONNX file of the model, and check its accuracy")
             release = make_short_release(self._example, self._data, self._folder / "study")
             accuracy = release.accuracy
@@ -107,7 +107,9 @@ class _Demo:
                 f"{accuracy.n} samples"
             )
             self._print_heading("4. Promote it into the running server, under load")
-            swap = swap_under_load(self._load(server), release.name, SHORT_RPS, SHORT_BEFORE_S, after_s=1.0)
+            swap = swap_under_load(
+                self._load(server), release.name, self._example.short_rps, SHORT_BEFORE_S, after_s=1.0
+            )
             report = self._swap_fields(server, swap, release.own_answers)
         console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
         return self._show_problems(problems_of(report))

@@ -39,6 +39,8 @@ class Example:
             and kernels are the same; only the order of sums differs.
         trials: trials on a real server.
         options: more options of `bento-monitor optimize`.
+        short_rps: requests per second during the promotion of the demo's short form.
+        short_requests: requests whose traces the short form shows.
         has_demo: whether the demo runs it.
         varying: fields of an answer that differ each time, such as an id.
     """
@@ -54,6 +56,8 @@ class Example:
     answer_tolerance: float = 1e-3
     trials: int = 8
     options: tuple[str, ...] = ()
+    short_rps: float = 10.0
+    short_requests: int = 16
     has_demo: bool = True
     varying: tuple[str, ...] = ()
 

@@ -31,12 +31,12 @@ class Voice:
 
 # One for each speaker; `noise_db` is the noise below the speech.
 VOICES = {
-    "clerk": Voice("en-us+f3", 150, 55, 0.25, 24),
-    "judge": Voice("en-gb-x-rp+m3", 140, 35, 0.35, 22),
-    "prosecutor": Voice("en-us+m7", 160, 45, 0.30, 20),
-    "defence": Voice("en-gb+f4", 155, 60, 0.35, 20),
-    "witness": Voice("en-us-nyc+m1", 150, 50, 0.45, 18),
-    "expert": Voice("en-gb-scotland+m5", 145, 40, 0.40, 20),
+    "clerk": Voice("en-us+f3", 150, 55, 0.25, 32),
+    "judge": Voice("en-gb+m1", 145, 48, 0.25, 32),
+    "prosecutor": Voice("en-us+m7", 160, 45, 0.30, 28),
+    "defence": Voice("en-gb+f4", 155, 60, 0.30, 28),
+    "witness": Voice("en-us-nyc+m1", 150, 50, 0.30, 30),
+    "expert": Voice("en-gb-scotland+m5", 140, 45, 0.25, 32),
 }
 
 
@@ -61,7 +61,7 @@ def in_room(spoken: NDArray[np.float64], voice: Voice, generator: np.random.Gene
     seconds = np.arange(int(voice.echo_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     echo = generator.standard_normal(len(seconds)) * 10 ** (-3 * seconds / voice.echo_s)
     echo[: int(0.003 * SAMPLE_RATE_HZ)] = 0
-    echo *= 0.7 / np.linalg.norm(echo)
+    echo *= 0.3 / np.linalg.norm(echo)
     echo[0] = 1.0
     quiet = np.zeros(int(0.25 * SAMPLE_RATE_HZ))
     heard = signal.fftconvolve(np.concatenate([quiet, spoken, quiet]), echo)
