@@ -85,7 +85,8 @@ class ArrayEstimator:
 def _is_classifying_booster(model: Any) -> bool:
     """Whether `predict` of a bare booster of LightGBM returns probabilities."""
     booster = getattr(sys.modules.get("lightgbm"), "Booster", None)
-    if not (isinstance(booster, type) and isinstance(model, booster)):
+    is_booster = isinstance(booster, type) and isinstance(model, booster)
+    if not is_booster:
         return False
     objective = re.search(r"^objective=(\w+)", model.model_to_string(num_iteration=1), flags=re.MULTILINE)
     return objective is not None and objective[1] in _CLASSIFYING
