@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from bento_monitor.lab.server.server_spec import ServerSpec
 from optimizers.data.read import read_data
 from rich.console import Console
 
-from demo_report import print_report, problems_of, write_report
+from demo_report import print_report, problems_of, swap_problems_of, write_report
 from demo_swap import ApiLoad, SwapReport, answers_alone, capacity_rps, largest_difference, swap_under_load
 from example_spec import FILES_VARIABLE, Example, ExampleError, example_files, example_names, read_example
 from short_release import make_short_release
@@ -75,6 +75,7 @@ class _Demo:
                 "BENTOML_HOME": str(self._folder / "bentoml"),
                 "BENTO_MONITOR_HOME": str(self._folder / "monitor"),
                 "BENTOML_DO_NOT_TRACK": "True",
+                "AUDIT_DIR": str(self._folder / "audit"),  # of loan_approval; else it lies beside the cached weights
             }
         )
         self._data = files / example.data
@@ -112,7 +113,7 @@ class _Demo:
             )
             report = self._swap_fields(server, swap, release.own_answers)
         console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
-        return self._show_problems(problems_of(report))
+        return self._show_problems(swap_problems_of(report))
 
     def _served(self, **env: str) -> Any:
         self._print_heading(f"1. Serve {self._example.title.lower()}, monitored by its own lines of code")
@@ -175,15 +176,14 @@ class _Demo:
         rows = read_answered_rows(own_answers)[:PROBES]
         served = answers_alone(self._load(server), rows)
         difference = largest_difference(served, read_answers(own_answers)[:PROBES], self._example.varying)
-        fields = asdict(swap)
         return {
-            "requests_during_swap": fields["requests"],
-            "failed_during_swap": fields["failed"],
-            "slowest_during_swap_ms": fields["slowest_ms"],
-            "slowest_before_swap_ms": fields["slowest_before_ms"],
-            "swap_rate_rps": fields["rate_rps"],
-            "workers": fields["workers"],
-            "workers_on_release": fields["workers_on_release"],
+            "requests_during_swap": swap.requests,
+            "failed_during_swap": swap.failed,
+            "slowest_during_swap_ms": swap.slowest_ms,
+            "slowest_before_swap_ms": swap.slowest_before_ms,
+            "swap_rate_rps": swap.rate_rps,
+            "workers": swap.workers,
+            "workers_on_release": swap.workers_on_release,
             "answers_after_swap_max_abs_difference": difference,
             "answers_after_swap_tolerance": self._example.answer_tolerance,
         }

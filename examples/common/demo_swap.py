@@ -46,27 +46,16 @@ class ApiLoad:
 
     def closed(self, connections: int, **options: Any) -> LoadSpec:
         """Return a closed load; `options` are other fields of the specification, among them when it ends."""
-        return LoadSpec(
-            port=self.port,
-            path=self.path,
-            mode="closed",
-            connections=connections,
-            **{"bodies": self.bodies, "headers": (("Content-Type", self.content_type),), "seed": SEED, **options},
-        )
+        return self._spec(mode="closed", connections=connections, **options)
 
     def open(self, rate_rps: float) -> LoadSpec:
         """Return an open load with a constant rate, independent of the server, until it is stopped."""
-        return LoadSpec(
-            port=self.port,
-            path=self.path,
-            bodies=self.bodies,
-            mode="open",
-            connections=CONNECTIONS,
-            arrivals="constant",
-            rate_rps=rate_rps,
-            headers=(("Content-Type", self.content_type),),
-            seed=SEED,
-        )
+        return self._spec(mode="open", connections=CONNECTIONS, arrivals="constant", rate_rps=rate_rps)
+
+    def _spec(self, **options: Any) -> LoadSpec:
+        headers = (("Content-Type", self.content_type),)
+        fields = {"port": self.port, "path": self.path, "bodies": self.bodies, "headers": headers, "seed": SEED}
+        return LoadSpec(**{**fields, **options})
 
 
 def capacity_rps(load: ApiLoad, duration_s: float) -> float:

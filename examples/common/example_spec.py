@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[1]
 # A service reads its weights from this folder; without the variable, from `files` beside its code.
 FILES_VARIABLE = "EXAMPLE_FILES"
 _SCRIPTS = ("make_data.py", "train.py")
+_SHARED = ("fitting.py", "wheels.py")  # what these scripts use besides
 
 
 class ExampleError(Exception):
@@ -134,7 +135,8 @@ def _cache() -> Path:
 
 def _key(example: Example) -> str:
     digest = hashlib.sha256()
-    for path in sorted(example.folder.glob("*.py")):
+    shared = [EXAMPLES / "common" / name for name in _SHARED]
+    for path in [*sorted(example.folder.glob("*.py")), *shared]:
         if not path.name.startswith("service"):
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]

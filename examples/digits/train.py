@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from model import WEIGHTS, DigitNet
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from fitting import fit
 
 SEED = 0
 EPOCHS, SHORT_EPOCHS = 12, 4
@@ -27,19 +31,11 @@ def main() -> None:
     images, labels = read_images(arguments.folder / "train.npz")
     model = DigitNet()
     epochs = SHORT_EPOCHS if arguments.short else EPOCHS
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
-    steps = epochs * -(-len(images) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps)
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(images)).split(BATCH_SIZE):
-            loss = torch.nn.functional.cross_entropy(model(images[rows]), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(rows)
-        print(f"epoch {epoch + 1} of {epochs}: mean loss {total / len(images):.4f}", flush=True)
+
+    def loss_of(rows: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(model(images[rows]), labels[rows])
+
+    fit(model, loss_of, len(images), epochs=epochs, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
     save_file(model.state_dict(), arguments.folder / WEIGHTS)
     print(f"Accuracy on the held-out images: {accuracy_of(model, arguments.folder / 'eval.npz'):.4f}")
 

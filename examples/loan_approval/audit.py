@@ -84,8 +84,11 @@ def show(folder: Path, decision_id: str) -> int:
 def is_same(left: Decision, right: Decision) -> bool:
     """Whether two decisions on one application agree, up to the order of sums."""
     is_close = abs(left.probability - right.probability) <= TOLERANCE
-    effects = [abs(a.effect - b.effect) for a, b in zip(left.reasons, right.reasons, strict=True)]
-    return is_close and left.is_approved == right.is_approved and max(effects) <= 10 * TOLERANCE
+    again = {reason.fact: reason.effect for reason in right.reasons}
+    have_reasons = all(
+        abs(reason.effect - again.get(reason.fact, float("inf"))) <= 10 * TOLERANCE for reason in left.reasons
+    )
+    return is_close and left.is_approved == right.is_approved and have_reasons
 
 
 def main() -> int:

@@ -48,7 +48,6 @@ KNOWN_AT_APPROVAL = (
 )
 OUTCOME = ("ApprovalDate", "ChgOffDate", "MIS_Status")
 _SWITCH: dict[str, YesNo] = {"Y": "yes", "N": "no", "1": "yes", "0": "no"}
-
 _NEW: dict[str, YesNo] = {"1": "no", "2": "yes"}
 
 

@@ -29,8 +29,9 @@ class LoanApproval:
         self.encoding = load_encoding()
         self.booster = load_trees()
         self.trees = MonitoredRunner(self.booster, name="trees")
-        self.typical = load_network().typical.numpy()
-        self.network = MonitoredRunner(load_network(), name="network")
+        network = load_network()
+        self.typical = network.typical.numpy()
+        self.network = MonitoredRunner(network, name="network")
 
     @bentoml.api(batchable=True)
     def decide(self, applications: list[Application]) -> list[Decision]:

@@ -27,8 +27,9 @@ class LoanApproval:
         self.encoding = load_encoding()
         self.booster = load_trees()
         self.trees = self.booster
-        self.typical = load_network().typical.numpy()
-        self.network = load_network()
+        network = load_network()
+        self.typical = network.typical.numpy()
+        self.network = network
 
     @bentoml.api(batchable=True)
     def decide(self, applications: list[Application]) -> list[Decision]:

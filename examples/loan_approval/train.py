@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from application import Application
 from encoding import FEATURES, fit_encoding
 from model import ENCODING, NETWORK, TREES, DefaultNet
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from fitting import fit
+
 SEED = 0
 FOLDS = 5
 ROUNDS, SHORT_ROUNDS = 150, 20
 EPOCHS, SHORT_EPOCHS = 4, 2
-BATCH_SIZE = 1024
+BATCH_SIZE, LEARNING_RATE = 1024, 2e-3
 TREE_PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.05,
@@ -87,19 +91,11 @@ def train_network(features: NDArray[np.float32], is_default: NDArray[np.bool_], 
     network.mean.copy_(inputs.mean(dim=0))
     network.scale.copy_(inputs.std(dim=0).clamp_min(1e-6))
     network.typical.copy_(inputs.median(dim=0).values)
-    steps = epochs * -(-len(inputs) // BATCH_SIZE)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(inputs)).split(BATCH_SIZE):
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(network(inputs[rows])[:, 0], targets[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(rows)
-        print(f"epoch {epoch + 1} of {epochs}: mean loss {total / len(inputs):.4f}", flush=True)
+
+    def loss_of(rows: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(network(inputs[rows])[:, 0], targets[rows])
+
+    fit(network, loss_of, len(inputs), epochs=epochs, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
     return network.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from safetensors.torch import save_file
 
 from alarms import AHEAD, AT_S, FAILED_S, alarms
 from model import PUMP_WEIGHTS, RADIATOR_WEIGHTS, RadiatorNet, WearNet
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from fitting import fit
 
 SEED = 0
 EPOCHS, SHORT_EPOCHS = 4, 3
@@ -43,7 +47,7 @@ def train_pump(path: Path, epochs: int) -> WearNet:
     model = WearNet()
     model.mean.copy_(windows.mean(dim=(0, 1)))
     model.scale.copy_(windows.std(dim=(0, 1)))
-    fit(model, windows, labels[:, FAILED_S] - labels[:, AT_S] < CLOSE_S, epochs)
+    tell_apart(model, windows, labels[:, FAILED_S] - labels[:, AT_S] < CLOSE_S, epochs)
     return model.eval()
 
 
@@ -55,26 +59,18 @@ def train_radiator(path: Path, epochs: int) -> RadiatorNet:
     low, middle, high = torch.quantile(readings, torch.tensor([0.25, 0.5, 0.75]), dim=0)
     model.middle.copy_(middle)
     model.width.copy_((high - low).clamp_min(1.0))
-    fit(model, readings, labels == 1, epochs)
+    tell_apart(model, readings, labels == 1, epochs)
     return model.eval()
 
 
-def fit(model: torch.nn.Module, inputs: torch.Tensor, is_positive: np.ndarray, epochs: int) -> None:
+def tell_apart(model: torch.nn.Module, inputs: torch.Tensor, is_positive: np.ndarray, epochs: int) -> None:
     """Train the model to tell positive inputs from others."""
     targets = torch.from_numpy(is_positive).float()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
-    steps = epochs * -(-len(inputs) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps)
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(inputs)).split(BATCH_SIZE):
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(model(inputs[rows]), targets[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(rows)
-        print(f"epoch {epoch + 1} of {epochs}: mean loss {total / len(inputs):.4f}", flush=True)
+
+    def loss_of(rows: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(model(inputs[rows]), targets[rows])
+
+    fit(model, loss_of, len(inputs), epochs=epochs, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
 
 
 @torch.inference_mode()

@@ -194,8 +194,8 @@ def _evaluate(
     values, truth = take(values, rows), take(truth, rows)
     if groups is None and metric.evaluate_groups is None:
         return metric.evaluate(values, truth, reading)
-    numbers = group_numbers(np.arange(len(answers)) if groups is None else groups)
-    chosen = numbers if rows is None else group_numbers(numbers[rows])
+    own = np.arange(len(answers)) if groups is None else groups
+    chosen = group_numbers(own if rows is None else own[rows])
     if metric.evaluate_groups is not None:
         return metric.evaluate_groups(values, truth, chosen)
     return pool_by_group(metric.evaluate(values, truth, reading), chosen)

@@ -21,23 +21,22 @@ def group_numbers(groups: NDArray[Any]) -> NDArray[np.int64]:
 def pool_by_group(evaluated: Scores | Pooled, groups: NDArray[np.int64]) -> Pooled:
     """Return the same value as a statistic over whole groups: a resample has all samples of a group, or none.
 
-    `groups` has the number of each sample's group. If a whole group fails, the value falls by as much as its share of
+    `groups` is what `group_numbers` returns. If a whole group fails, the value falls by as much as its share of
     the samples, so the largest loss is that of the largest group.
     """
     import numpy as np
 
-    numbers = group_numbers(groups)
-    sizes = np.bincount(numbers).astype(np.float64)
+    sizes = np.bincount(groups).astype(np.float64)
     if isinstance(evaluated, Pooled):
         pooled = evaluated
 
         def score(counts: NDArray[np.int64]) -> float:
-            return pooled.score(counts[numbers])
+            return pooled.score(counts[groups])
 
         largest_loss = pooled.largest_loss * float(sizes.max() / sizes.mean())
         return Pooled(len(sizes), pooled.value, score, largest_loss, pooled.capped)
-    totals = np.bincount(numbers, weights=evaluated.values)
-    losses = np.bincount(numbers, weights=np.broadcast_to(evaluated.largest_losses, evaluated.values.shape))
+    totals = np.bincount(groups, weights=evaluated.values)
+    losses = np.bincount(groups, weights=np.broadcast_to(evaluated.largest_losses, evaluated.values.shape))
 
     def mean(counts: NDArray[np.int64]) -> float:
         return float(counts @ totals / (counts @ sizes))

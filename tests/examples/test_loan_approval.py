@@ -168,6 +168,9 @@ def test_decision_that_was_changed_in_the_log_is_not_reproduced(served: Served) 
     shown = served.run_audit(decision["id"])
     assert shown.returncode == 1
     assert "NOT REPRODUCED" in shown.stdout
+    other = served.decide("decide", 1, f"{2:032x}")
+    path.write_text(path.read_text().replace(f'"fact":"{other["reasons"][0]["fact"]}"', '"fact":"another"'))
+    assert served.run_audit(other["id"]).returncode == 1
     unknown = served.run_audit("nothing")
     assert (unknown.returncode, "has no decision nothing" in unknown.stderr) == (2, True)
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from example_spec import example_names
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DESCRIBED = {path.parent.name: tomllib.loads(path.read_text()) for path in EXAMPLES.glob("*/example.toml")}
-WITH_DEMO = sorted(name for name, described in DESCRIBED.items() if described.get("has_demo", True))
 
 
-@pytest.mark.parametrize("example", WITH_DEMO)
+@pytest.mark.parametrize("example", example_names())
 def test_short_demo_promotes_a_release_that_answers_as_it_was_checked(
     example: str, tmp_path: Path, require_tools: Callable[[str], None]
 ) -> None:
