@@ -164,7 +164,7 @@ class MonitoredRunner:
         if the current request or batch has not called this runner, and in threads that a function starts.
         """
         work = traced_work()
-        if work is None:
+        if work is None or work.is_closed:  # BentoML's own dispatcher runs batches in the context of an ended request
             return OWN_MODEL if self._active.release is None else None
         return next((call.release for call in reversed(work.model_calls) if call.runner == self.name), None)
 

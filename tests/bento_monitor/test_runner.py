@@ -219,7 +219,8 @@ def test_call_is_recorded_on_the_batch_if_any_else_on_the_request(release: Relea
 def test_answered_by_is_what_ran_the_last_call_of_the_current_request(release: Release, onnx_file: Path) -> None:
     runner, other = MonitoredRunner(Linear()), MonitoredRunner(Linear(), name="other")
     assert runner.answered_by == "own"  # without tracing there is only what is active
-    token = current_ledger.set(Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1))
+    ledger = Ledger(trace_id=1, parent_span_id=0, sampled=True, received_ns=1)
+    token = current_ledger.set(ledger)
     assert runner.answered_by is None
     prepared = runner.prepare(release, onnx_file.parent)
     runner.activate(prepared)
@@ -231,6 +232,8 @@ def test_answered_by_is_what_ran_the_last_call_of_the_current_request(release: R
     runner(X)
     runner.reset()
     assert (runner.release, runner.answered_by) == (None, "r1")
+    ledger.is_closed = True  # a batch of BentoML's own dispatcher, in the context of an ended request
+    assert runner.answered_by == "own"
     current_ledger.reset(token)
     runner.activate(prepared)
     assert runner.answered_by is None

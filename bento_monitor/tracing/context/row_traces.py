@@ -22,7 +22,9 @@ def request_trace_ids() -> list[str | None]:
     if batch is not None:
         return [_hex(trace_id) for trace_id, rows in batch.row_traces for _ in range(rows)]
     ledger = current_ledger.get()
-    return [] if ledger is None else [_hex(ledger.trace_id)]
+    if ledger is None or ledger.is_closed:  # BentoML's own dispatcher runs batches in the context of an ended request
+        return []
+    return [_hex(ledger.trace_id)]
 
 
 def _hex(trace_id: int) -> str | None:

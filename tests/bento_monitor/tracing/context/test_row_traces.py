@@ -61,3 +61,14 @@ def test_outside_of_a_batch_there_is_one_id_or_none() -> None:
         return request_trace_ids()
 
     assert copy_context().run(within) == [f"{0xAB:032x}"]
+
+
+def test_request_that_has_ended_is_not_the_one_that_runs() -> None:
+    ledger = Ledger(trace_id=0xAB, parent_span_id=0, sampled=True, received_ns=1)
+
+    def within() -> list[str | None]:
+        current_ledger.set(ledger)
+        ledger.is_closed = True
+        return request_trace_ids()
+
+    assert copy_context().run(within) == []
