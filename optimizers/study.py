@@ -30,6 +30,7 @@ from .stages.prove import prove
 from .stages.race import race, survivors
 from .stages.screen import accepted_kinds, screen, why_none_accepted
 from .stages.serve import ServedStage
+from .stages.speeds import speed_words
 from .stages.subject import find_subject
 from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
@@ -123,7 +124,7 @@ class _Study:
         )
         self._progress.step()
         kept = survivors(ranked)
-        fastest = f"{ranked[0]['samples_per_s']:.0f} samples/s by {describe_execution(kept[0])}"
+        fastest = f"{speed_words(ranked[0]['samples_per_s'])} by {describe_execution(kept[0])}"
         self._progress.note(f"{len(kept)} of {len(ranked)} executions kept; the fastest: {fastest}")
         return ranked
 

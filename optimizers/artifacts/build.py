@@ -40,25 +40,31 @@ class Artifact:
 
 
 def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
-    """Build an artifact of the model that `host` holds and has captured, or find it in the cache.
+    """Build a float32 artifact of the model that `host` holds and has captured, or find it in the cache.
 
-    A float32 graph is compared with the model in `host` each time, even if it was cached: on captured inputs and on
+    The graph is compared with the model in `host`, even if it was cached: on captured inputs and on
     inputs unlike them. The exporters "scripted" and "dynamo" are tried if "torchscript" fails, would drop a branch, or
     makes a graph that differs from the model. Graphs of "dynamo" take 9 to 31 % longer (BERT-like models, one thread).
     If no exporter can make a graph for every length that the model was seen to take, the graph is made for the lengths
     of the samples alone: the own model answers other calls.
 
     Raises:
-        ArtifactError: no graph equal to the model could be built, or quantization failed.
+        ArtifactError: no graph equal to the model could be built.
         MeasurementError: the process that holds the model died.
     """
     if not spec.needs_file:
         if interface.kind != "torch":
             raise ArtifactError("The runner does not wrap a torch module: use the backend onnxruntime.")
         return Artifact(spec, None, None, None)
-    exported = _export(host, interface, replace(spec, precision="fp32", reduces_range=False), cache)
-    if not spec.is_quantized:
-        return exported
+    return _export(host, interface, spec, cache)
+
+
+def quantize_artifact(exported: Artifact, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+    """Build a quantized artifact from a float32 one, or find it in the cache.
+
+    Raises:
+        ArtifactError: the quantization failed.
+    """
     source, source_sha256 = exported.path, exported.sha256
     assert source is not None
     assert source_sha256 is not None

@@ -34,7 +34,9 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         f"{result['batch_dependence']:.4f}",
         "reported only",
     )
-    for label, name in (("a lone client, median", "alone_p50"), ("at half of the load, p99", "half_load_p99")):
+    percentile = result["half_load_percentile"]
+    harm = (("a lone client, median", "alone_p50"), (f"at half of the load, p{percentile}", f"half_load_p{percentile}"))
+    for label, name in harm:
         low, high = result[f"{name}_ratio_ci95"]
         table.add_row(
             label,

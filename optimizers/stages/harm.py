@@ -18,8 +18,9 @@ from .blocks import BASELINE, MAX_BLOCK_FACTOR, WINNER
 MAX_ALONE_RATIO = 1.10
 MAX_HALF_LOAD_RATIO = 1.25
 # The p99 of fewer than 100 requests is simply the slowest one. Blocks are planned for twice as many requests; blocks
-# that end up with fewer than 100 are pooled.
-_MIN_REQUESTS = 100
+# that end up with fewer than 100 are pooled. A service that does not answer enough for a p99 gets a p90.
+_MIN_REQUESTS: Mapping[int, int] = {99: 100, 90: 20}
+_PLANNED_TIMES: Mapping[int, int] = {99: 2, 90: 1}
 _MIN_GROUPS = 3
 _MAX_THROWN_RATIO = 0.5
 _ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
@@ -32,6 +33,7 @@ class HarmBlock:
     """Latency of each answered request in microseconds, by arm: of a lone client, and of an open load.
 
     `open_rps` is the rate of the open load. `failed` is the number of failed requests of both loads, by arm.
+    `percentile` is that of the open load for which the block was long enough.
     """
 
     alone_us: Mapping[str, Sequence[int]]
@@ -39,22 +41,25 @@ class HarmBlock:
     open_rps: float
     failed: Mapping[str, int]
     fault: str | None
+    percentile: int = 99
 
 
 @dataclass(frozen=True, slots=True)
 class HarmFigures:
     """Latency of the winner divided by that of the baseline, in `blocks` blocks: ratios above 1 mean harm.
 
+    `percentile` is that of the open load: 99, or 90 of a service with too few answers for a p99.
     The intervals have 95 % confidence over all three looks together. The figures in milliseconds are by arm: of all
     requests, and of each block (of each group of blocks for the p99).
     """
 
     alone: Comparison
     half_load: Comparison
+    percentile: int
     alone_p50_ms: Mapping[str, float]
-    half_load_p99_ms: Mapping[str, float]
+    half_load_ms: Mapping[str, float]
     alone_p50_ms_blocks: Mapping[str, Sequence[float]]
-    half_load_p99_ms_blocks: Mapping[str, Sequence[float]]
+    half_load_ms_blocks: Mapping[str, Sequence[float]]
     half_load_rps: float
     requests: Mapping[str, int]
     failed: Mapping[str, int]
@@ -90,12 +95,18 @@ def alone_seconds(block_s: float) -> float:
     return _ALONE_OF_BLOCK * block_s
 
 
-def open_seconds(block_s: float, rate_rps: float) -> float:
+def open_percentile(block_s: float, rate_rps: float, wanted: int) -> int:
+    """Return the percentile of an open load that is compared: 99, or 90 if `wanted` blocks have too few for a p99."""
+    return 99 if wanted * _MAX_OF_BLOCK * block_s * rate_rps >= _MIN_GROUPS * _MIN_REQUESTS[99] else 90
+
+
+def open_seconds(block_s: float, rate_rps: float, percentile: int) -> float:
     """Return how many seconds an open load runs in a block.
 
-    That is long enough for two hundred requests, but at most four times a closed block.
+    That is long enough for 200 requests (20 for a p90), but at most four times a closed block.
     """
-    return min(max(_OPEN_OF_BLOCK * block_s, 2 * _MIN_REQUESTS / rate_rps), _MAX_OF_BLOCK * block_s)
+    needed_s = _PLANNED_TIMES[percentile] * _MIN_REQUESTS[percentile] / rate_rps
+    return min(max(_OPEN_OF_BLOCK * block_s, needed_s), _MAX_OF_BLOCK * block_s)
 
 
 def next_look(log: BlockLog[HarmBlock], wanted: int) -> int | None:
@@ -127,9 +138,10 @@ def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
             break
     if figures is None:
         count = sum(len(block.half_load_us[WINNER]) for block in log.good)
+        percentile = _percentile_of(log.good)
         raise MeasurementError(
             f"The open load gave {count} answers in {len(log.good)} blocks, too few for {_MIN_GROUPS} groups of "
-            f"{_MIN_REQUESTS}, which a p99 needs: increase --block-seconds or --blocks."
+            f"{_MIN_REQUESTS[percentile]}, which a p{percentile} needs: increase --block-seconds or --blocks."
         )
     return figures
 
@@ -146,18 +158,20 @@ def _most(look: int, wanted: int) -> int:
 def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
     """Return the figures of the blocks; None if they have too few requests for a p99."""
     arms = (BASELINE, WINNER)
-    groups = _groups(blocks)
+    percentile = _percentile_of(blocks)
+    groups = _groups(blocks, _MIN_REQUESTS[percentile])
     if len(groups) < _MIN_GROUPS:
         return None
     alone = {arm: [_percentile_ms([block], "alone_us", arm, 50) for block in blocks] for arm in arms}
-    half_load = {arm: [_percentile_ms(group, "half_load_us", arm, 99) for group in groups] for arm in arms}
+    half_load = {arm: [_percentile_ms(group, "half_load_us", arm, percentile) for group in groups] for arm in arms}
     return HarmFigures(
         alone=compare_paired(alone[WINNER], alone[BASELINE], confidence=_CONFIDENCE),
         half_load=compare_paired(half_load[WINNER], half_load[BASELINE], confidence=_CONFIDENCE),
+        percentile=percentile,
         alone_p50_ms={arm: _percentile_ms(blocks, "alone_us", arm, 50) for arm in arms},
-        half_load_p99_ms={arm: _percentile_ms(blocks, "half_load_us", arm, 99) for arm in arms},
+        half_load_ms={arm: _percentile_ms(blocks, "half_load_us", arm, percentile) for arm in arms},
         alone_p50_ms_blocks=alone,
-        half_load_p99_ms_blocks=half_load,
+        half_load_ms_blocks=half_load,
         half_load_rps=sum(block.open_rps for block in blocks) / len(blocks),
         requests={
             arm: sum(len(block.alone_us[arm]) + len(block.half_load_us[arm]) + block.failed[arm] for block in blocks)
@@ -168,7 +182,12 @@ def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
     )
 
 
-def _groups(blocks: Sequence[HarmBlock]) -> list[list[HarmBlock]]:
+def _percentile_of(blocks: Sequence[HarmBlock]) -> int:
+    """Return the percentile that all blocks are long enough for: the rate of the first ones decides it."""
+    return min(block.percentile for block in blocks)
+
+
+def _groups(blocks: Sequence[HarmBlock], least: int) -> list[list[HarmBlock]]:
     """Pool neighboring blocks until each group has enough requests of both arms; the rest joins the last group.
 
     Only the request counts decide, never the latencies.
@@ -177,7 +196,7 @@ def _groups(blocks: Sequence[HarmBlock]) -> list[list[HarmBlock]]:
     group: list[HarmBlock] = []
     for block in blocks:
         group.append(block)
-        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= _MIN_REQUESTS:
+        if min(sum(len(each.half_load_us[arm]) for each in group) for arm in (BASELINE, WINNER)) >= least:
             groups.append(group)
             group = []
     if groups:

@@ -15,15 +15,15 @@ _MIN_LAG_NS = 200_000
 _ALONE_LAG_RATIO, _HALF_LOAD_LAG_RATIO = 0.05, 0.50
 
 
-def harm_fault(alone: Mapping[str, LoadResult], half_load: Mapping[str, LoadResult]) -> str | None:
+def harm_fault(alone: Mapping[str, LoadResult], half_load: Mapping[str, LoadResult], percentile: int) -> str | None:
     """Return why a block cannot be used, or None.
 
     The client's lag, its delay in sending a request, must be a small part of the baseline's latency at the percentile
     that is compared. A server that computes in bursts briefly keeps the client off its processor, which the client's
     median does not show. Latency is counted from the dispatch, so that the lag is only noise in it. A lag of over half
-    of the p99 would dominate the p99.
+    of the open load's `percentile` would dominate it.
     """
-    return _fault(alone, 50, _ALONE_LAG_RATIO) or _fault(half_load, 99, _HALF_LOAD_LAG_RATIO)
+    return _fault(alone, 50, _ALONE_LAG_RATIO) or _fault(half_load, percentile, _HALF_LOAD_LAG_RATIO)
 
 
 def _fault(results: Mapping[str, LoadResult], percentile: float, lag_ratio: float) -> str | None:

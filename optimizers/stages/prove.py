@@ -32,7 +32,16 @@ from .blocks import (
     judge,
     parse_block,
 )
-from .harm import HarmBlock, HarmFigures, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
+from .harm import (
+    HarmBlock,
+    HarmFigures,
+    alone_seconds,
+    judge_harm,
+    next_look,
+    open_percentile,
+    open_seconds,
+    read_harm_log,
+)
 from .harm_fault import harm_fault
 from .servers import baseline_server, candidate_server
 from .workbench import Workbench
@@ -117,7 +126,9 @@ class _Rounds:
         return Block(rates, faults[0] if faults else None, in_time)
 
     def _harm_block(self, index: int, rate_rps: float) -> HarmBlock:
-        alone_s, open_s = alone_seconds(self._spec.block_s), open_seconds(self._spec.block_s, rate_rps)
+        percentile = open_percentile(self._spec.block_s, rate_rps, self._spec.blocks)
+        alone_s = alone_seconds(self._spec.block_s)
+        open_s = open_seconds(self._spec.block_s, rate_rps, percentile)
         alone: dict[str, LoadResult] = {}
         half_load: dict[str, LoadResult] = {}
         (order,) = interleave([BASELINE, WINNER], 1, self._spec.seed + index)
@@ -131,7 +142,8 @@ class _Rounds:
             half_load_us={name: latencies_us(result) for name, result in half_load.items()},
             open_rps=rate_rps,
             failed={name: _failed(alone[name]) + _failed(half_load[name]) for name in order},
-            fault=harm_fault(alone, half_load),
+            fault=harm_fault(alone, half_load, percentile),
+            percentile=percentile,
         )
 
     def _run(self, name: str, spec: LoadSpec) -> tuple[LoadResult, str | None]:
@@ -186,11 +198,14 @@ def proof_record(proof: Proof, harm: HarmFigures, harm_thrown: int) -> dict[str,
         "optimized_alone_p50_ms": harm.alone_p50_ms[WINNER],
         "alone_p50_ms_blocks": {name: list(values) for name, values in harm.alone_p50_ms_blocks.items()},
         "half_load_rps": harm.half_load_rps,
-        "half_load_p99_ratio": harm.half_load.ratio,
-        "half_load_p99_ratio_ci95": list(harm.half_load.ci95),
-        "baseline_half_load_p99_ms": harm.half_load_p99_ms[BASELINE],
-        "optimized_half_load_p99_ms": harm.half_load_p99_ms[WINNER],
-        "half_load_p99_ms_blocks": {name: list(values) for name, values in harm.half_load_p99_ms_blocks.items()},
+        "half_load_percentile": harm.percentile,
+        f"half_load_p{harm.percentile}_ratio": harm.half_load.ratio,
+        f"half_load_p{harm.percentile}_ratio_ci95": list(harm.half_load.ci95),
+        f"baseline_half_load_p{harm.percentile}_ms": harm.half_load_ms[BASELINE],
+        f"optimized_half_load_p{harm.percentile}_ms": harm.half_load_ms[WINNER],
+        f"half_load_p{harm.percentile}_ms_blocks": {
+            name: list(values) for name, values in harm.half_load_ms_blocks.items()
+        },
         "harm_blocks": harm.blocks,
         "harm_blocks_thrown": harm_thrown,
         "baseline_harm_requests": harm.requests[BASELINE],

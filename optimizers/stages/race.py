@@ -12,7 +12,7 @@ from bento_monitor.serving_config import Execution
 from ..candidate import describe_execution
 from ..errors import NoWinnerError, first_line
 from ..search_space.executions import executions
-from .screen import KEEP_RATIO
+from .screen import keep_ratio
 from .speeds import speeds_of
 from .workbench import Kind, Workbench
 
@@ -38,5 +38,6 @@ def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[
 
 def survivors(ranked: Sequence[Mapping[str, Any]]) -> list[Execution]:
     """Return the executions that are worth a served trial, the fastest first."""
-    least = KEEP_RATIO * ranked[0]["samples_per_s"]
+    fastest: float = ranked[0]["samples_per_s"]
+    least = keep_ratio(fastest) * fastest
     return [Execution(**entry["execution"]) for entry in ranked if entry["samples_per_s"] >= least]

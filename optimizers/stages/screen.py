@@ -11,12 +11,14 @@ from bento_monitor.serving_config import Execution
 from ..errors import StudyInputError, first_line
 from ..search_space.executions import is_exact, typical_execution
 from ..study_spec import StudySpec
-from .speeds import speeds_of
+from .speeds import speed_words, speeds_of
 from .workbench import Kind, Workbench
 from .yardstick import ALPHA
 
-# Executions slower than this share of the fastest are not served: the server reduces a lead, but never all of it.
-KEEP_RATIO = 0.6
+# Executions slower than this share of the fastest are not served: the server reduces a lead, but never all of it, and
+# hardly that of a model which takes over 50 ms for a sample.
+_KEEP_RATIO, _SLOW_KEEP_RATIO = 0.6, 0.85
+_SLOW_SAMPLES_PER_S = 20.0
 OnStep = Callable[[str], None]
 
 
@@ -24,8 +26,8 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
     """Race a typical execution of each precision, then measure accuracy on the samples to choose on, the fastest first.
 
     A precision is accepted if the upper 95 % bound of its drop is within the tolerance. The accuracy of a precision
-    slower than `KEEP_RATIO` of an accepted one is not measured, except that of the fastest one with unchanged weights,
-    the reserve. Return the verdict in words or the error, by precision.
+    much slower than an accepted one (`keep_ratio`) is not measured, except that of the fastest one with unchanged
+    weights, the reserve. Return the verdict in words or the error, by precision.
     """
     for note in bench.yardstick().notes:
         on_note(note)
@@ -52,15 +54,20 @@ def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep,
     for execution in sorted(speeds, key=lambda run: speeds[run], reverse=True):
         verdict = {"accepted": False, "samples_per_s": speeds[execution]}
         is_reserve = is_exact(execution.precision) and not has_reserve
-        if is_reserve or speeds[execution] >= KEEP_RATIO * fastest_accepted:
+        if is_reserve or speeds[execution] >= keep_ratio(fastest_accepted) * fastest_accepted:
             verdict |= _accuracy_verdict(bench, execution, on_step, speeds[execution])
         else:
-            on_step(f"{_key(execution)}: {speeds[execution]:.0f} samples/s, too slow: accuracy not measured")
+            on_step(f"{_key(execution)}: {speed_words(speeds[execution])}, too slow: accuracy not measured")
         if verdict["accepted"]:
             fastest_accepted = max(fastest_accepted, speeds[execution])
             has_reserve |= is_exact(execution.precision)
         verdicts[_key(execution)] = verdict
     return verdicts
+
+
+def keep_ratio(samples_per_s: float) -> float:
+    """Return the share of the fastest execution's speed below which others are not served."""
+    return _SLOW_KEEP_RATIO if samples_per_s < _SLOW_SAMPLES_PER_S else _KEEP_RATIO
 
 
 def accepted_kinds(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> list[Kind]:
@@ -93,7 +100,7 @@ def _accuracy_verdict(bench: Workbench, execution: Execution, on_step: OnStep, s
     accepted = yardstick.is_kept(result)
     verdict = "accepted" if accepted else "refused"
     words = yardstick.describe(result)
-    on_step(f"{_key(execution)}: {speed:.0f} samples/s, {words}: {verdict}")
+    on_step(f"{_key(execution)}: {speed_words(speed)}, {words}: {verdict}")
     return {"accepted": accepted, "words": words}
 
 

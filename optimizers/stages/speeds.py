@@ -10,6 +10,11 @@ from bento_monitor.serving_config import Execution
 from .workbench import Workbench
 
 
+def speed_words(samples_per_s: float) -> str:
+    """Return a speed in words, with three figures."""
+    return f"{samples_per_s:.0f} samples/s" if samples_per_s >= 100 else f"{samples_per_s:.3g} samples/s"
+
+
 def speeds_of(
     bench: Workbench, entrants: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
 ) -> dict[Execution, float]:

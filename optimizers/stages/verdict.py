@@ -77,9 +77,9 @@ def _harm(proof: Mapping[str, Any]) -> Rejection | None:
     ) or _harm_of(
         proof,
         "half load",
-        "half_load_p99",
+        f"half_load_p{proof['half_load_percentile']}",
         MAX_HALF_LOAD_RATIO,
-        "The p99 of an open load",
+        f"The p{proof['half_load_percentile']} of an open load",
         f"at {proof['half_load_rps']:.1f} requests/s, half of the baseline's closed rate",
     )
 

@@ -37,7 +37,7 @@ def dependence_record(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
     contender = bench.contender(candidate.execution)
     found = bench.yardstick().dependence(
         bench.answers_alone(f"winner-{candidate.name}", contender),
-        take(bench.answers(f"company-{candidate.name}", contender), rows),
+        bench.answers_in_company(f"winner-{candidate.name}", contender),
     )
     baseline = bench.yardstick().dependence(
         bench.answers_alone("baseline", Contender()), take(bench.baseline_answers(), rows)

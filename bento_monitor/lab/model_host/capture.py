@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -26,6 +27,8 @@ from .variations import variations
 
 _BATCH_SIZES = (1, 2, 3, 5, 8, 13, 32)
 _ALONE_CALLS = 13
+# A model for which the smaller batches took this long is not called with the larger ones.
+_LARGE_BATCH, _MAX_SMALL_S = 9, 5.0
 _KEPT_CALLS = 8
 _VARIED_BATCHES = 2
 
@@ -126,7 +129,10 @@ def _record(
     batches = [arguments for arguments, _ in drawn]
     with ExitStack() as stack:
         recorders = {name: stack.enter_context(recording(runner)) for name, runner in runners().items()}
+        begun_s = time.monotonic()
         for batch, count in drawn:
+            if count >= _LARGE_BATCH and time.monotonic() - begun_s > _MAX_SMALL_S:
+                break
             for recorder in recorders.values():
                 recorder.begin_request()
             _call_together(state, api, batch, count)

@@ -16,7 +16,7 @@ from bento_monitor.lab.model_host.messages import ModelInterface, Parity
 from bento_monitor.releases.release_record import OutputForm
 from bento_monitor.resilience.atomic_files import sha256_of
 from optimizers.artifacts.artifact_spec import ArtifactSpec
-from optimizers.artifacts.build import build_artifact
+from optimizers.artifacts.build import build_artifact, quantize_artifact
 from optimizers.artifacts.cache import ArtifactCache
 from optimizers.artifacts.quantize import quantize
 from optimizers.errors import ArtifactError
@@ -65,8 +65,9 @@ def cache(tmp_path: Path) -> ArtifactCache:
     return ArtifactCache(tmp_path / "cache")
 
 
-def build(host: FakeHost, spec: ArtifactSpec, cache: ArtifactCache) -> Any:
-    return build_artifact(host, INTERFACE, spec, cache)  # type: ignore[arg-type]
+def build(host: FakeHost, spec: ArtifactSpec, cache: ArtifactCache, interface: ModelInterface = INTERFACE) -> Any:
+    exported = build_artifact(host, interface, FP32 if spec.is_quantized else spec, cache)  # type: ignore[arg-type]
+    return quantize_artifact(exported, spec, cache) if spec.is_quantized else exported
 
 
 def test_artifact_is_built_once_and_then_cached(cache: ArtifactCache) -> None:
@@ -117,11 +118,11 @@ EXPORTERS = ("torchscript", "scripted", "dynamo")
 
 def test_fixed_length_graph_is_built_if_no_graph_takes_every_length(cache: ArtifactCache) -> None:
     host = FakeHost(failing=EXPORTERS)
-    artifact = build_artifact(host, PROBED, FP32, cache)  # type: ignore[arg-type]
+    artifact = build(host, FP32, cache, PROBED)
     assert host.exports == [*EXPORTERS, "torchscript of samples: torchscript fails"]
     assert artifact.spec.has_fixed_axes
     differing = FakeHost(differences=(0.1, 0.1, 0.1))
-    again = build_artifact(differing, PROBED, INT8, cache)  # type: ignore[arg-type]
+    again = build(differing, INT8, cache, PROBED)
     assert differing.exports == list(EXPORTERS)  # the graph for the samples came from the cache
     assert again.spec.has_fixed_axes
 

@@ -38,6 +38,7 @@ RESULT: dict[str, Any] = {
     "alone_p50_ratio_ci95": [1.0, 1.04],
     "baseline_alone_p50_ms": 5.4,
     "optimized_alone_p50_ms": 5.5,
+    "half_load_percentile": 99,
     "half_load_p99_ratio": 0.8,
     "half_load_p99_ratio_ci95": [0.7, 0.9],
     "baseline_half_load_p99_ms": 60.0,

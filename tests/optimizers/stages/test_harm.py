@@ -5,7 +5,15 @@ import pytest
 
 from bento_monitor.errors import MeasurementError
 from optimizers.stages.blocks import BASELINE, WINNER
-from optimizers.stages.harm import HarmBlock, alone_seconds, judge_harm, next_look, open_seconds, read_harm_log
+from optimizers.stages.harm import (
+    HarmBlock,
+    alone_seconds,
+    judge_harm,
+    next_look,
+    open_percentile,
+    open_seconds,
+    read_harm_log,
+)
 
 GENERATOR = np.random.default_rng(11)
 
@@ -14,13 +22,14 @@ def latencies(mean_ms, count):
     return (GENERATOR.gamma(20.0, mean_ms / 20, count) * 1000).astype(int).tolist()
 
 
-def block(alone=1.0, half_load=1.0, *, count=200, failed=0, fault=None):
+def block(alone=1.0, half_load=1.0, *, count=200, failed=0, fault=None, percentile=99):
     return HarmBlock(
         {BASELINE: latencies(5.0, 100), WINNER: latencies(5.0 * alone, 100)},
         {BASELINE: latencies(20.0, count), WINNER: latencies(20.0 * half_load, count)},
         50.0,
         {BASELINE: 0, WINNER: failed},
         fault,
+        percentile,
     )
 
 
@@ -41,7 +50,7 @@ def test_equally_good_winner_is_shown_harmless_at_the_first_look(tmp_path):
     assert figures.blocks == 10
     assert figures.alone.ratio == pytest.approx(1.0, abs=0.05)
     assert figures.alone_p50_ms[BASELINE] == pytest.approx(5.0, rel=0.1)
-    assert len(figures.alone_p50_ms_blocks[WINNER]) == len(figures.half_load_p99_ms_blocks[WINNER]) == 10
+    assert len(figures.alone_p50_ms_blocks[WINNER]) == len(figures.half_load_ms_blocks[WINNER]) == 10
     assert figures.requests == {BASELINE: 3000, WINNER: 3000}
 
 
@@ -73,7 +82,7 @@ def test_figures_come_from_the_deciding_look(tmp_path):
 
 def test_small_blocks_are_pooled_for_a_p99_of_a_hundred_requests(tmp_path):
     figures = judge_harm(log_of(tmp_path, [block(count=30) for _ in range(30)]), 10)
-    assert len(figures.half_load_p99_ms_blocks[BASELINE]) * 4 <= figures.blocks
+    assert len(figures.half_load_ms_blocks[BASELINE]) * 4 <= figures.blocks
     assert len(figures.alone_p50_ms_blocks[BASELINE]) == figures.blocks
 
 
@@ -125,8 +134,23 @@ def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone):
     assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
 
 
+@pytest.mark.parametrize(("harm", "is_harmless"), [(1.0, True), (2.0, False)])
+def test_slow_service_is_judged_by_a_p90(tmp_path, harm, is_harmless):
+    figures = judge_harm(log_of(tmp_path, [block(half_load=harm, count=25, percentile=90) for _ in range(10)]), 10)
+    assert figures.percentile == 90
+    assert len(figures.half_load_ms_blocks[BASELINE]) == figures.blocks == 10
+    assert figures.is_harmless == is_harmless
+    assert figures.is_harmful != is_harmless
+
+
+def test_service_that_answers_too_few_for_a_p99_gets_a_p90():
+    assert open_percentile(5.0, 1.4, 10) == 90
+    assert open_percentile(5.0, 1.6, 10) == 99
+    assert open_seconds(5.0, 1.4, 90) == pytest.approx(20 / 1.4)
+
+
 def test_open_block_lasts_two_hundred_requests_within_four_closed_blocks():
-    assert open_seconds(5.0, 1000.0) == 2.5
-    assert open_seconds(5.0, 50.0) == 4.0
-    assert open_seconds(5.0, 1.0) == 20.0
+    assert open_seconds(5.0, 1000.0, 99) == 2.5
+    assert open_seconds(5.0, 50.0, 99) == 4.0
+    assert open_seconds(5.0, 1.0, 99) == 20.0
     assert alone_seconds(5.0) == 2.0

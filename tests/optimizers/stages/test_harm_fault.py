@@ -21,7 +21,7 @@ def result(latency_ms=20.0, lag_ms=0.0, late_share=0.0, steal_s=0.0):
 
 def fault(alone=None, half_load=None):
     return harm_fault(
-        {BASELINE: result(), WINNER: alone or result()}, {BASELINE: result(60.0), WINNER: half_load or result(60.0)}
+        {BASELINE: result(), WINNER: alone or result()}, {BASELINE: result(60.0), WINNER: half_load or result(60.0)}, 99
     )
 
 

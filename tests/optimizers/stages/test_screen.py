@@ -10,7 +10,9 @@ import pytest
 from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
 from optimizers.accuracy.tolerance import Tolerance
 from optimizers.errors import StudyInputError
+from optimizers.stages.race import survivors
 from optimizers.stages.screen import screen, why_none_accepted
+from optimizers.stages.speeds import speed_words
 from optimizers.study_spec import StudySpec
 
 SPEC = StudySpec(
@@ -88,3 +90,20 @@ def test_precision_that_cannot_run_does_not_stop_the_others() -> None:
     found = screen(bench, [("onnxruntime", "fp32"), ("onnxruntime", "int8")], 2, str, str)
     assert found["onnxruntime int8"]["error"] == "It does not run."
     assert found["onnxruntime fp32"]["error"] == "It fails."
+
+
+@pytest.mark.parametrize(("fastest", "kept"), [(2000.0, 2), (10.0, 1)])
+def test_lead_of_a_slow_model_counts_more(fastest: float, kept: int) -> None:
+    ranked = [
+        {"execution": {"backend": "torch", "precision": "fp32", "intra_op_threads": threads}, "samples_per_s": speed}
+        for threads, speed in ((1, fastest), (2, 0.7 * fastest))
+    ]
+    assert len(survivors(ranked)) == kept
+
+
+def test_speed_has_three_figures() -> None:
+    assert [speed_words(speed) for speed in (2634.4, 99.44, 2.634)] == [
+        "2634 samples/s",
+        "99.4 samples/s",
+        "2.63 samples/s",
+    ]

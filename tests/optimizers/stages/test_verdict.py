@@ -19,6 +19,7 @@ GOOD = {
     "baseline_alone_p50_ms": 5.4,
     "optimized_alone_p50_ms": 5.5,
     "half_load_rps": 48.0,
+    "half_load_percentile": 99,
     "half_load_p99_ratio": 0.8,
     "half_load_p99_ratio_ci95": [0.7, 0.9],
     "baseline_half_load_p99_ms": 60.0,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from bento_monitor.lab.model_host.export_record import AxisLimit
@@ -61,6 +62,13 @@ def test_perturbed_inputs_are_reproducible() -> None:
     for (what, inputs), (other, others) in zip(FOUND, again, strict=True):
         assert what == other
         assert all(torch.equal(value.nan_to_num(), others[name].nan_to_num()) for name, value in inputs.items())
+
+
+def test_slow_model_is_compared_on_every_kind_of_change_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bento_monitor.lab.model_host.perturbed._MAX_FIRST_BASE_S", -1.0)
+    few = [what for what, _ in perturbed_inputs(CALLS, SPECS, [AxisLimit("ids", 1, 20)])]
+    assert set(few) == {what for what, _ in FOUND}
+    assert len(few) < len(FOUND)
 
 
 def test_jitter_has_the_size_of_rounding_and_leaves_integers_unchanged() -> None:
