@@ -32,11 +32,13 @@ from rich.console import Console
 from demo_report import print_report, problems_of, swap_problems_of, write_report
 from demo_swap import ApiLoad, SwapReport, answers_alone, capacity_rps, largest_difference, swap_under_load
 from example_spec import FILES_VARIABLE, Example, ExampleError, example_files, example_names, read_example
+from field_report import field_figures, goodput_rps
 from short_release import make_short_release
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 DEFAULT = "semantic_search"
 PROBES = 50
+SHOWN_PER_SHORT = 10
 SHORT_BEFORE_S, SHORT_PROBATION_S = 1.0, "2"
 
 console = Console()
@@ -86,10 +88,15 @@ class _Demo:
         """Run the whole demo; return 0 if all checks passed."""
         started_s = time.monotonic()
         with self._served() as server:
-            self._show_traces(server, 160)
+            self._show_traces(server, SHOWN_PER_SHORT * self._example.short_requests)
             found = self._optimize()
-            (answers,) = self._folder.glob(f"studies/*/answers/winner-{found['release'].rpartition('-')[2]}-alone.npz")
+            winner = f"winner-{found['release'].rpartition('-')[2]}"
+            (answers,) = self._folder.glob(f"studies/*/answers/{winner}-alone.npz")
             report = self._swap(server, found, answers)
+            report["field"] = {
+                arm: field_figures(self._example, self._data, answers.with_name(f"{name}.npz"))
+                for arm, name in (("baseline", "baseline"), ("optimized", f"{winner}-anew"))
+            }
         path = self._report_path()
         print_report(console, self._example.title, report)
         write_report(path, report)
@@ -160,13 +167,19 @@ class _Demo:
         self._print_heading("4. Promote it into the running server, under load")
         load = self._load(server)
         capacity = capacity_rps(load, 6.0)
+        before = self._goodput(load, capacity)
         console.print(f"The running server answers {capacity:.0f} requests/s; load is half of that, for about 40 s.")
         swap = swap_under_load(load, found["release"], capacity / 2)
         console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
+        fields = self._swap_fields(server, swap, own_answers)
+        after_swap_rps = capacity_rps(load, 10.0)
         return {
             **{key: value for key, value in found.items() if key not in ("machine", "versions")},
-            **self._swap_fields(server, swap, own_answers),
-            "after_swap_rps": capacity_rps(load, 10.0),
+            **fields,
+            "after_swap_rps": after_swap_rps,
+            "goodput_slo": self._example.goodput_slo or None,
+            "goodput_per_minute_before_swap": before,
+            "goodput_per_minute_after_swap": self._goodput(load, after_swap_rps),
             "machine": found["machine"],
             "versions": found["versions"],
         }
@@ -187,6 +200,12 @@ class _Demo:
             "answers_after_swap_max_abs_difference": difference,
             "answers_after_swap_tolerance": self._example.answer_tolerance,
         }
+
+    def _goodput(self, load: ApiLoad, capacity: float) -> float | None:
+        """Return the requests a minute that the server answers within the example's limit; None if it has none."""
+        if not self._example.goodput_slo:
+            return None
+        return 60 * goodput_rps(load, self._example.goodput_slo, capacity)
 
     def _load(self, server: ServerProcess) -> ApiLoad:
         return ApiLoad(server.port, self._api.route, self._bodies, self._api.content_type)

@@ -29,6 +29,15 @@ def print_report(console: Console, title: str, report: Mapping[str, Any]) -> Non
         f"{report['optimized_accuracy']:.4f}",
         f"drop at most {report['accuracy_drop_upper95']:.4f} (95 %), {report['accuracy_tolerance']:g} allowed",
     )
+    for name, before in report["field"]["baseline"].items():
+        table.add_row(f"  {name}", f"{before:.4g}", f"{report['field']['optimized'][name]:.4g}", "")
+    if report["goodput_slo"] is not None:
+        table.add_row(
+            "requests a minute, one worker",
+            f"{report['goodput_per_minute_before_swap']:.0f}",
+            f"{report['goodput_per_minute_after_swap']:.0f}",
+            f"at {report['goodput_slo']}, random arrivals, this server before and after the swap",
+        )
     table.add_row(
         f"{report['batch_dependence_measure']}, batched to alone",
         f"{report['baseline_batch_dependence']:.4f}",

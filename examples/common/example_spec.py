@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[1]
 # A service reads its weights from this folder; without the variable, from `files` beside its code.
 FILES_VARIABLE = "EXAMPLE_FILES"
 _SCRIPTS = ("make_data.py", "train.py")
+_NOT_MAKING = ("service", "field")  # modules that neither make data nor train
 _SHARED = ("fitting.py", "wheels.py")  # what these scripts use besides
 
 
@@ -38,11 +39,14 @@ class Example:
         max_drop: as for `bento-monitor optimize`.
         answer_tolerance: largest accepted difference between an answer of the server and of the release. The weights
             and kernels are the same; only the order of sums differs.
+        batch_tolerance: the same between answers in batches of different composition. Of texts, it is the largest
+            accepted share of characters that differ.
+        goodput_slo: limit on latency, such as `p99=50ms`, at which the demo measures how many requests a minute one
+            worker answers; empty for none.
         trials: trials on a real server.
         options: more options of `bento-monitor optimize`.
         short_rps: requests per second during the promotion of the demo's short form.
         short_requests: requests whose traces the short form shows.
-        has_demo: whether the demo runs it.
         varying: fields of an answer that differ each time, such as an id.
     """
 
@@ -55,11 +59,12 @@ class Example:
     metric: str
     max_drop: float
     answer_tolerance: float = 1e-3
+    batch_tolerance: float = 0.05
+    goodput_slo: str = ""
     trials: int = 8
     options: tuple[str, ...] = ()
     short_rps: float = 10.0
     short_requests: int = 16
-    has_demo: bool = True
     varying: tuple[str, ...] = ()
 
     @property
@@ -74,8 +79,7 @@ class Example:
 
 def example_names() -> list[str]:
     """Return the names of all examples that have a demo."""
-    named = [path.parent.name for path in EXAMPLES.glob("*/example.toml")]
-    return sorted(name for name in named if read_example(name).has_demo)
+    return sorted(path.parent.name for path in EXAMPLES.glob("*/example.toml"))
 
 
 def read_example(name: str) -> Example:
@@ -137,6 +141,6 @@ def _key(example: Example) -> str:
     digest = hashlib.sha256()
     shared = [EXAMPLES / "common" / name for name in _SHARED]
     for path in [*sorted(example.folder.glob("*.py")), *shared]:
-        if not path.name.startswith("service"):
+        if not path.name.startswith(_NOT_MAKING):
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]

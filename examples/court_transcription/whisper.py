@@ -48,10 +48,8 @@ class Attention(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Attend from `x` `(n, t, width)` to keys and values `(n, heads, s, width / heads)`."""
-        queries = self.split(self.query(x))
-        scores = queries @ keys.transpose(2, 3) * (queries.shape[-1] ** -0.5)
-        mixed = (scores.softmax(dim=-1) @ values).transpose(1, 2)
-        answer: torch.Tensor = self.out(mixed.reshape(x.shape))
+        mixed = functional.scaled_dot_product_attention(self.split(self.query(x)), keys, values)
+        answer: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
         return answer
 
 

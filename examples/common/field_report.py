@@ -1,0 +1,53 @@
+"""What the field of an example asks beside its metric: its own figures, and the rate at which it keeps its limit."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bento_monitor.lab.loadgen import LoadResult, run_load
+from bento_monitor.lab.loadgen.slo import parse_slo
+from bento_monitor.lab.loadgen.slo_search import find_highest_rate
+from bento_monitor.lab.model_host.answer_values import read_answers
+
+from demo_swap import ApiLoad
+from example_spec import Example
+
+_MIN_S = 3.0
+_LOWEST_SHARE, _TOLERANCE = 0.1, 1.1
+
+
+def field_figures(example: Example, data: Path, answers: Path) -> dict[str, float]:
+    """Return the figures of an example's `field.py` for a file of answers to all samples; none without that module."""
+    path = example.folder / "field.py"
+    if not path.is_file():
+        return {}
+    if str(example.folder) not in sys.path:
+        sys.path.append(str(example.folder))  # its other modules
+    spec = importlib.util.spec_from_file_location(f"field_of_{example.name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported.")
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: dict[str, float] = module.figures(read_answers(answers), data)
+    return found
+
+
+def goodput_rps(load: ApiLoad, slo: str, capacity: float) -> float:
+    """Return the highest rate of random arrivals at which an SLO such as `p99=50ms` is shown to be met; 0 if none is.
+
+    `capacity` is the rate of a closed load, which no rate can exceed.
+    """
+    limit = parse_slo(slo)
+
+    def run(rate_rps: float) -> LoadResult:
+        seconds = max(_MIN_S, limit.least_seconds(rate_rps))
+        return run_load(replace(load.open(rate_rps), arrivals="poisson", duration_s=seconds, warmup_s=0.5))
+
+    search = find_highest_rate(
+        limit, run, low_rps=_LOWEST_SHARE * capacity, high_rps=_TOLERANCE * capacity, tolerance_ratio=_TOLERANCE
+    )
+    return search.rate_rps or 0.0
