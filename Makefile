@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild releases bench-workloads soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,6 +134,12 @@ bench-accuracy: $(STAMP) ## Measure how often a model that is worse passes for a
 
 bench-wild: $(STAMP) ## Run the optimizer on the models and APIs that people bring, to live accuracy (hours; resumes)
 	@$(BIN)/python benchmarks/bench_wild.py
+
+releases: $(STAMP) ## Find the release of each example's model, for bench-workloads (an hour the first time; resumes)
+	@$(BIN)/python benchmarks/make_releases.py
+
+bench-workloads: releases ## Measure each example on stock BentoML and with its release (45 minutes)
+	@$(BIN)/python benchmarks/bench_workloads.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
 	@PYTHONPATH=tests/faults $(BIN)/python benchmarks/soak.py

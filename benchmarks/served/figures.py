@@ -42,7 +42,7 @@ def throughput(samples: Samples, baseline: str, goal: float | None = None, *, ca
 
 def compare(samples: Samples, candidate: str, baseline: str, value: Callable[[Sample], float]) -> Figure:
     """Return the ratio of two arms' values, by pairs of blocks."""
-    return _ratio([math.log(value(left) / value(right)) for left, right in pairs(samples, candidate, baseline)])
+    return ratio_of([math.log(value(left) / value(right)) for left, right in pairs(samples, candidate, baseline)])
 
 
 def pairs(samples: Samples, candidate: str, baseline: str) -> list[tuple[Sample, Sample]]:
@@ -101,7 +101,7 @@ def cpu_added(samples: Samples, candidate: str, baseline: str, goal_us: float | 
 def bare_figure(samples: Sequence[Sample], goal: float | None = None) -> Figure:
     """Return the bare function's CPU time over the server's."""
     ratios = [sample.bare_ratio for sample in samples if sample.bare_ratio is not None and not sample.is_failed]
-    figure = _ratio([math.log(ratio) for ratio in ratios])
+    figure = ratio_of([math.log(ratio) for ratio in ratios])
     if goal is None:
         return figure
     return Figure(figure.value, figure.unit, figure.ci95, f">= {goal:g}", figure.value >= goal)
@@ -144,7 +144,8 @@ def total_figures(sections: Mapping[str, Any]) -> dict[str, Figure]:
     return figures
 
 
-def _ratio(log_ratios: Sequence[float]) -> Figure:
+def ratio_of(log_ratios: Sequence[float]) -> Figure:
+    """Return a ratio from its logarithm in each pair of blocks, with its interval if there are enough pairs."""
     if not log_ratios:
         raise RuntimeError("Every pair of blocks has a failure: there is nothing to compare.")
     if len(log_ratios) < _MIN_PAIRS:
