@@ -25,13 +25,15 @@ def field_figures(example: Example, data: Path, answers: Path) -> dict[str, floa
     path = example.folder / "field.py"
     if not path.is_file():
         return {}
-    if str(example.folder) not in sys.path:
-        sys.path.append(str(example.folder))  # its other modules
     spec = importlib.util.spec_from_file_location(f"field_of_{example.name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported.")
     module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(example.folder))  # it imports the example's other modules
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(example.folder))
     found: dict[str, float] = module.figures(read_answers(answers), data)
     return found
 

@@ -9,6 +9,7 @@ from bento_monitor.lab.model_host.answer_values import Answers
 
 from .metrics.agreement import cosines
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
+from .raw_answers import differ_beside_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,18 +60,21 @@ def batch_dependence(reading: OutputReading, alone: Answers, batched: Answers) -
 
 
 def flip_share(reading: OutputReading, left: Answers, right: Answers) -> float:
-    """Return the share of samples whose class, labels or text differ; 0 for other outputs.
+    """Return the share of samples whose class, labels, text or other JSON value differ; 0 for outputs of numbers.
+
+    Of sentences, more than half of the words must differ. Numbers within a JSON value are not compared.
 
     Raises:
         StudyInputError: the answers do not fit the reading.
     """
     import numpy as np
 
-    if reading.kind not in CLASS_LIKE | {"text"}:
+    if reading.kind in ("text", "raw"):
+        pairs = zip(read(reading, left), read(reading, right), strict=True)
+        return float(np.mean([differ_beside_numbers(*pair) for pair in pairs]))
+    if reading.kind not in CLASS_LIKE:
         return 0.0
-    one, other = read(reading, left), read(reading, right)
-    if reading.kind != "text":
-        one, other = predicted(reading, one), predicted(reading, other)
+    one, other = predicted(reading, read(reading, left)), predicted(reading, read(reading, right))
     return float(np.asarray(one != other).reshape(len(one), -1).any(axis=1).mean())
 
 

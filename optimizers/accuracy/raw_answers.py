@@ -1,4 +1,4 @@
-"""JSON answers of any shape, split into a part that must be equal and numbers that may differ by rounding."""
+"""JSON answers of any shape: a part that must be equal, numbers that may differ by rounding, and sentences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import math
 from typing import Any
 
-_NUMBER = "<number>"
+from .text_changes import is_sentence, texts_differ
+
+_NUMBER, _SENTENCE = "<number>", "<sentence>"
 
 
 def skeleton_of(answer: Any) -> str:
-    """Return the part that must be equal: the answer without its finite floats."""
+    """Return the part that must be equal: the answer without its finite floats and its sentences."""
     return json.dumps(_replace(answer), sort_keys=True, default=str)
 
 
@@ -26,6 +28,25 @@ def numbers_of(answer: Any) -> list[float]:
     return [value] if _is_number(value) else []
 
 
+def sentences_of(answer: Any) -> list[str]:
+    """Return the sentences that the skeleton leaves out, in its order."""
+    if isinstance(answer, dict):
+        return [text for key in sorted(answer, key=str) for text in sentences_of(answer[key])]
+    if isinstance(answer, list | tuple):
+        return [text for each in answer for text in sentences_of(each)]
+    value = _plain(answer)
+    if isinstance(value, list):
+        return sentences_of(value)
+    return [value] if isinstance(value, str) and is_sentence(value) else []
+
+
+def differ_beside_numbers(expected: Any, found: Any) -> bool:
+    """Whether two answers differ in the part that must be equal, or in most words of a sentence."""
+    if skeleton_of(expected) != skeleton_of(found):
+        return True
+    return any(map(texts_differ, sentences_of(expected), sentences_of(found)))
+
+
 def _replace(answer: Any) -> Any:
     if isinstance(answer, dict):
         return {str(key): _replace(each) for key, each in answer.items()}
@@ -34,7 +55,9 @@ def _replace(answer: Any) -> Any:
     value = _plain(answer)
     if isinstance(value, list):
         return _replace(value)
-    return _NUMBER if _is_number(value) else value
+    if _is_number(value):
+        return _NUMBER
+    return _SENTENCE if isinstance(value, str) and is_sentence(value) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,8 @@ from ..errors import StudyInputError
 from .answers import shown, take
 from .different_rows import largest_change, numbers_differ, vectors_differ, why_another_model
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
-from .raw_answers import numbers_of, skeleton_of
+from .raw_answers import differ_beside_numbers, numbers_of, sentences_of, skeleton_of
+from .text_changes import texts_differ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,11 +56,11 @@ class AnswerCheck:
     def judge(self, served: Sequence[tuple[int, Any]]) -> ServedVerdict:
         """Judge answers, each with the sample that it answers.
 
-        An answer is wrong if its class or text differs, if its vector's cosine or norm deviates too much, or if its
-        numbers deviate by more than a quarter of the distance between two samples' answers. Wrong answers are accepted
-        up to a binomial allowance for the accepted share of flips. They are counted by sample, since a load repeats
-        samples. Answers of another model are never accepted: they are no nearer to their own samples' answers than to
-        others', miss the rarer classes, or have another scale.
+        An answer is wrong if its class or text differs (a sentence in more than half of its words), if its vector's
+        cosine or norm deviates too much, or if its numbers deviate by more than a quarter of the distance between two
+        samples' answers. Wrong answers are accepted up to a binomial allowance for the accepted share of flips. They
+        are counted by sample, since a load repeats samples. Answers of another model are never accepted: they are no
+        nearer to their own samples' answers than to others', miss the rarer classes, or have another scale.
         """
         import numpy as np
 
@@ -122,9 +123,9 @@ class AnswerCheck:
         import numpy as np
 
         expected = [self.reference[sample] for sample in samples]
-        skeletons = np.array([skeleton_of(each) for each in expected])
-        found_skeletons = np.array([skeleton_of(each) for each in answers])
-        wrong, reason = _compare_values(samples, skeletons, found_skeletons)
+        wrong = np.array([differ_beside_numbers(*pair) for pair in zip(expected, answers, strict=True)])
+        fixed = np.array([skeleton_of(each) + "\n".join(sentences_of(each)) for each in expected])
+        reason = _why_other_values(samples, fixed, wrong)
         every = [numbers_of(each) for each in self.reference]
         width = len(every[0])
         if width and all(len(each) == width for each in every) and not wrong.all():
@@ -170,30 +171,27 @@ def _compare_classes(
     import numpy as np
 
     if reading.kind == "text":
-        return _compare_values(samples, expected, found)
+        wrong = np.array([texts_differ(*map(str, pair)) for pair in zip(expected, found, strict=True)])
+        return wrong, _why_other_values(samples, expected, wrong)
     left, right = predicted(reading, expected), predicted(reading, found)
     if left.ndim > 1:
         left, right = (np.array([row.tobytes().hex() for row in rows]) for rows in (left, right))
-    return _compare_values(samples, left, right)
+    wrong = np.asarray(left != right)
+    return wrong, _why_other_values(samples, left, wrong)
 
 
-def _compare_values(
-    samples: list[int], expected: NDArray[Any], found: NDArray[Any]
-) -> tuple[NDArray[np.bool_], str | None]:
-    """Return which values differ, and why they come from another model, or None.
+def _why_other_values(samples: list[int], expected: NDArray[Any], wrong: NDArray[np.bool_]) -> str | None:
+    """Return why the values come from another model, or None.
 
     A model that gives only the most frequent value is another model. This is counted by sample: a sample near a
     decision boundary that the load repeats many times says nothing about other samples.
     """
     import numpy as np
 
-    wrong = np.asarray(expected != found)
     values, counts = np.unique(expected, return_counts=True)
     is_rarer = expected != values[counts.argmax()]
     _, asked, times = np.unique(np.array(samples)[is_rarer], return_inverse=True, return_counts=True)
     shares = np.bincount(asked.reshape(-1), weights=wrong[is_rarer], minlength=len(times)) / times
     if len(shares) > 1 and shares.mean() > 0.5:
-        return wrong, (
-            f"{int((shares > 0.5).sum())} of the {len(shares)} samples without the most frequent answer are wrong"
-        )
-    return wrong, None
+        return f"{int((shares > 0.5).sum())} of the {len(shares)} samples without the most frequent answer are wrong"
+    return None

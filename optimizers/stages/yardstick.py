@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bento_monitor.lab.model_host.answer_values import Answers
 
-from ..accuracy.answers import take
 from ..accuracy.batch_dependence import BatchDependence, batch_dependence, flip_share
 from ..accuracy.chance import chance_note
 from ..accuracy.compare import AccuracyResult, assess, compare_accuracy, require_enough
@@ -63,12 +62,12 @@ class Yardstick:
         """Return the check that served answers come from an artifact.
 
         `artifact` holds the artifact's answers to all samples in randomly composed batches, `alone` its answers to
-        `rows` in batches of one. The accepted share of flipped answers is the larger of two: that between baseline and
-        artifact, and that between batches of one and shared batches.
+        `rows` in batches of one. The accepted share of differing answers is the larger of two: that of flips between
+        baseline and artifact, and that of wrong answers if those in batches of one were served ones.
         """
-        by_batching = flip_share(self.reading, alone, take(artifact, rows))
-        accepted = max(flip_share(self.reading, self.baseline, artifact), by_batching)
-        return AnswerCheck(self.reading, artifact, accepted)
+        of_batches = AnswerCheck(self.reading, artifact).judge(list(zip(rows.tolist(), alone, strict=True)))
+        flipped = flip_share(self.reading, self.baseline, artifact)
+        return AnswerCheck(self.reading, artifact, max(flipped, len(of_batches.wrong) / len(rows)))
 
     def _compare(
         self, before: Answers, after: Answers, rows: NDArray[np.int64], alpha: float, seed: int

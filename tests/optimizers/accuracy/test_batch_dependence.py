@@ -20,6 +20,11 @@ def test_flip_share_covers_classes_labels_and_texts() -> None:
     probability = OutputReading("probability", classes=(0, 1), threshold=0.5)
     assert flip_share(probability, np.array([0.1, 0.6, 0.9, 0.2]), np.array([0.2, 0.4, 0.8, 0.3])) == 0.25
     assert flip_share(OutputReading("text"), np.array(["a", "b"]), np.array(["a", "c"])) == 0.5
+    sentences = np.array(["the court will rise", "you may sit down now"])
+    assert flip_share(OutputReading("text"), sentences, np.array(["the court will rice", "we the people of"])) == 0.5
+    raw = [{"text": "you may sit down", "score": 0.5, "label": "a"}, {"text": "no", "score": 0.5, "label": "b"}]
+    other = [{"text": "you may sit here", "score": 0.6, "label": "a"}, {"text": "no", "score": 0.5, "label": "a"}]
+    assert flip_share(OutputReading("raw"), raw, other) == 0.5
     labels = OutputReading("multilabel")
     assert flip_share(labels, np.array([[0, 0], [1, 1]]), np.array([[0, 1], [1, 1]])) == 0.5
     assert flip_share(OutputReading("score"), np.array([1.0]), np.array([2.0])) == 0.0

@@ -227,3 +227,37 @@ def test_far_too_large_number_is_wrong_and_the_sentence_is_short() -> None:
     found = AnswerCheck(OutputReading("score"), reference).judge(served)
     assert (found.wrong, found.is_same_model) == ((3,), False)
     assert len(found.sentence) < 200
+
+
+TESTIMONY = [
+    f"you were at {place} on the night of march {day} with the defendant"
+    for day in range(1, 11)
+    for place in ("home", "work")
+]
+
+
+def _with_one_other_word(text: str) -> str:
+    return text.replace("defendant", "defended")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrap"),
+    [
+        ("text", np.array),
+        ("raw", lambda texts: [{"text": text, "seconds": 1.5} for text in texts]),
+    ],
+)
+def test_sentences_may_lose_a_word_by_rounding_but_not_most_of_them(kind, wrap):
+    check = AnswerCheck(OutputReading(kind), wrap(TESTIMONY))
+    changed = wrap([_with_one_other_word(text) for text in TESTIMONY])
+    assert check.judge(list(enumerate(changed))).is_same_model
+    garbled = wrap(["the the the the the the"] * len(TESTIMONY))
+    verdict = check.judge(list(enumerate(garbled)))
+    assert not verdict.is_same_model
+    assert len(verdict.wrong) == len(TESTIMONY)
+
+
+def test_label_of_two_words_is_not_a_sentence():
+    labels = np.array(["not guilty", "guilty"] * 10)
+    swapped = np.array(["guilty", "not guilty"] * 10)
+    assert not AnswerCheck(OutputReading("text"), labels).judge(list(enumerate(swapped))).is_same_model

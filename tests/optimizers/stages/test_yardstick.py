@@ -35,3 +35,14 @@ def test_answers_in_a_list_are_compared_too() -> None:
     alone = [own[row] for row in ROWS]
     alone[0] = {"label": 3}
     assert stick.check_of(own, alone, ROWS).accepted_flip_share == 0.01
+
+
+def test_numbers_that_a_batch_changes_are_counted_too() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.uniform(0.0, 0.4, 200)
+    metric = parse_metric("roc_auc")
+    reading = choose_reading(probabilities, LABELS == 3, metric, "probability")
+    stick = Yardstick(metric, reading, LABELS == 3, None, probabilities, Tolerance(0.01), ())
+    alone = probabilities[ROWS].copy()
+    alone[:3] += 0.3  # no class flips
+    assert stick.check_of(probabilities, alone, ROWS).accepted_flip_share == 0.03
