@@ -23,6 +23,7 @@ _MIN_REQUESTS: Mapping[int, int] = {99: 100, 90: 20}
 _PLANNED_TIMES: Mapping[int, int] = {99: 2, 90: 1}
 _MIN_GROUPS = 3
 _MAX_THROWN_RATIO = 0.5
+_MIN_ALONE_REQUESTS = 3
 _ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
 # The intervals are evaluated after one, two and three times the wanted blocks: each look has a third of the error.
 _CONFIDENCE = 1 - 0.05 / MAX_BLOCK_FACTOR
@@ -90,9 +91,12 @@ def parse_harm_block(raw: Mapping[str, Any]) -> HarmBlock:
     return HarmBlock(**raw)
 
 
-def alone_seconds(block_s: float) -> float:
-    """Return how many seconds a lone client sends requests in a block."""
-    return _ALONE_OF_BLOCK * block_s
+def alone_seconds(block_s: float, rate_rps: float) -> float:
+    """Return how many seconds a lone client sends requests in a block.
+
+    That is two fifths of a closed block, or as long as the open load needs for three requests, up to a closed block.
+    """
+    return min(max(_ALONE_OF_BLOCK * block_s, _MIN_ALONE_REQUESTS / rate_rps), block_s)
 
 
 def open_percentile(block_s: float, rate_rps: float, wanted: int) -> int:

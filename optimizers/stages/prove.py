@@ -127,7 +127,7 @@ class _Rounds:
 
     def _harm_block(self, index: int, rate_rps: float) -> HarmBlock:
         percentile = open_percentile(self._spec.block_s, rate_rps, self._spec.blocks)
-        alone_s = alone_seconds(self._spec.block_s)
+        alone_s = alone_seconds(self._spec.block_s, rate_rps)
         open_s = open_seconds(self._spec.block_s, rate_rps, percentile)
         alone: dict[str, LoadResult] = {}
         half_load: dict[str, LoadResult] = {}

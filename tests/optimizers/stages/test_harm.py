@@ -153,4 +153,4 @@ def test_open_block_lasts_two_hundred_requests_within_four_closed_blocks():
     assert open_seconds(5.0, 1000.0, 99) == 2.5
     assert open_seconds(5.0, 50.0, 99) == 4.0
     assert open_seconds(5.0, 1.0, 99) == 20.0
-    assert alone_seconds(5.0) == 2.0
+    assert [alone_seconds(5.0, rate_rps) for rate_rps in (50.0, 1.0, 0.5)] == [2.0, 3.0, 5.0]
