@@ -10,14 +10,14 @@ from typing import Any
 
 from bento_monitor.lab.loadgen import LoadResult, run_load
 from bento_monitor.lab.loadgen.slo import parse_slo
-from bento_monitor.lab.loadgen.slo_search import find_highest_rate
+from bento_monitor.lab.loadgen.slo_search import find_highest_rate, lowest_rate_rps
 from bento_monitor.lab.model_host.answer_values import read_answers
 
 from demo_swap import ApiLoad
 from example_spec import Example
 
 _MIN_S = 3.0
-_LOWEST_SHARE, _TOLERANCE = 0.1, 1.1
+_TOLERANCE = 1.1
 
 
 def field_figures(example: Example, data: Path, answers: Path) -> dict[str, float]:
@@ -50,6 +50,10 @@ def goodput_rps(load: ApiLoad, slo: str, capacity: float) -> float:
         return run_load(replace(load.open(rate_rps), arrivals="poisson", duration_s=seconds, warmup_s=0.5))
 
     search = find_highest_rate(
-        limit, run, low_rps=_LOWEST_SHARE * capacity, high_rps=_TOLERANCE * capacity, tolerance_ratio=_TOLERANCE
+        limit,
+        run,
+        low_rps=lowest_rate_rps(limit, capacity),
+        high_rps=_TOLERANCE * capacity,
+        tolerance_ratio=_TOLERANCE,
     )
     return search.rate_rps or 0.0

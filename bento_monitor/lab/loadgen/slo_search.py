@@ -14,6 +14,7 @@ from .result import LoadResult
 from .slo import Slo
 
 _TOLERANCE_RATIO = 1.05
+_LOWEST_SHARE, _HIGH_SHARE, _LONGEST_S = 0.05, 0.5, 60.0
 # The latency of a failed request: above any limit, but finite.
 _NEVER_MS = float(np.finfo(np.float64).max)
 
@@ -74,6 +75,15 @@ def find_highest_rate(
         trials.append(trial)
         kept, broken = (rate_rps, broken) if trial.is_kept else (kept, rate_rps)
     return SloSearch(slo, kept, tuple(trials))
+
+
+def lowest_rate_rps(slo: Slo, capacity_rps: float) -> float:
+    """Return the rate from which to search up to a capacity: 5 % of it, or up to 50 % where that takes over a minute.
+
+    A load must have enough requests for the percentile's bound, and lasts the longer, the lower its rate is.
+    """
+    in_a_minute_rps = slo.least_seconds(1.0) / _LONGEST_S
+    return capacity_rps * max(_LOWEST_SHARE, min(_HIGH_SHARE, in_a_minute_rps / capacity_rps))
 
 
 def judge_rate(slo: Slo, rate_rps: float, result: LoadResult) -> RateTrial:

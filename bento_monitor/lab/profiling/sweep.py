@@ -13,7 +13,7 @@ from ...machine import read_machine
 from ...worker.probe import CENSUS
 from ..loadgen import LoadResult, LoadSpec, run_load
 from ..loadgen.slo import Slo
-from ..loadgen.slo_search import SloSearch, find_highest_rate
+from ..loadgen.slo_search import SloSearch, find_highest_rate, lowest_rate_rps
 from ..server.server_spec import ServedAs
 from .load_point import measure_point
 from .probe_notes import read_notes
@@ -24,7 +24,7 @@ from .subject import ProfiledService, serve_subject
 
 # Shares of the capacity; above 1 the queue grows for as long as the load lasts.
 _SHARES = (0.25, 0.5, 0.75, 0.9, 1.1)
-_LOWEST_SHARE, _HIGHEST_SHARE, _RATE_TOLERANCE = 0.05, 1.1, 1.1
+_HIGHEST_SHARE, _RATE_TOLERANCE = 1.1, 1.1
 _WARM_UP_S = 3.0
 _CENSUS_TIMEOUT_S = 10.0
 _POLL_S = 0.1
@@ -129,10 +129,10 @@ def _measure_points(
 
 
 def _find_rate(slo: Slo, load: LoadSpec, points: Sequence[LoadPoint], on_step: Callable[[str], None]) -> SloSearch:
-    """Search from 5 % to 110 % of the capacity; each load is long enough for the bound of the percentile."""
+    """Search from a low rate to 110 % of the capacity; each load is long enough for the bound of the percentile."""
     on_step(f"highest rate that meets {slo}")
     capacity_rps = max(point.throughput_rps for point in points)
-    low_rps, high_rps = capacity_rps * _LOWEST_SHARE, capacity_rps * _HIGHEST_SHARE
+    low_rps, high_rps = lowest_rate_rps(slo, capacity_rps), capacity_rps * _HIGHEST_SHARE
 
     def run(rate_rps: float) -> LoadResult:
         seconds = max(load.duration_s or 0.0, slo.least_seconds(rate_rps))

@@ -9,7 +9,7 @@ from loads import MS, load
 
 from bento_monitor.errors import InputError, MeasurementError
 from bento_monitor.lab.loadgen.slo import Slo, parse_slo
-from bento_monitor.lab.loadgen.slo_search import find_highest_rate, judge_rate
+from bento_monitor.lab.loadgen.slo_search import find_highest_rate, judge_rate, lowest_rate_rps
 
 P95 = Slo(percentile=95, limit_ms=50)
 
@@ -79,3 +79,11 @@ def test_unreadable_slo_is_refused(text):
 def test_invalid_range_of_rates_is_refused(low, high):
     with pytest.raises(MeasurementError, match="two rates, the lower first"):
         find_highest_rate(P95, queue, low_rps=low, high_rps=high)
+
+
+def test_search_of_a_slow_server_begins_where_a_load_takes_a_minute() -> None:
+    slo = Slo(99.0, 50.0)
+    assert lowest_rate_rps(slo, 10_000.0) == pytest.approx(500.0)
+    rate_rps = lowest_rate_rps(slo, 32.0)
+    assert slo.least_seconds(rate_rps) == pytest.approx(60.0)
+    assert lowest_rate_rps(slo, 3.0) == pytest.approx(1.5)
