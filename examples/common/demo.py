@@ -115,9 +115,9 @@ class _Demo:
                 f"{accuracy.n} samples"
             )
             self._print_heading("4. Promote it into the running server, under load")
-            swap = swap_under_load(
-                self._load(server), release.name, self._example.short_rps, SHORT_BEFORE_S, after_s=1.0
-            )
+            rate_rps = self._example.short_rps
+            before_s = max(SHORT_BEFORE_S, 2 / rate_rps)  # at least one request
+            swap = swap_under_load(self._load(server), release.name, rate_rps, before_s, after_s=1.0)
             report = self._swap_fields(server, swap, release.own_answers)
         console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
         return self._show_problems(swap_problems_of(report))
