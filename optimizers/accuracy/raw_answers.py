@@ -1,4 +1,4 @@
-"""JSON answers of any shape: a part that must be equal, numbers that may differ by rounding, and sentences."""
+"""JSON answers of any shape: a part that must be equal, and numbers and sentences that may differ by rounding."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import math
 from typing import Any
 
-from .text_changes import is_sentence, texts_differ
+from .text_changes import texts_differ
 
-_NUMBER, _SENTENCE = "<number>", "<sentence>"
+_NUMBER = "<number>"
 
 
 def skeleton_of(answer: Any) -> str:
-    """Return the part that must be equal: the answer without its finite floats and its sentences."""
+    """Return the part that must be equal: the answer without its finite floats."""
     return json.dumps(_replace(answer), sort_keys=True, default=str)
 
 
@@ -28,23 +28,17 @@ def numbers_of(answer: Any) -> list[float]:
     return [value] if _is_number(value) else []
 
 
-def sentences_of(answer: Any) -> list[str]:
-    """Return the sentences that the skeleton leaves out, in its order."""
-    if isinstance(answer, dict):
-        return [text for key in sorted(answer, key=str) for text in sentences_of(answer[key])]
-    if isinstance(answer, list | tuple):
-        return [text for each in answer for text in sentences_of(each)]
-    value = _plain(answer)
-    if isinstance(value, list):
-        return sentences_of(value)
-    return [value] if isinstance(value, str) and is_sentence(value) else []
-
-
 def differ_beside_numbers(expected: Any, found: Any) -> bool:
-    """Whether two answers differ in the part that must be equal, or in most words of a sentence."""
-    if skeleton_of(expected) != skeleton_of(found):
-        return True
-    return any(map(texts_differ, sentences_of(expected), sentences_of(found)))
+    """Whether two answers differ in anything but finite floats; of a sentence, most words must differ."""
+    left, right = _plain(expected), _plain(found)
+    if isinstance(left, dict) and isinstance(right, dict):
+        left, right = ({str(key): value for key, value in each.items()} for each in (left, right))
+        return left.keys() != right.keys() or any(differ_beside_numbers(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) != len(right) or any(map(differ_beside_numbers, left, right))
+    if isinstance(left, str) and isinstance(right, str):
+        return texts_differ(left, right)
+    return skeleton_of(left) != skeleton_of(right)
 
 
 def _replace(answer: Any) -> Any:
@@ -55,9 +49,7 @@ def _replace(answer: Any) -> Any:
     value = _plain(answer)
     if isinstance(value, list):
         return _replace(value)
-    if _is_number(value):
-        return _NUMBER
-    return _SENTENCE if isinstance(value, str) and is_sentence(value) else value
+    return _NUMBER if _is_number(value) else value
 
 
 def _is_number(value: Any) -> bool:

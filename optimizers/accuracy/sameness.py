@@ -12,8 +12,7 @@ from ..errors import StudyInputError
 from .answers import shown, take
 from .different_rows import largest_change, numbers_differ, vectors_differ, why_another_model
 from .outputs import CLASS_LIKE, PROBABILITIES, OutputReading, predicted, read
-from .raw_answers import differ_beside_numbers, numbers_of, sentences_of, skeleton_of
-from .text_changes import texts_differ
+from .raw_answers import differ_beside_numbers, numbers_of, skeleton_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +123,7 @@ class AnswerCheck:
 
         expected = [self.reference[sample] for sample in samples]
         wrong = np.array([differ_beside_numbers(*pair) for pair in zip(expected, answers, strict=True)])
-        fixed = np.array([skeleton_of(each) + "\n".join(sentences_of(each)) for each in expected])
+        fixed = np.array([skeleton_of(each) for each in expected])
         reason = _why_other_values(samples, fixed, wrong)
         every = [numbers_of(each) for each in self.reference]
         width = len(every[0])
@@ -171,7 +170,7 @@ def _compare_classes(
     import numpy as np
 
     if reading.kind == "text":
-        wrong = np.array([texts_differ(*map(str, pair)) for pair in zip(expected, found, strict=True)])
+        wrong = np.array([differ_beside_numbers(*pair) for pair in zip(expected, found, strict=True)])
         return wrong, _why_other_values(samples, expected, wrong)
     left, right = predicted(reading, expected), predicted(reading, found)
     if left.ndim > 1:

@@ -187,8 +187,8 @@ def _figures_of(blocks: Sequence[HarmBlock]) -> HarmFigures | None:
 
 
 def _percentile_of(blocks: Sequence[HarmBlock]) -> int:
-    """Return the percentile that all blocks are long enough for: the rate of the first ones decides it."""
-    return min(block.percentile for block in blocks)
+    """Return the percentile that all blocks are long enough for."""
+    return min((block.percentile for block in blocks), default=99)
 
 
 def _groups(blocks: Sequence[HarmBlock], least: int) -> list[list[HarmBlock]]:
