@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.lab.loadgen import LoadResult, run_load
 from bento_monitor.lab.loadgen.slo import parse_slo
-from bento_monitor.lab.loadgen.slo_search import find_highest_rate, lowest_rate_rps
+from bento_monitor.lab.loadgen.slo_search import find_rate_below
 from bento_monitor.lab.model_host.answer_values import read_answers
 
 from demo_swap import ApiLoad
 from example_spec import Example
 
 _MIN_S = 3.0
-_TOLERANCE = 1.1
 
 
 def field_figures(example: Example, data: Path, answers: Path) -> dict[str, float]:
@@ -43,17 +41,5 @@ def goodput_rps(load: ApiLoad, slo: str, capacity: float) -> float:
 
     `capacity` is the rate of a closed load, which no rate can exceed.
     """
-    limit = parse_slo(slo)
-
-    def run(rate_rps: float) -> LoadResult:
-        seconds = max(_MIN_S, limit.least_seconds(rate_rps))
-        return run_load(replace(load.open(rate_rps), arrivals="poisson", duration_s=seconds, warmup_s=0.5))
-
-    search = find_highest_rate(
-        limit,
-        run,
-        low_rps=lowest_rate_rps(limit, capacity),
-        high_rps=_TOLERANCE * capacity,
-        tolerance_ratio=_TOLERANCE,
-    )
-    return search.rate_rps or 0.0
+    arriving = replace(load.open(capacity), arrivals="poisson", duration_s=_MIN_S, warmup_s=0.5)
+    return find_rate_below(parse_slo(slo), arriving, capacity).rate_rps or 0.0

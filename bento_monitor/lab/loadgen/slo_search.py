@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import MeasurementError
 from ..statistics.percentiles import bound_percentile
+from .child import run_load
+from .load_spec import LoadSpec
 from .result import LoadResult
 from .slo import Slo
 
-_TOLERANCE_RATIO = 1.05
-_LOWEST_SHARE, _HIGH_SHARE, _LONGEST_S = 0.05, 0.5, 60.0
+_TOLERANCE_RATIO, _COARSE_RATIO = 1.05, 1.1
+# Shares of the capacity: the search begins at the first, or up to the second; at the third, the queue grows.
+_LOWEST_SHARE, _HIGH_SHARE, _HIGHEST_SHARE = 0.05, 0.5, 1.1
+_LONGEST_S = 60.0
 # The latency of a failed request: above any limit, but finite.
 _NEVER_MS = float(np.finfo(np.float64).max)
 
@@ -75,6 +79,28 @@ def find_highest_rate(
         trials.append(trial)
         kept, broken = (rate_rps, broken) if trial.is_kept else (kept, rate_rps)
     return SloSearch(slo, kept, tuple(trials))
+
+
+def find_rate_below(slo: Slo, load: LoadSpec, capacity_rps: float) -> SloSearch:
+    """Search for the highest rate below a server's capacity at which it meets an SLO, within 10 %.
+
+    The open load of each rate is the given one, but long enough for the bound of the percentile.
+
+    Raises:
+        MeasurementError: a load could not be generated, or was too short.
+    """
+
+    def run(rate_rps: float) -> LoadResult:
+        seconds = max(load.duration_s or 0.0, slo.least_seconds(rate_rps))
+        return run_load(replace(load, mode="open", rate_rps=rate_rps, duration_s=seconds))
+
+    return find_highest_rate(
+        slo,
+        run,
+        low_rps=lowest_rate_rps(slo, capacity_rps),
+        high_rps=_HIGHEST_SHARE * capacity_rps,
+        tolerance_ratio=_COARSE_RATIO,
+    )
 
 
 def lowest_rate_rps(slo: Slo, capacity_rps: float) -> float:

@@ -11,9 +11,9 @@ from ...errors import InputError
 from ...installation import STACK, read_versions
 from ...machine import read_machine
 from ...worker.probe import CENSUS
-from ..loadgen import LoadResult, LoadSpec, run_load
+from ..loadgen import LoadSpec, run_load
 from ..loadgen.slo import Slo
-from ..loadgen.slo_search import SloSearch, find_highest_rate, lowest_rate_rps
+from ..loadgen.slo_search import find_rate_below
 from ..server.server_spec import ServedAs
 from .load_point import measure_point
 from .probe_notes import read_notes
@@ -24,7 +24,6 @@ from .subject import ProfiledService, serve_subject
 
 # Shares of the capacity; above 1 the queue grows for as long as the load lasts.
 _SHARES = (0.25, 0.5, 0.75, 0.9, 1.1)
-_HIGHEST_SHARE, _RATE_TOLERANCE = 1.1, 1.1
 _WARM_UP_S = 3.0
 _CENSUS_TIMEOUT_S = 10.0
 _POLL_S = 0.1
@@ -93,7 +92,10 @@ def run_sweep(spec: SweepSpec, on_step: Callable[[str], None]) -> Profile:
         run_load(_closed(load, spec.connections, _WARM_UP_S))
         points = _measure_points(subject, load, spec, on_step)
         census, watching_us = _census(subject), _watching_us(subject)
-        slo = None if spec.slo is None else _find_rate(spec.slo, load, points, on_step)
+        slo = None
+        if spec.slo is not None:
+            on_step(f"highest rate that meets {spec.slo}")
+            slo = find_rate_below(spec.slo, load, _capacity_rps(points))
         workers = len(subject.workers()) or 1
         target = subject.target
     on_step("standalone function")
@@ -121,24 +123,15 @@ def _measure_points(
     points = [measure_point(subject, _closed(load, 1, spec.seconds))]
     on_step(f"{spec.connections} clients")
     points.append(measure_point(subject, load))
-    capacity_rps = max(point.throughput_rps for point in points)
+    capacity_rps = _capacity_rps(points)
     for number, share in enumerate(spec.shares):
         on_step(f"{share:.0%} of {capacity_rps:.0f} requests/s")
         points.append(measure_point(subject, _open(load, capacity_rps * share, number), share))
     return points
 
 
-def _find_rate(slo: Slo, load: LoadSpec, points: Sequence[LoadPoint], on_step: Callable[[str], None]) -> SloSearch:
-    """Search from a low rate to 110 % of the capacity; each load is long enough for the bound of the percentile."""
-    on_step(f"highest rate that meets {slo}")
-    capacity_rps = max(point.throughput_rps for point in points)
-    low_rps, high_rps = lowest_rate_rps(slo, capacity_rps), capacity_rps * _HIGHEST_SHARE
-
-    def run(rate_rps: float) -> LoadResult:
-        seconds = max(load.duration_s or 0.0, slo.least_seconds(rate_rps))
-        return run_load(replace(load, mode="open", rate_rps=rate_rps, duration_s=seconds))
-
-    return find_highest_rate(slo, run, low_rps=low_rps, high_rps=high_rps, tolerance_ratio=_RATE_TOLERANCE)
+def _capacity_rps(points: Sequence[LoadPoint]) -> float:
+    return max(point.throughput_rps for point in points)
 
 
 def _closed(load: LoadSpec, connections: int, seconds: float) -> LoadSpec:
