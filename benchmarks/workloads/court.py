@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import tempfile
 import time
 import wave
@@ -55,9 +57,6 @@ def measure_stream(found: Released) -> Streamed:
 
 def first_part(path: Path) -> tuple[str, float]:
     """Return the first minute of a recording as a request has it, and its length in seconds."""
-    import base64
-    import io
-
     with wave.open(str(path)) as file:
         frames = min(file.getnframes(), int(LENGTH_S * file.getframerate()))
         form, part = file.getparams(), file.readframes(frames)

@@ -6,17 +6,17 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from example_spec import FILES_VARIABLE, Example, example_files, read_example
+from example_run import run_environment, search_command
+from example_spec import Example, example_files, read_example
+from user_cache import user_cache
 
 from bento_monitor.resilience.atomic_files import write_atomic
 
-COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 NO_WINNER = 1
 ROOT = Path(__file__).resolve().parents[2]
 # What a release depends on, besides the example itself.
@@ -60,7 +60,7 @@ class Released:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which the service, the commands and the search see the same data and releases."""
-        return environment_of(self.workload, self.folder)
+        return run_environment(self.files, self.folder)
 
     @property
     def full_environment(self) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Released:
     @property
     def files(self) -> Path:
         """The folder of the example's data and weights."""
-        return Path(self.environment[FILES_VARIABLE])
+        return example_files(self.workload.example)
 
     @property
     def release(self) -> str | None:
@@ -85,24 +85,13 @@ class Released:
         return reason
 
 
-def environment_of(workload: Workload, folder: Path) -> dict[str, str]:
-    """Return the variables of a workload whose search is in `folder`."""
-    return {
-        FILES_VARIABLE: str(example_files(workload.example)),
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTO_MONITOR_HOME": str(folder / "monitor"),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "AUDIT_DIR": str(folder / "audit"),
-    }
-
-
 def find_release(workload: Workload) -> Released:
     """Return the workload's release, searched for if it is not there; a search that was stopped goes on.
 
     Raises:
         RuntimeError: the search failed for another reason than that it found no winner.
     """
-    folder = _cache() / f"{workload.key}-{_code_key(workload.example)}"
+    folder = user_cache("releases") / f"{workload.key}-{_code_key(workload.example)}"
     path = folder / "found.json"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,13 +101,11 @@ def find_release(workload: Workload) -> Released:
 
 def _search(workload: Workload, folder: Path) -> dict[str, Any]:
     example = workload.example
-    command = [COMMAND, "optimize", example.service, "--baseline", example.baseline, "--api", example.api]
-    command += ["--data", str(example_files(example) / example.data), "--metric", example.metric]
-    command += ["--max-drop", f"{example.max_drop:g}", "--trials", str(example.trials)]
-    command += ["--study-dir", str(folder), "--json", *example.options]
+    files = example_files(example)
+    command = search_command(example, files / example.data, folder)
     log = folder / "optimize.log"
     print(f"==> {workload.key}: {' '.join(command[1:])}\n    progress in {log}", flush=True)
-    environment = {**os.environ, **environment_of(workload, folder)}
+    environment = {**os.environ, **run_environment(files, folder)}
     with log.open("a") as progress:
         done = subprocess.run(
             command,
@@ -136,11 +123,6 @@ def _search(workload: Workload, folder: Path) -> dict[str, Any]:
     if done.returncode == NO_WINNER:
         return {"release": None, "refusal": last}
     raise RuntimeError(f"The search for {workload.key} ended with exit code {done.returncode}: {last}")
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "bento-monitor" / "releases"
 
 
 def _code_key(example: Example) -> str:

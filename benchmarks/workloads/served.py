@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from demo_swap import ApiLoad, largest_difference
+from example_run import COMMAND
 from numpy.typing import NDArray
-from workloads.releases import COMMAND, Released
+from workloads.releases import Released
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.lab.loadgen import LoadResult, run_load
-from bento_monitor.lab.loadgen.packing import write_bodies
+from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
 from bento_monitor.lab.model_host.answer_values import Answers, collect_values, value_of
 from bento_monitor.lab.model_host.client import ModelHost
 from bento_monitor.lab.server.process import start_server
@@ -120,8 +121,6 @@ def served(found: Released, arm: str, folder: Path) -> Iterator[int]:
 
 def _all_answers(load: ApiLoad, rows: NDArray[np.int64]) -> dict[int, Any]:
     """Return the answer to each of the rows, by row, from batches as the load forms them."""
-    from bento_monitor.lab.loadgen.packing import read_bodies
-
     bodies = read_bodies(load.bodies)
     chosen = tuple(bodies[row] for row in rows.tolist())
     result = run_load(load.closed(CONNECTIONS, bodies=chosen, request_count=len(chosen), keep_every=1, timeout_s=120.0))

@@ -31,11 +31,11 @@ from rich.console import Console
 
 from demo_report import print_report, problems_of, swap_problems_of, write_report
 from demo_swap import ApiLoad, SwapReport, answers_alone, capacity_rps, largest_difference, swap_under_load
-from example_spec import FILES_VARIABLE, Example, ExampleError, example_files, example_names, read_example
+from example_run import COMMAND, run_environment, search_command
+from example_spec import Example, ExampleError, example_files, example_names, read_example
 from field_report import field_figures, goodput_rps
 from short_release import make_short_release
 
-COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 DEFAULT = "semantic_search"
 PROBES = 50
 SHOWN_PER_SHORT = 10
@@ -71,15 +71,7 @@ class _Demo:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         files = example_files(example, is_short=is_short)
-        os.environ.update(
-            {
-                FILES_VARIABLE: str(files),
-                "BENTOML_HOME": str(self._folder / "bentoml"),
-                "BENTO_MONITOR_HOME": str(self._folder / "monitor"),
-                "BENTOML_DO_NOT_TRACK": "True",
-                "AUDIT_DIR": str(self._folder / "audit"),  # of loan_approval; else it lies beside the cached weights
-            }
-        )
+        os.environ.update(run_environment(files, self._folder))
         self._data = files / example.data
         self._bodies = self._folder / "bodies.npz"
         self._api = self._write_bodies()
@@ -152,9 +144,7 @@ class _Demo:
         self._print_heading(
             f"3. Find the fastest configuration that keeps {example.metric} within {example.max_drop:g}"
         )
-        command = [COMMAND, "optimize", example.service, "--baseline", example.baseline, "--data", str(self._data)]
-        command += ["--api", example.api, "--metric", example.metric, "--max-drop", f"{example.max_drop:g}"]
-        command += ["--trials", str(example.trials), "--study-dir", str(self._folder), "--json", *example.options]
+        command = search_command(example, self._data, self._folder)
         console.print("bento-monitor " + " ".join(command[1:]), highlight=False, soft_wrap=True)
         result = self._folder / "optimize.json"
         with result.open("w") as output:

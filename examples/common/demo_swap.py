@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import numpy as np
 from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load, start_load, summarize
 from bento_monitor.lab.loadgen.packing import read_bodies
 from bento_monitor.lab.model_host.answer_values import Answers, collect_values, value_of
+
+from example_run import COMMAND
 
 CONNECTIONS = 32
 BEFORE_S = 30.0
@@ -117,7 +118,7 @@ def largest_difference(left: Any, right: Any, varying: Sequence[str] = ()) -> fl
 
 
 def _promote(release: str) -> dict[str, Any]:
-    command = [str(Path(sys.executable).with_name("bento-monitor")), "release", "promote", release, "--json"]
+    command = [COMMAND, "release", "promote", release, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"The release was not promoted: {done.stderr.strip()}")

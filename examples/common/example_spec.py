@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from user_cache import user_cache
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 # A service reads its weights from this folder; without the variable, from `files` beside its code.
@@ -105,7 +106,7 @@ def example_files(example: Example, *, is_short: bool = False) -> Path:
     Raises:
         ExampleError: a script failed.
     """
-    cached = _cache() / f"{example.name}-{_key(example)}{'-short' if is_short else ''}"
+    cached = user_cache("examples") / f"{example.name}-{_key(example)}{'-short' if is_short else ''}"
     if cached.is_dir():
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
@@ -130,11 +131,6 @@ def _run_script(example: Example, script: str, folder: Path, *, is_short: bool) 
     done = subprocess.run(command, check=False)
     if done.returncode != 0:
         raise ExampleError(f"{script} of the example {example.name} failed with exit code {done.returncode}.")
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "bento-monitor" / "examples"
 
 
 def _key(example: Example) -> str:

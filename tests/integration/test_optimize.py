@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from left_out import run_study
 
 from bento_monitor.lab.loadgen import LoadSpec, run_load, start_load
 from bento_monitor.lab.server.process import start_server
@@ -75,14 +76,7 @@ def found(workspace: Workspace) -> dict[str, Any]:
         first.send_signal(signal.SIGKILL)
     (screen,) = workspace.folder.glob("studies/*/screen.json")
     written = screen.stat().st_mtime_ns
-    done = subprocess.run(
-        workspace.optimize_command(),
-        cwd=workspace.project,
-        env=workspace.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_study(lambda: workspace.run(*workspace.optimize_command()[1:]))
     assert done.returncode == 0, done.stderr
     assert screen.stat().st_mtime_ns == written, "a finished stage was computed again"
     result: dict[str, Any] = json.loads(done.stdout)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fresh import Fresh, answer_of
+from left_out import run_study
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -42,7 +43,9 @@ class Project:
     def run(self, program: str, *arguments: str) -> str:
         """Return the output of a program of the tests' environment, which has all extras."""
         command = [PROGRAMS / program, *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
+        done = run_study(
+            lambda: subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from left_out import BUSY
+from left_out import run_study
 
 COMMAND = str(Path(sys.executable).with_name("bento-monitor"))
 PROJECT = Path(__file__).parents[1] / "integration" / "project"
 OPTIONS = ["--data", "eval.npz", "--metric", "accuracy", "--max-drop", "0.2", "--api", "score"]
 QUICK = ["--connections", "4", "--trials", "1", "--blocks", "5", "--block-seconds", "0.5"]
-_RUNS = 3
 # Four clients fill its batches at once; a lone one waits for three others, who never come.
 WAITS = {"max_batch_size": 4, "window_ms": 60.0}
 
@@ -44,9 +43,8 @@ class Study:
         self._command = [COMMAND, "optimize", "service:Loans", *OPTIONS, *QUICK, "--study-dir", str(folder), "--json"]
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
-        """Run the study; on a disturbed machine again, as its error says: it keeps the good blocks."""
-        for _ in range(_RUNS):
-            done = subprocess.run(
+        return run_study(
+            lambda: subprocess.run(
                 [*self._command, *more],
                 cwd=self._project,
                 env=self._environment,
@@ -54,9 +52,7 @@ class Study:
                 text=True,
                 check=False,
             )
-            if "too noisy now" not in done.stderr:
-                return done
-        pytest.skip(f"{BUSY}: {done.stderr.strip().splitlines()[-1]}")
+        )
 
     def search(self) -> list[dict[str, Any]]:
         """Start a study, kill it once it has its finalists, and return them."""
