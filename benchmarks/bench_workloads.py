@@ -90,6 +90,7 @@ def raw_of(found: Released, measured: Measured) -> dict[str, Any]:
         "candidate": found.report.get("candidate"),
         "speedup_of_its_proof": found.report.get("speedup"),
         "accuracy": asdict(measured.accuracy),
+        "block_s": measured.block_s,
         "blocks": {arm: [asdict(block) for block in blocks] for arm, blocks in measured.blocks.items()},
     }
 

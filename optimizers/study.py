@@ -20,7 +20,7 @@ from .accuracy.finalists import first_proved
 from .artifacts.build import Artifact
 from .candidate import Candidate, describe_execution
 from .errors import NoWinnerError
-from .measurement.load import StudyLoad
+from .measurement.load import StudyLoad, check_every
 from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.trial_log import TrialOutcome
@@ -96,7 +96,12 @@ class _Study:
         raced = self._race(self._screen())
         requests = self._bench.subject.requests
         load = StudyLoad(
-            self._subject.api.route, requests.path, requests.content_type, self._spec.connections, self._spec.seed
+            self._subject.api.route,
+            requests.path,
+            requests.content_type,
+            self._spec.connections,
+            self._spec.seed,
+            check_every(raced[0]["samples_per_s"], self._spec.block_s),
         )
         finalists = self._search(survivors(raced), load)
         return self._release(*self._prove_first(provable(finalists, fastest_exact(raced)), load))

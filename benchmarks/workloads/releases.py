@@ -18,6 +18,7 @@ from user_cache import user_cache
 from bento_monitor.resilience.atomic_files import write_atomic
 
 NO_WINNER = 1
+CONNECTIONS = 16
 ROOT = Path(__file__).resolve().parents[2]
 # What a release depends on, besides the example itself.
 _CODE = ("bento_monitor", "optimizers", "pyproject.toml", "constraints.txt")
@@ -37,16 +38,21 @@ class Workload:
 
 
 def all_workloads() -> list[Workload]:
-    """Return every workload; an example with two models gives two."""
-    loans = read_example("loan_approval")
-    return [
-        Workload("semantic_search", read_example("semantic_search")),
-        Workload("digits", read_example("digits")),
-        Workload("machine_failure", read_example("machine_failure")),
-        Workload("loan_approval", replace(loans, api="decide")),
-        Workload("loan_approval", replace(loans, api="decide_by_network")),
-        Workload("court_transcription", read_example("court_transcription")),
-    ]
+    """Return every workload; an example with two models gives two.
+
+    A search is made for the load of the benchmark, unless the example says for which.
+    """
+    names = ("semantic_search", "digits", "machine_failure", "loan_approval", "court_transcription")
+    examples = {name: _for_the_load(read_example(name)) for name in names}
+    loans = examples.pop("loan_approval")
+    by_model = [Workload("loan_approval", replace(loans, api=api)) for api in ("decide", "decide_by_network")]
+    return [*by_model, *(Workload(name, example) for name, example in examples.items())]
+
+
+def _for_the_load(example: Example) -> Example:
+    if example.option("--connections") is not None:
+        return example
+    return replace(example, options=(*example.options, "--connections", str(CONNECTIONS)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ import numpy as np
 from demo_swap import ApiLoad, largest_difference
 from example_run import COMMAND
 from numpy.typing import NDArray
-from workloads.releases import Released
+from workloads.releases import CONNECTIONS, Released
 
 from bento_monitor.errors import BentoMonitorError
-from bento_monitor.lab.loadgen import LoadResult, run_load
+from bento_monitor.lab.loadgen import run_load
 from bento_monitor.lab.loadgen.packing import read_bodies, write_bodies
 from bento_monitor.lab.model_host.answer_values import Answers, collect_values, value_of
 from bento_monitor.lab.model_host.client import ModelHost
@@ -28,13 +28,18 @@ from optimizers.accuracy.compare import AccuracyResult, compare_accuracy
 from optimizers.accuracy.groups import group_numbers
 from optimizers.accuracy.metrics import parse_metric
 from optimizers.accuracy.reading import choose_reading
+from optimizers.accuracy.text_changes import texts_differ
 from optimizers.data.read import read_data
+from optimizers.measurement.load import block_rate_rps
 
 STOCK, AGAIN, OURS = "stock", "stock again", "ours"
-CONNECTIONS = 16
 WARM_UP_S = 2.0
+# A block of a slow service is longer than asked, such that stock answers about this many requests of each connection:
+# else all of a block's answers could be those of one batch, or none.
+ANSWERS_PER_CONNECTION = 3
 # Samples of which the metric is taken; a whole study's would take longer than the blocks.
 MAX_JUDGED = 2_000
+PROBES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Measured:
     """The blocks of each arm, and the metric of the answers that stock and we served to the same requests."""
 
     blocks: Mapping[str, Sequence[Block]]
+    block_s: float
     accuracy: AccuracyResult
 
 
@@ -63,16 +69,19 @@ def measure(found: Released, blocks: int, seconds: float) -> Measured:
             name: replace(data.load, port=stack.enter_context(served(found, name, Path(folder))))
             for name in (STOCK, AGAIN, OURS)
         }
-        answers = {name: _all_answers(load, data.judged) for name, load in loads.items()}
+        answers = {name: _all_answers(loads[name], data.judged) for name in (STOCK, OURS)}
+        expected = {**answers, AGAIN: answers[STOCK]}
         for load in loads.values():
             run_load(load.closed(CONNECTIONS, duration_s=WARM_UP_S))
+        stock_rps = block_rate_rps(run_load(loads[STOCK].closed(CONNECTIONS, request_count=PROBES)))
+        seconds = max(seconds, ANSWERS_PER_CONNECTION * CONNECTIONS / stock_rps)
         measured: dict[str, list[Block]] = {name: [] for name in loads}
         for order in interleave(list(loads), blocks, seed=0):
             for name in order:
-                block = _block(loads[name], seconds, answers[name], found)
+                block = _block(loads[name], seconds, expected[name], found)
                 measured[name].append(block)
                 print(f"{found.workload.key:32} {name:12} {block.rps:8.1f} requests/s, {block.wrong} wrong", flush=True)
-    return Measured(measured, _compare(found, data, answers))
+    return Measured(measured, seconds, _compare(found, data, answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +142,15 @@ def _all_answers(load: ApiLoad, rows: NDArray[np.int64]) -> dict[int, Any]:
 
 def _block(load: ApiLoad, seconds: float, expected: Mapping[int, Any], found: Released) -> Block:
     result = run_load(load.closed(CONNECTIONS, duration_s=seconds, keep_every=1, timeout_s=120.0))
-    counted = result.is_ok & (result.done_ns >= result.window_start_ns) & (result.done_ns <= result.window_end_ns)
+    counted = result.is_ok & (result.done_ns >= result.window_start_ns)
     wrong = sum(
         not _is_right(value_of(result.responses[at]), expected.get(int(result.body_index[at])), found)
         for at in np.flatnonzero(counted).tolist()
     )
     right = int(counted.sum()) - wrong
-    return Block(right / _seconds(result), right, wrong, result.failures)
+    if right == 0:
+        raise BentoMonitorError(f"{found.workload.key}: all {wrong} answers of a block were wrong.")
+    return Block(block_rate_rps(result) * right / (right + wrong), right, wrong, result.failures)
 
 
 def _is_right(answer: Any, expected: Any, found: Released) -> bool:
@@ -147,19 +158,9 @@ def _is_right(answer: Any, expected: Any, found: Released) -> bool:
     if expected is None:  # a row that was not judged
         return True
     example = found.workload.example
-    if isinstance(answer, list) and answer and isinstance(answer[0], str):
-        return all(_is_alike(a, e, example.batch_tolerance) for a, e in zip(answer, expected, strict=True))
+    if isinstance(answer, list) and all(isinstance(text, str) for text in answer):
+        return len(answer) == len(expected) and not any(map(texts_differ, expected, answer))
     return largest_difference(answer, expected, example.varying) <= example.batch_tolerance
-
-
-def _is_alike(left: str, right: str, tolerance: float) -> bool:
-    from difflib import SequenceMatcher
-
-    return 1 - SequenceMatcher(None, left, right, autojunk=False).ratio() <= tolerance
-
-
-def _seconds(result: LoadResult) -> float:
-    return (result.window_end_ns - result.window_start_ns) / 1e9
 
 
 def _compare(found: Released, data: _Data, answers: Mapping[str, Mapping[int, Any]]) -> AccuracyResult:

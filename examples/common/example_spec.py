@@ -40,8 +40,7 @@ class Example:
         max_drop: as for `bento-monitor optimize`.
         answer_tolerance: largest accepted difference between an answer of the server and of the release. The weights
             and kernels are the same; only the order of sums differs.
-        batch_tolerance: the same between answers in batches of different composition. Of texts, it is the largest
-            accepted share of characters that differ.
+        batch_tolerance: the same between answers in batches of different composition.
         goodput_slo: limit on latency, such as `p99=50ms`, at which the demo measures how many requests a minute one
             worker answers; empty for none.
         trials: trials on a real server.

@@ -13,19 +13,25 @@ from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 from ..accuracy.sameness import AnswerCheck
 from .bodies import served_answers
 
-_CHECK_EVERY = 8
+# Of a fast service's answers, one in eight is checked; of a slow one's more, so that a block has some 64 of them.
+_MAX_CHECK_EVERY = 8
+_CHECKED_PER_BLOCK = 64
 _ALONE_WARMUP_REQUESTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class StudyLoad:
-    """The path, bodies and connections of a study's requests; `bodies` is a file, so that it is written only once."""
+    """The path, bodies and connections of a study's requests; `bodies` is a file, so that it is written only once.
+
+    One in `check_every` answers is kept, to be checked.
+    """
 
     path: str
     bodies: Path
     content_type: str
     connections: int
     seed: int
+    check_every: int = 1
 
     def spec(self, port: int, duration_s: float, warmup_s: float = 0.0) -> LoadSpec:
         """Return a closed-loop load on a port."""
@@ -38,7 +44,7 @@ class StudyLoad:
             duration_s=duration_s,
             warmup_s=warmup_s,
             seed=self.seed,
-            keep_every=_CHECK_EVERY,
+            keep_every=self.check_every,
             headers=(("Content-Type", self.content_type),),
         )
 
@@ -62,6 +68,11 @@ class StudyLoad:
     def warm_up(self, port: int, batches: int) -> LoadSpec:
         """Return the load that fills a number of batches, each with one request per connection."""
         return replace(self.spec(port, 1.0), duration_s=None, request_count=batches * self.connections)
+
+
+def check_every(rate_rps: float, block_s: float) -> int:
+    """Return of how many answers one is checked, in blocks of `block_s` seconds at about `rate_rps`."""
+    return min(max(int(rate_rps * block_s / _CHECKED_PER_BLOCK), 1), _MAX_CHECK_EVERY)
 
 
 def measure(load: StudyLoad, port: int, check: AnswerCheck, duration_s: float, warmup_s: float = 0.0) -> LoadResult:
