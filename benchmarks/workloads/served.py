@@ -37,9 +37,9 @@ WARM_UP_S = 2.0
 # A block of a slow service is longer than asked, such that stock answers about this many requests of each connection:
 # else all of a block's answers could be those of one batch, or none.
 ANSWERS_PER_CONNECTION = 3
-# Samples of which the metric is taken; a whole study's would take longer than the blocks.
-MAX_JUDGED = 2_000
 PROBES = 32
+# The metric is taken of as many samples as stock answers in this time; of all if they belong together in groups.
+JUDGED_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,12 @@ def measure(found: Released, blocks: int, seconds: float) -> Measured:
             name: replace(data.load, port=stack.enter_context(served(found, name, Path(folder))))
             for name in (STOCK, AGAIN, OURS)
         }
-        answers = {name: _all_answers(loads[name], data.judged) for name in (STOCK, OURS)}
-        expected = {**answers, AGAIN: answers[STOCK]}
         for load in loads.values():
             run_load(load.closed(CONNECTIONS, duration_s=WARM_UP_S))
         stock_rps = block_rate_rps(run_load(loads[STOCK].closed(CONNECTIONS, request_count=PROBES)))
+        judged = data.judged(int(JUDGED_S * stock_rps))
+        answers = {name: _all_answers(loads[name], judged) for name in (STOCK, OURS)}
+        expected = {**answers, AGAIN: answers[STOCK]}
         seconds = max(seconds, ANSWERS_PER_CONNECTION * CONNECTIONS / stock_rps)
         measured: dict[str, list[Block]] = {name: [] for name in loads}
         for order in interleave(list(loads), blocks, seed=0):
@@ -81,15 +82,21 @@ def measure(found: Released, blocks: int, seconds: float) -> Measured:
                 block = _block(loads[name], seconds, expected[name], found)
                 measured[name].append(block)
                 print(f"{found.workload.key:32} {name:12} {block.rps:8.1f} requests/s, {block.wrong} wrong", flush=True)
-    return Measured(measured, seconds, _compare(found, data, answers))
+    return Measured(measured, seconds, _compare(found, data, judged, answers))
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
     load: ApiLoad
-    judged: NDArray[np.int64]
+    count: int
     labels: NDArray[Any] | None
     groups: NDArray[Any] | None
+
+    def judged(self, most: int) -> NDArray[np.int64]:
+        """Return the rows of which the metric is taken: all, or about `most` of them, drawn at random."""
+        if self.groups is not None or self.count <= most:
+            return np.arange(self.count)
+        return np.sort(np.random.default_rng(0).permutation(self.count)[:most])
 
 
 def _read(found: Released, folder: Path) -> _Data:
@@ -98,11 +105,8 @@ def _read(found: Released, folder: Path) -> _Data:
         (api,) = (each for each in host.describe().apis if each.name == example.api)
     requests = read_data(found.files / example.data).requests_for(api)[0]
     write_bodies(folder / "bodies.npz", requests.bodies)
-    rows = np.arange(len(requests.bodies))
-    if requests.groups is None and len(rows) > MAX_JUDGED:
-        rows = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_JUDGED])
     load = ApiLoad(0, api.route, folder / "bodies.npz", requests.content_type)
-    return _Data(load, rows, requests.labels, requests.groups)
+    return _Data(load, len(requests.bodies), requests.labels, requests.groups)
 
 
 @contextmanager
@@ -163,15 +167,17 @@ def _is_right(answer: Any, expected: Any, found: Released) -> bool:
     return largest_difference(answer, expected, example.varying) <= example.batch_tolerance
 
 
-def _compare(found: Released, data: _Data, answers: Mapping[str, Mapping[int, Any]]) -> AccuracyResult:
+def _compare(
+    found: Released, data: _Data, rows: NDArray[np.int64], answers: Mapping[str, Mapping[int, Any]]
+) -> AccuracyResult:
     """Compare the metric of our answers with that of stock's, to the same requests."""
     example = found.workload.example
     metric = parse_metric(example.metric, example.folder)
     own: dict[str, Answers] = {
-        name: collect_values([answers[name][row] for row in data.judged.tolist()]) for name in (STOCK, OURS)
+        name: collect_values([answers[name][row] for row in rows.tolist()]) for name in (STOCK, OURS)
     }
-    labels = None if data.labels is None else data.labels[data.judged]
-    groups = None if data.groups is None else group_numbers(data.groups[data.judged])
+    labels = None if data.labels is None else data.labels[rows]
+    groups = None if data.groups is None else group_numbers(data.groups[rows])
     asked = example.option("--output")
     reading = choose_reading(own[STOCK], labels, metric, asked)
     return compare_accuracy(own[STOCK], own[OURS], labels, metric, reading, groups=groups)
