@@ -38,8 +38,9 @@ WARM_UP_S = 2.0
 # else all of a block's answers could be those of one batch, or none.
 ANSWERS_PER_CONNECTION = 3
 PROBES = 32
-# The metric is taken of as many samples as stock answers in this time; of all if they belong together in groups.
-JUDGED_S = 90.0
+# The metric is taken of as many samples as stock answers in this time, but not of fewer than the least number; of all
+# if they belong together in groups.
+JUDGED_S, LEAST_JUDGED = 90.0, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def measure(found: Released, blocks: int, seconds: float) -> Measured:
         for load in loads.values():
             run_load(load.closed(CONNECTIONS, duration_s=WARM_UP_S))
         stock_rps = block_rate_rps(run_load(loads[STOCK].closed(CONNECTIONS, request_count=PROBES)))
-        judged = data.judged(int(JUDGED_S * stock_rps))
+        judged = data.judged(max(int(JUDGED_S * stock_rps), LEAST_JUDGED))
         answers = {name: _all_answers(loads[name], judged) for name in (STOCK, OURS)}
         expected = {**answers, AGAIN: answers[STOCK]}
         seconds = max(seconds, ANSWERS_PER_CONNECTION * CONNECTIONS / stock_rps)
