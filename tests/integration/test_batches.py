@@ -117,3 +117,16 @@ def test_two_batches_run_at_once_and_abandoned_requests_are_not_computed(batches
     (batches.folder / "both.open").touch()
     assert batches.ask("both", {"xs": [5]}).value == [5]
     assert batches.notes()["both [3]"] + batches.notes()["both [4]"] + batches.notes()["both [3, 4]"] == 0
+
+
+def test_batch_of_bentomls_own_dispatcher_belongs_to_no_request(tmp_path: Path) -> None:
+    spec = ServerSpec(
+        target="own_dispatcher:OwnDispatcher",
+        working_dir=SERVICES,
+        as_="monitored",
+        env={"BENTO_MONITOR_HOOKS_OFF": "dispatcher", "BENTO_MONITOR_HOME": str(tmp_path)},
+    )
+    with start_server(spec) as server:
+        batches = Batches(server, tmp_path)
+        # The dispatcher's task is made by the first request, and would have its context.
+        assert [batches.ask("ids", {"rows": [1, 2]}).value for _ in range(2)] == [["none"] * 2] * 2

@@ -27,7 +27,7 @@ from ...serving_config import Batching
 from ...tracing.ledger.ledger import current_batch, current_ledger
 from ...tracing.privacy.captured import InputCapture
 from ..hooks import is_supported
-from .batch_context import batch_key_of_request, count_rows, share_response, writes_files
+from .batch_context import away_from_request, batch_key_of_request, count_rows, share_response, writes_files
 from .io_stamps import stamp_descriptors
 from .overload import Overloaded
 from .route_templates import RouteTemplates
@@ -123,7 +123,8 @@ class MonitoredAppFactory(ServiceAppFactory):  # type: ignore[misc]
     async def batch_infer(self, name: str, input_args: tuple[Any, ...], input_kwargs: dict[str, Any]) -> Any:
         """Submit one request to our dispatcher, after BentoML's own checks of its arguments."""
         if name not in self.batch_dispatchers:
-            return await super().batch_infer(name, input_args, input_kwargs)
+            with away_from_request(name):
+                return await super().batch_infer(name, input_args, input_kwargs)
         method = self.service.apis[name]
         values = [*input_args, *(value for key, value in input_kwargs.items() if key != method.ctx_param)]
         if len(values) != 1:

@@ -6,13 +6,18 @@ and each request gets the status, headers, cookies and background tasks that it 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Any
 
 from bentoml._internal.context import _request_var, _response_var
 from bentoml._internal.runner.container import AutoContainer
+from opentelemetry import context as otel_context
 from starlette.background import BackgroundTasks
+
+from ...tracing.context.current_api import untraced_api
+from ...tracing.ledger.ledger import current_ledger
 
 # These headers differ for each request, but only tracing and the body's parser read them, not the function.
 _LEFT_OUT = frozenset({b"content-length", b"traceparent", b"tracestate"})
@@ -35,6 +40,22 @@ def share_response(first: Context, other: Context) -> None:
         target.metadata = source.metadata
         target.cookies = source.cookies
         target.background = BackgroundTasks(list(source.background.tasks))
+
+
+@contextmanager
+def away_from_request(api: str) -> Iterator[None]:
+    """Leave the context of the current request, for a call of BentoML's own dispatcher.
+
+    The dispatcher's task keeps the context of the first request; all later batches would count as that request's.
+    """
+    span = otel_context.attach(otel_context.Context())
+    tokens = untraced_api.set(api), current_ledger.set(None)
+    try:
+        yield
+    finally:
+        current_ledger.reset(tokens[1])
+        untraced_api.reset(tokens[0])
+        otel_context.detach(span)
 
 
 def writes_files(method: Any) -> bool:
