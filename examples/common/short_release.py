@@ -22,7 +22,7 @@ from example_spec import Example, ExampleError
 
 # A few hundred samples prove no small drop: the graph computes with the model's own weights, so none is expected.
 _MAX_DROP = Tolerance(0.5)
-_EXECUTION = Execution("onnxruntime", "fp32", intra_op_threads=1)
+_EXECUTION = Execution("onnxruntime", "fp32", intra_op_threads=2)
 
 
 @dataclass(frozen=True, slots=True)

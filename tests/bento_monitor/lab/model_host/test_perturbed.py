@@ -71,6 +71,12 @@ def test_slow_model_is_compared_on_every_kind_of_change_of_one_call(monkeypatch:
     assert len(few) < len(FOUND)
 
 
+def test_model_that_is_slow_on_small_batches_gets_no_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bento_monitor.lab.model_host.perturbed._MAX_BEFORE_LARGE_S", -1.0)
+    few = {what for what, _ in perturbed_inputs(CALLS, SPECS, [AxisLimit("ids", 1, 20)])}
+    assert {what for what, _ in FOUND} - few == {"a batch of 33"}
+
+
 def test_jitter_has_the_size_of_rounding_and_leaves_integers_unchanged() -> None:
     inputs = CALLS[1].inputs
     found = jittered(inputs)
