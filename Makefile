@@ -135,10 +135,10 @@ bench-accuracy: $(STAMP) ## Measure how often a model that is worse passes for a
 bench-wild: $(STAMP) ## Run the optimizer on the models and APIs that people bring, to live accuracy (hours; resumes)
 	@$(BIN)/python benchmarks/bench_wild.py
 
-releases: $(STAMP) ## Find the release of each example's model, for bench-workloads (an hour the first time; resumes)
+releases: $(STAMP) ## Find the release of each example's model, for bench-workloads (80 minutes the first time; resumes)
 	@$(BIN)/python benchmarks/make_releases.py
 
-bench-workloads: releases ## Measure each example on stock BentoML and with its release (45 minutes)
+bench-workloads: releases ## Measure each example on stock BentoML and with its release (40 minutes)
 	@$(BIN)/python benchmarks/bench_workloads.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
