@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
 from wheels import wheel_file
 
 SEED = 0
-EVALUATED, SHORT_EVALUATED = 240, 12
+EVALUATED, SHORT_EVALUATED = 240, 16
 HEARINGS, SHORT_HEARINGS, LINES_A_HEARING = 24, 1, 60
 PAUSE_S = (0.7, 1.5)
 VOICE_FILE = (
