@@ -31,7 +31,7 @@ class StudyLoad:
     content_type: str
     connections: int
     seed: int
-    check_every: int = 1
+    check_every: int
 
     def spec(self, port: int, duration_s: float, warmup_s: float = 0.0) -> LoadSpec:
         """Return a closed-loop load on a port."""
