@@ -5,18 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-BackendName = Literal["torch", "onnxruntime"]
-Precision = Literal["fp32", "bf16", "int8-dynamic-per-channel", "int8-dynamic-per-tensor"]
+BackendName = Literal["torch", "onnxruntime", "openvino"]
+TorchPrecision = Literal[
+    "fp32",
+    "fp32-channels-last",
+    "bf16",
+    "bf16-weights",
+    "bf16-weights-channels-last",
+    "fp16-weights",
+    "fp16-weights-channels-last",
+]
+"""How torch runs a module: "bf16" by autocast; "-weights" with a copy whose weights are converted."""
+Precision = str
+"""What a model computes in, with all that changes its numbers: a `TorchPrecision`, or how a file was made.
+
+Such as "int8-static-minmax-per-channel-100", in lower case.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """How a runner executes its model.
 
-    With `sub_batch_size` None, a batch runs whole. With a number, its rows are sorted by length and run in sub-batches
-    of that many rows, each trimmed to its own longest row; the answers are put back in order. `mask_input` names the
-    input (`(batch, length)`, ones then zeros) that gives the lengths. `streams` sub-batches run at once, each on
-    `intra_op_threads` threads of its own.
+    With `sub_batch_size` None, a batch runs whole. With a number, it runs in sub-batches of that many rows, `streams`
+    at once, each on `intra_op_threads` threads of its own. If `mask_input` names the input `(batch, length)`, ones then
+    zeros, that gives the lengths of the rows, these are sorted by length, each sub-batch is trimmed to its own longest
+    row, and the answers are put back in order.
     """
 
     backend: BackendName
@@ -41,7 +55,7 @@ def runs_file(backend: BackendName) -> bool:
     match backend:
         case "torch":
             return False
-        case "onnxruntime":
+        case "onnxruntime" | "openvino":
             return True
         case _:
             assert_never(backend)

@@ -34,7 +34,9 @@ class Candidate:
 
 def describe_execution(run: Execution) -> str:
     """Return the execution as one readable line."""
-    rows = "whole" if run.sub_batch_size is None else f"sorted, in sub-batches of {run.sub_batch_size}"
+    rows = "whole" if run.sub_batch_size is None else f"in sub-batches of {run.sub_batch_size}"
+    if run.mask_input is not None:
+        rows = f"sorted, {rows}"
     if run.streams > 1:
         rows += f", {run.streams} at once"
     spin = ", spinning" if run.allow_spinning else ""

@@ -12,34 +12,38 @@ from typing import Any
 
 from bento_monitor.installation import STACK, read_versions
 from bento_monitor.lab.model_host.client import ModelHost
-from bento_monitor.machine import read_machine
+from bento_monitor.machine import available_bytes, read_machine
 from bento_monitor.releases.release_store import save_release, store_name
 from bento_monitor.serving_config import Batching, Execution
 
 from .accuracy.finalists import first_proved
 from .artifacts.build import Artifact
 from .candidate import Candidate, describe_execution
+from .crash_log import CrashLog
 from .errors import NoWinnerError
 from .measurement.load import StudyLoad, check_every
 from .releasing import make_release
 from .report.progress import StudyProgress
 from .search.trial_log import TrialOutcome
-from .search_space.executions import precisions_for
+from .search_space.recipe import Kind
+from .stages.finals import most_measurements
+from .stages.mixed import mixed_recipes
 from .stages.provable import fastest_exact, provable
 from .stages.prove import prove
 from .stages.race import race, survivors
 from .stages.screen import accepted_kinds, screen, why_none_accepted
-from .stages.serve import ServedStage
+from .stages.serve import ServedStage, finalists_of
 from .stages.speeds import speed_words
 from .stages.subject import find_subject
 from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
-from .stages.workbench import Kind, Workbench
+from .stages.workbench import Workbench
 from .stages.yardstick import Yardstick
 from .study_folder import StudyFolder, study_key
 from .study_spec import StudySpec, command_of
 
 STAGES = 7
+_MEMORY_SHARE = 0.8  # of the available memory: a candidate that takes more would soon make the machine swap
 
 
 def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
     check_files(spec)
     with (
         tempfile.TemporaryDirectory(prefix="bento-monitor-requests-") as requests,
-        ModelHost(spec.target, spec.working_dir) as host,
+        ModelHost(spec.target, spec.working_dir, memory_limit_bytes=int(_MEMORY_SHARE * available_bytes())) as host,
     ):
         subject = find_subject(host, spec, Path(requests))
         machine = read_machine()
@@ -62,7 +66,12 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
         key = study_key(spec, subject.subject.interface.fingerprint, circumstances)
         folder = StudyFolder(root.resolve() / "studies" / key)
         with folder.locked():
-            return _Study(Workbench(host, spec, subject, folder), progress).run()
+            log = CrashLog(
+                root.resolve() / "crashes.json",
+                {"model": subject.subject.interface.fingerprint, **circumstances},
+                retry=spec.retry,
+            )
+            return _Study(Workbench(host, spec, subject, folder, log), progress).run()
 
 
 def check_files(spec: StudySpec) -> None:
@@ -107,17 +116,22 @@ class _Study:
         return self._release(*self._prove_first(provable(finalists, fastest_exact(raced)), load))
 
     def _screen(self) -> list[Kind]:
-        kinds = precisions_for(self._subject.interface.kind, frozenset(self._machine.cpu_flags or ()))
-        self._progress.stage(2, "Building artifacts and measuring the accuracy of the fastest", len(kinds) + 1)
+        space = self._bench.space()
+        self._progress.stage(2, "Building artifacts and measuring the accuracy of the fastest", len(space.families) + 1)
+        for cut in space.cuts:
+            self._progress.note(f"not tried: {cut.what}: {cut.why}")
 
         def on_step(text: str) -> None:
             self._progress.step()
             self._progress.note(text)
 
         verdicts = self._folder.once(
-            "screen", lambda: screen(self._bench, kinds, self._machine.cores, on_step, self._progress.note)
+            "screen", lambda: screen(self._bench, space.families, self._machine.cores, on_step, self._progress.note)
         )
-        accepted = accepted_kinds(kinds, verdicts)
+        mixed = mixed_recipes(space.recipes, verdicts)
+        for recipe in mixed:
+            self._bench.add(recipe)
+        accepted = accepted_kinds([*space.recipes, *mixed], verdicts)
         if not accepted:
             raise NoWinnerError(why_none_accepted(verdicts, self._spec))
         return accepted
@@ -143,7 +157,9 @@ class _Study:
 
         def compute() -> list[dict[str, Any]]:
             with ServedStage(self._bench, load) as stage:
-                finalists = stage.finals(stage.search(ranked, on_trial), self._is_more_accurate)
+                best = finalists_of(stage.search(ranked, on_trial))
+                self._progress.stage(4, f"Remeasuring the best {len(best)} in rounds", most_measurements(best))
+                finalists = stage.finals(best, self._is_more_accurate, self._progress.step)
             return [asdict(candidate) for candidate in finalists]
 
         return [
@@ -215,6 +231,7 @@ class _Study:
             **_evidence(self._spec, self._bench.yardstick(), accuracy, proof),
             "candidate": winner.describe(),
             "export": _export_evidence(self._bench.artifact(winner.execution)),
+            "not_tried": [asdict(cut) for cut in self._bench.space().cuts],
             "machine": asdict(self._machine),
             "versions": read_versions(STACK),
             "command": command_of(self._spec),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bento_monitor.lab.loadgen.slo import Slo
 
 from .accuracy.tolerance import Tolerance
+from .search_space.choices import ALL, SpaceChoices
 
 
 class StudySpec(BaseModel):
@@ -37,6 +38,8 @@ class StudySpec(BaseModel):
         default=False,
         description="Also release a candidate with higher latency for a lone client, or at half of the load.",
     )
+    space: SpaceChoices = Field(default=ALL, description="Chosen values of knobs, in place of those of the search.")
+    space_file: Path | None = Field(default=None, exclude=True, description="File that `space` was read from.")
     workers: tuple[int, ...] = Field(
         default=(), description="Worker counts to search; if not given, the server's current count."
     )
@@ -44,6 +47,7 @@ class StudySpec(BaseModel):
     trials: int = Field(default=10, ge=1, description="Trials on a real server.")
     blocks: int = Field(default=10, ge=5, description="Paired blocks of the proof.")
     block_s: float = Field(default=5.0, gt=0, description="Length of a block of the proof, in seconds.")
+    retry: bool = Field(default=False, exclude=True, description="Try again what crashed twice on these versions.")
     seed: int = Field(default=0, description="Seed of every random choice.")
 
 
@@ -60,6 +64,7 @@ def command_of(spec: StudySpec) -> str:
         ("--min-accuracy", spec.min_accuracy),
         ("--slo", spec.slo),
         ("--baseline", spec.baseline),
+        ("--space", spec.space_file),
         ("--workers", ",".join(map(str, spec.workers)) or None),
         ("--connections", spec.connections),
     ]

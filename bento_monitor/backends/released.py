@@ -16,6 +16,7 @@ from .arrays import device_of, inference_mode, to_torch
 from .call_check import CallCheck
 from .method_answers import MethodAnswers
 from .onnxruntime import OnnxRuntimeBackend
+from .openvino import OpenVinoBackend
 from .outputs import flatten_output, has_classes, output_builder, output_classes
 from .own import OwnModel, OwnModule
 from .sub_batches import SubBatches
@@ -129,6 +130,9 @@ def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
         case "onnxruntime":
             graph = _read_artifact(release, folder)
             backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+        case "openvino":
+            graph = _read_artifact(release, folder)
+            backend = OpenVinoBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
         case _:
             assert_never(execution.backend)
     if execution.sub_batch_size is None:

@@ -1,7 +1,8 @@
-"""Running a padded batch by length: rows are sorted, split, trimmed to the longest row of each part, and reordered.
+"""Running a batch in parts, several at once, and a padded batch by length.
 
 If lengths vary, a batch padded to its longest row computes mostly padding. The mask `(batch, length)`, ones then zeros,
-gives the lengths.
+gives the lengths: rows are sorted, split, trimmed to the longest row of each part, and reordered. Without a mask, the
+rows are split in their order.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SubBatches:
-    """Runs another backend on parts of `size` rows of similar length, `streams` parts at once.
+    """Runs another backend on parts of `size` rows, with a mask of similar length, `streams` parts at once.
 
     The longest parts begin first, so that the streams end at about the same time.
     """
@@ -39,7 +40,9 @@ class SubBatches:
         """Raise ReleaseError if rows cannot be run separately, or if an output would have to be padded again."""
         self._backend = backend
         self._size = size
-        self._mask_input = _require_sub_batchable(size, mask_input, inputs, outputs)
+        _require_sub_batchable(size, mask_input, inputs, outputs)
+        self._mask_input = mask_input
+        self._first_input = inputs[0].name
         self._varying_axes = {
             spec.name: [axis for axis, length in enumerate(spec.shape) if axis and length is None] for spec in inputs
         }
@@ -48,15 +51,24 @@ class SubBatches:
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Run the batch in parts; run it whole if its mask is not ones then zeros, or if inputs disagree on lengths."""
-        lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
-        if lengths is None or not self._are_of_one_length(inputs):
+        import numpy as np
+
+        lengths: NDArray[np.int64] | None = None
+        if self._mask_input is None:
+            order = np.arange(inputs[self._first_input].shape[0])
+        else:
+            lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
+            if lengths is None or not self._are_of_one_length(inputs, self._mask_input):
+                return self._backend.run(inputs)
+            order = (-lengths).argsort(kind="stable")
+        if lengths is None and len(order) <= self._size:
             return self._backend.run(inputs)
-        order = (-lengths).argsort(kind="stable")
         outputs: list[Any] = []
         cuts = [order[start : start + self._size] for start in range(0, len(order), self._size)]
 
         def run_part(rows: NDArray[np.int64]) -> list[Any]:
-            return self._backend.run(self._part(inputs, rows, max(1, int(lengths[rows[0]]))))
+            longest = None if lengths is None else max(1, int(lengths[rows[0]]))
+            return self._backend.run(self._part(inputs, rows, longest))
 
         results = map(run_part, cuts) if self._executor is None else self._executor.map(run_part, cuts)
         for rows, parts in zip(cuts, results, strict=True):
@@ -68,15 +80,17 @@ class SubBatches:
                 put_rows(output, rows, part)
         return outputs
 
-    def _are_of_one_length(self, inputs: Mapping[str, Any]) -> bool:
+    def _are_of_one_length(self, inputs: Mapping[str, Any], mask_input: str) -> bool:
         """Whether all inputs have the mask's rows, and its length on every varying axis; else lengths are unclear."""
-        rows, padded = inputs[self._mask_input].shape
+        rows, padded = inputs[mask_input].shape
         return all(
             value.shape[0] == rows and all(value.shape[axis] == padded for axis in self._varying_axes[name])
             for name, value in inputs.items()
         )
 
-    def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int) -> dict[str, Any]:
+    def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int | None) -> dict[str, Any]:
+        if longest is None:  # consecutive rows, hence a view
+            return {name: value[int(rows[0]) : int(rows[-1]) + 1] for name, value in inputs.items()}
         part = {}
         for name, value in inputs.items():
             trimmed = [slice(None)] * value.ndim
@@ -100,10 +114,10 @@ def prefix_lengths(mask: NDArray[Any]) -> NDArray[np.int64] | None:
 
 def _require_sub_batchable(
     size: int, mask_input: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
-) -> str:
+) -> None:
     if size < 1:
         raise ReleaseError(f"sub_batch_size is {size}: it must be 1 or more.")
-    if mask_input is None or mask_input not in {spec.name for spec in inputs}:
+    if mask_input is not None and mask_input not in {spec.name for spec in inputs}:
         raise ReleaseError(f"Sub-batches need an input that gives the lengths; mask_input is {mask_input!r}.")
     for spec in (*inputs, *outputs):
         if not spec.shape or spec.shape[0] is not None:
@@ -111,6 +125,5 @@ def _require_sub_batchable(
                 f"Sub-batches need a batch as the first axis of {spec.name}, whose shape is {spec.shape}."
             )
     for spec in outputs:
-        if None in spec.shape[1:]:
+        if mask_input is not None and None in spec.shape[1:]:
             raise ReleaseError(f"The output {spec.name} has an axis as long as the batch's longest row: run it whole.")
-    return mask_input

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 from urllib.parse import quote
 
-from ..serving_config import BackendName, Batching, Execution, Precision, runs_file
+from ..serving_config import BackendName, Batching, Execution, TorchPrecision, runs_file
 from .release_record import OutputForm, OutputNode, Release, TensorSpec
 
 _MAX_THREADS = 4096
@@ -35,6 +35,7 @@ MAX_OUTPUT_DEPTH = 10  # each level takes two levels of JSON
 # The tags that BentoML's model store accepts.
 _TAG = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PRECISION = re.compile(r"[a-z0-9]{1,16}(-[a-z0-9.]{1,16}){0,11}")
 _FINGERPRINT = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{64}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _RECORD_FILE = "release.json"
@@ -116,8 +117,12 @@ def _check_execution(execution: Execution) -> None:
     _require(
         "backend", execution.backend, f"one of {get_args(BackendName)}", execution.backend in get_args(BackendName)
     )
-    precisions = get_args(Precision)
-    _require("precision", execution.precision, f"one of {precisions}", execution.precision in precisions)
+    if execution.backend == "torch":
+        precisions = get_args(TorchPrecision)
+        _require("precision", execution.precision, f"one of {precisions}", execution.precision in precisions)
+    else:
+        is_label = _matches(_PRECISION, execution.precision)
+        _require("precision", execution.precision, "short, in lower case, such as int8-static", is_label)
     _check_count("intra_op_threads", execution.intra_op_threads, _MAX_THREADS)
     _check_count("streams", execution.streams, _MAX_STREAMS)
     _require("allow_spinning", execution.allow_spinning, "true or false", isinstance(execution.allow_spinning, bool))

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from bento_monitor.lab.model_host.messages import Exporter
 from bento_monitor.serving_config import BackendName, Precision, runs_file
 
+from ..search_space.recipe import Quantization
+
 _LIBRARIES = ("torch", "onnx", "onnxruntime")
 
 
@@ -18,8 +20,9 @@ class ArtifactSpec:
     """How an artifact is built from a model; torch runs the user's module and needs no file.
 
     With `has_fixed_axes`, each axis that has the same length in all samples is fixed to that length in the graph.
-    `reduces_range` keeps int8 weights within +-64, so that no 16-bit sum of their products is clipped
-    (`sums_int8_exactly`).
+    `quantization` is None for a float32 file. `reduces_range` keeps int8 weights within +-64, so that no 16-bit sum of
+    their products is clipped (`sums_int8_exactly`). `calibration_sha256` is the hash of the inputs that static
+    quantization is calibrated on.
     """
 
     backend: BackendName
@@ -27,23 +30,23 @@ class ArtifactSpec:
     exporter: Exporter = "torchscript"
     opset: int = 17
     has_fixed_axes: bool = False
+    quantization: Quantization | None = None
     reduces_range: bool = False
+    calibration_sha256: str | None = None
 
     @property
     def needs_file(self) -> bool:
         """Whether a file must be built."""
         return runs_file(self.backend)
 
-    @property
-    def is_quantized(self) -> bool:
-        """Whether the file is quantized from the float32 file."""
-        return self.precision.startswith("int8-")
-
     def key(self, source: str) -> str:
         """Return the key in the cache: a hash of the source, this specification, and the versions of the libraries."""
+        spec = asdict(self)
+        spec.pop("backend")  # all backends that run files run the same ones
+        spec.pop("precision")
         inputs = {
             "source": source,
-            "spec": asdict(self),
+            "spec": spec,
             "versions": {library: version(library) for library in _LIBRARIES},
         }
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

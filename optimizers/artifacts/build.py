@@ -14,7 +14,7 @@ from bento_monitor.resilience.atomic_files import sha256_of
 from ..errors import ArtifactError
 from .artifact_spec import ArtifactSpec
 from .cache import ArtifactCache
-from .quantize import Granularity, quantize
+from .quantize import quantize
 
 _EXPORTERS: tuple[Exporter, ...] = ("torchscript", "scripted", "dynamo")
 
@@ -59,8 +59,12 @@ def build_artifact(host: ModelHost, interface: ModelInterface, spec: ArtifactSpe
     return _export(host, interface, spec, cache)
 
 
-def quantize_artifact(exported: Artifact, spec: ArtifactSpec, cache: ArtifactCache) -> Artifact:
+def quantize_artifact(
+    exported: Artifact, spec: ArtifactSpec, cache: ArtifactCache, calibration: Path | None = None
+) -> Artifact:
     """Build a quantized artifact from a float32 one, or find it in the cache.
+
+    `calibration` is the file of model inputs that static quantization needs (`ModelHost.model_inputs`).
 
     Raises:
         ArtifactError: the quantization failed.
@@ -68,11 +72,20 @@ def quantize_artifact(exported: Artifact, spec: ArtifactSpec, cache: ArtifactCac
     source, source_sha256 = exported.path, exported.sha256
     assert source is not None
     assert source_sha256 is not None
-    spec = replace(exported.spec, precision=spec.precision, reduces_range=spec.reduces_range)
-    granularity: Granularity = "per-channel" if spec.precision == "int8-dynamic-per-channel" else "per-tensor"
+    quantization = spec.quantization
+    assert quantization is not None
+    spec = replace(
+        exported.spec,
+        precision=spec.precision,
+        quantization=quantization,
+        reduces_range=spec.reduces_range,
+        calibration_sha256=None if calibration is None else sha256_of(calibration),
+    )
     path = cache.get_or_build(
         spec.key(source_sha256),
-        lambda target: quantize(source, target, granularity, reduces_range=spec.reduces_range),
+        lambda target: quantize(
+            source, target, quantization, calibration=calibration, reduces_range=spec.reduces_range
+        ),
     )
     return Artifact(spec, path, sha256_of(path), exported.parity)
 

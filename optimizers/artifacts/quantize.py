@@ -1,70 +1,140 @@
-"""Dynamic int8 quantization, in a separate process so that its memory and time are bounded."""
+"""Quantization of a float32 graph."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from ..errors import ArtifactError
+from ..search_space.recipe import Quantization
+from .calibration_inputs import CalibrationInputs
+from .child import MEMORY_LIMIT_BYTES, TIMEOUT_S, run_in_child, serve_child
+from .graph import write_named
 
-Granularity = Literal["per-channel", "per-tensor"]
-_MEMORY_LIMIT_BYTES = 16 * 2**30
-_TIMEOUT_S = 600.0
+_PERCENTILE = 99.99
+_INT8_PRODUCTS = 4  # onnxruntime's accuracy level at which activations are rounded to int8 for the products
 
 
 def quantize(
     source: Path,
     target: Path,
-    granularity: Granularity,
+    quantization: Quantization,
     *,
+    calibration: Path | None = None,
     reduces_range: bool = False,
-    memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
-    timeout_s: float = _TIMEOUT_S,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Write `target`, the graph of `source` with int8 weights; activations are quantized at run time.
+    """Write `target`, the graph of `source` with weights in few bits.
+
+    Static quantization is calibrated on the model inputs in `calibration`.
 
     Raises:
         ArtifactError: the quantization failed, or exceeded its memory or time limit.
     """
-    settings = {
-        "source": str(source.resolve()),
-        "target": str(target.resolve()),
-        "per_channel": granularity == "per-channel",
-        "reduces_range": reduces_range,
-        "memory_limit_bytes": memory_limit_bytes,
-    }
-    with tempfile.TemporaryDirectory(prefix="bento-monitor-quantize-") as folder:
-        command = [sys.executable, "-P", "-m", "optimizers.artifacts.quantize", json.dumps(settings)]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
-        except subprocess.TimeoutExpired:
-            raise ArtifactError(f"Quantization {granularity} took longer than {timeout_s:.0f} s.") from None
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no error output"])[-1]
-        raise ArtifactError(f"Quantization {granularity} failed (exit code {done.returncode}): {reason}")
+    name = type(quantization).__name__
+    run_in_child(
+        "optimizers.artifacts.quantize",
+        f"Quantization ({name})",
+        {
+            "source": str(source.resolve()),
+            "target": str(target.resolve()),
+            "quantization": name,
+            **asdict(quantization),
+            "calibration": None if calibration is None else str(calibration.resolve()),
+            "reduces_range": reduces_range,
+        },
+        memory_limit_bytes=memory_limit_bytes,
+        timeout_s=timeout_s,
+    )
 
 
-def main() -> None:
-    """Quantize with the settings in the first argument, as JSON."""
-    import resource
+def prepared(source: Path, *, is_static: bool) -> Path:
+    """Return the graph that is quantized, written to the current folder: every node has a name.
 
-    settings = json.loads(sys.argv[1])
-    limit = settings["memory_limit_bytes"]
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    For static quantization, shapes are inferred and constants folded, as far as onnxruntime can.
+    """
+    named = Path("named.onnx").resolve()
+    write_named(source, named)
+    if not is_static:
+        return named
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    folded = Path("folded.onnx").resolve()
+    try:
+        quant_pre_process(str(named), str(folded), skip_symbolic_shape=True)
+    except Exception:  # quantization works without it, but gives more nodes
+        return named
+    return folded
+
+
+def _quantize(settings: dict[str, Any]) -> None:
+    _KINDS[settings["quantization"]](settings)
+
+
+def _quantize_weights(settings: dict[str, Any]) -> None:
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantizer = MatMulNBitsQuantizer(
+        str(prepared(Path(settings["source"]), is_static=False)),
+        bits=settings["bits"],
+        block_size=settings["block_size"],
+        is_symmetric=True,
+        accuracy_level=_INT8_PRODUCTS,
+        nodes_to_exclude=settings["excluded"],
+    )
+    quantizer.process()
+    quantizer.model.save_model_to_file(settings["target"], use_external_data_format=False)
+
+
+def _quantize_dynamic(settings: dict[str, Any]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
-        settings["source"],
+        str(prepared(Path(settings["source"]), is_static=False)),
         settings["target"],
-        per_channel=settings["per_channel"],
+        op_types_to_quantize=settings["op_types"],
+        nodes_to_exclude=settings["excluded"],
+        per_channel=settings["is_per_channel"],
         reduce_range=settings["reduces_range"],
         weight_type=QuantType.QInt8,
     )
 
 
+def _quantize_static(settings: dict[str, Any]) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    method = settings["method"]
+    options: dict[str, Any] = {"CalibMovingAverage": method == "moving-average"}
+    if method == "percentile":
+        options["CalibPercentile"] = _PERCENTILE
+    if settings["op_types"] is not None:  # products of two activations, as in attention, stay in float
+        options["MatMulConstBOnly"] = True
+    histograms = {"percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
+    graph = prepared(Path(settings["source"]), is_static=True)
+    quantize_static(
+        str(graph),
+        settings["target"],
+        CalibrationInputs(Path(settings["calibration"]), graph, is_padded=method in histograms),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=settings["op_types"],
+        nodes_to_exclude=settings["excluded"],
+        per_channel=settings["is_per_channel"],
+        reduce_range=settings["reduces_range"],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=histograms.get(method, CalibrationMethod.MinMax),
+        extra_options=options,
+    )
+
+
+_KINDS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "DynamicInt8": _quantize_dynamic,
+    "StaticInt8": _quantize_static,
+    "WeightOnly": _quantize_weights,
+}
+
+
 if __name__ == "__main__":
-    main()
+    serve_child(_quantize)

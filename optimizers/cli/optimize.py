@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from ..search_space.choices import SpaceChoices
 
 _LIBRARIES = ("onnx", "onnxruntime", "onnxscript", "optuna", "scipy")
 
@@ -35,10 +38,9 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    required=True,
     help="Your data: .npz, .jsonl, or a folder of files with labels.csv.",
 )
-@click.option("--metric", required=True, help="Accuracy metric, such as recall@10 or accuracy.")
+@click.option("--metric", help="Accuracy metric, such as recall@10 or accuracy.")
 @click.option(
     "--max-drop",
     default="0.01",
@@ -64,6 +66,13 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     help="Also release a candidate with higher latency for a lone client, or a higher p99 at half of the load.",
 )
 @click.option(
+    "--space",
+    "space_file",
+    type=click.Path(path_type=Path),
+    help="TOML file with the values to search of some knobs: precision, threads, sub_batch_size, max_batch_size, "
+    "window_ms, workers.",
+)
+@click.option(
     "--workers",
     callback=_worker_counts,
     help="Worker counts to search, such as 1,2 [default: the server's current count].",
@@ -79,6 +88,8 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     callback=_finite,
     help="Length of a block of the proof, in seconds.",
 )
+@click.option("--list-space", is_flag=True, help="Print the space that would be searched, and what is cut and why.")
+@click.option("--retry", is_flag=True, help="Also try what crashed twice on this machine with these versions.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every random choice.")
 @click.option(
     "--study-dir", type=click.Path(path_type=Path), help="Folder to store the study in [default: .bento-monitor]."
@@ -86,8 +97,8 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 def optimize(
     target: str,
-    data: Path,
-    metric: str,
+    data: Path | None,
+    metric: str | None,
     max_drop: str,
     output: str | None,
     prove_data: Path | None,
@@ -97,11 +108,14 @@ def optimize(
     runner: str | None,
     baseline: str | None,
     allow_slower_alone: bool,
+    space_file: Path | None,
     workers: tuple[int, ...],
     connections: int,
     trials: int,
     blocks: int,
     block_seconds: float,
+    list_space: bool,
+    retry: bool,
     seed: int,
     study_dir: Path | None,
     as_json: bool,
@@ -118,9 +132,17 @@ def optimize(
     require_extra("optimize", "bento-monitor optimize", *_LIBRARIES)
     from ..accuracy.tolerance import parse_tolerance
     from ..report.table import print_result
+    from ..search_space.choices import ALL, read_choices
     from ..study import STAGES, run_study
     from ..study_spec import StudySpec
 
+    space = ALL if space_file is None else read_choices(space_file)
+    if list_space:
+        _print_space(target, space, api=api, runner=runner, connections=connections)
+        return
+    missing = [f"--{name}" for name, value in (("data", data), ("metric", metric)) if value is None]
+    if data is None or metric is None:
+        raise click.UsageError(f"Missing {' and '.join(missing)}: give your data and the metric to keep.")
     spec = StudySpec(
         target=target,
         working_dir=Path.cwd(),
@@ -135,11 +157,14 @@ def optimize(
         slo=parse_slo(slo) if slo is not None else None,
         baseline=baseline,
         allow_slower_alone=allow_slower_alone,
-        workers=workers,
+        space=space,
+        space_file=None if space_file is None else space_file.resolve(),
+        workers=workers or space.workers,
         connections=connections,
         trials=trials,
         blocks=blocks,
         block_s=block_seconds,
+        retry=retry,
         seed=seed,
     )
     console = Console(stderr=as_json)
@@ -151,3 +176,16 @@ def optimize(
         click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:
         print_result(console, result)
+
+
+def _print_space(target: str, space: SpaceChoices, *, api: str | None, runner: str | None, connections: int) -> None:
+    from rich.console import Console
+
+    from ..listing import list_space
+    from ..report.space_table import print_space
+
+    console = Console()
+    for listed in list_space(target, Path.cwd(), space, api=api, runner=runner, connections=connections):
+        title = f"{target}, API {listed.api}, runner {listed.runner}"
+        print_space(console, title, listed.knobs, listed.precisions)
+    console.print("Rules that depend on your samples are applied when the search runs.", highlight=False)

@@ -57,6 +57,7 @@ def execution_parameters(execution: Execution) -> dict[str, Any]:
         "threads": execution.intra_op_threads,
         "sub_batch_size": execution.sub_batch_size or _WHOLE,
         "streams": execution.streams,
+        "allow_spinning": execution.allow_spinning,
     }
 
 

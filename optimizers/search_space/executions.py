@@ -1,4 +1,4 @@
-"""Executions of a model: precision, threads, and how a batch of rows of unequal length is run."""
+"""Executions of a precision: threads, and how a batch of rows of unequal length is run."""
 
 from __future__ import annotations
 
@@ -6,35 +6,11 @@ from collections.abc import Iterable
 
 from bento_monitor.serving_config import BackendName, Execution, Precision
 
-PRECISIONS: tuple[tuple[BackendName, Precision], ...] = (
-    ("onnxruntime", "fp32"),
-    ("onnxruntime", "int8-dynamic-per-channel"),
-    ("onnxruntime", "int8-dynamic-per-tensor"),
-    ("torch", "fp32"),
-    ("torch", "bf16"),
-)
+from .choices import ALL, SpaceChoices
+from .recipe import Kind
+
 SUB_BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8)
-
-
-def precisions_for(runner_kind: str, cpu_flags: frozenset[str]) -> list[tuple[BackendName, Precision]]:
-    """Return the backends and precisions worth building for a runner on this CPU.
-
-    An ONNX file has no torch module to run, and an estimator has no weights to quantize. bf16 is native only with
-    AVX512-BF16 or AMX-BF16; without either, torch emulates bf16, slower than fp32.
-    """
-    has_bf16 = bool(cpu_flags & {"avx512_bf16", "amx_bf16"})
-    return [
-        (backend, precision)
-        for backend, precision in PRECISIONS
-        if (backend != "torch" or runner_kind == "torch")
-        and (precision == "fp32" or runner_kind != "estimator")
-        and (precision != "bf16" or has_bf16)
-    ]
-
-
-def is_exact(precision: Precision) -> bool:
-    """Whether the precision computes with unchanged weights."""
-    return precision == "fp32"
+PLAIN_SUB_BATCH_SIZES: tuple[int, ...] = (4, 8, 16)  # smaller ones cost more in calls than a second core gives
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -44,32 +20,43 @@ def thread_counts(cores: int) -> list[int]:
 
 
 def executions(
-    precisions: Iterable[tuple[BackendName, Precision]], cores: int, mask_input: str | None
+    precisions: Iterable[Kind],
+    cores: int,
+    mask_input: str | None,
+    *,
+    has_separate_rows: bool,
+    choices: SpaceChoices = ALL,
 ) -> list[Execution]:
     """Return every execution of the given precisions worth a race on this many cores.
 
-    Whole batches are tried with every thread count: one thread often beats two on a tiny model. Sub-batches are tried
-    only if a mask gives the lengths of the rows. Their streams times threads equal the number of cores: fewer leave a
-    core idle, and more make the threads wait for each other.
+    Whole batches are tried with every thread count: one thread often beats two on a tiny model. Several threads of
+    onnxruntime are also tried spinning, that is, waiting for work on the core instead of asleep. Sub-batches are tried
+    if a mask gives the lengths of the rows, or if the model takes and returns separate rows; in the second case only
+    several at once, since there is no padding to save. Their streams times threads equal the number of cores: fewer
+    leave a core idle, and more make the threads wait for each other. `choices` replace the thread counts and the sizes.
     """
-    counts = thread_counts(cores)
-    found = []
+    chosen, found = choices.sub_batch_size, []
     for backend, precision in precisions:
-        found += [Execution(backend, precision, threads) for threads in counts]
-        if mask_input is not None:
+        for threads in choices.threads or thread_counts(cores):
+            streams = max(1, cores // threads)
+            sizes = _part_sizes(mask_input, has_separate_rows=has_separate_rows, streams=streams)
+            if chosen:
+                sizes = tuple(size for size in chosen if size) if sizes else ()
+            if not chosen or 0 in chosen:
+                found.append(Execution(backend, precision, threads))
+                if backend == "onnxruntime" and threads > 1:
+                    found.append(Execution(backend, precision, threads, allow_spinning=True))
             found += [
-                Execution(
-                    backend,
-                    precision,
-                    threads,
-                    sub_batch_size=size,
-                    mask_input=mask_input,
-                    streams=cores // threads,
-                )
-                for threads in counts
-                for size in SUB_BATCH_SIZES
+                Execution(backend, precision, threads, sub_batch_size=size, mask_input=mask_input, streams=streams)
+                for size in sizes
             ]
     return found
+
+
+def _part_sizes(mask_input: str | None, *, has_separate_rows: bool, streams: int) -> tuple[int, ...]:
+    if mask_input is not None:
+        return SUB_BATCH_SIZES
+    return PLAIN_SUB_BATCH_SIZES if has_separate_rows and streams > 1 else ()
 
 
 def typical_execution(backend: BackendName, precision: Precision, cores: int, mask_input: str | None) -> Execution:

@@ -26,11 +26,12 @@ def run_finals(
     max_alone_ratio: float | None,
     *,
     seed: int,
+    on_step: Callable[[], None],
 ) -> dict[Candidate, list[TrialOutcome]]:
     """Measure each finalist once per round, in random order.
 
     After three rounds, finalists that are too slow or exceed a limit are dropped. The others get six rounds, unless
-    only one remains.
+    only one remains. `on_step` is called after each measurement, of at most `most_measurements`.
     """
     outcomes: dict[Candidate, list[TrialOutcome]] = {candidate: [] for candidate in finalists}
     generator = np.random.default_rng(seed)
@@ -42,7 +43,13 @@ def run_finals(
                 break
         for index in generator.permutation(len(playing)):
             outcomes[playing[index]].append(try_(playing[index]))
+            on_step()
     return outcomes
+
+
+def most_measurements(finalists: Sequence[Candidate]) -> int:
+    """Return how many measurements the finals take at most."""
+    return len(finalists) * MIN_ROUNDS
 
 
 def rank_finals(

@@ -8,8 +8,8 @@ from typing import Any
 from bento_monitor.serving_config import Execution
 
 from ..candidate import Candidate
-from ..search_space.executions import is_exact
-from .workbench import Kind
+from ..search_space.precisions import is_exact
+from ..search_space.recipe import Kind
 from .yardstick import MAX_PROVED
 
 

@@ -10,11 +10,12 @@ from bento_monitor.errors import BentoMonitorError
 from bento_monitor.serving_config import Execution
 
 from ..candidate import describe_execution
-from ..errors import NoWinnerError, first_line
+from ..errors import NoWinnerError, StudyInputError, first_line
 from ..search_space.executions import executions
+from ..search_space.recipe import Kind
 from .screen import keep_ratio
 from .speeds import speeds_of
-from .workbench import Kind, Workbench
+from .workbench import Workbench
 
 
 def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -29,7 +30,19 @@ def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[
         refusals.append(first_line(error))
         on_note(f"{describe_execution(execution)}: {refusals[-1]}")
 
-    speeds = speeds_of(bench, executions(kinds, cores, bench.subject.subject.interface.mask_input), refuse)
+    interface = bench.subject.subject.interface
+    entrants = executions(
+        kinds,
+        cores,
+        interface.mask_input,
+        has_separate_rows=interface.has_separate_rows,
+        choices=bench.spec.space,
+    )
+    if not entrants:
+        raise StudyInputError(
+            "--space leaves no way to run the model: it takes no batches in parts, so sub_batch_size must include 0."
+        )
+    speeds = speeds_of(bench, entrants, refuse)
     if not speeds:
         raise NoWinnerError(f"No execution of the accepted precisions runs: {refusals[0]}")
     ranked = sorted(speeds, key=lambda execution: speeds[execution], reverse=True)

@@ -3,66 +3,201 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
 from bento_monitor.serving_config import Execution
 
-from ..errors import StudyInputError, first_line
-from ..search_space.executions import is_exact, typical_execution
+from ..accuracy.compare import AccuracyResult
+from ..errors import ArtifactError, StudyInputError, first_line
+from ..search_space.executions import typical_execution
+from ..search_space.precisions import is_exact
+from ..search_space.recipe import Family, Kind, Recipe
 from ..study_spec import StudySpec
+from .mixed import fewest_in_float, mixed_record
 from .speeds import speed_words, speeds_of
-from .workbench import Kind, Workbench
+from .workbench import Workbench
 from .yardstick import ALPHA
 
 # Executions slower than this share of the fastest are not served: the server reduces a lead, but never all of it, and
 # hardly that of a model which takes over 50 ms for a sample.
 _KEEP_RATIO, _SLOW_KEEP_RATIO = 0.6, 0.85
 _SLOW_SAMPLES_PER_S = 20.0
+# Mixed precision costs several measurements of accuracy, for a graph that is slower than its base.
+_MIN_MIXED_LEAD = 1.05
+_MIXED_S = 120.0
+_MIN_MIXED_TRIALS, _MAX_MIXED_TRIALS = 2, 12
 OnStep = Callable[[str], None]
 
 
-def screen(bench: Workbench, kinds: Sequence[Kind], cores: int, on_step: OnStep, on_note: OnStep) -> dict[str, Any]:
-    """Race a typical execution of each precision, then measure accuracy on the samples to choose on, the fastest first.
+def screen(
+    bench: Workbench, families: Sequence[Family], cores: int, on_step: OnStep, on_note: OnStep
+) -> dict[str, Any]:
+    """Race a typical execution of each family, then measure accuracy on the samples to choose on, the fastest first.
 
-    A precision is accepted if the upper 95 % bound of its drop is within the tolerance. The accuracy of a precision
-    much slower than an accepted one (`keep_ratio`) is not measured, except that of the fastest one with unchanged
-    weights, the reserve. Return the verdict in words or the error, by precision.
+    A precision is accepted if the upper 95 % bound of its drop is within the tolerance; if not, or if it fails, the
+    next one of its family is raced and measured. The accuracy of a precision much slower than an accepted one
+    (`keep_ratio`) is not measured, except that of the fastest one with unchanged weights, the reserve. At the end, a
+    quantized family that was refused, although it is faster than all accepted ones, is tried with some operators in
+    float. `on_step` is called once for the baseline and at the end of each family, `on_note` for everything else.
+    Return the verdict in words or the error, by precision.
     """
     for note in bench.yardstick().notes:
         on_note(note)
     on_step(f"the baseline answered {bench.subject.count} samples")
-    mask = bench.subject.subject.interface.mask_input
-    verdicts: dict[str, Any] = {}
+    return _Screening(bench, cores, on_step, on_note).run(families)
 
-    def refuse(execution: Execution, error: BentoMonitorError) -> None:
-        verdicts[_key(execution)] = {"accepted": False, "error": first_line(error)}
-        on_step(f"{_key(execution)}: {first_line(error)}")
 
-    built = []
-    for kind in kinds:
-        execution = typical_execution(*kind, cores, mask)
+@dataclass(slots=True)
+class _Entrant:
+    """A family in the screening, at one of its precisions."""
+
+    family: Family
+    rung: int
+    execution: Execution
+    samples_per_s: float = 0.0
+
+    @property
+    def is_last(self) -> bool:
+        return self.rung + 1 == len(self.family.rungs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A recipe that is not accurate enough, with its speed and the upper bound of its drop."""
+
+    recipe: Recipe
+    samples_per_s: float
+    upper: float
+
+
+class _Screening:
+    def __init__(self, bench: Workbench, cores: int, on_step: OnStep, on_note: OnStep) -> None:
+        self._bench = bench
+        self._cores = cores
+        self._on_step = on_step
+        self._on_note = on_note
+        self._verdicts: dict[str, Any] = {}
+        self._fastest_accepted = 0.0
+        self._has_reserve = False
+        self._refused: dict[Family, list[_Refused]] = {}
+
+    def run(self, families: Sequence[Family]) -> dict[str, Any]:
+        waiting = self._raced([self._entrant(family, 0) for family in families])
+        while waiting:
+            waiting.sort(key=lambda entrant: entrant.samples_per_s)
+            entrant = waiting.pop()
+            verdict, words = self._verdict(entrant)
+            self._verdicts[_key(entrant.execution)] = verdict
+            is_refused = not verdict["accepted"] and "too_slow" not in verdict
+            if is_refused and not entrant.is_last:
+                self._on_note(words)
+                waiting += self._raced([self._entrant(entrant.family, entrant.rung + 1)])
+            else:
+                self._on_step(words)
+        for refused in sorted(self._refused.values(), key=lambda each: -each[0].samples_per_s):
+            self._mix(min(refused, key=lambda each: each.upper))
+        return self._verdicts
+
+    def _mix(self, refused: _Refused) -> None:
+        """Try an inaccurate quantized graph with some of its operators in float."""
+        base, speed = refused.recipe, refused.samples_per_s
+        if base.quantization is None or speed < _MIN_MIXED_LEAD * self._fastest_accepted:
+            return
+        name = " ".join(base.kind)
+        trials = min(_MAX_MIXED_TRIALS, int(_MIXED_S * speed / self._bench.subject.count))
+        if trials < _MIN_MIXED_TRIALS:
+            self._on_note(f"{name}: not tried with operators in float: a trial would take too long")
+            return
         try:
-            bench.artifact(execution)
-            built.append(execution)
+            layers = self._bench.sensitivity(base)
+        except ArtifactError as error:
+            self._on_note(f"{name}: not tried with operators in float: {first_line(error)}")
+            return
+        if len(layers.ranking) > 1:
+            fewest_in_float(base, layers.ranking, layers.edges, self._try_mixed, trials)
+
+    def _try_mixed(self, recipe: Recipe) -> bool | None:
+        """Return whether a mixed graph is accepted; None if it fails or is no faster than what is accepted."""
+        self._bench.add(recipe)
+        family = Family((recipe,))
+        entrants = self._raced([self._entrant(family, 0)], self._on_note)
+        if not entrants or entrants[0].samples_per_s < self._fastest_accepted:
+            return None
+        verdict, words = self._verdict(entrants[0])
+        self._verdicts[_key(entrants[0].execution)] = verdict | mixed_record(recipe)
+        self._on_note(words)
+        return bool(verdict["accepted"])
+
+    def _entrant(self, family: Family, rung: int) -> _Entrant:
+        mask = self._bench.subject.subject.interface.mask_input
+        return _Entrant(family, rung, typical_execution(*family.rungs[rung].kind, self._cores, mask))
+
+    def _raced(self, entrants: Sequence[_Entrant], on_end: OnStep | None = None) -> list[_Entrant]:
+        """Build and race entrants; in place of one that fails, the next one of its family."""
+        on_end = on_end or self._on_step
+        built = [entrant for entrant in entrants if self._is_built(entrant, on_end)]
+        failed: dict[Execution, BentoMonitorError] = {}
+        speeds = speeds_of(self._bench, [entrant.execution for entrant in built], failed.__setitem__)
+        for entrant in built:
+            if entrant.execution in failed:
+                self._refuse(entrant, failed[entrant.execution], on_end)
+            else:
+                entrant.samples_per_s = speeds[entrant.execution]
+        running = [entrant for entrant in built if entrant.execution in speeds]
+        families = {entrant.family for entrant in running}
+        others = [entrant for entrant in entrants if entrant.family not in families and not entrant.is_last]
+        return running + (self._raced([self._entrant(each.family, each.rung + 1) for each in others]) if others else [])
+
+    def _is_built(self, entrant: _Entrant, on_end: OnStep) -> bool:
+        try:
+            self._bench.artifact(entrant.execution)
         except StudyInputError:
             raise
         except BentoMonitorError as error:
-            refuse(execution, error)
-    speeds = speeds_of(bench, built, refuse)
-    fastest_accepted, has_reserve = 0.0, False
-    for execution in sorted(speeds, key=lambda run: speeds[run], reverse=True):
-        verdict = {"accepted": False, "samples_per_s": speeds[execution]}
-        is_reserve = is_exact(execution.precision) and not has_reserve
-        if is_reserve or speeds[execution] >= keep_ratio(fastest_accepted) * fastest_accepted:
-            verdict |= _accuracy_verdict(bench, execution, on_step, speeds[execution])
+            self._refuse(entrant, error, on_end)
+            return False
+        return True
+
+    def _refuse(self, entrant: _Entrant, error: BentoMonitorError, on_end: OnStep) -> None:
+        key = _key(entrant.execution)
+        self._verdicts[key] = {"accepted": False, "error": first_line(error)}
+        report = on_end if entrant.is_last else self._on_note
+        report(f"{key}: {first_line(error)}")
+
+    def _verdict(self, entrant: _Entrant) -> tuple[dict[str, Any], str]:
+        """Return the verdict on an entrant that runs, and a line about it."""
+        execution, speed = entrant.execution, entrant.samples_per_s
+        key, words = _key(execution), speed_words(speed)
+        is_reserve = is_exact(execution.precision) and not self._has_reserve
+        if not is_reserve and speed < keep_ratio(self._fastest_accepted) * self._fastest_accepted:
+            return (
+                {"accepted": False, "samples_per_s": speed, "too_slow": True},
+                f"{key}: {words}, too slow: accuracy not measured",
+            )
+        try:
+            result = self._accuracy(execution)
+        except (StudyInputError, ServiceError, ReleaseError) as error:
+            # The baseline answered all samples, so the candidate is at fault: it gave NaN, or the API's function
+            # failed.
+            verdict = {"accepted": False, "samples_per_s": speed, "error": first_line(error)}
+            return verdict, f"{key}: {first_line(error)}"
+        accepted = self._bench.yardstick().is_kept(result)
+        found = self._bench.yardstick().describe(result)
+        if accepted:
+            self._fastest_accepted = max(self._fastest_accepted, speed)
+            self._has_reserve |= is_exact(execution.precision)
         else:
-            on_step(f"{_key(execution)}: {speed_words(speeds[execution])}, too slow: accuracy not measured")
-        if verdict["accepted"]:
-            fastest_accepted = max(fastest_accepted, speeds[execution])
-            has_reserve |= is_exact(execution.precision)
-        verdicts[_key(execution)] = verdict
-    return verdicts
+            recipe = entrant.family.rungs[entrant.rung]
+            self._refused.setdefault(entrant.family, []).append(_Refused(recipe, speed, result.upper))
+        verdict = {"accepted": accepted, "samples_per_s": speed, "words": found}
+        return verdict, f"{key}: {words}, {found}: {'accepted' if accepted else 'refused'}"
+
+    def _accuracy(self, execution: Execution) -> AccuracyResult:
+        bench = self._bench
+        answers = bench.answers_in(execution)
+        return bench.yardstick().compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
 
 
 def keep_ratio(samples_per_s: float) -> float:
@@ -70,9 +205,9 @@ def keep_ratio(samples_per_s: float) -> float:
     return _SLOW_KEEP_RATIO if samples_per_s < _SLOW_SAMPLES_PER_S else _KEEP_RATIO
 
 
-def accepted_kinds(kinds: Sequence[Kind], verdicts: dict[str, Any]) -> list[Kind]:
-    """Return the accepted precisions."""
-    return [kind for kind in kinds if verdicts[f"{kind[0]} {kind[1]}"]["accepted"]]
+def accepted_kinds(recipes: Sequence[Recipe], verdicts: dict[str, Any]) -> list[Kind]:
+    """Return the accepted precisions among those of the recipes."""
+    return [recipe.kind for recipe in recipes if verdicts.get(" ".join(recipe.kind), {}).get("accepted", False)]
 
 
 def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
@@ -86,22 +221,6 @@ def why_none_accepted(verdicts: dict[str, Any], spec: StudySpec) -> str:
     is_inaccurate = any("words" in verdict for verdict in verdicts.values())
     advice = f" Allow more than --max-drop {spec.max_drop}, or give more data." if is_inaccurate else ""
     return f"No precision can be released. {'; '.join(reasons)}.{advice}"
-
-
-def _accuracy_verdict(bench: Workbench, execution: Execution, on_step: OnStep, speed: float) -> dict[str, Any]:
-    yardstick = bench.yardstick()
-    try:
-        answers = bench.answers_in(execution)
-        result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
-    except (StudyInputError, ServiceError, ReleaseError) as error:
-        # The baseline answered all samples, so the candidate is at fault: it gave NaN, or the API's function failed.
-        on_step(f"{_key(execution)}: {first_line(error)}")
-        return {"accepted": False, "error": first_line(error)}
-    accepted = yardstick.is_kept(result)
-    verdict = "accepted" if accepted else "refused"
-    words = yardstick.describe(result)
-    on_step(f"{_key(execution)}: {speed_words(speed)}, {words}: {verdict}")
-    return {"accepted": accepted, "words": words}
 
 
 def _key(execution: Execution) -> str:

@@ -69,8 +69,11 @@ class ServedStage:
             NoWinnerError: no candidate met the limits.
         """
         api = self._bench.subject.subject.api
-        sizes = batch_sizes(self._spec.connections, api.max_batch_size) if api.is_batchable else [1]
-        windows = self._windows_ms() if max(sizes) > 1 else (0.0,)
+        chosen = self._spec.space
+        sizes = list(chosen.max_batch_size) or batch_sizes(self._spec.connections, api.max_batch_size)
+        if not api.is_batchable:
+            sizes = [1]
+        windows = (chosen.window_ms or self._windows_ms()) if max(sizes) > 1 else (0.0,)
         space = ServedSpace(tuple(executions), tuple(sizes), windows, self._bench.subject.workers)
         most_alone = None if self._most_alone_ratio is None else self._most_alone_ratio * _TRIAL_SLACK
         search = ServedSearch(self._folder / "trials.json", space, self._spec.seed, most_alone)
@@ -81,15 +84,15 @@ class ServedStage:
             raise NoWinnerError(why_no_candidate(search.outcomes, self._spec.slo, most_alone, "trial"))
         return ranking
 
-    def finals(self, ranking: Sequence[RankedCandidate], is_more_accurate: IsMoreAccurate) -> list[Candidate]:
-        """Remeasure the best few in interleaved rounds; return them in the order in which they are to be proved.
+    def finals(
+        self, finalists: Sequence[Candidate], is_more_accurate: IsMoreAccurate, on_step: Callable[[], None]
+    ) -> list[Candidate]:
+        """Remeasure the finalists in interleaved rounds; return them in the order in which they are to be proved.
 
         Raises:
             NoWinnerError: no finalist met the limits.
         """
-        least_rps = _FINAL_RATIO * ranking[0].rps
-        finalists = [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
-        outcomes = run_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed)
+        outcomes = run_finals(finalists, self._try, self._most_alone_ratio, seed=self._spec.seed, on_step=on_step)
         ranked = rank_finals(outcomes, self._most_alone_ratio, is_more_accurate, self._batch_dependence)
         if not ranked:
             every = [(candidate, outcome) for candidate, found in outcomes.items() for outcome in found]
@@ -149,6 +152,12 @@ class ServedStage:
         if workers in self._servers:
             _, stack = self._servers.pop(workers)
             stack.close()
+
+
+def finalists_of(ranking: Sequence[RankedCandidate]) -> list[Candidate]:
+    """Return the few candidates that may be the fastest."""
+    least_rps = _FINAL_RATIO * ranking[0].rps
+    return [entry.candidate for entry in ranking[:_FINALISTS] if entry.rps >= least_rps]
 
 
 def why_no_candidate(

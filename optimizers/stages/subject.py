@@ -65,6 +65,11 @@ def find_subject(host: ModelHost, spec: StudySpec, folder: Path) -> StudySubject
     spec.max_drop.check(metric)
     description = host.describe()
     api = _choose_api(description, spec.api)
+    if api.is_batchable and max(spec.space.max_batch_size, default=0) > api.max_batch_size:
+        raise StudyInputError(
+            f"--space: max_batch_size has {max(spec.space.max_batch_size)}, but the API {api.name} takes at most "
+            f"{api.max_batch_size} in a batch: raise the API's max_batch_size, or give smaller ones."
+        )
     files = [read_data(path) for path in (spec.data, spec.prove_data) if path is not None]
     for file in files:
         if file.labels is None and metric.needs_labels:

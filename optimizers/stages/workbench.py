@@ -4,54 +4,109 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bento_monitor.extras import missing_distributions
 from bento_monitor.lab.model_host.answer_values import Answers, read_answers
 from bento_monitor.lab.model_host.client import ModelHost
 from bento_monitor.lab.model_host.messages import Contender
-from bento_monitor.machine import sums_int8_exactly
+from bento_monitor.lab.model_host.process import HostDeathError
+from bento_monitor.machine import read_cpu_flags, sums_int8_exactly
 from bento_monitor.resilience.atomic_files import write_atomic
-from bento_monitor.serving_config import BackendName, Execution, Precision
+from bento_monitor.serving_config import Execution
 
 from ..accuracy.sameness import AnswerCheck
 from ..artifacts.artifact_spec import ArtifactSpec
 from ..artifacts.build import Artifact, build_artifact, quantize_artifact
 from ..artifacts.cache import ArtifactCache
+from ..artifacts.graph import operator_types
+from ..artifacts.sensitivity import Layers, rank_by_sensitivity
+from ..candidate import describe_execution
+from ..crash_log import CandidateFaultError, CrashLog
 from ..errors import ArtifactError
+from ..search_space.choices import chosen_families
+from ..search_space.facts import SpaceFacts
+from ..search_space.precisions import precision_space
+from ..search_space.recipe import FamilySpace, Kind, Recipe, StaticInt8
 from ..study_folder import StudyFolder
 from ..study_spec import StudySpec
 from .subject import StudySubject
 from .yardstick import Yardstick, make_yardstick
 
-Kind = tuple[BackendName, Precision]
+_SENSITIVITY_SAMPLES = 32
+_FLOAT_GRAPH = Recipe("onnxruntime", "fp32")
+Found = TypeVar("Found")
 _ALONE_SAMPLES = 400
 _FEW_ALONE_SAMPLES = 50
 _ALONE_S = 30.0  # about what these samples may take; a model that is slower gets fewer
 _RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3
+_WORK_TIMEOUT_S = 1800.0
+_LEAST_TIMEOUT_S, _MOST_SLOWER = 120.0, 10.0
 
 
 class Workbench:
     """The model host, artifacts and answers of one study; answers are stored in the study's folder."""
 
-    def __init__(self, host: ModelHost, spec: StudySpec, subject: StudySubject, folder: StudyFolder) -> None:
+    def __init__(
+        self,
+        host: ModelHost,
+        spec: StudySpec,
+        subject: StudySubject,
+        folder: StudyFolder,
+        crashes: CrashLog | None = None,
+    ) -> None:
+        """Use the host; `crashes` remembers candidates that killed its process (default: nothing is remembered)."""
         self.spec = spec
         self.subject = subject
         self.folder = folder
         self._host = host
+        self._crashes = crashes
+        self._sample_s: float | None = None
         self._cache = ArtifactCache(folder.path / "artifacts")
         self._artifacts: dict[Kind, Artifact | ArtifactError] = {}
+        self._space: FamilySpace | None = None
+        self._added: dict[Kind, Recipe] = {}
+        self._layers: dict[bool, Layers] = {}
         self._baseline: Answers | None = None
         self._alone_count = _ALONE_SAMPLES
         self._alone: dict[Contender, Path] = {}
         self._yardstick: Yardstick | None = None
         self._answers_in: dict[Kind, Answers] = {}
         self._checks: dict[Kind | None, AnswerCheck] = {}
+
+    def space(self) -> FamilySpace:
+        """Return the families of precisions worth building, and what is cut; the float32 graph is built first."""
+        if self._space is None:
+            interface = self.subject.subject.interface
+            varying = any(None in spec.shape[1:] for spec in interface.inputs)
+            facts = SpaceFacts(
+                runner_kind=interface.kind,
+                cpu_flags=frozenset(read_cpu_flags() or ()),
+                device=interface.device,
+                has_2d_convolutions=interface.has_2d_convolutions,
+                has_mask=interface.mask_input is not None,
+                has_varying_axes=varying,
+                choosing_samples=len(self.subject.choosing),
+                graph_ops=self._graph_ops(),
+                has_openvino=not missing_distributions("openvino"),
+            )
+            self._space = chosen_families(precision_space(facts), self.spec.space)
+        return self._space
+
+    def _graph_ops(self) -> frozenset[str]:
+        try:
+            path = self._artifact(_FLOAT_GRAPH).path
+        except ArtifactError:
+            return frozenset()
+        assert path is not None
+        return operator_types(path)
 
     def artifact(self, execution: Execution) -> Artifact:
         """Return the artifact that an execution runs, built or found in the cache.
@@ -60,21 +115,64 @@ class Workbench:
             ArtifactError: the artifact cannot be built, or differs from the model.
         """
         kind = (execution.backend, execution.precision)
-        if kind not in self._artifacts:
+        return self._artifact(self._added[kind] if kind in self._added else self.space().recipe(*kind))
+
+    def add(self, recipe: Recipe) -> None:
+        """Make a recipe known that is not in the space: a mixed one, found by trials."""
+        self._added[recipe.kind] = recipe
+
+    def sensitivity(self, recipe: Recipe) -> Layers:
+        """Return the operators that lose most by int8 in the graph that a recipe quantizes, computed once.
+
+        Raises:
+            ArtifactError: the graph cannot be run.
+        """
+        is_static = isinstance(recipe.quantization, StaticInt8)
+        if is_static not in self._layers:
+            path = self._artifact(_FLOAT_GRAPH).path
+            assert path is not None
+            calibration = self._calibration(min(_SENSITIVITY_SAMPLES, len(self.subject.choosing)))
+            self._layers[is_static] = rank_by_sensitivity(path, calibration, is_static=is_static)
+        return self._layers[is_static]
+
+    def _artifact(self, recipe: Recipe) -> Artifact:
+        if recipe.kind not in self._artifacts:
             try:
-                self._artifacts[kind] = self._build(ArtifactSpec(execution.backend, execution.precision))
+                self._artifacts[recipe.kind] = self._build(recipe)
             except ArtifactError as error:
-                self._artifacts[kind] = error
-        found = self._artifacts[kind]
+                self._artifacts[recipe.kind] = error
+        found = self._artifacts[recipe.kind]
         if isinstance(found, ArtifactError):
             raise found
         return found
 
-    def _build(self, spec: ArtifactSpec) -> Artifact:
-        if not spec.is_quantized:
-            return build_artifact(self._host, self.subject.subject.interface, spec, self._cache)
-        exported = self.artifact(Execution(spec.backend, "fp32", 1))
-        return quantize_artifact(exported, replace(spec, reduces_range=not sums_int8_exactly()), self._cache)
+    def _build(self, recipe: Recipe) -> Artifact:
+        spec = ArtifactSpec(recipe.backend, recipe.precision, quantization=recipe.quantization)
+        if recipe.quantization is None and (recipe == _FLOAT_GRAPH or not spec.needs_file):
+            interface = self.subject.subject.interface
+            try:
+                return self._survived(
+                    f"the build of {' '.join(recipe.kind)}",
+                    lambda: build_artifact(self._host, interface, spec, self._cache),
+                )
+            except CandidateFaultError as error:
+                raise ArtifactError(str(error)) from error
+        exported = self._artifact(_FLOAT_GRAPH)
+        if recipe.quantization is None:
+            return replace(exported, spec=replace(exported.spec, backend=spec.backend, precision=spec.precision))
+        static = recipe.quantization if isinstance(recipe.quantization, StaticInt8) else None
+        calibration = None if static is None else self._calibration(static.samples)
+        return quantize_artifact(
+            exported, replace(spec, reduces_range=not sums_int8_exactly()), self._cache, calibration
+        )
+
+    def _calibration(self, samples: int) -> Path:
+        """Return a file of model inputs for random samples of those to choose on; none to prove on are among them."""
+        path: Path = self.folder.path / "calibration" / f"{samples}.npz"
+        if not path.is_file():
+            rows = np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[:samples]
+            self._host.model_inputs(self.subject.subject.api.name, self.subject.requests, path, rows=rows.tolist())
+        return path
 
     def contender(self, execution: Execution) -> Contender:
         """Return an execution with the file that it needs, in the form that the model host takes."""
@@ -87,7 +185,9 @@ class Workbench:
             begun_s = time.monotonic()
             self._baseline = self.answers("baseline", Contender())
             seconds = (time.monotonic() - begun_s) / self.subject.count
-            self._alone_count = self.folder.once("alone-samples", lambda: _alone_count(seconds))
+            # Stored, because a resumed study reads the answers from their file.
+            self._sample_s = float(self.folder.once("sample-seconds", lambda: seconds))
+            self._alone_count = _alone_count(self._sample_s)
         return self._baseline
 
     def yardstick(self) -> Yardstick:
@@ -152,14 +252,21 @@ class Workbench:
 
     def speeds(self, entrants: Sequence[Execution]) -> dict[Execution, float]:
         """Return the samples per second of the API's function in process, from short interleaved blocks."""
-        rounds = self._host.race(
-            self.subject.subject.api.name,
-            self.subject.requests,
-            [self.contender(execution) for execution in entrants],
-            batch_size=self.spec.connections,
-            rounds=_RACE_ROUNDS,
-            block_s=_RACE_BLOCK_S,
-            seed=self.spec.seed,
+        contenders = [self.contender(execution) for execution in entrants]
+        blocks_s = _RACE_ROUNDS * _RACE_BLOCK_S * len(entrants)
+        names = "; ".join(describe_execution(execution) for execution in entrants)
+        rounds = self._survived(
+            names,
+            lambda: self._host.race(
+                self.subject.subject.api.name,
+                self.subject.requests,
+                contenders,
+                batch_size=self.spec.connections,
+                rounds=_RACE_ROUNDS,
+                block_s=_RACE_BLOCK_S,
+                seed=self.spec.seed,
+                timeout_s=self._timeout_s(2 * self.spec.connections * len(entrants)) + 2 * blocks_s,
+            ),
         )
         return {
             execution: math.exp(sum(math.log(speed) for speed in speeds) / len(speeds))
@@ -175,8 +282,40 @@ class Workbench:
             api = self.subject.subject.api.name
             source = self.subject.requests
             chosen = None if rows is None else rows.tolist()
-            self._host.answers(api, source, contender, path, batch_size=batch_size, seed=seed, rows=chosen)
+            count = self.subject.count if rows is None else len(rows)
+
+            def compute(timeout_s: float) -> None:
+                self._host.answers(
+                    api, source, contender, path, batch_size=batch_size, seed=seed, rows=chosen, timeout_s=timeout_s
+                )
+
+            if contender.execution is None:
+                compute(_WORK_TIMEOUT_S)
+            else:
+                self._survived(describe_execution(contender.execution), lambda: compute(self._timeout_s(count)))
         return read_answers(path)
+
+    def _timeout_s(self, samples: int) -> float:
+        """Return after how long a candidate that answers samples counts as hung."""
+        if self._sample_s is None:
+            return _WORK_TIMEOUT_S
+        return min(_WORK_TIMEOUT_S, _LEAST_TIMEOUT_S + _MOST_SLOWER * self._sample_s * samples)
+
+    def _survived(self, candidate: str, run: Callable[[], Found]) -> Found:
+        """Run a candidate in the host; if that kills the host's process, start another one.
+
+        Raises:
+            CandidateFaultError: it killed the process, or has done so before.
+        """
+        if self._crashes is not None:
+            self._crashes.check(candidate)
+        try:
+            return run()
+        except HostDeathError as error:
+            self._host.restart()
+            if self._crashes is not None:
+                self._crashes.add(candidate, error.fault, str(error))
+            raise CandidateFaultError(str(error), error.fault) from error
 
     def _path(self, name: str) -> Path:
         path: Path = self.folder.path / "answers" / f"{name}.npz"

@@ -17,6 +17,7 @@ from .capture import capture
 from .describe import describe
 from .export import export
 from .messages import Contender, RequestSource
+from .model_inputs import model_inputs
 from .parity import parity
 from .race import race
 from .state import HostState, Progress
@@ -68,6 +69,12 @@ def _parity(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
     return asdict(parity(state, Path(arguments["path"])))
 
 
+def _model_inputs(state: HostState, arguments: Mapping[str, Any], progress: Progress) -> Any:
+    model_inputs(
+        state, arguments["api"], _source(arguments), arguments["rows"], Path(arguments["path"]), progress=progress
+    )
+
+
 def _answer(state: HostState, arguments: Mapping[str, Any], _: Progress) -> Any:
     source = _source(arguments)
     body = state.bodies(source)[arguments["row"]]
@@ -114,6 +121,7 @@ _OPERATIONS: dict[str, Operation] = {
     "capture": _capture,
     "export": _export,
     "parity": _parity,
+    "model_inputs": _model_inputs,
     "answers": _answers,
     "race": _race,
 }

@@ -16,6 +16,7 @@ from ...integrations.bentoml.services import ApiArguments, ServiceApi
 from ...releases.release_record import OutputForm, TensorSpec
 from ...runner import runners
 from .batches import draw_batches, fresh
+from .describe import device_type, has_2d_convolutions
 from .estimator_calls import array_estimator, calls_as_arrays
 from .export_record import FixedAxis
 from .messages import ModelInterface, RequestSource
@@ -78,6 +79,8 @@ def capture(
         fingerprint=fingerprint,
         probed_axes=_probed_axes(inputs, of_samples),
         largest_batch=_largest_batch(own, seen.calls) if api.is_batchable else None,
+        device=device_type(own),
+        has_2d_convolutions=has_2d_convolutions(own),
         note=_choice(name, {each: recorder.seconds for each, recorder in called.items()}),
     )
     return state.interface

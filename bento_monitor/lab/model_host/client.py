@@ -24,25 +24,56 @@ class ModelHost:
     """A context manager around the child process; the child is gone when the block ends, however it ends.
 
     Every method raises what the child raised (ServiceError, InputError, ReleaseError, MeasurementError), and
-    MeasurementError if the child died or took too long.
+    HostDeathError if the child died, or took too long or too much memory. After its death, `restart` gives another
+    child in the same state.
     """
 
     def __init__(
-        self, target: str, working_dir: Path, env: Mapping[str, str] | None = None, *, log: Path | None = None
+        self,
+        target: str,
+        working_dir: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        log: Path | None = None,
+        memory_limit_bytes: int | None = None,
     ) -> None:
-        """Create the host; `env` is the child's whole environment (default: inherited), `log` a file for its output."""
+        """Create the host; `env` is the child's whole environment (default: inherited), `log` a file for its output.
+
+        A child whose resident memory exceeds `memory_limit_bytes` is killed.
+        """
         self._target = target
         self._working_dir = working_dir
         self._env = env
         self._log = log
+        self._memory_limit_bytes = memory_limit_bytes
+        self._captured: Mapping[str, Any] | None = None
         self._process: HostProcess | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bento-monitor-")))
-        self._process = HostProcess(self._target, self._working_dir, self._env, self._log or folder / "model_host.log")
-        self._stack.callback(self._process.close)
+        self._log = self._log or folder / "model_host.log"
+        self._stack.callback(lambda: self._process.close() if self._process is not None else None)
+        self._start()
         return self
+
+    def _start(self) -> None:
+        assert self._log is not None
+        self._process = HostProcess(
+            self._target, self._working_dir, self._env, self._log, memory_limit_bytes=self._memory_limit_bytes
+        )
+
+    def restart(self) -> None:
+        """Start another child after the death of the last one, and capture the same model again.
+
+        Raises:
+            BentoMonitorError: the new child fails, as `capture` says.
+        """
+        if self._process is not None:
+            self._process.close()
+        self._start()
+        if self._captured is not None:
+            self._request("capture", self._captured)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,7 +97,9 @@ class ModelHost:
         `runner` names the model; without it, it is the one that takes most of the API's time.
         """
         arguments = {"api": api, **_source(source), "seed": seed, "runner": runner}
-        return ModelInterface.from_dict(self._request("capture", arguments))
+        found = ModelInterface.from_dict(self._request("capture", arguments))
+        self._captured = arguments
+        return found
 
     def export(
         self, path: Path, exporter: Exporter = "torchscript", *, opset: int = 17, fixed_because: str | None = None
@@ -82,6 +115,19 @@ class ModelHost:
         """Compare the outputs of an ONNX file with the model's own, on captured and on perturbed calls."""
         return Parity.from_dict(self._request("parity", {"path": str(path.resolve())}))
 
+    def model_inputs(
+        self,
+        api: str,
+        source: RequestSource,
+        path: Path,
+        *,
+        rows: Sequence[int],
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Write the inputs of the model's calls for some samples to `path`, for calibration."""
+        arguments = {"api": api, **_source(source), "rows": [int(row) for row in rows], "path": str(path.resolve())}
+        self._request("model_inputs", arguments, on_progress=on_progress)
+
     def answers(
         self,
         api: str,
@@ -92,6 +138,7 @@ class ModelHost:
         batch_size: int,
         seed: int,
         rows: Sequence[int] | None = None,
+        timeout_s: float = _WORK_TIMEOUT_S,
         on_progress: OnProgress | None = None,
     ) -> None:
         """Write the answers to samples to `path`: in random batches, or one by one with a `batch_size` of 1."""
@@ -104,7 +151,7 @@ class ModelHost:
             "seed": seed,
             "path": str(path.resolve()),
         }
-        self._request("answers", arguments, on_progress=on_progress)
+        self._request("answers", arguments, timeout_s=timeout_s, on_progress=on_progress)
 
     def race(
         self,
@@ -117,6 +164,7 @@ class ModelHost:
         batches: int = 32,
         block_s: float = 0.4,
         seed: int = 0,
+        timeout_s: float = _WORK_TIMEOUT_S,
         on_progress: OnProgress | None = None,
     ) -> list[list[float]]:
         """Return the samples per second of each contender in each round of interleaved blocks."""
@@ -130,7 +178,7 @@ class ModelHost:
             "block_s": block_s,
             "seed": seed,
         }
-        speeds: list[list[float]] = self._request("race", arguments, on_progress=on_progress)
+        speeds: list[list[float]] = self._request("race", arguments, timeout_s=timeout_s, on_progress=on_progress)
         return speeds
 
     def _request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...backends.own import OwnModel, OwnModule
 from ...integrations.bentoml.services import ServiceApi, apis_of, input_fields_of, worker_count
 from ...runner import runners
 from .messages import ApiDescription, ParameterDescription, RunnerDescription, ServiceDescription
@@ -18,12 +19,26 @@ def describe(state: HostState) -> ServiceDescription:
         ServiceError: the service cannot be imported or started.
     """
     state.load()
-    found = tuple(
-        RunnerDescription(name, runner.own_model.kind, runner.own_model.precision)
-        for name, runner in sorted(runners().items())
-    )
+    found = tuple(_describe_runner(name, runner.own_model) for name, runner in sorted(runners().items()))
     apis = tuple(map(_describe_api, apis_of(state.service)))
     return ServiceDescription(state.service.name, apis, found, worker_count(state.service))
+
+
+def _describe_runner(name: str, own: OwnModel) -> RunnerDescription:
+    layers = {type(part).__name__ for part in own.model.modules()} if isinstance(own, OwnModule) else set()
+    return RunnerDescription(
+        name, own.kind, own.precision, device_type(own), has_2d_convolutions(own), tuple(sorted(layers))
+    )
+
+
+def device_type(own: OwnModel) -> str:
+    """Return the type of the torch device that holds the weights of a model; "cpu" if it has none."""
+    return "cpu" if own.parameter is None else str(own.parameter.device.type)
+
+
+def has_2d_convolutions(own: OwnModel) -> bool:
+    """Whether a model is a torch module in which some weights have four axes."""
+    return isinstance(own, OwnModule) and any(weight.ndim == 4 for weight in own.model.parameters())
 
 
 def _describe_api(api: ServiceApi) -> ApiDescription:

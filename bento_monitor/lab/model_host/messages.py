@@ -51,11 +51,18 @@ class ApiDescription:
 
 @dataclass(frozen=True, slots=True)
 class RunnerDescription:
-    """One runner; `kind` says what it wraps."""
+    """One runner; `kind` says what it wraps.
+
+    Of a torch module, `device` is the type of the device that holds its weights, `has_2d_convolutions` is true if
+    weights have four axes, and `layers` are the class names of its parts.
+    """
 
     name: str
     kind: ModelKind
     precision: str
+    device: str = "cpu"
+    has_2d_convolutions: bool = False
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class ServiceDescription:
     def from_dict(cls, raw: Mapping[str, Any]) -> ServiceDescription:
         """Read what `dataclasses.asdict` gave."""
         apis = tuple(map(ApiDescription.from_dict, raw["apis"]))
-        runners = tuple(RunnerDescription(**runner) for runner in raw["runners"])
+        runners = tuple(RunnerDescription(**{**each, "layers": tuple(each["layers"])}) for each in raw["runners"])
         return cls(raw["service"], apis, runners, raw["workers"])
 
 
@@ -90,7 +97,9 @@ class ModelInterface:
     `mask_input` names the input `(batch, length)` of ones then zeros if there is one and it allows sub-batches.
     `fingerprint` is the model's; it binds a release to the model. `probed_axes` vary in no sample, only in additional
     calls. `largest_batch` is the number of rows that an ONNX file takes if the API gives it larger batches: more rows
-    would only wait for one another. `note` names the chosen runner if the API calls several.
+    would only wait for one another. `device` is the type of the torch device that holds the model's weights, and
+    `has_2d_convolutions` is true if weights of a torch module have four axes. `note` names the chosen runner if the API
+    calls several.
     """
 
     runner: str
@@ -102,7 +111,14 @@ class ModelInterface:
     fingerprint: str
     probed_axes: tuple[FixedAxis, ...] = ()
     largest_batch: int | None = None
+    device: str = "cpu"
+    has_2d_convolutions: bool = False
     note: str = ""
+
+    @property
+    def has_separate_rows(self) -> bool:
+        """Whether the first axis of every input and output varies: each row is a sample, as far as shapes tell."""
+        return all(spec.shape[:1] == (None,) for spec in (*self.inputs, *self.outputs))
 
     @property
     def source(self) -> str:

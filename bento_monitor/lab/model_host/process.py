@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import BentoMonitorError, InputError, MeasurementError, ReleaseError, ServiceError
+from ...machine import resident_bytes
 
 _ERRORS: dict[str, type[BentoMonitorError]] = {
     error.__name__: error for error in (BentoMonitorError, InputError, ServiceError, ReleaseError, MeasurementError)
@@ -24,14 +25,36 @@ _ACTIVITIES = {"describe": "it imported the service", "answer": "the API answere
 _LONGEST_LINE = 300
 _EXIT_TIMEOUT_S = 2.0
 _READ_BYTES = 2**16
+_MEMORY_CHECK_S = 0.5
+
+HostFault = Literal["crash", "hang", "memory"]
+
+
+class HostDeathError(MeasurementError):
+    """The child died, or was killed because it took too long or too much memory."""
+
+    def __init__(self, message: str, fault: HostFault) -> None:
+        super().__init__(message)
+        self.fault: HostFault = fault
 
 
 class HostProcess:
-    """The child and the pipe to it; its stdout and stderr go to `log`."""
+    """The child and the pipe to it; its stdout and stderr go to `log`.
 
-    def __init__(self, target: str, working_dir: Path, env: Mapping[str, str] | None, log: Path) -> None:
+    A child whose resident memory exceeds `memory_limit_bytes` is killed; None means no limit.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        working_dir: Path,
+        env: Mapping[str, str] | None,
+        log: Path,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
         self._log = log
-        with log.open("wb") as stderr:
+        self._memory_limit_bytes = memory_limit_bytes
+        with log.open("ab") as stderr:  # a restarted child adds to the output of the one that died
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bento_monitor.lab.model_host", target],
                 cwd=working_dir,
@@ -56,7 +79,8 @@ class HostProcess:
         Raises:
             BentoMonitorError: what the child raised, as its own class.
             ServiceError: the child died while it imported the service or answered the first sample.
-            MeasurementError: the child died later, or took longer than `timeout_s`.
+            HostDeathError: the child died later, or was killed because it took longer than `timeout_s` or more memory
+                than its limit.
         """
         deadline = time.monotonic() + timeout_s
         assert self._process.stdin is not None
@@ -96,12 +120,17 @@ class HostProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    self.kill()
-                    activity = _ACTIVITIES.get(operation, f"it ran the operation {operation}")
-                    raise MeasurementError(
-                        f"The process of the service was stopped after {timeout_s:g} s while {activity}."
-                    )
+                left_s = max(0.0, deadline - time.monotonic())
+                if not selector.select(min(left_s, _MEMORY_CHECK_S)):
+                    if left_s <= _MEMORY_CHECK_S:
+                        self.kill()
+                        raise HostDeathError(
+                            f"The process of the service was stopped after {timeout_s:g} s while "
+                            f"{_activity(operation)}.",
+                            "hang",
+                        )
+                    self._require_memory(operation)
+                    continue
                 data = os.read(self._process.stdout.fileno(), _READ_BYTES)
                 if not data:
                     raise self._death(operation)
@@ -110,14 +139,31 @@ class HostProcess:
         message: dict[str, Any] = json.loads(line)
         return message
 
+    def _require_memory(self, operation: str) -> None:
+        limit = self._memory_limit_bytes
+        used = None if limit is None else resident_bytes(self._process.pid)
+        if limit is not None and used is not None and used > limit:
+            self.kill()
+            raise HostDeathError(
+                f"The process of the service was stopped because it took {used / 2**30:.1f} GiB of memory, more than "
+                f"its limit of {limit / 2**30:.1f} GiB, while {_activity(operation)}.",
+                "memory",
+            )
+
     def _death(self, operation: str) -> BentoMonitorError:
         self.kill()
         lines = self._log.read_text(errors="replace").strip().splitlines()
         last = f"; the last line of its output: {lines[-1].strip()[:_LONGEST_LINE]}" if lines else ""
-        activity = _ACTIVITIES.get(operation, f"it ran the operation {operation}")
-        message = f"The process of the service died while {activity} ({self._ending()}){last}"
-        return (ServiceError if operation in _ACTIVITIES else MeasurementError)(message)
+        message = f"The process of the service died while {_activity(operation)} ({self._ending()}){last}"
+        if operation in _ACTIVITIES:
+            return ServiceError(message)
+        # Nothing but the system kills the child so, when no memory is left.
+        return HostDeathError(message, "memory" if self._process.returncode == -signal.SIGKILL else "crash")
 
     def _ending(self) -> str:
         code = self._process.returncode
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _activity(operation: str) -> str:
+    return _ACTIVITIES.get(operation, f"it ran the operation {operation}")

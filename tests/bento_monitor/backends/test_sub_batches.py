@@ -57,6 +57,17 @@ def test_each_part_is_trimmed_to_its_own_longest_row() -> None:
     assert backend.shapes == [(2, 9), (2, 4), (1, 1)]
 
 
+@pytest.mark.parametrize("as_torch", [False, True])
+@pytest.mark.parametrize("rows", [1, 4, 5, 9])
+def test_rows_without_a_mask_are_run_in_their_order(rows: int, as_torch: bool) -> None:
+    inputs = padded([3, 9, 1, 5, 5, 2, 12, 7, 1][:rows], 12)
+    given = {name: to_torch(value) for name, value in inputs.items()} if as_torch else inputs
+    backend = MaskedMean()
+    (found,) = SubBatches(backend, 4, None, inputs=INPUTS, outputs=OUTPUTS, streams=2).run(given)
+    np.testing.assert_array_equal(to_numpy(found), MaskedMean().run(inputs)[0])
+    assert sorted(backend.shapes) == sorted([(min(4, rows - start), 12) for start in range(0, rows, 4)])
+
+
 def test_fixed_axis_is_not_trimmed_even_if_as_long_as_the_mask() -> None:
     widths = []
 
@@ -101,10 +112,9 @@ def test_output_along_the_sequence_is_refused() -> None:
         SubBatches(MaskedMean(), 2, "mask", inputs=INPUTS, outputs=(TensorSpec("tokens", "float32", (None, None, 8)),))
 
 
-@pytest.mark.parametrize("mask", [None, "other"])
-def test_mask_that_is_not_an_input_is_refused(mask: str | None) -> None:
+def test_mask_that_is_not_an_input_is_refused() -> None:
     with pytest.raises(ReleaseError, match="mask_input"):
-        SubBatches(MaskedMean(), 2, mask, inputs=INPUTS, outputs=OUTPUTS)
+        SubBatches(MaskedMean(), 2, "other", inputs=INPUTS, outputs=OUTPUTS)
 
 
 def test_input_without_the_batch_axis_is_refused() -> None:

@@ -19,11 +19,15 @@ from optimizers.artifacts.artifact_spec import ArtifactSpec
 from optimizers.artifacts.build import build_artifact, quantize_artifact
 from optimizers.artifacts.cache import ArtifactCache
 from optimizers.artifacts.quantize import quantize
+from optimizers.artifacts.sensitivity import rank_by_sensitivity
 from optimizers.errors import ArtifactError
+from optimizers.search_space.recipe import CalibrationMethod, DynamicInt8, StaticInt8, WeightOnly
 
 INTERFACE = ModelInterface("model", "torch", (), (), OutputForm(), None, "fingerprint")
 FP32 = ArtifactSpec("onnxruntime", "fp32")
-INT8 = ArtifactSpec("onnxruntime", "int8-dynamic-per-channel")
+DYNAMIC = DynamicInt8(is_per_channel=True)
+INT8 = ArtifactSpec("onnxruntime", "int8-dynamic-per-channel", quantization=DYNAMIC)
+METHODS: tuple[CalibrationMethod, ...] = ("minmax", "moving-average", "percentile", "entropy")
 WEIGHT = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
 
 
@@ -66,8 +70,9 @@ def cache(tmp_path: Path) -> ArtifactCache:
 
 
 def build(host: FakeHost, spec: ArtifactSpec, cache: ArtifactCache, interface: ModelInterface = INTERFACE) -> Any:
-    exported = build_artifact(host, interface, FP32 if spec.is_quantized else spec, cache)  # type: ignore[arg-type]
-    return quantize_artifact(exported, spec, cache) if spec.is_quantized else exported
+    is_float = spec.quantization is None
+    exported = build_artifact(host, interface, spec if is_float else FP32, cache)  # type: ignore[arg-type]
+    return exported if is_float else quantize_artifact(exported, spec, cache)
 
 
 def test_artifact_is_built_once_and_then_cached(cache: ArtifactCache) -> None:
@@ -167,8 +172,113 @@ def test_cache_key_depends_on_the_model_and_every_field_of_the_spec() -> None:
 
 def test_quantization_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
     write_graph(tmp_path / "in.onnx")
-    with pytest.raises(ArtifactError, match="per-tensor failed"):
-        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", memory_limit_bytes=64 * 2**20)
+    with pytest.raises(ArtifactError, match=r"\(DynamicInt8\) failed"):
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", DYNAMIC, memory_limit_bytes=64 * 2**20)
     with pytest.raises(ArtifactError, match="longer than"):
-        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", "per-tensor", timeout_s=0.01)
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", DYNAMIC, timeout_s=0.01)
     assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.02), (4, 0.2)])
+def test_weights_in_few_bits_give_close_answers(tmp_path: Path, bits: int, tolerance: float) -> None:
+    write_graph(tmp_path / "in.onnx")
+    quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", WeightOnly(bits, 32))
+    assert "MatMulNBits" in [node.op_type for node in onnx.load(tmp_path / "out.onnx").graph.node]
+    x = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
+    assert 0 < np.abs(answers(tmp_path / "out.onnx", x) - x @ WEIGHT).max() < tolerance * np.abs(x @ WEIGHT).max()
+
+
+def write_convolution(path: Path) -> None:
+    weight = np.random.default_rng(2).normal(size=(6, 2, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["c"], "first"),
+            helper.make_node("Clip", ["c", "least", "most"], ["r"], "clip"),
+            helper.make_node("ReduceMax", ["r"], ["p"], "pool", axes=[2], keepdims=0),
+            helper.make_node("Gemm", ["p", "v"], ["output"], "last"),
+        ],
+        "convolution",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, "t"])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 4])],
+        [
+            numpy_helper.from_array(weight, "w"),
+            numpy_helper.from_array(np.float32(0), "least"),
+            numpy_helper.from_array(np.float32(6), "most"),
+            numpy_helper.from_array(np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32), "v"),
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+
+def calibrated(folder: Path, quantization: StaticInt8, lengths: tuple[int, ...] = (20, 20, 20, 20)) -> Path:
+    write_convolution(folder / "in.onnx")
+    generator = np.random.default_rng(4)
+    calls = {
+        f"{index:06d}/x": generator.normal(size=(8, 2, length)).astype(np.float32)
+        for index, length in enumerate(lengths)
+    }
+    np.savez(folder / "calls.npz", **calls)  # type: ignore[arg-type]
+    quantize(folder / "in.onnx", folder / "out.onnx", quantization, calibration=folder / "calls.npz")
+    return folder / "out.onnx"
+
+
+def answers(path: Path, x: Any) -> Any:
+    return ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_statically_quantized_convolution_has_close_answers(tmp_path: Path, method: CalibrationMethod) -> None:
+    path = calibrated(tmp_path, StaticInt8(method, 32))
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    assert "QuantizeLinear" in operators
+    x = np.random.default_rng(5).normal(size=(16, 2, 20)).astype(np.float32)
+    expected = answers(tmp_path / "in.onnx", x)
+    assert 0 < np.abs(answers(path, x) - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_answer_of_a_statically_quantized_graph_does_not_depend_on_its_batch(tmp_path: Path) -> None:
+    path = calibrated(tmp_path, StaticInt8("minmax", 32))
+    x = np.random.default_rng(6).normal(size=(9, 2, 20)).astype(np.float32)
+    x[3] *= 50  # dynamic quantization would scale its neighbours by it
+    assert np.array_equal(answers(path, x), np.concatenate([answers(path, row[None]) for row in x]))
+
+
+def test_excluded_node_stays_in_float(tmp_path: Path) -> None:
+    path = calibrated(tmp_path, StaticInt8("minmax", 32, op_types=("Conv", "Gemm"), excluded=("first",)))
+    graph = onnx.load(path).graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    inputs = {node.name: [made.get(name) for name in node.input] for node in graph.node}
+    assert "DequantizeLinear" not in inputs["first"]
+    assert "DequantizeLinear" in inputs["last"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_calls_of_unequal_lengths_can_be_calibrated_on(tmp_path: Path, method: CalibrationMethod) -> None:
+    path = calibrated(tmp_path, StaticInt8(method, 32), lengths=(12, 30, 7, 20))
+    x = np.random.default_rng(7).normal(size=(4, 2, 15)).astype(np.float32)
+    expected = answers(tmp_path / "in.onnx", x)
+    assert np.abs(answers(path, x) - expected).max() < 0.2 * np.abs(expected).max()
+
+
+def test_activation_with_an_outlier_is_ranked_as_most_sensitive(tmp_path: Path) -> None:
+    write_convolution(tmp_path / "in.onnx")
+    x = np.random.default_rng(4).normal(size=(8, 2, 20)).astype(np.float32)
+    x[0, 0, 0] = 1e4  # rounds all other numbers that the convolution gets to zero
+    np.savez(tmp_path / "calls.npz", **{"000000/x": x[1:], "000001/x": x[:1]})  # type: ignore[arg-type]
+    layers = rank_by_sensitivity(tmp_path / "in.onnx", tmp_path / "calls.npz", is_static=True)
+    assert layers.ranking == ("first", "last")
+    assert layers.edges == ("first", "last")
+
+
+def one_call(folder: Path) -> Path:
+    x = np.random.default_rng(4).normal(size=(8, 64)).astype(np.float32)
+    np.savez(folder / "calls.npz", **{"000000/x": x})  # type: ignore[arg-type]
+    return folder / "calls.npz"
+
+
+def test_nodes_without_names_get_some_so_that_they_can_stay_in_float(tmp_path: Path) -> None:
+    write_graph(tmp_path / "in.onnx")
+    layers = rank_by_sensitivity(tmp_path / "in.onnx", one_call(tmp_path), is_static=False)
+    (name,) = layers.ranking
+    quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", replace(DYNAMIC, excluded=(name,)))
+    assert [node.op_type for node in onnx.load(tmp_path / "out.onnx").graph.node] == ["MatMul"]

@@ -1,16 +1,8 @@
 """The rules that select the executions worth a race."""
 
 from bento_monitor.serving_config import Execution
-from optimizers.search_space.executions import executions, precisions_for, thread_counts, typical_execution
-
-
-def test_torch_never_runs_an_onnx_file() -> None:
-    assert {backend for backend, _ in precisions_for("onnx", frozenset())} == {"onnxruntime"}
-
-
-def test_bf16_is_tried_only_on_cpus_that_support_it() -> None:
-    assert ("torch", "bf16") not in precisions_for("torch", frozenset({"avx512_vnni"}))
-    assert ("torch", "bf16") in precisions_for("torch", frozenset({"avx512_bf16"}))
+from optimizers.search_space.choices import SpaceChoices
+from optimizers.search_space.executions import executions, thread_counts, typical_execution
 
 
 def test_threads_are_powers_of_two_and_all_cores() -> None:
@@ -20,13 +12,36 @@ def test_threads_are_powers_of_two_and_all_cores() -> None:
 
 
 def test_sub_batches_need_a_mask_and_fit_the_cores() -> None:
-    without = executions([("onnxruntime", "fp32")], 2, None)
-    assert without == [Execution("onnxruntime", "fp32", 1), Execution("onnxruntime", "fp32", 2)]
-    for execution in executions([("onnxruntime", "fp32")], 6, "mask"):
+    without = executions([("onnxruntime", "fp32")], 2, None, has_separate_rows=False)
+    assert without == [
+        Execution("onnxruntime", "fp32", 1),
+        Execution("onnxruntime", "fp32", 2),
+        Execution("onnxruntime", "fp32", 2, allow_spinning=True),
+    ]
+    for execution in executions([("onnxruntime", "fp32")], 6, "mask", has_separate_rows=True):
         assert execution.intra_op_threads * execution.streams <= 6
         assert (execution.mask_input is None) == (execution.sub_batch_size is None)
 
 
 def test_typical_execution_is_among_the_raced_ones() -> None:
     for mask in (None, "mask"):
-        assert typical_execution("onnxruntime", "fp32", 2, mask) in executions([("onnxruntime", "fp32")], 2, mask)
+        assert typical_execution("onnxruntime", "fp32", 2, mask) in executions(
+            [("onnxruntime", "fp32")], 2, mask, has_separate_rows=True
+        )
+
+
+def test_rows_without_a_mask_run_in_parts_only_if_several_run_at_once() -> None:
+    plain = executions([("torch", "fp32")], 2, None, has_separate_rows=True)
+    in_parts = [execution for execution in plain if execution.sub_batch_size is not None]
+    assert {(execution.intra_op_threads, execution.streams) for execution in in_parts} == {(1, 2)}
+    assert executions([("torch", "fp32")], 1, None, has_separate_rows=True) == [Execution("torch", "fp32", 1)]
+
+
+def test_chosen_threads_and_sizes_replace_those_of_the_search() -> None:
+    def raced(choices: SpaceChoices, mask: str | None) -> set[tuple[int, int | None]]:
+        found = executions([("torch", "fp32")], 2, mask, has_separate_rows=True, choices=choices)
+        return {(execution.intra_op_threads, execution.sub_batch_size) for execution in found}
+
+    assert raced(SpaceChoices(threads=(3,), sub_batch_size=(0, 5)), "mask") == {(3, None), (3, 5)}
+    assert raced(SpaceChoices(sub_batch_size=(5,)), "mask") == {(1, 5), (2, 5)}
+    assert raced(SpaceChoices(threads=(2,), sub_batch_size=(5,)), None) == set()  # nothing to save without a mask

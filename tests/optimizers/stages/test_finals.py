@@ -7,7 +7,7 @@ from dataclasses import replace
 from bento_monitor.serving_config import Batching, Execution
 from optimizers.candidate import Candidate
 from optimizers.search.trial_log import TrialOutcome
-from optimizers.stages.finals import alone_ratio, rank_finals, run_finals
+from optimizers.stages.finals import alone_ratio, most_measurements, rank_finals, run_finals
 
 FAST, CLOSE, SLOW = (Candidate(Execution("onnxruntime", "fp32", 1), Batching(size, 0.0), 1) for size in (8, 16, 32))
 WINDOWED = Candidate(Execution("onnxruntime", "fp32", 1), Batching(8, 5.0), 1)
@@ -20,12 +20,16 @@ OUTCOMES = {
 
 
 def played(outcomes: dict[Candidate, TrialOutcome], max_alone_ratio: float | None) -> dict[Candidate, int]:
-    found = run_finals(list(outcomes), outcomes.__getitem__, max_alone_ratio, seed=0)
+    steps: list[None] = []
+    found = run_finals(
+        list(outcomes), outcomes.__getitem__, max_alone_ratio, seed=0, on_step=lambda: steps.append(None)
+    )
+    assert len(steps) == sum(map(len, found.values())) <= most_measurements(list(outcomes))
     return {candidate: len(rounds) for candidate, rounds in found.items()}
 
 
 def ranked(outcomes: dict[Candidate, TrialOutcome], max_alone_ratio: float | None) -> list[Candidate]:
-    found = run_finals(list(outcomes), outcomes.__getitem__, max_alone_ratio, seed=0)
+    found = run_finals(list(outcomes), outcomes.__getitem__, max_alone_ratio, seed=0, on_step=lambda: None)
     return rank_finals(found, max_alone_ratio, lambda left, right: False, lambda candidate: 0.0)
 
 

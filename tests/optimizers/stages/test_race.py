@@ -9,13 +9,17 @@ import pytest
 
 from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
 from optimizers.errors import NoWinnerError
+from optimizers.search_space.choices import ALL
 from optimizers.stages.race import race, survivors
 
 
 class Bench:
     """A workbench whose executions selected by `breaks` fail, raced together or alone."""
 
-    subject = SimpleNamespace(subject=SimpleNamespace(interface=SimpleNamespace(mask_input=None)))
+    spec = SimpleNamespace(space=ALL)
+    subject = SimpleNamespace(
+        subject=SimpleNamespace(interface=SimpleNamespace(mask_input=None, has_separate_rows=False))
+    )
 
     def __init__(self, breaks: Any) -> None:
         self.breaks = breaks

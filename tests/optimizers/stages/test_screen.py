@@ -9,9 +9,10 @@ import pytest
 
 from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
 from optimizers.accuracy.tolerance import Tolerance
-from optimizers.errors import StudyInputError
+from optimizers.errors import ArtifactError, StudyInputError
+from optimizers.search_space.recipe import Family, Recipe
 from optimizers.stages.race import survivors
-from optimizers.stages.screen import screen, why_none_accepted
+from optimizers.stages.screen import accepted_kinds, screen, why_none_accepted
 from optimizers.stages.speeds import speed_words
 from optimizers.study_spec import StudySpec
 
@@ -38,6 +39,10 @@ def test_lost_accuracy_is_reported_with_bound_and_tolerance() -> None:
     sentence = why_none_accepted(found, SPEC)
     assert "onnxruntime int8: accuracy 0.9000, at most 0.0312 lower" in sentence
     assert "--max-drop 0.01" in sentence
+
+
+def family(*precisions: str) -> Family:
+    return Family(tuple(Recipe("onnxruntime", precision) for precision in precisions))
 
 
 class Bench:
@@ -67,16 +72,15 @@ class Bench:
 )
 def test_precision_that_cannot_answer_does_not_stop_the_others(error: Exception) -> None:
     steps: list[str] = []
-    kinds: Any = [("onnxruntime", "fp32"), ("onnxruntime", "int8")]
     bench: Any = Bench(error)
-    found = screen(bench, kinds, 2, steps.append, steps.append)
+    found = screen(bench, [family("fp32"), family("int8")], 2, steps.append, steps.append)
     assert [(each["accepted"], each["error"]) for each in found.values()] == [(False, str(error))] * 2
 
 
 def test_death_of_the_model_host_ends_the_screening() -> None:
     bench: Any = Bench(MeasurementError("The host died."))
     with pytest.raises(MeasurementError):
-        screen(bench, [("onnxruntime", "fp32")], 2, str, str)
+        screen(bench, [family("fp32")], 2, str, str)
 
 
 def test_precision_that_cannot_run_does_not_stop_the_others() -> None:
@@ -87,9 +91,72 @@ def test_precision_that_cannot_run_does_not_stop_the_others() -> None:
             return super().speeds(built)
 
     bench: Any = Racing(ServiceError("It fails."))
-    found = screen(bench, [("onnxruntime", "fp32"), ("onnxruntime", "int8")], 2, str, str)
+    found = screen(bench, [family("fp32"), family("int8")], 2, str, str)
     assert found["onnxruntime int8"]["error"] == "It does not run."
     assert found["onnxruntime fp32"]["error"] == "It fails."
+
+
+class Accurate(Bench):
+    """A workbench with a speed for each precision, and with precisions that lose accuracy or cannot be built."""
+
+    def __init__(self, speeds: dict[str, float], lossy: set[str], broken: set[str] | None = None) -> None:
+        super().__init__(ServiceError("unused"))
+        self.measured: list[str] = []
+        self._speeds, self._lossy, self._broken = speeds, lossy, broken or set()
+
+    def artifact(self, execution: Any) -> None:
+        if execution.precision in self._broken:
+            raise ArtifactError(f"{execution.precision} cannot be built.")
+
+    def speeds(self, built: Any) -> dict[Any, float]:
+        return {execution: self._speeds[execution.precision] for execution in built}
+
+    def answers_in(self, execution: Any) -> Any:
+        self.measured.append(execution.precision)
+        return execution.precision
+
+    def _drop(self, precision: str) -> float:
+        return 0.1 if precision in self._lossy else 0.0
+
+    def yardstick(self) -> Any:
+        return SimpleNamespace(
+            notes=(),
+            compare=lambda answers, *_, **__: SimpleNamespace(precision=answers, upper=self._drop(answers)),
+            is_kept=lambda result: result.upper <= 0.01,
+            describe=lambda result: result.precision,
+        )
+
+
+def accepted(bench: Any, families: list[Family]) -> list[str]:
+    steps: list[str] = []
+    verdicts = screen(bench, families, 2, steps.append, str)
+    recipes = [recipe for each in families for recipe in each.rungs]
+    assert len(steps) == len(families) + 1  # the progress bar ends full
+    return [precision for _, precision in accepted_kinds(recipes, verdicts)]
+
+
+def test_next_precision_of_a_family_is_tried_until_one_is_accurate() -> None:
+    speeds = {"fp32": 100.0, "minmax": 300.0, "percentile": 290.0, "entropy": 310.0}
+    bench = Accurate(speeds, lossy={"minmax"})
+    assert accepted(bench, [family("fp32"), family("minmax", "percentile", "entropy")]) == ["fp32", "percentile"]
+    assert bench.measured == ["minmax", "percentile", "fp32"]
+
+
+def test_family_that_cannot_be_built_at_first_goes_on_with_its_next_precision() -> None:
+    speeds = {"fp32": 100.0, "weights": 200.0, "autocast": 150.0}
+    bench = Accurate(speeds, lossy=set(), broken={"weights"})
+    assert accepted(bench, [family("fp32"), family("weights", "autocast")]) == ["fp32", "autocast"]
+    assert accepted(
+        Accurate(speeds, set(), {"weights", "autocast"}), [family("fp32"), family("weights", "autocast")]
+    ) == ["fp32"]
+
+
+def test_slow_families_are_not_measured_but_the_fastest_with_unchanged_weights_is() -> None:
+    speeds = {"int8": 1000.0, "bf16": 500.0, "fp32": 100.0, "fp32-other": 90.0}
+    bench = Accurate(speeds, lossy=set())
+    families = [family(precision) for precision in ("fp32-other", "bf16", "int8", "fp32")]
+    assert sorted(accepted(bench, families)) == ["fp32", "int8"]
+    assert bench.measured == ["int8", "fp32"]
 
 
 @pytest.mark.parametrize(("fastest", "kept"), [(2000.0, 2), (10.0, 1)])

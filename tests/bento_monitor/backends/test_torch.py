@@ -1,0 +1,106 @@
+"""The torch backend: a copy in another precision, which leaves the user's own module as it is."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from bento_monitor.backends.torch import TorchBackend
+from bento_monitor.errors import ReleaseError
+from bento_monitor.releases.release_record import TensorSpec
+from bento_monitor.serving_config import Execution, TorchPrecision
+
+OUTPUTS = (TensorSpec("output", "float32", (None, 5)),)
+CONVERTED = [precision for precision in get_args(TorchPrecision) if precision not in ("fp32", "bf16")]
+
+
+class Convolutions(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.head = torch.nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        head: torch.Tensor = self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        return head
+
+
+@pytest.fixture
+def module() -> Convolutions:
+    torch.manual_seed(0)
+    return Convolutions().eval()
+
+
+def run(module: torch.nn.Module, precision: str, x: Any) -> torch.Tensor:
+    (output,) = TorchBackend(module, Execution("torch", precision, 1), outputs=OUTPUTS).run({"x": x})
+    assert isinstance(output, torch.Tensor)
+    return output
+
+
+@pytest.mark.parametrize("precision", get_args(TorchPrecision))
+def test_every_precision_gives_close_answers_of_the_models_own_type(module: Convolutions, precision: str) -> None:
+    x = torch.randn(4, 3, 9, 9)
+    found, expected = run(module, precision, x), module(x)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous()
+    tolerance = 1e-5 if precision.startswith("fp32") else 0.02
+    torch.testing.assert_close(found, expected.detach(), atol=tolerance, rtol=tolerance)
+    if not precision.startswith("fp32"):
+        assert not torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("precision", CONVERTED)
+def test_own_module_is_left_as_it_is(module: Convolutions, precision: str) -> None:
+    before = {name: (value.clone(), value.stride()) for name, value in module.state_dict().items()}
+    x = torch.randn(2, 3, 9, 9)
+    run(module, precision, x)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name][0])
+        assert (value.dtype, value.stride()) == (before[name][0].dtype, before[name][1])
+
+
+def test_input_is_left_as_it_is(module: Convolutions) -> None:
+    x = torch.randn(2, 3, 9, 9)
+    kept = x.clone()
+    run(module, "bf16-weights-channels-last", x)
+    assert torch.equal(x, kept)
+    assert x.is_contiguous()
+    assert x.dtype == torch.float32
+
+
+class Embedding(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(7, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        summed: torch.Tensor = self.table(x).sum(1)
+        return summed
+
+
+def test_whole_numbers_are_not_converted() -> None:
+    ids = torch.tensor([[1, 2, 6], [0, 0, 3]])
+    module = Embedding().eval()
+    torch.testing.assert_close(run(module, "bf16-weights", ids), module(ids).detach(), atol=0.05, rtol=0.05)
+
+
+def test_module_that_cannot_be_copied_is_refused(module: Convolutions) -> None:
+    module.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(ReleaseError, match="cannot be copied"):
+        TorchBackend(module, Execution("torch", "bf16-weights", 1), outputs=OUTPUTS)
+    TorchBackend(module, Execution("torch", "bf16", 1), outputs=OUTPUTS)  # autocast needs no copy
+
+
+def test_complex_weights_are_refused(module: Convolutions) -> None:
+    module.register_buffer("phase", torch.ones(3, dtype=torch.complex64))
+    with pytest.raises(ReleaseError, match="complex"):
+        TorchBackend(module, Execution("torch", "bf16-weights", 1), outputs=OUTPUTS)
+
+
+def test_unknown_precision_is_refused_with_the_known_ones(module: Convolutions) -> None:
+    with pytest.raises(ReleaseError, match=r"fp32, .*bf16-weights.*, not int8"):
+        TorchBackend(module, Execution("torch", "int8", 1), outputs=OUTPUTS)
