@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild releases bench-workloads soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild bench-space releases bench-workloads soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ releases: $(STAMP) ## Find the release of each example's model, for bench-worklo
 
 bench-workloads: releases ## Measure each example on stock BentoML and with its release (40 minutes)
 	@$(BIN)/python benchmarks/bench_workloads.py
+
+bench-space: $(STAMP) ## Compare what the optimizer finds with a brute force over its space (30 minutes a workload; resumes)
+	@$(BIN)/python benchmarks/bench_space.py
 
 soak: $(STAMP) ## Make every fault at full length, into benchmarks/results/soak.json (2 hours of faults, four at a time)
 	@PYTHONPATH=tests/faults $(BIN)/python benchmarks/soak.py

@@ -29,8 +29,8 @@ class OpenVinoBackend:
         """Compile the graph.
 
         Raises:
-            ReleaseError: OpenVINO is not installed or cannot compile the graph, or the graph's inputs and outputs are
-                not those of the release.
+            ReleaseError: OpenVINO is not installed or cannot compile the graph, the processor does not compute in the
+                precision, or the graph's inputs and outputs are not those of the release.
         """
         library = require_openvino()
         hint = "bf16" if execution.precision == "bf16" else "f32"
@@ -45,6 +45,8 @@ class OpenVinoBackend:
             self._compiled = core.compile_model(core.read_model(graph, b""), "CPU", settings)
         except Exception as error:
             raise ReleaseError(f"OpenVINO cannot compile the release's ONNX file: {error}") from error
+        if self._compiled.get_property("INFERENCE_PRECISION_HINT") != getattr(library.Type, hint):
+            raise ReleaseError(f"OpenVINO does not compute in {hint} on this processor: make a release here.")
         dtypes = {spec.name: spec.dtype for spec in inputs}
         names = [_name_of(port, dtypes) for port in self._compiled.inputs]
         if None in names or len(self._compiled.outputs) != len(outputs):

@@ -13,9 +13,11 @@ from ..candidate import describe_execution
 from ..errors import NoWinnerError, StudyInputError, first_line
 from ..search_space.executions import executions
 from ..search_space.recipe import Kind
-from .screen import keep_ratio
+from .screen import SLOW_SAMPLES_PER_S, keep_ratio
 from .speeds import speeds_of
 from .workbench import Workbench
+
+_MOST_LEADERS, _LEADERS_RATIO, _PLAYOFF_ROUNDS = 8, 0.8, 6
 
 
 def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -43,6 +45,12 @@ def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[
             "--space leaves no way to run the model: it takes no batches in parts, so sub_batch_size must include 0."
         )
     speeds = speeds_of(bench, entrants, refuse)
+    # Of many executions of about the same speed, the fastest in two short blocks is a lucky one.
+    least = _LEADERS_RATIO * max(speeds.values(), default=0.0)
+    best = sorted(speeds, key=lambda execution: -speeds[execution])[:_MOST_LEADERS]
+    leaders = [execution for execution in best if speeds[execution] >= least]
+    if len(leaders) > 1 and least >= SLOW_SAMPLES_PER_S:  # a block of a slow model is a whole call already
+        speeds |= speeds_of(bench, leaders, refuse, rounds=_PLAYOFF_ROUNDS)
     if not speeds:
         raise NoWinnerError(f"No execution of the accepted precisions runs: {refusals[0]}")
     ranked = sorted(speeds, key=lambda execution: speeds[execution], reverse=True)

@@ -13,9 +13,9 @@ from ..accuracy.compare import AccuracyResult
 from ..errors import ArtifactError, StudyInputError, first_line
 from ..search_space.executions import typical_execution
 from ..search_space.precisions import is_exact
-from ..search_space.recipe import Family, Kind, Recipe
+from ..search_space.recipe import Family, Kind, Recipe, StaticInt8
 from ..study_spec import StudySpec
-from .mixed import fewest_in_float, mixed_record
+from .mixed import fewest_in_float, mixed_record, without
 from .speeds import speed_words, speeds_of
 from .workbench import Workbench
 from .yardstick import ALPHA
@@ -23,7 +23,7 @@ from .yardstick import ALPHA
 # Executions slower than this share of the fastest are not served: the server reduces a lead, but never all of it, and
 # hardly that of a model which takes over 50 ms for a sample.
 _KEEP_RATIO, _SLOW_KEEP_RATIO = 0.6, 0.85
-_SLOW_SAMPLES_PER_S = 20.0
+SLOW_SAMPLES_PER_S = 20.0
 # Mixed precision costs several measurements of accuracy, for a graph that is slower than its base.
 _MIN_MIXED_LEAD = 1.05
 _MIXED_S = 120.0
@@ -64,8 +64,8 @@ class _Entrant:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
-    """A recipe that is not accurate enough, with its speed and the upper bound of its drop."""
+class _Measured:
+    """A recipe with its speed and the upper bound of its drop."""
 
     recipe: Recipe
     samples_per_s: float
@@ -81,7 +81,8 @@ class _Screening:
         self._verdicts: dict[str, Any] = {}
         self._fastest_accepted = 0.0
         self._has_reserve = False
-        self._refused: dict[Family, list[_Refused]] = {}
+        self._accepted: list[_Measured] = []
+        self._refused: dict[Family, list[_Measured]] = {}
 
     def run(self, families: Sequence[Family]) -> dict[str, Any]:
         waiting = self._raced([self._entrant(family, 0) for family in families])
@@ -96,17 +97,38 @@ class _Screening:
                 waiting += self._raced([self._entrant(entrant.family, entrant.rung + 1)])
             else:
                 self._on_step(words)
+        self._try_edges()
         for refused in sorted(self._refused.values(), key=lambda each: -each[0].samples_per_s):
             self._mix(min(refused, key=lambda each: each.upper))
         return self._verdicts
 
-    def _mix(self, refused: _Refused) -> None:
+    def _try_edges(self) -> None:
+        """Try the fastest accepted graph of static int8 with its first and its last operator in float.
+
+        These two are often small and sensitive: in float they may be faster, and the graph more accurate.
+        """
+        static = [each for each in self._accepted if isinstance(each.recipe.quantization, StaticInt8)]
+        best = max(static, key=lambda each: each.samples_per_s, default=None)
+        if best is None or self._trials(best) < _MIN_MIXED_TRIALS:
+            return
+        try:
+            edges = self._bench.sensitivity(best.recipe).edges
+        except ArtifactError as error:
+            self._on_note(f"{' '.join(best.recipe.kind)}: not tried with operators in float: {first_line(error)}")
+            return
+        self._try_mixed(without(best.recipe, edges, "edges"))
+
+    def _trials(self, measured: _Measured) -> int:
+        """Return how many mixed graphs like a measured one may be tried."""
+        return min(_MAX_MIXED_TRIALS, int(_MIXED_S * measured.samples_per_s / self._bench.subject.count))
+
+    def _mix(self, refused: _Measured) -> None:
         """Try an inaccurate quantized graph with some of its operators in float."""
         base, speed = refused.recipe, refused.samples_per_s
         if base.quantization is None or speed < _MIN_MIXED_LEAD * self._fastest_accepted:
             return
         name = " ".join(base.kind)
-        trials = min(_MAX_MIXED_TRIALS, int(_MIXED_S * speed / self._bench.subject.count))
+        trials = self._trials(refused)
         if trials < _MIN_MIXED_TRIALS:
             self._on_note(f"{name}: not tried with operators in float: a trial would take too long")
             return
@@ -188,9 +210,8 @@ class _Screening:
         if accepted:
             self._fastest_accepted = max(self._fastest_accepted, speed)
             self._has_reserve |= is_exact(execution.precision)
-        else:
-            recipe = entrant.family.rungs[entrant.rung]
-            self._refused.setdefault(entrant.family, []).append(_Refused(recipe, speed, result.upper))
+        measured = _Measured(entrant.family.rungs[entrant.rung], speed, result.upper)
+        (self._accepted if accepted else self._refused.setdefault(entrant.family, [])).append(measured)
         verdict = {"accepted": accepted, "samples_per_s": speed, "words": found}
         return verdict, f"{key}: {words}, {found}: {'accepted' if accepted else 'refused'}"
 
@@ -202,7 +223,7 @@ class _Screening:
 
 def keep_ratio(samples_per_s: float) -> float:
     """Return the share of the fastest execution's speed below which others are not served."""
-    return _SLOW_KEEP_RATIO if samples_per_s < _SLOW_SAMPLES_PER_S else _KEEP_RATIO
+    return _SLOW_KEEP_RATIO if samples_per_s < SLOW_SAMPLES_PER_S else _KEEP_RATIO
 
 
 def accepted_kinds(recipes: Sequence[Recipe], verdicts: dict[str, Any]) -> list[Kind]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
 from bento_monitor.serving_config import Execution
 
-from .workbench import Workbench
+from .workbench import RACE_ROUNDS, Workbench
 
 
 def speed_words(samples_per_s: float) -> str:
@@ -16,7 +16,10 @@ def speed_words(samples_per_s: float) -> str:
 
 
 def speeds_of(
-    bench: Workbench, entrants: Sequence[Execution], refuse: Callable[[Execution, BentoMonitorError], None]
+    bench: Workbench,
+    entrants: Sequence[Execution],
+    refuse: Callable[[Execution, BentoMonitorError], None],
+    rounds: int = RACE_ROUNDS,
 ) -> dict[Execution, float]:
     """Return the samples per second of all executions that run.
 
@@ -25,12 +28,12 @@ def speeds_of(
     if not entrants:
         return {}
     try:
-        return bench.speeds(entrants)
+        return bench.speeds(entrants, rounds)
     except (ServiceError, ReleaseError):
         speeds: dict[Execution, float] = {}
         for execution in entrants:
             try:
-                speeds |= bench.speeds([execution])
+                speeds |= bench.speeds([execution], rounds)
             except (ServiceError, ReleaseError) as error:
                 refuse(execution, error)
         return speeds

@@ -45,7 +45,7 @@ Found = TypeVar("Found")
 _ALONE_SAMPLES = 400
 _FEW_ALONE_SAMPLES = 50
 _ALONE_S = 30.0  # about what these samples may take; a model that is slower gets fewer
-_RACE_ROUNDS = 2
+RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3
 _WORK_TIMEOUT_S = 1800.0
 _LEAST_TIMEOUT_S, _MOST_SLOWER = 120.0, 10.0
@@ -250,19 +250,19 @@ class Workbench:
         self.baseline_answers()  # shows how slow the model is
         return np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[: self._alone_count]
 
-    def speeds(self, entrants: Sequence[Execution]) -> dict[Execution, float]:
+    def speeds(self, entrants: Sequence[Execution], rounds: int = RACE_ROUNDS) -> dict[Execution, float]:
         """Return the samples per second of the API's function in process, from short interleaved blocks."""
         contenders = [self.contender(execution) for execution in entrants]
-        blocks_s = _RACE_ROUNDS * _RACE_BLOCK_S * len(entrants)
+        blocks_s = rounds * _RACE_BLOCK_S * len(entrants)
         names = "; ".join(describe_execution(execution) for execution in entrants)
-        rounds = self._survived(
+        measured = self._survived(
             names,
             lambda: self._host.race(
                 self.subject.subject.api.name,
                 self.subject.requests,
                 contenders,
                 batch_size=self.spec.connections,
-                rounds=_RACE_ROUNDS,
+                rounds=rounds,
                 block_s=_RACE_BLOCK_S,
                 seed=self.spec.seed,
                 timeout_s=self._timeout_s(2 * self.spec.connections * len(entrants)) + 2 * blocks_s,
@@ -270,7 +270,7 @@ class Workbench:
         )
         return {
             execution: math.exp(sum(math.log(speed) for speed in speeds) / len(speeds))
-            for execution, speeds in zip(entrants, rounds, strict=True)
+            for execution, speeds in zip(entrants, measured, strict=True)
         }
 
     def _answers(

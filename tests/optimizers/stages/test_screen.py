@@ -10,7 +10,7 @@ import pytest
 from bento_monitor.errors import MeasurementError, ReleaseError, ServiceError
 from optimizers.accuracy.tolerance import Tolerance
 from optimizers.errors import ArtifactError, StudyInputError
-from optimizers.search_space.recipe import Family, Recipe
+from optimizers.search_space.recipe import Family, Recipe, StaticInt8
 from optimizers.stages.race import survivors
 from optimizers.stages.screen import accepted_kinds, screen, why_none_accepted
 from optimizers.stages.speeds import speed_words
@@ -60,7 +60,7 @@ class Bench:
     def artifact(self, _execution: Any) -> None:
         pass
 
-    def speeds(self, built: Any) -> dict[Any, float]:
+    def speeds(self, built: Any, rounds: int) -> dict[Any, float]:
         return dict.fromkeys(built, 1.0)
 
     def answers_in(self, _execution: Any) -> Any:
@@ -85,10 +85,10 @@ def test_death_of_the_model_host_ends_the_screening() -> None:
 
 def test_precision_that_cannot_run_does_not_stop_the_others() -> None:
     class Racing(Bench):
-        def speeds(self, built: Any) -> dict[Any, float]:
+        def speeds(self, built: Any, rounds: int) -> dict[Any, float]:
             if any(execution.precision == "int8" for execution in built):
                 raise ReleaseError("It does not run.")
-            return super().speeds(built)
+            return super().speeds(built, rounds)
 
     bench: Any = Racing(ServiceError("It fails."))
     found = screen(bench, [family("fp32"), family("int8")], 2, str, str)
@@ -108,7 +108,7 @@ class Accurate(Bench):
         if execution.precision in self._broken:
             raise ArtifactError(f"{execution.precision} cannot be built.")
 
-    def speeds(self, built: Any) -> dict[Any, float]:
+    def speeds(self, built: Any, rounds: int) -> dict[Any, float]:
         return {execution: self._speeds[execution.precision] for execution in built}
 
     def answers_in(self, execution: Any) -> Any:
@@ -125,6 +125,21 @@ class Accurate(Bench):
             is_kept=lambda result: result.upper <= 0.01,
             describe=lambda result: result.precision,
         )
+
+
+def test_fastest_static_graph_is_also_tried_with_its_edges_in_float() -> None:
+    class Layered(Accurate):
+        def sensitivity(self, _recipe: Any) -> Any:
+            return SimpleNamespace(ranking=("b", "a", "c"), edges=("a", "c"))
+
+        def add(self, recipe: Recipe) -> None:
+            self.added = recipe
+
+    static = Recipe("onnxruntime", "int8-static", StaticInt8("minmax", 100))
+    bench: Any = Layered({"int8-static": 900.0, "int8-static-float-edges": 1000.0, "fp32": 100.0}, lossy=set())
+    verdicts = screen(bench, [Family((static,)), family("fp32")], 2, str, str)
+    assert verdicts["onnxruntime int8-static-float-edges"]["accepted"]
+    assert bench.added.quantization.excluded == ("a", "c")
 
 
 def accepted(bench: Any, families: list[Family]) -> list[str]:
