@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..search_space.recipe import WEIGHTED_OPS
 from .calibration_inputs import CalibrationInputs
 from .child import run_in_child, serve_child
 from .quantize import prepared
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _MAX_CALLS = 4
 _ACTIVATION_LEVELS, _WEIGHT_LEVELS = 255, 127
 
@@ -53,7 +53,7 @@ def _rank(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
     path = prepared(Path(settings["source"]), is_static=settings["is_static"])
     model = onnx.load(path)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = [node for node in model.graph.node if node.op_type in _WEIGHTED_OPS and set(node.input) & set(weights)]
+    nodes = [node for node in model.graph.node if node.op_type in WEIGHTED_OPS and set(node.input) & set(weights)]
     noise = {node.name: _weight_noise(node, numpy_helper.to_array(weights[_weight(node, weights)])) for node in nodes}
     activations = {node.name: next(name for name in node.input if name not in weights) for node in nodes}
     given = {item.name for item in model.graph.input}

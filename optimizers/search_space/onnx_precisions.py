@@ -7,12 +7,22 @@ from typing import Literal
 from bento_monitor.serving_config import BackendName
 
 from .facts import SpaceFacts
-from .recipe import CalibrationMethod, DynamicInt8, Family, FamilySpace, Recipe, StaticInt8, WeightOnly, cut, only
+from .recipe import (
+    WEIGHTED_OPS,
+    CalibrationMethod,
+    DynamicInt8,
+    Family,
+    FamilySpace,
+    Recipe,
+    StaticInt8,
+    WeightOnly,
+    cut,
+    only,
+)
 
 Scope = Literal["all", "layers"]
 """Which operators are quantized: all that have kernels, or only those with weights."""
 _MATRIX_OPS = ("Gemm", "MatMul")
-_WEIGHTED_OPS = ("Conv", "ConvTranspose", *_MATRIX_OPS)
 _CALIBRATION_SAMPLES = 100
 _MIN_CALIBRATION_SAMPLES = 8
 _BLOCK_SIZE = 128
@@ -67,7 +77,7 @@ def _static_space(facts: SpaceFacts) -> FamilySpace:
 
 def static_cuts(what: str, facts: SpaceFacts) -> FamilySpace:
     """Return what rules cut from static quantization."""
-    if not facts.graph_ops & set(_WEIGHTED_OPS):
+    if not facts.graph_ops & set(WEIGHTED_OPS):
         return cut(what, "the graph has no Conv, MatMul or Gemm")
     if facts.choosing_samples < _MIN_CALIBRATION_SAMPLES:
         return cut(what, f"scales from fewer than {_MIN_CALIBRATION_SAMPLES} samples would be chance")
@@ -81,14 +91,14 @@ def static_cuts(what: str, facts: SpaceFacts) -> FamilySpace:
 
 def static_scopes(facts: SpaceFacts) -> tuple[Scope, ...]:
     """Return which operators static quantization is worth trying on, each a family."""
-    has_weights = bool(facts.graph_ops & set(_WEIGHTED_OPS))
+    has_weights = bool(facts.graph_ops & set(WEIGHTED_OPS))
     return ("all", "layers") if has_weights and facts.choosing_samples >= _MIN_CALIBRATION_SAMPLES else ()
 
 
 def static_family(backend: BackendName, scope: Scope, facts: SpaceFacts) -> Family:
     """Return the statically quantized graphs of a scope, by method of calibration."""
     samples = min(_CALIBRATION_SAMPLES, facts.choosing_samples)
-    op_types = None if scope == "all" else _WEIGHTED_OPS
+    op_types = None if scope == "all" else WEIGHTED_OPS
     has_histograms = facts.has_mask or not facts.has_varying_axes
     methods = [method for method in _METHODS if has_histograms or method not in _HISTOGRAM_METHODS]
     return Family(

@@ -8,6 +8,7 @@ from typing import Literal
 from bento_monitor.serving_config import BackendName, Precision
 
 Kind = tuple[BackendName, Precision]
+WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 CalibrationMethod = Literal["minmax", "moving-average", "percentile", "entropy"]
 
 

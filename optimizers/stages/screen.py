@@ -10,6 +10,7 @@ from bento_monitor.errors import BentoMonitorError, ReleaseError, ServiceError
 from bento_monitor.serving_config import Execution
 
 from ..accuracy.compare import AccuracyResult
+from ..artifacts.sensitivity import Layers
 from ..errors import ArtifactError, StudyInputError, first_line
 from ..search_space.executions import typical_execution
 from ..search_space.precisions import is_exact
@@ -109,14 +110,9 @@ class _Screening:
         """
         static = [each for each in self._accepted if isinstance(each.recipe.quantization, StaticInt8)]
         best = max(static, key=lambda each: each.samples_per_s, default=None)
-        if best is None or self._trials(best) < _MIN_MIXED_TRIALS:
-            return
-        try:
-            edges = self._bench.sensitivity(best.recipe).edges
-        except ArtifactError as error:
-            self._on_note(f"{' '.join(best.recipe.kind)}: not tried with operators in float: {first_line(error)}")
-            return
-        self._try_mixed(without(best.recipe, edges, "edges"))
+        layers = None if best is None else self._layers(best)
+        if best is not None and layers is not None:
+            self._try_mixed(without(best.recipe, layers.edges, "edges"))
 
     def _trials(self, measured: _Measured) -> int:
         """Return how many mixed graphs like a measured one may be tried."""
@@ -127,18 +123,20 @@ class _Screening:
         base, speed = refused.recipe, refused.samples_per_s
         if base.quantization is None or speed < _MIN_MIXED_LEAD * self._fastest_accepted:
             return
-        name = " ".join(base.kind)
-        trials = self._trials(refused)
-        if trials < _MIN_MIXED_TRIALS:
-            self._on_note(f"{name}: not tried with operators in float: a trial would take too long")
-            return
+        layers = self._layers(refused)
+        if layers is not None and len(layers.ranking) > 1:
+            fewest_in_float(base, layers.ranking, layers.edges, self._try_mixed, self._trials(refused))
+
+    def _layers(self, measured: _Measured) -> Layers | None:
+        """Return the layers of a graph of which mixed ones are worth a trial; None, with a note, if none is."""
         try:
-            layers = self._bench.sensitivity(base)
+            if self._trials(measured) >= _MIN_MIXED_TRIALS:
+                return self._bench.sensitivity(measured.recipe)
+            why = "a trial would take too long"
         except ArtifactError as error:
-            self._on_note(f"{name}: not tried with operators in float: {first_line(error)}")
-            return
-        if len(layers.ranking) > 1:
-            fewest_in_float(base, layers.ranking, layers.edges, self._try_mixed, trials)
+            why = first_line(error)
+        self._on_note(f"{' '.join(measured.recipe.kind)}: not tried with operators in float: {why}")
+        return None
 
     def _try_mixed(self, recipe: Recipe) -> bool | None:
         """Return whether a mixed graph is accepted; None if it fails or is no faster than what is accepted."""

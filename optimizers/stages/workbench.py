@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bento_monitor.extras import missing_distributions
 from bento_monitor.lab.model_host.answer_values import Answers, read_answers
-from bento_monitor.lab.model_host.client import ModelHost
+from bento_monitor.lab.model_host.client import WORK_TIMEOUT_S, ModelHost
 from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.lab.model_host.process import HostDeathError
 from bento_monitor.machine import read_cpu_flags, sums_int8_exactly
@@ -47,7 +47,6 @@ _FEW_ALONE_SAMPLES = 50
 _ALONE_S = 30.0  # about what these samples may take; a model that is slower gets fewer
 RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3
-_WORK_TIMEOUT_S = 1800.0
 _LEAST_TIMEOUT_S, _MOST_SLOWER = 120.0, 10.0
 
 
@@ -85,14 +84,18 @@ class Workbench:
         """Return the families of precisions worth building, and what is cut; the float32 graph is built first."""
         if self._space is None:
             interface = self.subject.subject.interface
-            varying = any(None in spec.shape[1:] for spec in interface.inputs)
+            probed = {(fixed.input, fixed.axis) for fixed in interface.probed_axes}  # these vary in no sample
             facts = SpaceFacts(
                 runner_kind=interface.kind,
                 cpu_flags=frozenset(read_cpu_flags() or ()),
                 device=interface.device,
                 has_2d_convolutions=interface.has_2d_convolutions,
                 has_mask=interface.mask_input is not None,
-                has_varying_axes=varying,
+                has_varying_axes=any(
+                    length is None and axis > 0 and (spec.name, axis) not in probed
+                    for spec in interface.inputs
+                    for axis, length in enumerate(spec.shape)
+                ),
                 choosing_samples=len(self.subject.choosing),
                 graph_ops=self._graph_ops(),
                 has_openvino=not missing_distributions("openvino"),
@@ -290,7 +293,7 @@ class Workbench:
                 )
 
             if contender.execution is None:
-                compute(_WORK_TIMEOUT_S)
+                compute(WORK_TIMEOUT_S)
             else:
                 self._survived(describe_execution(contender.execution), lambda: compute(self._timeout_s(count)))
         return read_answers(path)
@@ -298,8 +301,8 @@ class Workbench:
     def _timeout_s(self, samples: int) -> float:
         """Return after how long a candidate that answers samples counts as hung."""
         if self._sample_s is None:
-            return _WORK_TIMEOUT_S
-        return min(_WORK_TIMEOUT_S, _LEAST_TIMEOUT_S + _MOST_SLOWER * self._sample_s * samples)
+            return WORK_TIMEOUT_S
+        return min(WORK_TIMEOUT_S, _LEAST_TIMEOUT_S + _MOST_SLOWER * self._sample_s * samples)
 
     def _survived(self, candidate: str, run: Callable[[], Found]) -> Found:
         """Run a candidate in the host; if that kills the host's process, start another one.

@@ -15,7 +15,7 @@ from .process import HostProcess
 
 OnProgress = Callable[[float], None]
 _IMPORT_TIMEOUT_S = 300.0
-_WORK_TIMEOUT_S = 1800.0
+WORK_TIMEOUT_S = 1800.0
 # For one sample, with the compilation in a first call; by default BentoML's servers give a request 60 s.
 _ANSWER_TIMEOUT_S = 300.0
 
@@ -138,7 +138,7 @@ class ModelHost:
         batch_size: int,
         seed: int,
         rows: Sequence[int] | None = None,
-        timeout_s: float = _WORK_TIMEOUT_S,
+        timeout_s: float = WORK_TIMEOUT_S,
         on_progress: OnProgress | None = None,
     ) -> None:
         """Write the answers to samples to `path`: in random batches, or one by one with a `batch_size` of 1."""
@@ -164,7 +164,7 @@ class ModelHost:
         batches: int = 32,
         block_s: float = 0.4,
         seed: int = 0,
-        timeout_s: float = _WORK_TIMEOUT_S,
+        timeout_s: float = WORK_TIMEOUT_S,
         on_progress: OnProgress | None = None,
     ) -> list[list[float]]:
         """Return the samples per second of each contender in each round of interleaved blocks."""
@@ -186,7 +186,7 @@ class ModelHost:
         operation: str,
         arguments: Mapping[str, Any],
         *,
-        timeout_s: float = _WORK_TIMEOUT_S,
+        timeout_s: float = WORK_TIMEOUT_S,
         on_progress: OnProgress | None = None,
     ) -> Any:
         if self._process is None:

@@ -54,6 +54,7 @@ class HostProcess:
     ) -> None:
         self._log = log
         self._memory_limit_bytes = memory_limit_bytes
+        self._next_memory_check_s = 0.0
         with log.open("ab") as stderr:  # a restarted child adds to the output of the one that died
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bento_monitor.lab.model_host", target],
@@ -120,6 +121,9 @@ class HostProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
+                if time.monotonic() >= self._next_memory_check_s:  # also while progress is reported all the time
+                    self._require_memory(operation)
+                    self._next_memory_check_s = time.monotonic() + _MEMORY_CHECK_S
                 left_s = max(0.0, deadline - time.monotonic())
                 if not selector.select(min(left_s, _MEMORY_CHECK_S)):
                     if left_s <= _MEMORY_CHECK_S:
@@ -129,7 +133,6 @@ class HostProcess:
                             f"{_activity(operation)}.",
                             "hang",
                         )
-                    self._require_memory(operation)
                     continue
                 data = os.read(self._process.stdout.fileno(), _READ_BYTES)
                 if not data:
