@@ -74,15 +74,17 @@ def _quantize(settings: dict[str, Any]) -> None:
 
 
 def _quantize_weights(settings: dict[str, Any]) -> None:
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
     quantizer = MatMulNBitsQuantizer(
         str(prepared(Path(settings["source"]), is_static=False)),
-        bits=settings["bits"],
-        block_size=settings["block_size"],
-        is_symmetric=True,
-        accuracy_level=_INT8_PRODUCTS,
         nodes_to_exclude=settings["excluded"],
+        algo_config=DefaultWeightOnlyQuantConfig(
+            bits=settings["bits"],
+            block_size=settings["block_size"],
+            is_symmetric=True,
+            accuracy_level=_INT8_PRODUCTS,
+        ),
     )
     quantizer.process()
     quantizer.model.save_model_to_file(settings["target"], use_external_data_format=False)
