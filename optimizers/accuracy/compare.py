@@ -77,12 +77,14 @@ def compare_accuracy(
     alpha: float = 0.05,
     rows: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
+    reference: Answers | None = None,
     seed: int = 0,
 ) -> AccuracyResult:
     """Compare two models' answers to the same samples, or to those of `rows`.
 
     With `groups`, the number of each sample's group, the bound is that of whole groups: samples of one group are not
-    independent of each other.
+    independent of each other. A metric without labels takes the answers `reference` as right (default: those of the
+    baseline).
 
     Raises:
         StudyInputError: the answers do not fit the metric, are NaN, or leave no sample to score.
@@ -92,8 +94,9 @@ def compare_accuracy(
             f"There are {len(candidate_answers)} answers for {len(baseline_answers)} samples: give one answer per "
             "sample."
         )
-    baseline = _evaluate(baseline_answers, baseline_answers, labels, metric, reading, rows, groups)
-    candidate = _evaluate(candidate_answers, baseline_answers, labels, metric, reading, rows, groups)
+    right = baseline_answers if reference is None else reference
+    baseline = _evaluate(baseline_answers, right, labels, metric, reading, rows, groups)
+    candidate = _evaluate(candidate_answers, right, labels, metric, reading, rows, groups)
     try:
         bound = _bound(baseline, candidate, metric, alpha, seed)
     except MeasurementError as error:
@@ -173,7 +176,7 @@ def require_enough(
 
 def _evaluate(
     answers: Answers,
-    baseline_answers: Answers,
+    right: Answers,
     labels: NDArray[Any] | None,
     metric: Metric,
     reading: OutputReading,
@@ -189,7 +192,7 @@ def _evaluate(
             )
         truth = read_labels(reading, labels, metric)
     else:
-        truth = read(reading, baseline_answers)
+        truth = read(reading, right)
     values = read(reading, answers)
     values, truth = take(values, rows), take(truth, rows)
     if groups is None and metric.evaluate_groups is None:

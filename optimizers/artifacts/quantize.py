@@ -9,7 +9,7 @@ from typing import Any
 
 from ..search_space.recipe import Quantization
 from .calibration_inputs import CalibrationInputs
-from .child import MEMORY_LIMIT_BYTES, TIMEOUT_S, run_in_child, serve_child
+from .child import TIMEOUT_S, run_in_child, serve_child
 from .graph import write_named
 
 _PERCENTILE = 99.99
@@ -23,7 +23,7 @@ def quantize(
     *,
     calibration: Path | None = None,
     reduces_range: bool = False,
-    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    memory_limit_bytes: int | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> None:
     """Write `target`, the graph of `source` with weights in few bits.

@@ -28,6 +28,8 @@ SLOW_SAMPLES_PER_S = 20.0
 # Mixed precision costs several measurements of accuracy, for a graph that is slower than its base.
 _MIN_MIXED_LEAD = 1.05
 _MIXED_S = 120.0
+# A precision whose answers to all samples take longer is first tried on a few, which show whether it is ruined.
+_LONG_S = 5.0
 _MIN_MIXED_TRIALS, _MAX_MIXED_TRIALS = 2, 12
 OnStep = Callable[[str], None]
 
@@ -197,14 +199,14 @@ class _Screening:
                 f"{key}: {words}, too slow: accuracy not measured",
             )
         try:
-            result = self._accuracy(execution)
+            result, where = self._accuracy(execution, speed)
         except (StudyInputError, ServiceError, ReleaseError) as error:
             # The baseline answered all samples, so the candidate is at fault: it gave NaN, or the API's function
             # failed.
             verdict = {"accepted": False, "samples_per_s": speed, "error": first_line(error)}
             return verdict, f"{key}: {first_line(error)}"
         accepted = self._bench.yardstick().is_kept(result)
-        found = self._bench.yardstick().describe(result)
+        found = self._bench.yardstick().describe(result) + where
         if accepted:
             self._fastest_accepted = max(self._fastest_accepted, speed)
             self._has_reserve |= is_exact(execution.precision)
@@ -213,10 +215,16 @@ class _Screening:
         verdict = {"accepted": accepted, "samples_per_s": speed, "words": found}
         return verdict, f"{key}: {words}, {found}: {'accepted' if accepted else 'refused'}"
 
-    def _accuracy(self, execution: Execution) -> AccuracyResult:
-        bench = self._bench
+    def _accuracy(self, execution: Execution, samples_per_s: float) -> tuple[AccuracyResult, str]:
+        """Return the accuracy, and on what it was measured, in words, if not on all samples to choose on."""
+        bench, yardstick = self._bench, self._bench.yardstick()
+        if bench.subject.count > _LONG_S * samples_per_s:
+            rows, first = bench.first_answers_in(execution)
+            ruined = yardstick.proved_worse(first, rows, seed=bench.spec.seed)
+            if ruined is not None:
+                return ruined, f" on the first {len(rows)} samples"
         answers = bench.answers_in(execution)
-        return bench.yardstick().compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
+        return yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed), ""
 
 
 def keep_ratio(samples_per_s: float) -> float:

@@ -44,6 +44,7 @@ _FLOAT_GRAPH = Recipe("onnxruntime", "fp32")
 Found = TypeVar("Found")
 _ALONE_SAMPLES = 400
 _FEW_ALONE_SAMPLES = 50
+_FIRST_SHARE, _LEAST_FIRST, _MOST_FIRST = 0.2, 25, 200
 _ALONE_S = 30.0  # about what these samples may take; a model that is slower gets fewer
 RACE_ROUNDS = 2
 _RACE_BLOCK_S = 0.3
@@ -232,6 +233,14 @@ class Workbench:
         if kind not in self._answers_in:
             self._answers_in[kind] = self.answers("-".join(kind), self.contender(execution))
         return self._answers_in[kind]
+
+    def first_answers_in(self, execution: Execution) -> tuple[NDArray[np.int64], Answers]:
+        """Return a few of the samples to choose on, and the answers to them in an execution's precision."""
+        choosing = self.subject.choosing
+        count = max(_LEAST_FIRST, min(_MOST_FIRST, int(_FIRST_SHARE * len(choosing))))
+        rows = np.random.default_rng(self.spec.seed).permutation(choosing)[:count]
+        name = f"{execution.backend}-{execution.precision}-first"
+        return rows, self._answers(name, self.contender(execution), rows, self.spec.connections, self.spec.seed)
 
     def answers_in_company(self, name: str, contender: Contender) -> Answers:
         """Return answers to the samples of `alone_samples`, in randomly composed batches of these."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bento_monitor.lab.model_host.answer_values import Answers
 
+from ..accuracy.answers import take
 from ..accuracy.batch_dependence import BatchDependence, batch_dependence, flip_share
 from ..accuracy.chance import chance_note
 from ..accuracy.compare import AccuracyResult, assess, compare_accuracy, require_enough
@@ -25,6 +26,7 @@ from .subject import StudySubject
 # The number of finalists that may be proved; they share the 5 % error probability of the bound.
 MAX_PROVED = 2
 ALPHA = 0.05
+_SURE_ALPHA = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,33 @@ class Yardstick:
             StudyInputError: the candidate's answers do not fit the metric, or are not finite.
         """
         return self._compare(self.baseline, candidate, rows, alpha, seed)
+
+    def proved_worse(self, candidate: Answers, rows: NDArray[np.int64], *, seed: int) -> AccuracyResult | None:
+        """Compare answers to `rows` alone; return the result only if the drop is surely beyond the tolerance.
+
+        Few samples show it for a model that is ruined. A metric that is undefined for them shows nothing.
+
+        Raises:
+            StudyInputError: the candidate's answers do not fit the metric, or are not finite.
+        """
+        few = replace(
+            self,
+            labels=None if self.labels is None else self.labels[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            baseline=take(self.baseline, rows),
+        )
+        every = np.arange(len(rows))
+        try:
+            assess(few.baseline, few.labels, self.metric, self.reading, groups=few.groups)
+        except StudyInputError:
+            return None
+        result = few.compare(candidate, every, alpha=ALPHA, seed=seed)
+        is_surely_worse = few.least_drop(candidate, every, seed=seed) > self.tolerance.absolute(result.baseline)
+        return result if is_surely_worse else None
+
+    def least_drop(self, candidate: Answers, rows: NDArray[np.int64], *, seed: int) -> float:
+        """Return a lower bound of the candidate's drop, at 99 %."""
+        return -self._compare(candidate, self.baseline, rows, _SURE_ALPHA, seed).upper
 
     def is_kept(self, result: AccuracyResult) -> bool:
         """Whether the upper bound of the drop is within the tolerance."""
@@ -81,6 +110,7 @@ class Yardstick:
             alpha=alpha,
             rows=rows,
             groups=self.groups,
+            reference=self.baseline,
             seed=seed,
         )
 

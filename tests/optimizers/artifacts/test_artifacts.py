@@ -172,11 +172,25 @@ def test_cache_key_depends_on_the_model_and_every_field_of_the_spec() -> None:
 
 def test_quantization_is_bounded_in_memory_and_time(tmp_path: Path) -> None:
     write_graph(tmp_path / "in.onnx")
-    with pytest.raises(ArtifactError, match=r"\(DynamicInt8\) failed"):
+    with pytest.raises(ArtifactError, match=r"more than its limit of 0\.1 GiB"):
         quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", DYNAMIC, memory_limit_bytes=64 * 2**20)
     with pytest.raises(ArtifactError, match="longer than"):
         quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", DYNAMIC, timeout_s=0.01)
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_step_that_is_interrupted_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_graph(tmp_path / "in.onnx")
+    children: list[int] = []
+
+    def interrupt(pid: int) -> None:
+        children.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optimizers.artifacts.child.resident_bytes", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", DYNAMIC)
+    assert not Path(f"/proc/{children[0]}").exists()
 
 
 @pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.02), (4, 0.2)])

@@ -166,6 +166,28 @@ def test_family_that_cannot_be_built_at_first_goes_on_with_its_next_precision() 
     ) == ["fp32"]
 
 
+def test_ruined_precision_costs_a_few_answers_of_a_model_that_is_slow() -> None:
+    class Slow(Accurate):
+        def __init__(self, ruined: str) -> None:
+            super().__init__({"fp32": 100.0, "minmax": 300.0, "entropy": 290.0}, lossy={"minmax"})
+            self.subject.count = 5000
+            self._ruined = ruined
+
+        def first_answers_in(self, execution: Any) -> Any:
+            return np.arange(25), execution.precision
+
+        def yardstick(self) -> Any:
+            ruined = SimpleNamespace(precision="few", upper=0.5)
+            return SimpleNamespace(
+                **vars(super().yardstick()),
+                proved_worse=lambda answers, *_, **__: ruined if answers == self._ruined else None,
+            )
+
+    bench = Slow("minmax")
+    assert accepted(bench, [family("fp32"), family("minmax", "entropy")]) == ["fp32", "entropy"]
+    assert bench.measured == ["entropy", "fp32"]
+
+
 def test_slow_families_are_not_measured_but_the_fastest_with_unchanged_weights_is() -> None:
     speeds = {"int8": 1000.0, "bf16": 500.0, "fp32": 100.0, "fp32-other": 90.0}
     bench = Accurate(speeds, lossy=set())
