@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from example_run import run_environment
-from example_spec import example_files
-from workloads.releases import Workload
+from space.subjects import SpaceSubject
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.lab.model_host.client import ModelHost
@@ -20,10 +17,9 @@ from bento_monitor.lab.model_host.messages import Contender
 from bento_monitor.machine import read_machine
 from bento_monitor.serving_config import Execution
 from optimizers.accuracy.compare import AccuracyResult
-from optimizers.accuracy.tolerance import Tolerance
 from optimizers.candidate import describe_execution
 from optimizers.errors import StudyInputError, first_line
-from optimizers.search_space.executions import executions
+from optimizers.search_space.executions import executions, thread_counts
 from optimizers.search_space.recipe import Recipe, StaticInt8
 from optimizers.stages.mixed import mixed_recipes, without
 from optimizers.stages.race import race
@@ -34,9 +30,9 @@ from optimizers.stages.yardstick import ALPHA
 from optimizers.study_folder import StudyFolder
 from optimizers.study_spec import StudySpec
 
-CONNECTIONS = 32
 ROUNDS, BLOCK_S = 2, 0.3  # as the optimizer's own race
 PLAYOFF_ROUNDS, PLAYOFF_SIZE = 6, 8
+PART_SIZES = (1, 2, 4, 8, 16)  # also those, and streams, that the optimizer takes for slow
 FINAL_ROUNDS, FINAL_BLOCK_S = 24, 0.5
 
 
@@ -56,24 +52,12 @@ class SpaceResult:
     grid: Sequence[Mapping[str, Any]]
 
 
-def measure_space(workload: Workload) -> SpaceResult:
+def measure_space(prepare: Callable[[Path], SpaceSubject]) -> SpaceResult:
     """Let the optimizer choose from an empty cache, search the grid by brute force, and compare both with eager."""
-    example = workload.example
-    files = example_files(example)
-    spec = StudySpec(
-        target=example.service,
-        working_dir=example.folder,
-        data=files / example.data,
-        metric=example.metric,
-        api=example.api,
-        runner=example.option("--runner"),
-        max_drop=Tolerance(example.max_drop),
-        output=example.option("--output"),
-        connections=int(example.option("--connections") or CONNECTIONS),
-    )
     with tempfile.TemporaryDirectory(prefix="bench-space-") as folder:
-        environment = {**os.environ, **run_environment(files, Path(folder))}
-        with ModelHost(spec.target, spec.working_dir, environment) as host:
+        subject = prepare(Path(folder))
+        spec = subject.spec
+        with ModelHost(spec.target, spec.working_dir, subject.environment) as host:
             return _measured(host, spec, Path(folder))
 
 
@@ -131,12 +115,9 @@ class _Grid:
 
     def search(self, recipes: Sequence[Recipe]) -> Execution:
         """Race all of them; return the fastest of a playoff of the best few."""
-        interface = self._bench.subject.subject.interface
         entrants: list[Execution] = []
         for recipe in dict.fromkeys(recipes):
-            made = executions(
-                [recipe.kind], self._cores, interface.mask_input, has_separate_rows=interface.has_separate_rows
-            )
+            made = self._executions(recipe)
             refusal = self._refusal(made[0])
             if refusal is None:
                 entrants += made
@@ -162,11 +143,30 @@ class _Grid:
             seed=rounds,
         )
 
+    def _executions(self, recipe: Recipe) -> list[Execution]:
+        """Return every execution of a recipe: those of the optimizer, and every other way to run a batch in parts."""
+        interface = self._bench.subject.subject.interface
+        mask, has_rows = interface.mask_input, interface.has_separate_rows
+        found = executions([recipe.kind], self._cores, mask, has_separate_rows=has_rows)
+        if mask is not None or has_rows:
+            found += [
+                Execution(*recipe.kind, threads, sub_batch_size=size, mask_input=mask, streams=streams)
+                for threads in thread_counts(self._cores)
+                for streams in sorted({1, self._cores})
+                for size in PART_SIZES
+                if size < self._bench.spec.connections
+            ]
+        return list(dict.fromkeys(found))
+
     def _refusal(self, execution: Execution) -> str | None:
         """Return why a recipe is not accepted, by the optimizer's own gate."""
         bench, yardstick = self._bench, self._bench.yardstick()
         try:
             bench.speeds([execution])
+            rows, first = bench.first_answers_in(execution)
+            ruined = yardstick.proved_worse(first, rows, seed=bench.spec.seed)
+            if ruined is not None:
+                return yardstick.describe(ruined)
             answers = bench.answers_in(execution)
             result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
         except (BentoMonitorError, StudyInputError) as error:
