@@ -39,15 +39,18 @@ from .stages.verdict import verdict_of
 from .stages.winner import winner_accuracy
 from .stages.workbench import Workbench
 from .stages.yardstick import Yardstick
-from .study_folder import StudyFolder, study_key
+from .study_folder import study_key
 from .study_spec import StudySpec, command_of
+from .study_store import LIMIT_GIB, StudyStore
 
 STAGES = 7
 _MEMORY_SHARE = 0.8  # of the available memory: a candidate that takes more would soon make the machine swap
 
 
-def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str, Any]:
+def run_study(spec: StudySpec, root: Path, progress: StudyProgress, *, limit_gib: float = LIMIT_GIB) -> dict[str, Any]:
     """Run or resume a study and return its report, as machine-readable JSON values.
+
+    Of what lies in `root` beyond the limit, that is removed which was not used for longest.
 
     Raises:
         InputError: an argument cannot be used; nothing was changed.
@@ -64,10 +67,10 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress) -> dict[str,
         machine = read_machine()
         circumstances = {"versions": read_versions(STACK), "cpu": machine.cpu_model, "cores": machine.cores}
         key = study_key(spec, subject.subject.interface.fingerprint, circumstances)
-        folder = StudyFolder(root.resolve() / "studies" / key)
-        with folder.locked():
+        store = StudyStore(root)
+        with store.study(key, int(limit_gib * 2**30)) as folder:
             log = CrashLog(
-                root.resolve() / "crashes.json",
+                store.crashes,
                 {"model": subject.subject.interface.fingerprint, **circumstances},
                 retry=spec.retry,
             )

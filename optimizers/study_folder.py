@@ -40,13 +40,14 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
 class StudyFolder:
     """Results by stage, as JSON; a finished stage is not run again."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the folder if it does not exist.
+    def __init__(self, path: Path, artifacts: Path | None = None) -> None:
+        """Create the folder if it does not exist; `artifacts` is shared with other studies (default: the study's own).
 
         Raises:
             StudyInputError: the folder cannot be created or written to.
         """
         self.path = path
+        self.artifacts = path / "artifacts" if artifacts is None else artifacts
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / "lock").touch()

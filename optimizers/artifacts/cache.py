@@ -26,7 +26,11 @@ class ArtifactCache:
     def get(self, key: str) -> Path | None:
         """Return the file of a key, or None if it is not built."""
         path = self._folder / f"{key}{_SUFFIX}"
-        return path if path.is_file() else None
+        try:
+            os.utime(path)  # files that are not used for long are removed first
+        except FileNotFoundError:
+            return None
+        return path
 
     def get_or_build(self, key: str, build: Callable[[Path], None]) -> Path:
         """Return the file of a key; if it does not exist, `build` writes it in a temporary folder first.

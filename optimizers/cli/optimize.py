@@ -34,7 +34,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 
 
 @click.command()
-@click.argument("target", metavar="MODULE:SERVICE")
+@click.argument("target", metavar="MODULE:SERVICE", required=False)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -94,9 +94,18 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
 @click.option(
     "--study-dir", type=click.Path(path_type=Path), help="Folder to store the study in [default: .bento-monitor]."
 )
+@click.option("--cache", "show_cache", is_flag=True, help="Print the disk that studies and artifacts take.")
+@click.option(
+    "--cache-gib",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(min=0.0),
+    callback=_finite,
+    help="Disk that --study-dir may take; beyond, what was not used for longest is removed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 def optimize(
-    target: str,
+    target: str | None,
     data: Path | None,
     metric: str | None,
     max_drop: str,
@@ -118,6 +127,8 @@ def optimize(
     retry: bool,
     seed: int,
     study_dir: Path | None,
+    show_cache: bool,
+    cache_gib: float,
     as_json: bool,
 ) -> None:
     """Find the fastest precision, threads, batching and batch execution for MODULE:SERVICE, imported from this folder.
@@ -131,11 +142,19 @@ def optimize(
 
     require_extra("optimize", "bento-monitor optimize", *_LIBRARIES)
     from ..accuracy.tolerance import parse_tolerance
+    from ..report.cache_table import print_items
     from ..report.table import print_result
     from ..search_space.choices import ALL, read_choices
     from ..study import STAGES, run_study
     from ..study_spec import StudySpec
+    from ..study_store import StudyStore
 
+    root = study_dir or Path(".bento-monitor")
+    if show_cache:
+        print_items(Console(), StudyStore(root).items(), str(root), cache_gib)
+        return
+    if target is None:
+        raise click.UsageError("Missing MODULE:SERVICE: name the service to optimize, such as service:MyService.")
     space = ALL if space_file is None else read_choices(space_file)
     if list_space:
         _print_space(target, space, api=api, runner=runner, connections=connections)
@@ -171,7 +190,7 @@ def optimize(
     from ..report.progress import StudyProgress
 
     with StudyProgress(console, STAGES).running() as progress:
-        result: dict[str, Any] = run_study(spec, study_dir or Path(".bento-monitor"), progress)
+        result: dict[str, Any] = run_study(spec, root, progress, limit_gib=cache_gib)
     if as_json:
         click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:

@@ -69,7 +69,7 @@ class Workbench:
         self._host = host
         self._crashes = crashes
         self._sample_s: float | None = None
-        self._cache = ArtifactCache(folder.path / "artifacts")
+        self._cache = ArtifactCache(folder.artifacts)
         self._artifacts: dict[Kind, Artifact | ArtifactError] = {}
         self._space: FamilySpace | None = None
         self._added: dict[Kind, Recipe] = {}
