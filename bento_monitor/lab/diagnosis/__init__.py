@@ -8,6 +8,7 @@ from ..profiling.profile_record import Finding, Profile
 from .batch_window import find_batch_window
 from .busy_threads import find_busy_threads
 from .gc_pauses import find_gc_pauses
+from .idle_cores import find_idle_cores
 from .noisy_neighbor import find_noisy_neighbor
 from .uneven_workers import find_uneven_workers
 
@@ -16,6 +17,7 @@ RULES: tuple[Callable[[Profile], Finding | None], ...] = (
     find_uneven_workers,
     find_batch_window,
     find_busy_threads,
+    find_idle_cores,
     find_noisy_neighbor,
 )
 

@@ -9,6 +9,7 @@ from profiles import HEALTHY, QUIET, profile
 
 from bento_monitor.lab.diagnosis import RULES, diagnose
 from bento_monitor.lab.profiling.profile_record import GcPauses, Profile, ServerUse, StageTime
+from bento_monitor.machine.gpu_use import GpuUse
 
 
 def rules_of(found: Profile) -> list[str]:
@@ -88,6 +89,37 @@ def test_more_busy_threads_than_cores_are_reported():
 def test_noisy_neighbor_is_reported():
     busy = replace(QUIET, idle_cores=0.05, other_cores=1.0)
     assert rules_of(profile(machine=busy)) == ["neighbour"]
-    assert rules_of(profile(machine=replace(busy, idle_cores=1.0))) == []
+    assert rules_of(profile(machine=replace(busy, idle_cores=0.5))) == []
     assert rules_of(profile(machine=replace(busy, other_cores=0.2))) == []
     assert rules_of(profile(machine=replace(QUIET, steal_ratio=0.2))) == ["neighbour"]
+
+
+ROOMY = replace(QUIET, cores=16, idle_cores=14.2)
+
+
+def test_busy_interpreter_beside_idle_cores_asks_for_workers():
+    (finding,) = diagnose(profile(replace(HEALTHY, cpu_cores=1.05), ROOMY))
+    assert finding.title == "The worker keeps one core busy, and 14 others are idle"
+    assert "uses 1.05 cores, as one interpreter does" in finding.evidence[0]
+    assert "14.2 of 16 cores are idle" in finding.evidence[1]
+    assert "the GPU computes 50% of the time" in finding.evidence[2]
+    assert "--workers 15 at most" in finding.remedy
+    (finding,) = diagnose(profile(replace(HEALTHY, cpu_cores=2.1), ROOMY, workers=2, gpus=()))
+    assert finding.title.startswith("Each of 2 workers")
+    assert len(finding.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("cpu_cores", "idle_cores", "changes"),
+    [
+        (0.4, 14.2, {}),
+        (6.0, 9.5, {}),
+        (1.0, 0.9, {}),
+        (1.0, 14.2, {"connections": 3}),
+        (1.0, 14.2, {"gpus": (GpuUse("Test GPU", 0.95, 2**30, 70.0, 12.0),)}),
+    ],
+    ids=["idle worker", "many threads", "no core idle", "too few clients", "GPU at its limit"],
+)
+def test_idle_cores_are_no_finding_where_workers_would_not_help(cpu_cores, idle_cores, changes):
+    machine = replace(ROOMY, idle_cores=idle_cores)
+    assert rules_of(profile(replace(HEALTHY, cpu_cores=cpu_cores), machine, **changes)) == []
