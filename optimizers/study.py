@@ -219,10 +219,16 @@ class _Study:
         return accuracy
 
     def _proof(self, candidate: Candidate, load: StudyLoad) -> dict[str, Any]:
-        self._progress.stage(6, "Proving the speed against the baseline on fresh servers", 3 * self._spec.blocks)
+        arms = 3 * self._spec.blocks
+        self._progress.stage(6, "Proving the speed against the baseline on fresh servers", arms)
+
+        def again(why: str) -> None:
+            self._progress.note(why)
+            self._progress.stage(6, "Proving the speed with new servers of the baseline in each round", arms)
+
         proof: dict[str, Any] = self._folder.once(
             f"proof-{candidate.name}",
-            lambda: prove(self._bench, load, candidate, self._progress.step),
+            lambda: prove(self._bench, load, candidate, self._progress.step, again),
         )
         low, high = proof["speedup_ci95"]
         self._progress.note(f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]")

@@ -64,7 +64,8 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     """Compare the arms, block by block.
 
     Raises:
-        MeasurementError: a rate is not above 0, or the two baseline arms differ from each other.
+        RigError: the two baseline arms differ from each other.
+        MeasurementError: a rate is not above 0.
     """
     kept, every = _rates(good), _rates([*good, *thrown])
     rig = check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])

@@ -5,19 +5,21 @@ Between these blocks, the latency of a lone client and of an open load is measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.lab.loadgen.validity import check_window
-from bento_monitor.lab.statistics import interleave
+from bento_monitor.lab.statistics import RigError, interleave
+from bento_monitor.resilience.atomic_files import write_atomic
 
 from ..candidate import Candidate
 from ..measurement.load import StudyLoad, block_rate_rps, latencies_us, latency_percentile_ms, measure_spec
-from ..measurement.server import TrialServer, serve_trials
+from ..measurement.server import ServerChoice, TrialServer, serve_trials
 from ..releasing import make_release
 from .block_log import BlockLog
 from .blocks import (
@@ -52,7 +54,13 @@ _WARMUP_BATCHES = 12
 _SETTLE_S = 0.2
 
 
-def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> dict[str, Any]:
+def prove(
+    bench: Workbench,
+    load: StudyLoad,
+    winner: Candidate,
+    on_arm: Callable[[], None],
+    on_again: Callable[[str], None],
+) -> dict[str, Any]:
     """Measure the winner against the baseline on fresh servers, and return the proof as JSON values.
 
     A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. The number
@@ -60,20 +68,36 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
     as many blocks, until harm by the winner is shown or excluded. Blocks finished before a kill are kept. A block that
     the machine disturbed is thrown away and replaced by another.
 
+    If the two servers of the baseline differ, everything is measured again with new ones for each round, after
+    `on_again` was called with the reason: servers of one service may differ for as long as they run, since a dispatcher
+    that adapts may settle on other batches in each. Then the intervals include how much they differ.
+
     Raises:
         MeasurementError: an answer was wrong; an arm answered no request; over a tenth of the blocks were thrown away
-            (the next call continues with the good ones); or the two baseline arms differ from each other (the next
-            call measures everything again).
+            (the next call continues with the good ones); or the two baseline arms differ from each other, even with new
+            servers (the next call measures everything again).
     """
+    mark = bench.folder.path / f"renewed-{winner.name}.json"  # a resumed proof goes on in the same way
+    try:
+        return _proved(bench, load, winner, on_arm, renews=mark.is_file())
+    except RigError as error:
+        if mark.is_file():
+            mark.unlink()
+            raise
+        write_atomic(mark, "{}\n")
+        on_again(f"{str(error).partition('. ')[0]}. Measuring again, with new servers of the baseline in each round.")
+    return prove(bench, load, winner, on_arm, on_again)
+
+
+def _proved(
+    bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None], *, renews: bool
+) -> dict[str, Any]:
     wanted = bench.spec.blocks
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
     harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
     if not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted) or next_look(harm, wanted) is not None:
-        with _serve_arms(bench, winner) as servers:
-            for server in servers.values():
-                run_load(load.warm_up(server.port, _WARMUP_BATCHES))
-                run_load(load.warm_up_alone(server.port))
-            _Rounds(bench, load, winner, servers).measure(log, harm, on_arm)
+        with _Arms(bench, load, winner) as arms:
+            _Rounds(bench, load, winner, arms, renews=renews).measure(log, harm, on_arm)
     log.require_valid("of the proof")
     try:
         proof = judge(log.good, [block for block in log.blocks if block.fault is not None])
@@ -81,19 +105,66 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
         log.clear()
         harm.clear()
         raise
-    return proof_record(proof, judge_harm(harm, wanted), len(harm.faults))
+    record = proof_record(proof, judge_harm(harm, wanted), len(harm.faults))
+    return {**record, "has_new_baseline_each_round": renews}
+
+
+class _Arms:
+    """The servers of a proof, warmed up; those of the baseline can be replaced by new ones."""
+
+    def __init__(self, bench: Workbench, load: StudyLoad, winner: Candidate) -> None:
+        self.servers: dict[str, TrialServer] = {}
+        self._bench = bench
+        self._load = load
+        self._winner = winner
+        self._folder: Path = bench.folder.path / f"servers-{winner.name}"
+        self._stack = ExitStack()
+        self._baselines = ExitStack()
+
+    def __enter__(self) -> Self:
+        bench, winner = self._bench, self._winner
+        try:
+            self._start({WINNER: candidate_server(bench, winner.workers)}, self._stack)
+            artifact = bench.artifact(winner.execution)
+            release = make_release(_release_name(winner), bench.subject.subject, winner, artifact)
+            self.servers[WINNER].activate(release, artifact.path)
+            self._warm_up(WINNER)
+            self.renew_baselines()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._baselines.close()
+        self._stack.close()
+
+    def renew_baselines(self) -> None:
+        """Start both servers of the baseline, after the end of those that run."""
+        self._baselines.close()
+        baseline = baseline_server(self._bench)
+        self._start({BASELINE: baseline, AGAIN: baseline}, self._baselines)
+        self._warm_up(BASELINE)
+        self._warm_up(AGAIN)
+
+    def _start(self, choices: Mapping[str, ServerChoice], stack: ExitStack) -> None:
+        self.servers |= stack.enter_context(serve_trials(choices, self._folder))
+
+    def _warm_up(self, name: str) -> None:
+        port = self.servers[name].port
+        run_load(self._load.warm_up(port, _WARMUP_BATCHES))
+        run_load(self._load.warm_up_alone(port))
 
 
 class _Rounds:
-    """The servers of a proof, and the loads of a round."""
+    """The loads of a round on the servers of a proof."""
 
-    def __init__(
-        self, bench: Workbench, load: StudyLoad, winner: Candidate, servers: Mapping[str, TrialServer]
-    ) -> None:
+    def __init__(self, bench: Workbench, load: StudyLoad, winner: Candidate, arms: _Arms, *, renews: bool) -> None:
         self._spec = bench.spec
         self._load = load
         self._release = _release_name(winner)
-        self._servers = servers
+        self._arms = arms
+        self._renews = renews
         baseline = bench.check_of(None)
         self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
@@ -101,23 +172,27 @@ class _Rounds:
         """Measure until both logs have enough blocks for a proof."""
         wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
         orders = interleave([BASELINE, AGAIN, WINNER], MAX_BLOCK_FACTOR * wanted, seed)
+        is_first = True
         while True:
             needs_block = not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted)
             needs_harm = next_look(harm, wanted) is not None
             is_invalid = not (needs_block or log.is_valid)
             if is_invalid or not (needs_block or needs_harm):
                 return
+            if self._renews and not is_first:
+                self._arms.renew_baselines()
+            is_first = False
             if needs_block:
                 log.add(self._block(orders[len(log.blocks)], on_arm))
             if needs_harm:
                 rate_rps = baseline_rate_rps(log.good or log.blocks) / 2
                 harm.add(self._harm_block(len(harm.earlier) + len(harm.blocks), rate_rps))
-            self._servers[WINNER].require_no_failed_calls(self._release)
+            self._arms.servers[WINNER].require_no_failed_calls(self._release)
 
     def _block(self, order: Sequence[str], on_arm: Callable[[], None]) -> Block:
         rates, faults, in_time = {}, [], None
         for name in order:
-            result, fault = self._run(name, self._load.spec(self._servers[name].port, self._spec.block_s))
+            result, fault = self._run(name, self._load.spec(self._arms.servers[name].port, self._spec.block_s))
             rates[name] = block_rate_rps(result)
             faults += [fault] if fault else []
             if name == WINNER and self._spec.slo is not None:
@@ -133,7 +208,7 @@ class _Rounds:
         half_load: dict[str, LoadResult] = {}
         (order,) = interleave([BASELINE, WINNER], 1, self._spec.seed + index)
         for name in order:
-            port, reference = self._servers[name].port, self._checks[name]
+            port, reference = self._arms.servers[name].port, self._checks[name]
             alone[name] = measure_spec(self._load.alone(port, alone_s, _SETTLE_S), reference)
             spec = self._load.open(port, open_s, _SETTLE_S, rate_rps=rate_rps, seed=index)
             half_load[name] = measure_spec(spec, reference)
@@ -147,7 +222,7 @@ class _Rounds:
         )
 
     def _run(self, name: str, spec: LoadSpec) -> tuple[LoadResult, str | None]:
-        server = self._servers[name]
+        server = self._arms.servers[name]
         before_s = server.cpu_seconds()
         result = measure_spec(spec, self._checks[name])
         return result, check_window(result, server.cpu_seconds() - before_s).fault
@@ -161,17 +236,6 @@ def _in_time(result: LoadResult, slo: Slo) -> InTime:
     counted = result.is_in_window
     answered = counted & result.is_ok & (result.latency_ns <= slo.limit_ms * 1e6)
     return InTime(int(answered.sum()), int(counted.sum()), latency_percentile_ms(result, slo.percentile))
-
-
-@contextmanager
-def _serve_arms(bench: Workbench, winner: Candidate) -> Iterator[dict[str, TrialServer]]:
-    baseline = baseline_server(bench)
-    choices = {BASELINE: baseline, AGAIN: baseline, WINNER: candidate_server(bench, winner.workers)}
-    with serve_trials(choices, bench.folder.path / f"servers-{winner.name}") as servers:
-        artifact = bench.artifact(winner.execution)
-        release = make_release(_release_name(winner), bench.subject.subject, winner, artifact)
-        servers[WINNER].activate(release, artifact.path)
-        yield servers
 
 
 def _release_name(winner: Candidate) -> str:

@@ -15,6 +15,10 @@ _MIN_PAIRS = 5
 _ALPHA = 0.01
 
 
+class RigError(MeasurementError):
+    """The baseline differs from itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class RigCheck:
     """The baseline against itself, over `n` pairs: the ratio with its interval, and the noise `sd` of a pair.
@@ -33,10 +37,10 @@ class RigCheck:
         """Refuse a machine on which the baseline differs from itself.
 
         Raises:
-            MeasurementError: the test finds a difference beyond the indifference zone where there is none.
+            RigError: the test finds a difference beyond the indifference zone where there is none.
         """
         if not self.holds:
-            raise MeasurementError(
+            raise RigError(
                 f"The baseline differs from itself on this machine now: {self.ratio:.3f} times "
                 f"[{self.low:.3f}, {self.high:.3f}]. Stop the other programs on the machine, or measure at another "
                 "time."
