@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild bench-space releases bench-workloads soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild bench-knobs bench-space releases bench-workloads soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ releases: $(STAMP) ## Find the release of each example's model, for bench-worklo
 
 bench-workloads: releases ## Measure each example on stock BentoML and with its release (40 minutes)
 	@$(BIN)/python benchmarks/bench_workloads.py
+
+bench-knobs: $(STAMP) ## Measure options of sessions, allocators and exporters that the search leaves alone (5 minutes)
+	@$(BIN)/python benchmarks/bench_knobs.py
 
 bench-space: $(STAMP) ## Compare what the optimizer finds with a brute force over its space (30 minutes a workload; resumes)
 	@$(BIN)/python benchmarks/bench_space.py
