@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from bento_monitor.releases.worker_state import live_workers
 from ..errors import StudyInputError
 
 # A trial is traced as in production, but into a private store: the user's collector gets no spans of the trials.
+_MEMORY_CHECK_S = 0.5
 _OWN_STORE = dict.fromkeys(
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"), ""
 )
@@ -51,6 +53,38 @@ class TrialServer:
     def cpu_seconds(self) -> float:
         """Return the CPU time that all processes of the server have used so far."""
         return self._process.cpu_seconds()
+
+    @contextmanager
+    def within_memory(self, limit_bytes: int) -> Iterator[None]:
+        """Kill the server as soon as its processes take more memory than the limit.
+
+        Raises:
+            MeasurementError: it was killed for that.
+        """
+        over: list[int] = []
+        is_done = threading.Event()
+
+        def watch() -> None:
+            while not is_done.wait(_MEMORY_CHECK_S):
+                used = self._process.resident_bytes()
+                if used > limit_bytes:
+                    over.append(used)
+                    self._process.kill()
+                    return
+
+        watcher = threading.Thread(target=watch, name="bento-monitor-memory", daemon=True)
+        watcher.start()
+        try:
+            yield
+        except Exception as error:
+            if over:
+                raise _too_much_memory(over[0], limit_bytes) from error
+            raise
+        finally:
+            is_done.set()
+            watcher.join()
+        if over:
+            raise _too_much_memory(over[0], limit_bytes)
 
     def activate(self, release: Release, artifact: Path | None) -> None:
         """Activate a release in every worker.
@@ -98,6 +132,13 @@ class TrialServer:
                     f"The runner {release.runner} wraps a different model each time the service is loaded: load its "
                     "weights from a file, or set a seed before they are drawn."
                 ) from error
+
+
+def _too_much_memory(used: int, limit_bytes: int) -> MeasurementError:
+    return MeasurementError(
+        f"The server was stopped because it took {used / 2**30:.1f} GiB of memory, more than its limit of "
+        f"{limit_bytes / 2**30:.1f} GiB."
+    )
 
 
 @contextmanager

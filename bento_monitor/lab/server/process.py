@@ -112,6 +112,14 @@ class ServerProcess:
                 total += times.user + times.system
         return total
 
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the server's live processes; what they share counts for each."""
+        total = 0
+        for process in self._processes():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
     def wait_until_ready(self) -> None:
         """Wait until every worker is ready.
 
@@ -141,14 +149,15 @@ class ServerProcess:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACEFUL_SHUTDOWN_S + _STOP_MARGIN_S)
         finally:
-            self._kill()
+            self.kill()
 
     def last_log_lines(self) -> str:
         """Return the last lines of the server's log."""
         lines = self.log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
         return "\n".join(lines) or "The server wrote nothing."
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Kill every process of the server at once."""
         # The supervisor first: it would restart killed workers.
         self._process.kill()
         self._process.wait()
