@@ -29,12 +29,19 @@ def study_key(spec: StudySpec, model_fingerprint: str, circumstances: Mapping[st
     digest.update(json.dumps(circumstances, sort_keys=True).encode())
     for data in (spec.data, spec.prove_data):
         digest.update(b"none" if data is None else data_digest(data).encode())
-    for source in sorted(spec.working_dir.rglob("*.py")):
+    digest.update(code_digest(spec.working_dir).encode())
+    return digest.hexdigest()[:16]
+
+
+def code_digest(working_dir: Path) -> str:
+    """Return a hash of every Python file of a folder, except those of virtual environments."""
+    digest = hashlib.sha256()
+    for source in sorted(working_dir.rglob("*.py")):
         # An editor's lock file may be a dangling symbolic link.
         if ".venv" not in source.parts and "site-packages" not in source.parts and source.is_file():
-            digest.update(str(source.relative_to(spec.working_dir)).encode())
+            digest.update(str(source.relative_to(working_dir)).encode())
             digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 class StudyFolder:

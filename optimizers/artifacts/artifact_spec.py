@@ -22,7 +22,8 @@ class ArtifactSpec:
     With `has_fixed_axes`, each axis that has the same length in all samples is fixed to that length in the graph.
     `quantization` is None for a float32 file. `reduces_range` keeps int8 weights within +-64, so that no 16-bit sum of
     their products is clipped (`sums_int8_exactly`). `calibration_sha256` is the hash of the inputs that static
-    quantization is calibrated on.
+    quantization is calibrated on. `code_sha256` is the hash of the code beside the service, which a model's fingerprint
+    does not cover.
     """
 
     backend: BackendName
@@ -33,6 +34,7 @@ class ArtifactSpec:
     quantization: Quantization | None = None
     reduces_range: bool = False
     calibration_sha256: str | None = None
+    code_sha256: str | None = None
 
     @property
     def needs_file(self) -> bool:

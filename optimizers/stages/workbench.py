@@ -34,7 +34,7 @@ from ..search_space.choices import chosen_families
 from ..search_space.facts import SpaceFacts
 from ..search_space.precisions import precision_space
 from ..search_space.recipe import FamilySpace, Kind, Recipe, StaticInt8
-from ..study_folder import StudyFolder
+from ..study_folder import StudyFolder, code_digest
 from ..study_spec import StudySpec
 from .subject import StudySubject
 from .yardstick import Yardstick, make_yardstick
@@ -70,6 +70,7 @@ class Workbench:
         self._crashes = crashes
         self._sample_s: float | None = None
         self._cache = ArtifactCache(folder.artifacts)
+        self._code_sha256 = code_digest(spec.working_dir)
         self._artifacts: dict[Kind, Artifact | ArtifactError] = {}
         self._space: FamilySpace | None = None
         self._added: dict[Kind, Recipe] = {}
@@ -151,7 +152,9 @@ class Workbench:
         return found
 
     def _build(self, recipe: Recipe) -> Artifact:
-        spec = ArtifactSpec(recipe.backend, recipe.precision, quantization=recipe.quantization)
+        spec = ArtifactSpec(
+            recipe.backend, recipe.precision, quantization=recipe.quantization, code_sha256=self._code_sha256
+        )
         if recipe.quantization is None and (recipe == _FLOAT_GRAPH or not spec.needs_file):
             interface = self.subject.subject.interface
             try:
