@@ -179,7 +179,7 @@ class _Rounds:
             is_invalid = not (needs_block or log.is_valid)
             if is_invalid or not (needs_block or needs_harm):
                 return
-            if self._renews and not is_first:
+            if self._renews and needs_block and not is_first:
                 self._arms.renew_baselines()
             is_first = False
             if needs_block:
