@@ -12,7 +12,7 @@ from typing import Any
 
 from bento_monitor.installation import STACK, read_versions
 from bento_monitor.lab.model_host.client import ModelHost
-from bento_monitor.machine import available_bytes, read_machine
+from bento_monitor.machine import read_machine, safe_bytes
 from bento_monitor.releases.release_store import save_release, store_name
 from bento_monitor.serving_config import Batching, Execution
 
@@ -41,13 +41,12 @@ from .stages.workbench import Workbench
 from .stages.yardstick import Yardstick
 from .study_folder import study_key
 from .study_spec import StudySpec, command_of
-from .study_store import LIMIT_GIB, StudyStore
+from .study_store import StudyStore
 
 STAGES = 7
-_MEMORY_SHARE = 0.8  # of the available memory: a candidate that takes more would soon make the machine swap
 
 
-def run_study(spec: StudySpec, root: Path, progress: StudyProgress, *, limit_gib: float = LIMIT_GIB) -> dict[str, Any]:
+def run_study(spec: StudySpec, root: Path, progress: StudyProgress, *, limit_gib: float) -> dict[str, Any]:
     """Run or resume a study and return its report, as machine-readable JSON values.
 
     Of what lies in `root` beyond the limit, that is removed which was not used for longest.
@@ -61,7 +60,7 @@ def run_study(spec: StudySpec, root: Path, progress: StudyProgress, *, limit_gib
     check_files(spec)
     with (
         tempfile.TemporaryDirectory(prefix="bento-monitor-requests-") as requests,
-        ModelHost(spec.target, spec.working_dir, memory_limit_bytes=int(_MEMORY_SHARE * available_bytes())) as host,
+        ModelHost(spec.target, spec.working_dir, memory_limit_bytes=safe_bytes()) as host,
     ):
         subject = find_subject(host, spec, Path(requests))
         machine = read_machine()

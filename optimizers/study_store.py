@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,10 +15,14 @@ from typing import Literal
 
 from .study_folder import StudyFolder
 
-LIMIT_GIB = 20.0
 _LOCK = "in-use.lock"
 
 ItemKind = Literal["studies", "artifacts"]
+# The names that studies and artifacts have here: whatever else lies in such a folder is the user's.
+_NAMES: dict[ItemKind, re.Pattern[str]] = {
+    "studies": re.compile(r"[0-9a-f]{16}"),
+    "artifacts": re.compile(r"[0-9a-f]{64}\.onnx|building-.+"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,12 @@ class StudyStore:
             yield folder
 
     def items(self) -> list[StoredItem]:
-        """Return what is stored, that first which was not used for longest."""
+        """Return what studies have stored, that first which was not used for longest."""
         found: list[StoredItem] = []
-        kinds: tuple[ItemKind, ...] = ("studies", "artifacts")
-        for kind in kinds:
+        for kind, name in _NAMES.items():
             for path in (self._root / kind).glob("*"):
+                if name.fullmatch(path.name) is None:
+                    continue
                 with suppress(FileNotFoundError):  # a study that runs has just removed it
                     found.append(StoredItem(kind, path, _size_of(path), _used_s(path)))
         return sorted(found, key=lambda item: item.used_s)

@@ -163,10 +163,9 @@ class _Grid:
         bench, yardstick = self._bench, self._bench.yardstick()
         try:
             bench.speeds([execution])
-            rows, first = bench.first_answers_in(execution)
-            ruined = yardstick.proved_worse(first, rows, seed=bench.spec.seed)
+            ruined = bench.ruin_in(execution)
             if ruined is not None:
-                return yardstick.describe(ruined)
+                return yardstick.describe(ruined[0])
             answers = bench.answers_in(execution)
             result = yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed)
         except (BentoMonitorError, StudyInputError) as error:

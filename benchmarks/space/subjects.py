@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from example_run import run_environment
-from example_spec import Example, example_files
+from example_spec import example_files
 from workloads.releases import Workload, all_workloads
 
 from optimizers.accuracy.tolerance import Tolerance
@@ -40,17 +40,13 @@ def subjects() -> dict[str, Callable[[Path], SpaceSubject]]:
     """Return, by name, a function that prepares the subject in a folder."""
     workloads = {_WORKLOADS[workload.key]: workload for workload in all_workloads()}
     found = {name: _of_workload(workload) for name, workload in workloads.items()}
-    found["cnn"] = _of_workload(replace(workloads["digits"], example=_batched(workloads["digits"].example)))
+    found["cnn"] = _of_workload(workloads["digits"], connections=BATCH)
     found["mlp"] = _of_situation("tabular_mlp")
     found["distilbert"] = _of_situation("distilbert_like")
     return found
 
 
-def _batched(example: Example) -> Example:
-    return replace(example, options=("--connections", str(BATCH)))
-
-
-def _of_workload(workload: Workload) -> Callable[[Path], SpaceSubject]:
+def _of_workload(workload: Workload, connections: int | None = None) -> Callable[[Path], SpaceSubject]:
     def prepare(folder: Path) -> SpaceSubject:
         example = workload.example
         files = example_files(example)
@@ -63,7 +59,7 @@ def _of_workload(workload: Workload) -> Callable[[Path], SpaceSubject]:
             runner=example.option("--runner"),
             max_drop=Tolerance(example.max_drop),
             output=example.option("--output"),
-            connections=int(example.option("--connections") or BATCH),
+            connections=connections or int(example.option("--connections") or BATCH),
         )
         return SpaceSubject(spec, {**os.environ, **run_environment(files, folder)})
 

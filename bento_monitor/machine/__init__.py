@@ -3,14 +3,15 @@
 from .cpu import read_cpu_flags, sums_int8_exactly
 from .gpu import Gpu
 from .machine_record import Machine, read_machine
-from .memory import available_bytes, resident_bytes
+from .memory import over_limit, resident_bytes, safe_bytes
 
 __all__ = [
     "Gpu",
     "Machine",
-    "available_bytes",
+    "over_limit",
     "read_cpu_flags",
     "read_machine",
     "resident_bytes",
+    "safe_bytes",
     "sums_int8_exactly",
 ]

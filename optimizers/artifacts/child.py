@@ -14,12 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bento_monitor.machine import available_bytes, resident_bytes
+from bento_monitor.machine import over_limit, resident_bytes, safe_bytes
 
 from ..errors import ArtifactError
 
 TIMEOUT_S = 600.0
-_MEMORY_SHARE = 0.8  # of the available memory: a step that takes more would soon make the machine swap
 _CHECK_S = 0.1
 _RESULT, _OUTPUT = "result.json", "output.txt"
 
@@ -41,7 +40,7 @@ def run_in_child(
         ArtifactError: the step failed or crashed, or exceeded its memory or time limit.
     """
     command = [sys.executable, "-P", "-m", module, json.dumps(settings)]
-    limit = int(_MEMORY_SHARE * available_bytes()) if memory_limit_bytes is None else memory_limit_bytes
+    limit = safe_bytes() if memory_limit_bytes is None else memory_limit_bytes
     with tempfile.TemporaryDirectory(prefix="bento-monitor-build-") as folder:
         output = Path(folder) / _OUTPUT
         with output.open("wb") as log:
@@ -73,10 +72,7 @@ def _wait(process: subprocess.Popen[bytes], what: str, memory_limit_bytes: int, 
             raise ArtifactError(f"{what} took longer than {timeout_s:.0f} s.")
         used = resident_bytes(process.pid)
         if used is not None and used > memory_limit_bytes:
-            raise ArtifactError(
-                f"{what} took {used / 2**30:.1f} GiB of memory, more than its limit of "
-                f"{memory_limit_bytes / 2**30:.1f} GiB."
-            )
+            raise ArtifactError(f"{what} {over_limit(used, memory_limit_bytes)}.")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 from bento_monitor.errors import MeasurementError, ReleaseError
 from bento_monitor.lab.server.process import ServerProcess, start_servers
 from bento_monitor.lab.server.server_spec import ServerSpec
+from bento_monitor.machine import over_limit
 from bento_monitor.releases.active_store import ActiveStore
 from bento_monitor.releases.promotion import promote
 from bento_monitor.releases.release_record import Release
@@ -76,15 +77,14 @@ class TrialServer:
         watcher.start()
         try:
             yield
-        except Exception as error:
-            if over:
-                raise _too_much_memory(over[0], limit_bytes) from error
-            raise
+        except Exception:
+            if not over:
+                raise
         finally:
             is_done.set()
             watcher.join()
         if over:
-            raise _too_much_memory(over[0], limit_bytes)
+            raise MeasurementError(f"The server was stopped because it {over_limit(over[0], limit_bytes)}.")
 
     def activate(self, release: Release, artifact: Path | None) -> None:
         """Activate a release in every worker.
@@ -132,13 +132,6 @@ class TrialServer:
                     f"The runner {release.runner} wraps a different model each time the service is loaded: load its "
                     "weights from a file, or set a seed before they are drawn."
                 ) from error
-
-
-def _too_much_memory(used: int, limit_bytes: int) -> MeasurementError:
-    return MeasurementError(
-        f"The server was stopped because it took {used / 2**30:.1f} GiB of memory, more than its limit of "
-        f"{limit_bytes / 2**30:.1f} GiB."
-    )
 
 
 @contextmanager

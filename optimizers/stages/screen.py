@@ -217,14 +217,13 @@ class _Screening:
 
     def _accuracy(self, execution: Execution, samples_per_s: float) -> tuple[AccuracyResult, str]:
         """Return the accuracy, and on what it was measured, in words, if not on all samples to choose on."""
-        bench, yardstick = self._bench, self._bench.yardstick()
+        bench = self._bench
         if bench.subject.count > _LONG_S * samples_per_s:
-            rows, first = bench.first_answers_in(execution)
-            ruined = yardstick.proved_worse(first, rows, seed=bench.spec.seed)
+            ruined = bench.ruin_in(execution)
             if ruined is not None:
-                return ruined, f" on the first {len(rows)} samples"
+                return ruined[0], f" on the first {ruined[1]} samples"
         answers = bench.answers_in(execution)
-        return yardstick.compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed), ""
+        return bench.yardstick().compare(answers, bench.subject.choosing, alpha=ALPHA, seed=bench.spec.seed), ""
 
 
 def keep_ratio(samples_per_s: float) -> float:

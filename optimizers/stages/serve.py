@@ -14,7 +14,7 @@ from typing import Self
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.lab.loadgen import summarize
 from bento_monitor.lab.loadgen.slo import Slo
-from bento_monitor.machine import available_bytes
+from bento_monitor.machine import safe_bytes
 from bento_monitor.serving_config import Batching, Execution
 
 from ..candidate import Candidate
@@ -39,7 +39,6 @@ _MEASURE_S = 3.0
 _SEEDED_EXECUTIONS = 2
 _FINALISTS = 4
 _FINAL_RATIO = 0.8  # of the fastest trial's rate: a lower rate is not just bad luck
-_MEMORY_SHARE = 0.8  # of what is available before a server starts: with more, the machine would soon swap
 _TRIAL_SLACK = 1.15  # a trial measures a lone client only once and briefly; the finals measure it six times
 OnTrial = Callable[[Candidate, TrialOutcome], None]
 
@@ -56,7 +55,7 @@ class ServedStage:
         self._servers: dict[int, tuple[TrialServer, ExitStack]] = {}
         self._started = 0
         self._lone_client: LoneClient | None = None
-        self._memory_limit_bytes = int(_MEMORY_SHARE * available_bytes())
+        self._memory_limit_bytes = safe_bytes()
         self._most_alone_ratio = None if bench.spec.allow_slower_alone else MAX_ALONE_RATIO
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from bento_monitor.machine import read_cpu_flags, sums_int8_exactly
 from bento_monitor.resilience.atomic_files import write_atomic
 from bento_monitor.serving_config import Execution
 
+from ..accuracy.compare import AccuracyResult
 from ..accuracy.sameness import AnswerCheck
 from ..artifacts.artifact_spec import ArtifactSpec
 from ..artifacts.build import Artifact, build_artifact, quantize_artifact
@@ -177,7 +178,7 @@ class Workbench:
         """Return a file of model inputs for random samples of those to choose on; none to prove on are among them."""
         path: Path = self.folder.path / "calibration" / f"{samples}.npz"
         if not path.is_file():
-            rows = np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[:samples]
+            rows = self._some_to_choose_on(samples)
             self._host.model_inputs(self.subject.subject.api.name, self.subject.requests, path, rows=rows.tolist())
         return path
 
@@ -237,13 +238,19 @@ class Workbench:
             self._answers_in[kind] = self.answers("-".join(kind), self.contender(execution))
         return self._answers_in[kind]
 
-    def first_answers_in(self, execution: Execution) -> tuple[NDArray[np.int64], Answers]:
-        """Return a few of the samples to choose on, and the answers to them in an execution's precision."""
-        choosing = self.subject.choosing
-        count = max(_LEAST_FIRST, min(_MOST_FIRST, int(_FIRST_SHARE * len(choosing))))
-        rows = np.random.default_rng(self.spec.seed).permutation(choosing)[:count]
+    def ruin_in(self, execution: Execution) -> tuple[AccuracyResult, int] | None:
+        """Answer a few samples in an execution's precision; return what they show of it, and how many, if it is ruined.
+
+        Raises:
+            StudyInputError: the answers do not fit the metric, or are not finite.
+        """
+        rows = self._some_to_choose_on(
+            max(_LEAST_FIRST, min(_MOST_FIRST, int(_FIRST_SHARE * len(self.subject.choosing))))
+        )
         name = f"{execution.backend}-{execution.precision}-first"
-        return rows, self._answers(name, self.contender(execution), rows, self.spec.connections, self.spec.seed)
+        answers = self._answers(name, self.contender(execution), rows, self.spec.connections, self.spec.seed)
+        ruined = self.yardstick().proved_worse(answers, rows, seed=self.spec.seed)
+        return None if ruined is None else (ruined, len(rows))
 
     def answers_in_company(self, name: str, contender: Contender) -> Answers:
         """Return answers to the samples of `alone_samples`, in randomly composed batches of these."""
@@ -263,7 +270,10 @@ class Workbench:
         This is slow, so there are at most 400 random ones, and fewer, but 50, of a model that would take over 30 s.
         """
         self.baseline_answers()  # shows how slow the model is
-        return np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[: self._alone_count]
+        return self._some_to_choose_on(self._alone_count)
+
+    def _some_to_choose_on(self, count: int) -> NDArray[np.int64]:
+        return np.random.default_rng(self.spec.seed).permutation(self.subject.choosing)[:count]
 
     def speeds(self, entrants: Sequence[Execution], rounds: int = RACE_ROUNDS) -> dict[Execution, float]:
         """Return the samples per second of the API's function in process, from short interleaved blocks."""

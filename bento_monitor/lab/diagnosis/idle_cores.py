@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..profiling.profile_record import Finding, LoadPoint, Profile
+from ..profiling.profile_record import Finding, Profile
 
 # Cores that a worker uses whose interpreter is the limit: one, and a little for what runs beside it.
 _MIN_CORES, _MAX_CORES = 0.85, 1.3
@@ -20,22 +20,18 @@ def find_idle_cores(profile: Profile) -> Finding | None:
         return None
     cores_each = server.cpu_cores / profile.workers
     least_idle = max(_MIN_IDLE_CORES, _MIN_IDLE_SHARE * machine.cores)
-    if not _MIN_CORES <= cores_each <= _MAX_CORES or machine.idle_cores < least_idle or _is_gpu_busy(point):
+    gpu_share = max((gpu.utilization for gpu in point.gpus), default=0.0)
+    if not _MIN_CORES <= cores_each <= _MAX_CORES or machine.idle_cores < least_idle or gpu_share > _MAX_GPU_SHARE:
         return None
     workers = "The worker keeps" if profile.workers == 1 else f"Each of {profile.workers} workers keeps"
-    share = f"{point.gpus[0].utilization:.0%}" if point.gpus else None
     return Finding(
         "idle_cores",
         f"{workers} one core busy, and {machine.idle_cores:.0f} others are idle",
         (
             f"at {point.throughput_rps:.0f} requests/s a worker uses {cores_each:.2f} cores, as one interpreter does",
             f"{machine.idle_cores:.1f} of {machine.cores} cores are idle",
-            *([f"the GPU computes {share} of the time"] if share is not None else []),
+            *([f"the GPU computes {gpu_share:.0%} of the time"] if point.gpus else []),
         ),
         f"Add workers: --workers {profile.workers + int(machine.idle_cores)} at most, or let a search compare them "
         "(bento-monitor optimize --workers); each holds a model of its own in memory.",
     )
-
-
-def _is_gpu_busy(point: LoadPoint) -> bool:
-    return bool(point.gpus) and max(gpu.utilization for gpu in point.gpus) > _MAX_GPU_SHARE

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import BentoMonitorError, InputError, MeasurementError, ReleaseError, ServiceError
-from ...machine import resident_bytes
+from ...machine import over_limit, resident_bytes
 
 _ERRORS: dict[str, type[BentoMonitorError]] = {
     error.__name__: error for error in (BentoMonitorError, InputError, ServiceError, ReleaseError, MeasurementError)
@@ -148,8 +148,8 @@ class HostProcess:
         if limit is not None and used is not None and used > limit:
             self.kill()
             raise HostDeathError(
-                f"The process of the service was stopped because it took {used / 2**30:.1f} GiB of memory, more than "
-                f"its limit of {limit / 2**30:.1f} GiB, while {_activity(operation)}.",
+                f"The process of the service was stopped because it {over_limit(used, limit)}, while "
+                f"{_activity(operation)}.",
                 "memory",
             )
 

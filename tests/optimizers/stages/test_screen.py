@@ -173,15 +173,8 @@ def test_ruined_precision_costs_a_few_answers_of_a_model_that_is_slow() -> None:
             self.subject.count = 5000
             self._ruined = ruined
 
-        def first_answers_in(self, execution: Any) -> Any:
-            return np.arange(25), execution.precision
-
-        def yardstick(self) -> Any:
-            ruined = SimpleNamespace(precision="few", upper=0.5)
-            return SimpleNamespace(
-                **vars(super().yardstick()),
-                proved_worse=lambda answers, *_, **__: ruined if answers == self._ruined else None,
-            )
+        def ruin_in(self, execution: Any) -> Any:
+            return (SimpleNamespace(precision="few", upper=0.5), 25) if execution.precision == self._ruined else None
 
     bench = Slow("minmax")
     assert accepted(bench, [family("fp32"), family("minmax", "entropy")]) == ["fp32", "entropy"]
