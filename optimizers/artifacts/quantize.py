@@ -28,26 +28,32 @@ def quantize(
 ) -> None:
     """Write `target`, the graph of `source` with weights in few bits.
 
-    Static quantization is calibrated on the model inputs in `calibration`.
+    Static quantization is calibrated on the model inputs in `calibration`. Where it fails, there is no `target`: a step
+    may be stopped after it wrote its graph.
 
     Raises:
         ArtifactError: the quantization failed, or exceeded its memory or time limit.
     """
     name = type(quantization).__name__
-    run_in_child(
-        "optimizers.artifacts.quantize",
-        f"Quantization ({name})",
-        {
-            "source": str(source.resolve()),
-            "target": str(target.resolve()),
-            "quantization": name,
-            **asdict(quantization),
-            "calibration": None if calibration is None else str(calibration.resolve()),
-            "reduces_range": reduces_range,
-        },
-        memory_limit_bytes=memory_limit_bytes,
-        timeout_s=timeout_s,
-    )
+    settings = {
+        "source": str(source.resolve()),
+        "target": str(target.resolve()),
+        "quantization": name,
+        **asdict(quantization),
+        "calibration": None if calibration is None else str(calibration.resolve()),
+        "reduces_range": reduces_range,
+    }
+    try:
+        run_in_child(
+            "optimizers.artifacts.quantize",
+            f"Quantization ({name})",
+            settings,
+            memory_limit_bytes=memory_limit_bytes,
+            timeout_s=timeout_s,
+        )
+    except BaseException:  # also Ctrl-C
+        target.unlink(missing_ok=True)
+        raise
 
 
 def prepared(source: Path, *, is_static: bool) -> Path:
