@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild bench-knobs bench-space releases bench-workloads soak clean
+.PHONY: help install test lint types imports pytest left-out test-busy differential lowest lowest-tracing newest packaging demo docs reference pictures jaeger bench-demo bench-served bench-loads bench-overhead bench-switches bench-measuring bench-fingerprint bench-accuracy bench-wild bench-knobs bench-space bench-gpu releases bench-workloads soak clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,9 @@ bench-workloads: releases ## Measure each example on stock BentoML and with its 
 
 bench-knobs: $(STAMP) ## Measure options of sessions, allocators and exporters that the search leaves alone (5 minutes)
 	@$(BIN)/python benchmarks/bench_knobs.py
+
+bench-gpu: $(STAMP) ## Measure the best way to run two models on a GPU against torch eager (needs an NVIDIA GPU; about 4 minutes)
+	@$(BIN)/python benchmarks/bench_gpu.py
 
 bench-space: $(STAMP) ## Compare what the optimizer finds with a brute force over its space (30 minutes a workload; resumes)
 	@$(BIN)/python benchmarks/bench_space.py

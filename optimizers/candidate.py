@@ -35,9 +35,10 @@ class Candidate:
 def describe_execution(run: Execution) -> str:
     """Return the execution as one readable line."""
     rows = "whole" if run.sub_batch_size is None else f"in sub-batches of {run.sub_batch_size}"
-    if run.mask_input is not None:
+    if run.mask_input is not None and run.sub_batch_size is not None:
         rows = f"sorted, {rows}"
     if run.streams > 1:
         rows += f", {run.streams} at once"
     spin = ", spinning" if run.allow_spinning else ""
-    return f"{run.backend} {run.precision}, {run.intra_op_threads} thread(s){spin}, batches run {rows}"
+    graphs = ", CUDA graphs" if run.cuda_graphs else ""
+    return f"{run.backend} {run.precision}, {run.intra_op_threads} thread(s){spin}{graphs}, batches run {rows}"

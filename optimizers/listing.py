@@ -110,6 +110,7 @@ def _facts(runner: RunnerDescription, machine: Machine) -> SpaceFacts:
         choosing_samples=_UNKNOWN_SAMPLES,
         graph_ops=frozenset(operators or {"Gemm"}),
         has_openvino=not missing_distributions("openvino"),
+        without_graphs=None,
     )
 
 

@@ -14,6 +14,7 @@ from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch
 from .call_check import CallCheck
+from .cuda_graphs import CudaGraphs, Shape, capturer_for
 from .method_answers import MethodAnswers
 from .onnxruntime import OnnxRuntimeBackend
 from .openvino import OpenVinoBackend
@@ -46,7 +47,11 @@ class ReleasedModel:
         self._device = None if own.parameter is None else own.parameter.device
         self._check = CallCheck(release.inputs, self._device)
         _require_sane_threads(release)
-        self._backend = _build_backend(release, folder, own)
+        self._graphs: CudaGraphs | None = None
+        backend = _build_backend(release, folder, own)
+        if release.execution.cuda_graphs:
+            backend = self._graphs = _with_graphs(backend, release, own)
+        self._backend = _in_parts(backend, release)
         self._methods = _method_answers(release, self._backend, own)
         classes = self._own_output_classes(release) if has_classes(release.output_form) else ()
         self._build_output = output_builder(release.output_form, [spec.name for spec in release.outputs], classes)
@@ -81,6 +86,8 @@ class ReleasedModel:
                 else:
                     for method in self._methods.methods:
                         self._methods.run(method, inputs)
+            if self._graphs is not None:
+                self._graphs.prepare(_largest_shape(release))
         except Exception as error:
             raise ReleaseError(f"Release {release.name} fails when it is warmed up: {error!r}.") from error
 
@@ -121,20 +128,53 @@ def _require_sane_threads(release: Release) -> None:
 
 def _build_backend(release: Release, folder: Path, own: OwnModel) -> Backend:
     execution = release.execution
-    backend: Backend
     match execution.backend:
         case "torch":
             if not isinstance(own, OwnModule):
                 raise ReleaseError(f"Release {release.name} needs torch, but the runner wraps no torch module.")
-            backend = TorchBackend(own.model, execution, outputs=release.outputs)
+            return TorchBackend(own.model, execution, outputs=release.outputs)
         case "onnxruntime":
             graph = _read_artifact(release, folder)
-            backend = OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+            return OnnxRuntimeBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
         case "openvino":
             graph = _read_artifact(release, folder)
-            backend = OpenVinoBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
+            return OpenVinoBackend(graph, execution, inputs=release.inputs, outputs=release.outputs)
         case _:
             assert_never(execution.backend)
+
+
+def _with_graphs(backend: Backend, release: Release, own: OwnModel) -> CudaGraphs:
+    if not isinstance(backend, TorchBackend):
+        raise ReleaseError(f"Release {release.name} has CUDA graphs, which only the torch backend has.", "record")
+    device = None if own.parameter is None else own.parameter.device
+    return CudaGraphs(
+        backend,
+        capturer_for(device),
+        release.execution.mask_input,
+        inputs=release.inputs,
+        outputs=release.outputs,
+        weights=backend.weights,
+    )
+
+
+def _largest_shape(release: Release) -> Shape:
+    """Return the largest shape that is expected: the batches of the release, of the longest rows that were seen."""
+    rows = max((spec.example[0] for spec in release.inputs if spec.example), default=1)
+    if release.batching is not None:
+        rows = release.batching.max_batch_size
+    if release.execution.sub_batch_size is not None:
+        rows = min(rows, release.execution.sub_batch_size)
+    lengths = [
+        seen
+        for spec in release.inputs
+        for axis, (length, seen) in enumerate(zip(spec.shape, spec.example, strict=False))
+        if axis and length is None
+    ]
+    return Shape(rows, max(lengths, default=None))
+
+
+def _in_parts(backend: Backend, release: Release) -> Backend:
+    execution = release.execution
     if execution.sub_batch_size is None:
         return backend
     return SubBatches(

@@ -1,8 +1,8 @@
 """Running a batch in parts, several at once, and a padded batch by length.
 
 If lengths vary, a batch padded to its longest row computes mostly padding. The mask `(batch, length)`, ones then zeros,
-gives the lengths: rows are sorted, split, trimmed to the longest row of each part, and reordered. Without a mask, the
-rows are split in their order.
+or an input `(batch,)` with the lengths themselves, tells them: rows are sorted, split, trimmed to the longest row of
+each part, and reordered. Without either, the rows are split in their order.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ class SubBatches:
         if self._mask_input is None:
             order = np.arange(inputs[self._first_input].shape[0])
         else:
-            lengths = prefix_lengths(to_numpy(inputs[self._mask_input]))
-            if lengths is None or not self._are_of_one_length(inputs, self._mask_input):
+            lengths = row_lengths(to_numpy(inputs[self._mask_input]))
+            padded = None if lengths is None else self._padded_length(inputs, rows=len(lengths))
+            if lengths is None or padded is None or lengths.max() > padded:
                 return self._backend.run(inputs)
             order = (-lengths).argsort(kind="stable")
+            if lengths.max() == padded and len(order) <= self._size:  # nothing to trim, nothing to split
+                return self._backend.run(inputs)
         if lengths is None and len(order) <= self._size:
             return self._backend.run(inputs)
         outputs: list[Any] = []
@@ -80,13 +83,11 @@ class SubBatches:
                 put_rows(output, rows, part)
         return outputs
 
-    def _are_of_one_length(self, inputs: Mapping[str, Any], mask_input: str) -> bool:
-        """Whether all inputs have the mask's rows, and its length on every varying axis; else lengths are unclear."""
-        rows, padded = inputs[mask_input].shape
-        return all(
-            value.shape[0] == rows and all(value.shape[axis] == padded for axis in self._varying_axes[name])
-            for name, value in inputs.items()
-        )
+    def _padded_length(self, inputs: Mapping[str, Any], rows: int) -> int | None:
+        """Return the one length of all varying axes; None if these, or the numbers of rows, disagree."""
+        found = {value.shape[axis] for name, value in inputs.items() for axis in self._varying_axes[name]}
+        has_rows = all(value.shape[0] == rows for value in inputs.values())
+        return int(found.pop()) if has_rows and len(found) == 1 else None
 
     def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int | None) -> dict[str, Any]:
         if longest is None:  # consecutive rows, hence a view
@@ -98,6 +99,16 @@ class SubBatches:
                 trimmed[axis] = slice(longest)
             part[name] = take_rows(value[tuple(trimmed)], rows)
         return part
+
+
+def row_lengths(given: NDArray[Any]) -> NDArray[np.int64] | None:
+    """Return the length of each row by a mask `(batch, length)` or by lengths `(batch,)`; None if it tells none."""
+    import numpy as np
+
+    if given.ndim != 1:
+        return prefix_lengths(given)
+    is_whole = given.dtype.kind in "iu" and given.size > 0 and given.min() > 0
+    return given.astype(np.int64) if is_whole else None
 
 
 def prefix_lengths(mask: NDArray[Any]) -> NDArray[np.int64] | None:

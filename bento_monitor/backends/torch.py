@@ -24,6 +24,7 @@ class _Plan:
     autocast: str | None = None
     weights: str | None = None
     is_channels_last: bool = False
+    has_tf32: bool = False
 
     @property
     def needs_copy(self) -> bool:
@@ -33,6 +34,7 @@ class _Plan:
 _PLANS = {
     "fp32": _Plan(),
     "fp32-channels-last": _Plan(is_channels_last=True),
+    "tf32": _Plan(has_tf32=True),
     "bf16": _Plan(autocast="bfloat16"),
     "bf16-weights": _Plan(weights="bfloat16"),
     "bf16-weights-channels-last": _Plan(weights="bfloat16", is_channels_last=True),
@@ -44,9 +46,9 @@ _PLANS = {
 class TorchBackend:
     """The user's module with the threads and precision of a release.
 
-    With "fp32" and "bf16", the weights are the module's own; the other precisions run a copy of the module. torch keeps
-    its number of threads partly per process and partly per thread, so the number is set before each call and restored
-    after it; another model of the process that runs at that moment may use this model's number.
+    With "fp32", "tf32" and "bf16", the weights are the module's own; the other precisions run a copy of the module.
+    torch keeps its number of threads partly per process and partly per thread, so the number is set before each call
+    and restored after it; another model of the process that runs at that moment may use this model's number.
     """
 
     def __init__(self, module: Any, execution: Execution, *, outputs: Sequence[TensorSpec]) -> None:
@@ -92,9 +94,16 @@ class TorchBackend:
             value = value.to(getattr(torch, dtype))
         return value.contiguous() if self._plan.is_channels_last else value
 
+    @property
+    def weights(self) -> list[Any]:
+        """The tensors that calls read: parameters and buffers."""
+        return [*self._module.parameters(), *self._module.buffers()]
+
     def _precision(self) -> AbstractContextManager[Any]:
         import torch
 
+        if self._plan.has_tf32:
+            return _tf32()
         name = self._plan.autocast
         return nullcontext() if name is None else torch.autocast(self._device, dtype=getattr(torch, name))
 
@@ -133,3 +142,16 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """Allow TF32, which torch knows per process: another model's call at this moment may be rounded too."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -126,6 +126,13 @@ def _check_execution(execution: Execution) -> None:
     _check_count("intra_op_threads", execution.intra_op_threads, _MAX_THREADS)
     _check_count("streams", execution.streams, _MAX_STREAMS)
     _require("allow_spinning", execution.allow_spinning, "true or false", isinstance(execution.allow_spinning, bool))
+    has_graphs: Any = execution.cuda_graphs
+    _require(
+        "cuda_graphs",
+        has_graphs,
+        "true or false, and true only for torch",
+        has_graphs is False or (has_graphs is True and execution.backend == "torch"),
+    )
     _check_optional_count("sub_batch_size", execution.sub_batch_size, _MAX_BATCH_ROWS)
     if execution.mask_input is not None:
         _check_name("mask_input", execution.mask_input)

@@ -70,7 +70,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     "space_file",
     type=click.Path(path_type=Path),
     help="TOML file with the values to search of some knobs: precision, threads, sub_batch_size, max_batch_size, "
-    "window_ms, workers.",
+    "window_ms, workers, cuda_graphs.",
 )
 @click.option(
     "--workers",

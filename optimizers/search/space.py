@@ -58,6 +58,7 @@ def execution_parameters(execution: Execution) -> dict[str, Any]:
         "sub_batch_size": execution.sub_batch_size or _WHOLE,
         "streams": execution.streams,
         "allow_spinning": execution.allow_spinning,
+        "cuda_graphs": execution.cuda_graphs,
     }
 
 

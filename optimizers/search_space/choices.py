@@ -20,7 +20,7 @@ class SpaceChoices(BaseModel):
     """The chosen values of each knob; a knob without values is searched as usual.
 
     `precision` has patterns of "BACKEND PRECISION", such as "onnxruntime int8-*"; in `sub_batch_size`, 0 stands for a
-    batch that runs whole.
+    batch that runs whole; `cuda_graphs` counts for models that can run by them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -31,6 +31,7 @@ class SpaceChoices(BaseModel):
     max_batch_size: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = ()
     window_ms: tuple[Annotated[float, Field(ge=0, le=60_000)], ...] = ()
     workers: tuple[Count, ...] = ()
+    cuda_graphs: tuple[bool, ...] = ()
 
 
 ALL = SpaceChoices()

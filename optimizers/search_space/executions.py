@@ -11,6 +11,7 @@ from .recipe import Kind
 
 SUB_BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8)
 PLAIN_SUB_BATCH_SIZES: tuple[int, ...] = (4, 8, 16)  # smaller ones cost more in calls than a second core gives
+GRAPH_SUB_BATCH_SIZES: tuple[int, ...] = (32, 64, 128)  # smaller ones leave most of a GPU idle
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -25,6 +26,7 @@ def executions(
     mask_input: str | None,
     *,
     has_separate_rows: bool,
+    has_graphs: bool = False,
     choices: SpaceChoices = ALL,
 ) -> list[Execution]:
     """Return every execution of the given precisions worth a race on this many cores.
@@ -33,10 +35,15 @@ def executions(
     onnxruntime are also tried spinning, that is, waiting for work on the core instead of asleep. Sub-batches are tried
     if a mask gives the lengths of the rows, or if the model takes and returns separate rows; in the second case only
     several at once, since there is no padding to save. Their streams times threads equal the number of cores: fewer
-    leave a core idle, and more make the threads wait for each other. `choices` replace the thread counts and the sizes.
+    leave a core idle, and more make the threads wait for each other. A model with CUDA graphs is bound by its GPU: it
+    runs with and without them on all threads, and sorted by its mask in sub-batches large enough for a GPU. `choices`
+    replace the thread counts and the sizes.
     """
     chosen, found = choices.sub_batch_size, []
     for backend, precision in precisions:
+        if has_graphs and backend == "torch":
+            found += _on_gpu(precision, cores, mask_input, choices)
+            continue
         for threads in choices.threads or thread_counts(cores):
             streams = max(1, cores // threads)
             sizes = _part_sizes(mask_input, has_separate_rows=has_separate_rows, streams=streams)
@@ -59,8 +66,25 @@ def _part_sizes(mask_input: str | None, *, has_separate_rows: bool, streams: int
     return PLAIN_SUB_BATCH_SIZES if has_separate_rows and streams > 1 else ()
 
 
-def typical_execution(backend: BackendName, precision: Precision, cores: int, mask_input: str | None) -> Execution:
+def _on_gpu(precision: Precision, cores: int, mask_input: str | None, choices: SpaceChoices) -> list[Execution]:
+    sizes = choices.sub_batch_size or (0, *(GRAPH_SUB_BATCH_SIZES if mask_input is not None else ()))
+    by_graphs = choices.cuda_graphs or (True, False)
+    found = [Execution("torch", precision, cores)] if False in by_graphs and 0 in sizes else []
+    if True not in by_graphs:
+        return found
+    return found + [
+        Execution("torch", precision, cores, sub_batch_size=size or None, mask_input=mask_input, cuda_graphs=True)
+        for size in sizes
+        if size == 0 or mask_input is not None
+    ]
+
+
+def typical_execution(
+    backend: BackendName, precision: Precision, cores: int, mask_input: str | None, *, has_graphs: bool = False
+) -> Execution:
     """Return the one execution with which precisions are compared before all their executions are raced."""
+    if has_graphs and backend == "torch":
+        return Execution(backend, precision, cores, mask_input=mask_input, cuda_graphs=True)
     if mask_input is None:
         return Execution(backend, precision, cores)
     return Execution(backend, precision, 1, sub_batch_size=2, mask_input=mask_input, streams=cores)

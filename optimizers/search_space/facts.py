@@ -13,7 +13,8 @@ class SpaceFacts:
     torch device that holds the model's weights. `has_2d_convolutions` is true if a torch module has weights with four
     axes. `has_mask` is true if an input gives the lengths of the rows; `has_varying_axes` if another axis than the
     batch's varies. `choosing_samples` are the samples that may be calibrated on. `graph_ops` are the operator types of
-    the float32 graph; empty if there is none. `has_openvino` is true if OpenVINO is installed.
+    the float32 graph; empty if there is none. `has_openvino` is true if OpenVINO is installed. `without_graphs` says
+    why a model cannot run by CUDA graphs; None if it can.
     """
 
     runner_kind: str
@@ -25,6 +26,7 @@ class SpaceFacts:
     choosing_samples: int
     graph_ops: frozenset[str]
     has_openvino: bool
+    without_graphs: str | None
 
     @property
     def has_bf16(self) -> bool:

@@ -22,7 +22,9 @@ def torch_space(facts: SpaceFacts) -> FamilySpace:
     else:
         space += cut("torch channels-last", "the model has no two-dimensional convolution")
     if facts.device == "cuda":
-        space += only(_halves("fp16-weights", facts)) + only(_halves("bf16-weights", facts))
+        space += only(_family("tf32")) + only(_halves("fp16-weights", facts)) + only(_halves("bf16-weights", facts))
+        if facts.without_graphs is not None:
+            space += cut("CUDA graphs", facts.without_graphs)
     elif facts.has_bf16:
         space += only(_halves("bf16-weights", facts)) + cut("torch fp16", "CPUs compute in bf16, not in fp16")
     else:

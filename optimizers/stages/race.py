@@ -38,6 +38,7 @@ def race(bench: Workbench, kinds: Sequence[Kind], cores: int, on_note: Callable[
         cores,
         interface.mask_input,
         has_separate_rows=interface.has_separate_rows,
+        has_graphs=interface.without_graphs is None,
         choices=bench.spec.space,
     )
     if not entrants:

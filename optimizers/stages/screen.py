@@ -153,8 +153,10 @@ class _Screening:
         return bool(verdict["accepted"])
 
     def _entrant(self, family: Family, rung: int) -> _Entrant:
-        mask = self._bench.subject.subject.interface.mask_input
-        return _Entrant(family, rung, typical_execution(*family.rungs[rung].kind, self._cores, mask))
+        interface = self._bench.subject.subject.interface
+        kind, has_graphs = family.rungs[rung].kind, interface.without_graphs is None
+        execution = typical_execution(*kind, self._cores, interface.mask_input, has_graphs=has_graphs)
+        return _Entrant(family, rung, execution)
 
     def _raced(self, entrants: Sequence[_Entrant], on_end: OnStep | None = None) -> list[_Entrant]:
         """Build and race entrants; in place of one that fails, the next one of its family."""

@@ -102,6 +102,7 @@ class Workbench:
                 choosing_samples=len(self.subject.choosing),
                 graph_ops=self._graph_ops(),
                 has_openvino=not missing_distributions("openvino"),
+                without_graphs=interface.without_graphs,
             )
             self._space = chosen_families(precision_space(facts), self.spec.space)
         return self._space

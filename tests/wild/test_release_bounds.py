@@ -75,6 +75,8 @@ OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("execution.streams", 0),
     ("execution.streams", 10**9),
     ("execution.allow_spinning", "yes"),
+    ("execution.cuda_graphs", 1),
+    ("execution.cuda_graphs", True),  # of the backend onnxruntime
     ("execution.sub_batch_size", 0),
     ("execution.sub_batch_size", -4),
     ("execution.mask_input", 3),

@@ -10,7 +10,7 @@ from typing import Any
 from ...backends.arrays import dtype_name, is_array, to_numpy
 from ...backends.outputs import flatten_output
 from ...backends.own import OwnModel, OwnOnnxFile
-from ...backends.sub_batches import prefix_lengths
+from ...backends.sub_batches import prefix_lengths, row_lengths
 from ...errors import InputError, ReleaseError, ServiceError
 from ...integrations.bentoml.services import ApiArguments, ServiceApi
 from ...releases.release_record import OutputForm, TensorSpec
@@ -22,6 +22,7 @@ from .export_record import FixedAxis
 from .messages import ModelInterface, RequestSource
 from .recording import RecordingModel, recording
 from .repeatable import require_repeatable
+from .replay import why_not_replayed
 from .state import CapturedCall, HostState
 from .training_mode import require_eval_mode, require_reproducible
 from .variations import variations
@@ -69,18 +70,20 @@ def capture(
         outputs = _specs([call.outputs for call in calls])
         form = _output_form(own.kind, seen.last_output)
     state.calls, state.sample_calls = _most_rows(calls), _most_rows(seen.calls)
+    mask_input = _mask_input(calls, inputs, outputs) or _lengths_input(seen.calls, inputs, outputs)
     state.interface = ModelInterface(
         runner=name,
         kind=own.kind,
         inputs=inputs,
         outputs=outputs,
         output_form=form,
-        mask_input=_mask_input(calls, inputs, outputs),
+        mask_input=mask_input,
         fingerprint=fingerprint,
         probed_axes=_probed_axes(inputs, of_samples),
         largest_batch=_largest_batch(own, seen.calls) if api.is_batchable else None,
         device=device_type(own),
         has_2d_convolutions=has_2d_convolutions(own),
+        without_graphs=why_not_replayed(own, state.sample_calls, inputs, outputs, mask_input),
         note=_choice(name, {each: recorder.seconds for each, recorder in called.items()}),
     )
     return state.interface
@@ -258,12 +261,47 @@ def _largest_batch(own: OwnModel, calls: Sequence[CapturedCall]) -> int | None:
 def _mask_input(
     calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> str | None:
-    if any(not spec.shape or spec.shape[0] is not None for spec in (*inputs, *outputs)):
-        return None
-    if any(None in spec.shape[1:] for spec in outputs):
+    if not _can_be_trimmed(inputs, outputs):
         return None
     masks = [spec.name for spec in inputs if _is_mask(spec, calls) and _gives_every_length(spec.name, calls, inputs)]
     return min(masks, key=lambda name: ("mask" not in name, name), default=None)
+
+
+def _can_be_trimmed(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bool:
+    """Whether rows are separate, and no output has the length of the inputs."""
+    has_rows = all(spec.shape[:1] == (None,) for spec in (*inputs, *outputs))
+    return has_rows and not any(None in spec.shape[1:] for spec in outputs)
+
+
+def _lengths_input(
+    calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> str | None:
+    """Return the input of whole numbers, one for each row, that are the lengths of rows padded to the longest.
+
+    In every call, the largest was exactly the length of all varying axes; rows of a batch had different ones, and so
+    had batches. Calls with resized samples count not: their numbers may be of the original size.
+    """
+    if not _can_be_trimmed(inputs, outputs):
+        return None
+    found = [spec.name for spec in inputs if spec.shape == (None,) and _are_lengths(spec.name, calls, inputs)]
+    return min(found, key=lambda name: ("len" not in name, name), default=None)
+
+
+def _are_lengths(name: str, calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec]) -> bool:
+    varying = _varying_axes(inputs)
+    longest, has_unequal = set(), False
+    for call in calls:
+        lengths = row_lengths(to_numpy(call.inputs[name]))
+        padded = {call.inputs[each].shape[axis] for each, axis in varying}
+        if lengths is None or padded != {int(lengths.max())}:
+            return False
+        longest |= padded
+        has_unequal |= bool(lengths.min() < lengths.max())
+    return has_unequal and len(longest) > 1
+
+
+def _varying_axes(inputs: Sequence[TensorSpec]) -> list[tuple[str, int]]:
+    return [(spec.name, axis) for spec in inputs for axis, length in enumerate(spec.shape) if axis and length is None]
 
 
 def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
@@ -277,10 +315,11 @@ def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
 
 def _gives_every_length(mask: str, calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec]) -> bool:
     """Whether every varying axis except the batch was as long as the mask in each call: the mask can trim it."""
-    varying = [
-        (spec.name, axis) for spec in inputs for axis, length in enumerate(spec.shape) if axis and length is None
-    ]
-    return all(call.inputs[name].shape[axis] == call.inputs[mask].shape[1] for call in calls for name, axis in varying)
+    return all(
+        call.inputs[name].shape[axis] == call.inputs[mask].shape[1]
+        for call in calls
+        for name, axis in _varying_axes(inputs)
+    )
 
 
 def _output_form(kind: str, output: Any) -> OutputForm:

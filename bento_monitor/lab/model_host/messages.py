@@ -94,12 +94,13 @@ class RequestSource:
 class ModelInterface:
     """The interface between an API and its model.
 
-    `mask_input` names the input `(batch, length)` of ones then zeros if there is one and it allows sub-batches.
+    `mask_input` names the input that gives the lengths of rows and allows sub-batches, if there is one: a mask
+    `(batch, length)` of ones then zeros, or the lengths `(batch,)`.
     `fingerprint` is the model's; it binds a release to the model. `probed_axes` vary in no sample, only in additional
     calls. `largest_batch` is the number of rows that an ONNX file takes if the API gives it larger batches: more rows
     would only wait for one another. `device` is the type of the torch device that holds the model's weights, and
-    `has_2d_convolutions` is true if weights of a torch module have four axes. `note` names the chosen runner if the API
-    calls several.
+    `has_2d_convolutions` is true if weights of a torch module have four axes. `without_graphs` says why the model
+    cannot run by CUDA graphs; None if it can. `note` names the chosen runner if the API calls several.
     """
 
     runner: str
@@ -113,6 +114,7 @@ class ModelInterface:
     largest_batch: int | None = None
     device: str = "cpu"
     has_2d_convolutions: bool = False
+    without_graphs: str | None = "not tried"
     note: str = ""
 
     @property

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bento_monitor.backends.arrays import to_numpy, to_torch
-from bento_monitor.backends.sub_batches import SubBatches, prefix_lengths
+from bento_monitor.backends.sub_batches import SubBatches, prefix_lengths, row_lengths
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases.release_record import TensorSpec
 
@@ -129,3 +129,52 @@ def test_varying_axis_of_another_length_than_the_mask_keeps_batch_whole() -> Non
     specs = (*INPUTS, TensorSpec("candidates", "int64", (None, None)))
     SubBatches(backend, 1, "mask", inputs=specs, outputs=OUTPUTS).run(inputs)
     assert backend.shapes == [(2, 6)]
+
+
+@dataclass
+class MeanByLength:
+    """A backend that takes the lengths themselves: the mean of the first `lengths` numbers of each row."""
+
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+    def run(self, inputs: Mapping[str, Any]) -> list[Any]:
+        self.shapes.append(tuple(inputs["x"].shape))
+        means = [row[: max(1, length)].mean() for row, length in zip(inputs["x"], inputs["lengths"], strict=True)]
+        return [np.array(means, np.float32)]
+
+
+def by_length(backend: MeanByLength, size: int) -> SubBatches:
+    inputs = (TensorSpec("x", "float32", (None, None)), TensorSpec("lengths", "int64", (None,)))
+    return SubBatches(backend, size, "lengths", inputs=inputs, outputs=(TensorSpec("y", "float32", (None,)),))
+
+
+def with_lengths(lengths: list[int], width: int) -> dict[str, Any]:
+    x = np.random.default_rng(0).random((len(lengths), width)).astype(np.float32)
+    return {"x": x, "lengths": np.array(lengths)}
+
+
+def test_lengths_sort_split_and_trim_as_a_mask_does() -> None:
+    backend = MeanByLength()
+    inputs = with_lengths([3, 9, 1, 5, 4], 16)
+    (found,) = by_length(backend, 2).run(inputs)
+    assert backend.shapes == [(2, 9), (2, 4), (1, 1)]
+    np.testing.assert_allclose(found, MeanByLength().run(inputs)[0])
+
+
+@pytest.mark.parametrize("lengths", [[3, 17], [0, 3], [-1, 3]], ids=["longer than its row", "none", "below none"])
+def test_lengths_that_make_no_sense_run_whole(lengths: list[int]) -> None:
+    backend = MeanByLength()
+    by_length(backend, 1).run(with_lengths(lengths, 16))
+    assert backend.shapes == [(2, 16)]
+
+
+def test_full_batch_that_fits_one_part_is_not_copied() -> None:
+    backend = MeanByLength()
+    by_length(backend, 4).run(with_lengths([3, 16, 2], 16))
+    assert backend.shapes == [(3, 16)]
+
+
+def test_row_lengths_are_whole_numbers_above_zero() -> None:
+    assert row_lengths(np.array([2.0, 3.0])) is None
+    assert row_lengths(np.array([], np.int64)) is None
+    assert row_lengths(np.array([2, 3], np.int32)).tolist() == [2, 3]  # type: ignore[union-attr]

@@ -49,7 +49,7 @@ def test_every_precision_gives_close_answers_of_the_models_own_type(module: Conv
     assert found.is_contiguous()
     tolerance = 1e-5 if precision.startswith("fp32") else 0.02
     torch.testing.assert_close(found, expected.detach(), atol=tolerance, rtol=tolerance)
-    if not precision.startswith("fp32"):
+    if precision != "tf32" and not precision.startswith("fp32"):
         assert not torch.equal(found, expected)
 
 
@@ -104,3 +104,16 @@ def test_complex_weights_are_refused(module: Convolutions) -> None:
 def test_unknown_precision_is_refused_with_the_known_ones(module: Convolutions) -> None:
     with pytest.raises(ReleaseError, match=r"fp32, .*bf16-weights.*, not int8"):
         TorchBackend(module, Execution("torch", "int8", 1), outputs=OUTPUTS)
+
+
+def test_tf32_is_allowed_for_the_call_alone() -> None:
+    class Asking(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.get_float32_matmul_precision())
+            return x
+
+    seen: list[str] = []
+    before = torch.get_float32_matmul_precision()
+    run(Asking(), "tf32", torch.zeros(1, 5))
+    assert seen == ["high"]
+    assert torch.get_float32_matmul_precision() == before != "high"

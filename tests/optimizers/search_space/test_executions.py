@@ -45,3 +45,20 @@ def test_chosen_threads_and_sizes_replace_those_of_the_search() -> None:
     assert raced(SpaceChoices(threads=(3,), sub_batch_size=(0, 5)), "mask") == {(3, None), (3, 5)}
     assert raced(SpaceChoices(sub_batch_size=(5,)), "mask") == {(1, 5), (2, 5)}
     assert raced(SpaceChoices(threads=(2,), sub_batch_size=(5,)), None) == set()  # nothing to save without a mask
+
+
+def test_model_with_cuda_graphs_runs_with_and_without_them_in_parts_that_fill_a_gpu() -> None:
+    found = executions([("torch", "fp16-weights")], 16, "mask", has_separate_rows=True, has_graphs=True)
+    assert {(run.cuda_graphs, run.sub_batch_size) for run in found} == {
+        (False, None), (True, None), (True, 32), (True, 64), (True, 128)
+    }  # fmt: skip
+    assert {(run.intra_op_threads, run.streams) for run in found} == {(16, 1)}
+    typical = typical_execution("torch", "fp16-weights", 16, "mask", has_graphs=True)
+    assert typical.cuda_graphs
+    assert typical in found
+    without_mask = executions([("torch", "fp32")], 16, None, has_separate_rows=True, has_graphs=True)
+    assert [(run.cuda_graphs, run.sub_batch_size) for run in without_mask] == [(False, None), (True, None)]
+    assert not any(
+        run.cuda_graphs
+        for run in executions([("onnxruntime", "fp32")], 16, "mask", has_separate_rows=True, has_graphs=True)
+    )

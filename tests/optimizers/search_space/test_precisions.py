@@ -18,6 +18,7 @@ TRANSFORMER = SpaceFacts(
     choosing_samples=1000,
     graph_ops=frozenset({"MatMul", "Add", "Softmax"}),
     has_openvino=True,
+    without_graphs="the model is on no GPU",
 )
 CNN = replace(
     TRANSFORMER,
@@ -52,6 +53,15 @@ def test_bf16_is_tried_only_on_cpus_that_compute_in_it() -> None:
 def test_fp16_is_tried_only_on_a_gpu() -> None:
     assert not any("fp16" in precision for _, precision in precisions(CNN))
     assert ("torch", "fp16-weights-channels-last") in precisions(replace(CNN, device="cuda"))
+
+
+def test_model_on_a_gpu_is_also_run_in_tf32_and_on_the_processor() -> None:
+    gpu = replace(TRANSFORMER, device="cuda", without_graphs=None)
+    assert {("torch", "tf32"), ("onnxruntime", "int8-dynamic-per-channel")} <= precisions(gpu)
+    assert "CUDA graphs" not in cuts(gpu)
+    assert cuts(replace(gpu, without_graphs="reads a value"))["CUDA graphs"] == "reads a value"
+    assert not {("torch", "tf32")} & precisions(TRANSFORMER)
+    assert "CUDA graphs" not in cuts(TRANSFORMER)
 
 
 def test_layout_for_convolutions_is_tried_only_if_there_are_some() -> None:

@@ -18,7 +18,9 @@ class Bench:
 
     spec = SimpleNamespace(space=ALL)
     subject = SimpleNamespace(
-        subject=SimpleNamespace(interface=SimpleNamespace(mask_input=None, has_separate_rows=False))
+        subject=SimpleNamespace(
+            interface=SimpleNamespace(mask_input=None, has_separate_rows=False, without_graphs="no GPU")
+        )
     )
 
     def __init__(self, breaks: Any) -> None:

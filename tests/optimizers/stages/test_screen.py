@@ -51,7 +51,7 @@ class Bench:
     def __init__(self, error: Exception) -> None:
         self.error = error
         self.spec = SPEC
-        interface = SimpleNamespace(mask_input=None)
+        interface = SimpleNamespace(mask_input=None, without_graphs="no GPU")
         self.subject = SimpleNamespace(count=4, choosing=np.arange(2), subject=SimpleNamespace(interface=interface))
 
     def yardstick(self) -> Any:
