@@ -17,6 +17,7 @@ from .search_space.batching import WINDOWS_MS, batch_sizes
 from .search_space.choices import SpaceChoices, chosen_families
 from .search_space.executions import PLAIN_SUB_BATCH_SIZES, SUB_BATCH_SIZES, thread_counts
 from .search_space.facts import SpaceFacts
+from .search_space.onnx_precisions import OPS_OF_ATTENTION
 from .search_space.precisions import precision_space
 from .search_space.recipe import FamilySpace
 
@@ -99,6 +100,8 @@ def _listed(
 def _facts(runner: RunnerDescription, machine: Machine) -> SpaceFacts:
     """Return the facts that are known without samples; the others are assumed so that nothing is cut."""
     layers = {_OPERATORS[name] for name in runner.layers if name in _OPERATORS}
+    if any("Attention" in name for name in runner.layers):
+        layers |= OPS_OF_ATTENTION
     operators = layers if runner.kind == "torch" else {"MatMul"}
     return SpaceFacts(
         runner_kind=runner.kind,

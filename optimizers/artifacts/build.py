@@ -94,10 +94,11 @@ def _export(host: ModelHost, interface: ModelInterface, spec: ArtifactSpec, cach
     if interface.kind != "torch":
         exporter: Exporter = "copy" if interface.kind == "onnx" else "converted"
         return _export_with(host, interface, replace(spec, exporter=exporter), cache, None)
+    exporters = _EXPORTERS[_EXPORTERS.index(spec.exporter) :] if spec.exporter in _EXPORTERS else (spec.exporter,)
     reasons: list[str] = []
     for has_fixed_axes in (False, True) if interface.probed_axes else (False,):
         because = reasons[0] if has_fixed_axes else None
-        for exporter in _EXPORTERS[_EXPORTERS.index(spec.exporter) :]:
+        for exporter in exporters:
             attempt = replace(spec, exporter=exporter, has_fixed_axes=has_fixed_axes)
             try:
                 return _export_with(host, interface, attempt, cache, because)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from bento_monitor.serving_config import BackendName
@@ -23,6 +24,7 @@ from .recipe import (
 Scope = Literal["all", "layers"]
 """Which operators are quantized: all that have kernels, or only those with weights."""
 _MATRIX_OPS = ("Gemm", "MatMul")
+OPS_OF_ATTENTION = {"MatMul", "Softmax", "Transpose"}
 _CALIBRATION_SAMPLES = 100
 _MIN_CALIBRATION_SAMPLES = 8
 _BLOCK_SIZE = 128
@@ -38,7 +40,10 @@ def onnx_space(facts: SpaceFacts) -> FamilySpace:
         return space + cut("onnxruntime int8", "an estimator has no weights to quantize")
     if not facts.graph_ops:
         return space + cut("onnxruntime int8", "there is no float32 graph to quantize")
-    return space + _dynamic_space(facts) + _static_space(facts) + _weight_only_space(facts)
+    space += _dynamic_space(facts) + _static_space(facts) + _weight_only_space(facts)
+    if facts.runner_kind == "torch" and facts.graph_ops >= OPS_OF_ATTENTION:
+        space += _fused_space(facts)
+    return space
 
 
 def _dynamic_space(facts: SpaceFacts) -> FamilySpace:
@@ -56,6 +61,13 @@ def _dynamic_space(facts: SpaceFacts) -> FamilySpace:
 
 def _dynamic(precision: str) -> Family:
     return Family((Recipe("onnxruntime", precision, DynamicInt8(precision == "int8-dynamic-per-channel")),))
+
+
+def _fused_space(facts: SpaceFacts) -> FamilySpace:
+    """Return the float32 graph and those of dynamic int8 anew, with each attention as one operator."""
+    base = only(Family((Recipe("onnxruntime", "fp32"),))) + _dynamic_space(facts)
+    fused = [replace(recipe, precision=f"{recipe.precision}-fused", is_fused=True) for recipe in base.recipes]
+    return FamilySpace(tuple(Family((recipe,)) for recipe in fused))
 
 
 def _weight_only_space(facts: SpaceFacts) -> FamilySpace:

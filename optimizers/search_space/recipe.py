@@ -55,11 +55,15 @@ Quantization = DynamicInt8 | StaticInt8 | WeightOnly
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A backend, a precision that names everything else, and the quantization of the float32 file, if any."""
+    """A backend, a precision that names everything else, and the quantization of the float32 file, if any.
+
+    With `is_fused`, the float32 file has each attention of the model as one operator.
+    """
 
     backend: BackendName
     precision: Precision
     quantization: Quantization | None = None
+    is_fused: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.lab.statistics import Comparison, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.lab.statistics import Comparison, RigCheck, check_rig, compare_paired, smallest_paired_ratio
 from bento_monitor.statistics import Pair
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
@@ -68,7 +68,7 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
         MeasurementError: a rate is not above 0.
     """
     kept, every = _rates(good), _rates([*good, *thrown])
-    rig = check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
+    rig = _check_rig(good)
     rig.require()
     against_itself = compare_paired(kept[AGAIN], kept[BASELINE])
     counted = [block.in_time for block in good if block.in_time is not None]
@@ -85,6 +85,14 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     )
 
 
+def is_judged(good: Sequence[Block]) -> bool:
+    """Whether `judge` would compare the arms: if not, no other measurement is needed."""
+    try:
+        return _check_rig(good).holds
+    except MeasurementError:
+        return False
+
+
 def baseline_rate_rps(blocks: Sequence[Block]) -> float:
     """Return the mean rate of the baseline so far.
 
@@ -94,6 +102,10 @@ def baseline_rate_rps(blocks: Sequence[Block]) -> float:
     if not blocks:
         raise MeasurementError("The baseline has no closed block yet: measure one before a load at half of its rate.")
     return sum(block.rates[BASELINE] for block in blocks) / len(blocks)
+
+
+def _check_rig(good: Sequence[Block]) -> RigCheck:
+    return check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
 
 
 def _rates(blocks: Sequence[Block]) -> dict[str, list[float]]:

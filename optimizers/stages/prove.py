@@ -31,6 +31,7 @@ from .blocks import (
     InTime,
     Proof,
     baseline_rate_rps,
+    is_judged,
     judge,
     parse_block,
 )
@@ -169,7 +170,7 @@ class _Rounds:
         self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
     def measure(self, log: BlockLog[Block], harm: BlockLog[HarmBlock], on_arm: Callable[[], None]) -> None:
-        """Measure until both logs have enough blocks for a proof."""
+        """Measure until both logs have enough blocks for a proof, or the closed ones show that there will be none."""
         wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
         orders = interleave([BASELINE, AGAIN, WINNER], MAX_BLOCK_FACTOR * wanted, seed)
         is_first = True
@@ -178,6 +179,8 @@ class _Rounds:
             needs_harm = next_look(harm, wanted) is not None
             is_invalid = not (needs_block or log.is_valid)
             if is_invalid or not (needs_block or needs_harm):
+                return
+            if not needs_block and not is_judged(log.good):
                 return
             if self._renews and needs_block and not is_first:
                 self._arms.renew_baselines()

@@ -42,6 +42,7 @@ from .yardstick import Yardstick, make_yardstick
 
 _SENSITIVITY_SAMPLES = 32
 _FLOAT_GRAPH = Recipe("onnxruntime", "fp32")
+_FUSED_GRAPH = Recipe("onnxruntime", "fp32-fused", is_fused=True)
 Found = TypeVar("Found")
 _ALONE_SAMPLES = 400
 _FEW_ALONE_SAMPLES = 50
@@ -75,7 +76,7 @@ class Workbench:
         self._artifacts: dict[Kind, Artifact | ArtifactError] = {}
         self._space: FamilySpace | None = None
         self._added: dict[Kind, Recipe] = {}
-        self._layers: dict[bool, Layers] = {}
+        self._layers: dict[tuple[bool, bool], Layers] = {}
         self._baseline: Answers | None = None
         self._alone_count = _ALONE_SAMPLES
         self._alone: dict[Contender, Path] = {}
@@ -135,12 +136,13 @@ class Workbench:
             ArtifactError: the graph cannot be run.
         """
         is_static = isinstance(recipe.quantization, StaticInt8)
-        if is_static not in self._layers:
-            path = self._artifact(_FLOAT_GRAPH).path
+        key = is_static, recipe.is_fused
+        if key not in self._layers:
+            path = self._artifact(_float_graph_of(recipe)).path
             assert path is not None
             calibration = self._calibration(min(_SENSITIVITY_SAMPLES, len(self.subject.choosing)))
-            self._layers[is_static] = rank_by_sensitivity(path, calibration, is_static=is_static)
-        return self._layers[is_static]
+            self._layers[key] = rank_by_sensitivity(path, calibration, is_static=is_static)
+        return self._layers[key]
 
     def _artifact(self, recipe: Recipe) -> Artifact:
         if recipe.kind not in self._artifacts:
@@ -155,9 +157,14 @@ class Workbench:
 
     def _build(self, recipe: Recipe) -> Artifact:
         spec = ArtifactSpec(
-            recipe.backend, recipe.precision, quantization=recipe.quantization, code_sha256=self._code_sha256
+            recipe.backend,
+            recipe.precision,
+            exporter="fused" if recipe.is_fused else "torchscript",
+            quantization=recipe.quantization,
+            code_sha256=self._code_sha256,
         )
-        if recipe.quantization is None and (recipe == _FLOAT_GRAPH or not spec.needs_file):
+        graph = _float_graph_of(recipe)
+        if recipe.quantization is None and (recipe == graph or not spec.needs_file):
             interface = self.subject.subject.interface
             try:
                 return self._survived(
@@ -166,7 +173,7 @@ class Workbench:
                 )
             except CandidateFaultError as error:
                 raise ArtifactError(str(error)) from error
-        exported = self._artifact(_FLOAT_GRAPH)
+        exported = self._artifact(graph)
         if recipe.quantization is None:
             return replace(exported, spec=replace(exported.spec, backend=spec.backend, precision=spec.precision))
         static = recipe.quantization if isinstance(recipe.quantization, StaticInt8) else None
@@ -346,6 +353,10 @@ class Workbench:
     def _path(self, name: str) -> Path:
         path: Path = self.folder.path / "answers" / f"{name}.npz"
         return path
+
+
+def _float_graph_of(recipe: Recipe) -> Recipe:
+    return _FUSED_GRAPH if recipe.is_fused else _FLOAT_GRAPH
 
 
 def _alone_count(seconds_per_sample: float) -> int:

@@ -22,7 +22,7 @@ from .convert_estimator import convert_estimator
 from .copy_onnx import copy_onnx_file
 from .estimator_parity import captured_rows
 from .export_record import ExportEvidence, FixedAxis, with_fixed_axes, write_evidence
-from .exporters import Example, example_of, reason_of, write_dynamo, write_scripted, write_traced
+from .exporters import Example, example_of, reason_of, write_dynamo, write_fused, write_scripted, write_traced
 from .flat_module import flat_module, original_module
 from .messages import Exporter, ModelInterface
 from .state import HostState
@@ -105,6 +105,16 @@ def _export_torchscript(module: Any, example: Example, path: Path, opset: int) -
     )
 
 
+def _export_fused(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
+    """Trace a module if no value affects the path, with its attention fused."""
+    with flat_module(module, example.inputs) as flat:
+        flow = control_flow(flat, example.tensors, example.inputs)
+        if not flow.is_independent:
+            raise BentoMonitorError("The model branches on values of its inputs: attention is fused by tracing alone.")
+        found = write_fused(flat, example, path, opset)
+    return ExportEvidence("traced", "independent", found, flow.limits)
+
+
 def _export_scripted(module: Any, example: Example, path: Path, opset: int) -> ExportEvidence:
     """Export the module as TorchScript, compiled from its code unless it is TorchScript already."""
     import torch
@@ -123,6 +133,7 @@ def _export_dynamo(module: Any, example: Example, path: Path, opset: int) -> Exp
 
 _EXPORTERS: dict[Exporter, Callable[[Any, Example, Path, int], ExportEvidence]] = {
     "torchscript": _export_torchscript,
+    "fused": _export_fused,
     "scripted": _export_scripted,
     "dynamo": _export_dynamo,
 }

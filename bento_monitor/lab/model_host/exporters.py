@@ -13,6 +13,7 @@ from typing import Any
 
 from ...backends.arrays import to_torch
 from ...releases.release_record import TensorSpec
+from .attention_symbolic import OPERATORS, attention_as_operator
 from .branches import place_of
 from .state import CapturedCall
 
@@ -45,7 +46,9 @@ def row_count(call: CapturedCall) -> int:
     return int(shape[0]) if len(shape) else 1
 
 
-def write_traced(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:
+def write_traced(
+    module: Any, example: Example, path: Path, opset: int, *, custom_opsets: Mapping[str, int] | None = None
+) -> tuple[str, ...]:
     """Export the path of the example; return the tracer's warnings, with their lines."""
     import torch
 
@@ -60,6 +63,7 @@ def write_traced(module: Any, example: Example, path: Path, opset: int) -> tuple
             input_names=[spec.name for spec in example.inputs],
             output_names=[spec.name for spec in example.outputs],
             dynamic_axes=_axis_names(example),
+            custom_opsets=custom_opsets,
         )
     lines = [
         f"{place_of(warning.filename, warning.lineno)}: {first_sentence(str(warning.message))}"
@@ -67,6 +71,16 @@ def write_traced(module: Any, example: Example, path: Path, opset: int) -> tuple
         if warning.category.__name__ == "TracerWarning"
     ]
     return tuple(dict.fromkeys(lines))
+
+
+def write_fused(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:
+    """Export the path of the example, with each attention as one operator.
+
+    Raises:
+        BentoMonitorError: the model calls no `scaled_dot_product_attention`, or one that the operator cannot compute.
+    """
+    with attention_as_operator(module, example.tensors, opset):
+        return write_traced(module, example, path, opset, custom_opsets=OPERATORS)
 
 
 def write_scripted(module: Any, example: Example, path: Path, opset: int) -> tuple[str, ...]:

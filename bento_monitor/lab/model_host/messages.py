@@ -13,7 +13,7 @@ from ...releases.release_record import OutputForm, TensorSpec
 from ...serving_config import Execution
 from .export_record import ExportEvidence, FixedAxis
 
-Exporter = Literal["torchscript", "scripted", "dynamo", "copy", "converted"]
+Exporter = Literal["torchscript", "fused", "scripted", "dynamo", "copy", "converted"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ TRANSFORMER = SpaceFacts(
     has_mask=True,
     has_varying_axes=True,
     choosing_samples=1000,
-    graph_ops=frozenset({"MatMul", "Add", "Softmax"}),
+    graph_ops=frozenset({"MatMul", "Add", "Softmax", "Transpose"}),
     has_openvino=True,
     without_graphs="the model is on no GPU",
 )
@@ -62,6 +62,14 @@ def test_model_on_a_gpu_is_also_run_in_tf32_and_on_the_processor() -> None:
     assert cuts(replace(gpu, without_graphs="reads a value"))["CUDA graphs"] == "reads a value"
     assert not {("torch", "tf32")} & precisions(TRANSFORMER)
     assert "CUDA graphs" not in cuts(TRANSFORMER)
+
+
+def test_attention_of_a_torch_module_is_also_fused() -> None:
+    fused = {precision for backend, precision in precisions(TRANSFORMER) if precision.endswith("-fused")}
+    assert fused == {"fp32-fused", "int8-dynamic-per-channel-fused", "int8-dynamic-per-tensor-fused"}
+    assert is_exact("fp32-fused")
+    for facts in (CNN, replace(TRANSFORMER, runner_kind="onnx")):
+        assert not any("fused" in precision for _, precision in precisions(facts))
 
 
 def test_layout_for_convolutions_is_tried_only_if_there_are_some() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bento_monitor.errors import MeasurementError
-from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, InTime, baseline_rate_rps, judge
+from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, InTime, baseline_rate_rps, is_judged, judge
 
 NOISE = (0.99, 1.01, 1.0, 0.985, 1.015, 1.005, 0.995, 1.0, 1.01, 0.99)
 
@@ -52,3 +52,9 @@ def test_baseline_rate_is_the_mean_of_its_blocks():
     assert baseline_rate_rps([Block({BASELINE: 90.0}, None), Block({BASELINE: 110.0}, None)]) == 100.0
     with pytest.raises(MeasurementError, match="no closed block"):
         baseline_rate_rps([])
+
+
+def test_only_baselines_that_are_alike_are_judged():
+    assert is_judged([block(noise=noise) for noise in NOISE])
+    assert not is_judged([block(again=1.2, noise=noise) for noise in NOISE])
+    assert not is_judged([*[block(noise=noise) for noise in NOISE], Block({BASELINE: 0.0, AGAIN: 100.0}, None)])

@@ -9,6 +9,9 @@ import pytest
 from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.statistics import RigError
 from optimizers.stages import prove as proving
+from optimizers.stages.block_log import BlockLog
+from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, judge, parse_block
+from optimizers.stages.harm import HarmBlock, read_harm_log
 from optimizers.stages.prove import prove
 
 DIFFERS = "The baseline differs from itself on this machine now: 1.183 times [1.064, 1.316]. Stop the other programs."
@@ -72,3 +75,34 @@ def test_other_faults_of_a_proof_are_not_measured_again(tmp_path: Path, monkeypa
     with pytest.raises(MeasurementError, match="wrong"):
         proofs.run()
     assert proofs.renewed == [False]
+
+
+def test_once_the_closed_blocks_show_that_the_servers_differ_nothing_else_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = 6
+    counted: list[str] = []
+
+    def harm_block(*_: Any) -> HarmBlock:
+        counted.append("harm")
+        return HarmBlock(
+            {BASELINE: [1], WINNER: [1]}, {BASELINE: [1], WINNER: [1]}, 1.0, {BASELINE: 0, WINNER: 0}, None
+        )
+
+    def block(*_: Any) -> Block:
+        counted.append("closed")
+        return Block({BASELINE: 100.0, AGAIN: 120.0 + len(counted) % 2, WINNER: 300.0}, None)
+
+    monkeypatch.setattr(proving._Rounds, "_block", block)
+    monkeypatch.setattr(proving._Rounds, "_harm_block", harm_block)
+    spec = SimpleNamespace(blocks=blocks, seed=0)
+    bench: Any = SimpleNamespace(spec=spec, check_of=lambda execution: None)
+    arms: Any = SimpleNamespace(servers={WINNER: SimpleNamespace(require_no_failed_calls=lambda release: None)})
+    load: Any = None
+    winner: Any = SimpleNamespace(name="winner", execution=None)
+    log = BlockLog(tmp_path / "blocks.json", parse_block)
+    harm = read_harm_log(tmp_path / "harm.json")
+    proving._Rounds(bench, load, winner, arms, renews=False).measure(log, harm, lambda: None)
+    assert (counted.count("closed"), counted.count("harm")) == (blocks, blocks)
+    with pytest.raises(RigError):
+        judge(log.good)
