@@ -38,16 +38,17 @@ def attention_as_operator(module: Any, tensors: Sequence[Any], opset: int) -> It
         BentoMonitorError: called with `tensors`, the module calls no `scaled_dot_product_attention`, or one that the
             operator cannot compute.
     """
-    from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
+    import torch.onnx
 
+    exporter: Any = torch.onnx  # has no types
     found = _attentions(module, tensors)
     if not found:
         raise BentoMonitorError("The model calls no scaled_dot_product_attention, which alone can be fused.")
-    register_custom_op_symbolic(_NAME, _symbolic(iter(found)), opset)
+    exporter.register_custom_op_symbolic(_NAME, _symbolic(iter(found)), opset)
     try:
         yield
     finally:
-        unregister_custom_op_symbolic(_NAME, opset)
+        exporter.unregister_custom_op_symbolic(_NAME, opset)
 
 
 def _attentions(module: Any, tensors: Sequence[Any]) -> list[_Attention]:
@@ -152,4 +153,5 @@ def _whole(g: Any, *numbers: int) -> Any:
 def _absent(g: Any) -> Any:
     from torch.onnx import symbolic_opset9
 
-    return symbolic_opset9.unused(g)
+    operators: Any = symbolic_opset9
+    return operators.unused(g)
