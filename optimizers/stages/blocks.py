@@ -8,7 +8,14 @@ from statistics import median
 from typing import Any
 
 from bento_monitor.errors import MeasurementError
-from bento_monitor.lab.statistics import Comparison, RigCheck, check_rig, compare_paired, smallest_paired_ratio
+from bento_monitor.lab.statistics import (
+    RIG_ALPHA,
+    Comparison,
+    RigCheck,
+    check_rig,
+    compare_paired,
+    smallest_paired_ratio,
+)
 from bento_monitor.statistics import Pair
 
 BASELINE, AGAIN, WINNER = "baseline", "baseline again", "winner"
@@ -85,12 +92,14 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     )
 
 
-def is_judged(good: Sequence[Block]) -> bool:
-    """Whether `judge` would compare the arms: if not, no other measurement is needed."""
-    try:
-        return _check_rig(good).holds
-    except MeasurementError:
-        return False
+def require_alike(good: Sequence[Block], *, alpha: float = RIG_ALPHA) -> None:
+    """Refuse blocks that `judge` would not compare, so that no more is measured for them.
+
+    Raises:
+        RigError: the two baseline arms differ from each other.
+    """
+    if all(block.rates[name] > 0 for block in good for name in (BASELINE, AGAIN)):
+        _check_rig(good, alpha).require()
 
 
 def baseline_rate_rps(blocks: Sequence[Block]) -> float:
@@ -104,8 +113,8 @@ def baseline_rate_rps(blocks: Sequence[Block]) -> float:
     return sum(block.rates[BASELINE] for block in blocks) / len(blocks)
 
 
-def _check_rig(good: Sequence[Block]) -> RigCheck:
-    return check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
+def _check_rig(good: Sequence[Block], alpha: float = RIG_ALPHA) -> RigCheck:
+    return check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good], alpha=alpha)
 
 
 def _rates(blocks: Sequence[Block]) -> dict[str, list[float]]:

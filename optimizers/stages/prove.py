@@ -31,9 +31,9 @@ from .blocks import (
     InTime,
     Proof,
     baseline_rate_rps,
-    is_judged,
     judge,
     parse_block,
+    require_alike,
 )
 from .harm import (
     HarmBlock,
@@ -51,6 +51,8 @@ from .workbench import Workbench
 
 # BentoML's dispatcher trains on its first 11 batches; our dispatcher needs no training, but gets the same requests.
 _WARMUP_BATCHES = 12
+# Servers that differ are often told by the first half of the blocks; a false alarm costs time alone.
+_LEAST_EARLY, _EARLY_ALPHA = 5, 0.05
 # After a change of the load, the server's dispatcher needs a moment to adapt.
 _SETTLE_S = 0.2
 
@@ -97,8 +99,13 @@ def _proved(
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
     harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
     if not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted) or next_look(harm, wanted) is not None:
-        with _Arms(bench, load, winner) as arms:
-            _Rounds(bench, load, winner, arms, renews=renews).measure(log, harm, on_arm)
+        try:
+            with _Arms(bench, load, winner) as arms:
+                _Rounds(bench, load, winner, arms, renews=renews).measure(log, harm, on_arm)
+        except RigError:
+            log.clear()
+            harm.clear()
+            raise
     log.require_valid("of the proof")
     try:
         proof = judge(log.good, [block for block in log.blocks if block.fault is not None])
@@ -166,11 +173,16 @@ class _Rounds:
         self._release = _release_name(winner)
         self._arms = arms
         self._renews = renews
+        self._early = max(_LEAST_EARLY, bench.spec.blocks // 2)
         baseline = bench.check_of(None)
         self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
     def measure(self, log: BlockLog[Block], harm: BlockLog[HarmBlock], on_arm: Callable[[], None]) -> None:
-        """Measure until both logs have enough blocks for a proof, or the closed ones show that there will be none."""
+        """Measure until both logs have enough blocks for a proof.
+
+        Raises:
+            RigError: the closed blocks, or an early look at the first of them, show that there will be none.
+        """
         wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
         orders = interleave([BASELINE, AGAIN, WINNER], MAX_BLOCK_FACTOR * wanted, seed)
         is_first = True
@@ -180,14 +192,17 @@ class _Rounds:
             is_invalid = not (needs_block or log.is_valid)
             if is_invalid or not (needs_block or needs_harm):
                 return
-            if not needs_block and not is_judged(log.good):
-                return
+            if not needs_block:
+                require_alike(log.good)
+            is_early = not self._renews and len(log.good) < self._early
             if self._renews and needs_block and not is_first:
                 self._arms.renew_baselines()
             is_first = False
             if needs_block:
                 log.add(self._block(orders[len(log.blocks)], on_arm))
-            if needs_harm:
+            if needs_block and len(log.good) == self._early and not self._renews:
+                require_alike(log.good, alpha=_EARLY_ALPHA)
+            if needs_harm and not is_early:
                 rate_rps = baseline_rate_rps(log.good or log.blocks) / 2
                 harm.add(self._harm_block(len(harm.earlier) + len(harm.blocks), rate_rps))
             self._arms.servers[WINNER].require_no_failed_calls(self._release)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bento_monitor.errors import MeasurementError
-from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, InTime, baseline_rate_rps, is_judged, judge
+from bento_monitor.lab.statistics import RigError
+from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, InTime, baseline_rate_rps, judge, require_alike
 
 NOISE = (0.99, 1.01, 1.0, 0.985, 1.015, 1.005, 0.995, 1.0, 1.01, 0.99)
 
@@ -54,7 +55,11 @@ def test_baseline_rate_is_the_mean_of_its_blocks():
         baseline_rate_rps([])
 
 
-def test_only_baselines_that_are_alike_are_judged():
-    assert is_judged([block(noise=noise) for noise in NOISE])
-    assert not is_judged([block(again=1.2, noise=noise) for noise in NOISE])
-    assert not is_judged([*[block(noise=noise) for noise in NOISE], Block({BASELINE: 0.0, AGAIN: 100.0}, None)])
+def test_baselines_that_differ_are_refused_before_the_judgement():
+    require_alike([block(noise=noise) for noise in NOISE])
+    with pytest.raises(RigError):
+        require_alike([block(again=1.2, noise=noise) for noise in NOISE])
+    doubtful = [block(again=1.08, noise=noise) for noise in (0.95, 1.05, 1.0, 1.02, 0.99)]
+    require_alike(doubtful)
+    with pytest.raises(RigError):
+        require_alike(doubtful, alpha=0.2)

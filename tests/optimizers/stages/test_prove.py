@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.statistics import RigError
 from optimizers.stages import prove as proving
 from optimizers.stages.block_log import BlockLog
-from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, judge, parse_block
+from optimizers.stages.blocks import AGAIN, BASELINE, WINNER, Block, parse_block
 from optimizers.stages.harm import HarmBlock, read_harm_log
 from optimizers.stages.prove import prove
 
@@ -77,10 +78,12 @@ def test_other_faults_of_a_proof_are_not_measured_again(tmp_path: Path, monkeypa
     assert proofs.renewed == [False]
 
 
-def test_once_the_closed_blocks_show_that_the_servers_differ_nothing_else_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("again", "later", "closed", "harm_blocks"), [(120.0, 120.0, 15, 0), (100.0, 130.0, 30, 15), (100.0, 100.0, 30, 90)]
+)
+def test_servers_that_differ_are_told_as_early_as_the_closed_blocks_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: float, later: float, closed: int, harm_blocks: int
 ) -> None:
-    blocks = 6
     counted: list[str] = []
 
     def harm_block(*_: Any) -> HarmBlock:
@@ -91,18 +94,20 @@ def test_once_the_closed_blocks_show_that_the_servers_differ_nothing_else_is_mea
 
     def block(*_: Any) -> Block:
         counted.append("closed")
-        return Block({BASELINE: 100.0, AGAIN: 120.0 + len(counted) % 2, WINNER: 300.0}, None)
+        number = counted.count("closed")
+        rate = (again if number <= 15 else later) + number % 2
+        return Block({BASELINE: 100.0, AGAIN: rate, WINNER: 300.0}, None)
 
     monkeypatch.setattr(proving._Rounds, "_block", block)
     monkeypatch.setattr(proving._Rounds, "_harm_block", harm_block)
-    spec = SimpleNamespace(blocks=blocks, seed=0)
+    spec = SimpleNamespace(blocks=30, seed=0)
     bench: Any = SimpleNamespace(spec=spec, check_of=lambda execution: None)
     arms: Any = SimpleNamespace(servers={WINNER: SimpleNamespace(require_no_failed_calls=lambda release: None)})
     load: Any = None
     winner: Any = SimpleNamespace(name="winner", execution=None)
     log = BlockLog(tmp_path / "blocks.json", parse_block)
     harm = read_harm_log(tmp_path / "harm.json")
-    proving._Rounds(bench, load, winner, arms, renews=False).measure(log, harm, lambda: None)
-    assert (counted.count("closed"), counted.count("harm")) == (blocks, blocks)
-    with pytest.raises(RigError):
-        judge(log.good)
+    rounds = proving._Rounds(bench, load, winner, arms, renews=False)
+    with nullcontext() if later == 100.0 else pytest.raises(RigError):
+        rounds.measure(log, harm, lambda: None)
+    assert (counted.count("closed"), counted.count("harm")) == (closed, harm_blocks)
