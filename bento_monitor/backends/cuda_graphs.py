@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ..errors import ReleaseError
 from ..releases.release_record import TensorSpec
 from ._base import Backend
+from .call_shape import CallShape, require_rows, shape_of, varying_axes
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +25,6 @@ _LEAST_FREE_SHARE = 0.1
 _MOST_GRAPHS = 256
 _LEAST_LENGTH = 16
 _GIB = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The number of rows of a call, and the length of every other axis that varies; None if there is none."""
-
-    rows: int
-    length: int | None
-
-    @property
-    def padded(self) -> Shape:
-        """The next larger shape that has a graph."""
-        return Shape(_power_of_two(self.rows), None if self.length is None else _next_length(self.length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +132,8 @@ class CudaGraphs:
         Raises:
             ReleaseError: calls cannot be padded, because rows are not separate, or no mask tells padding from data.
         """
-        for spec in (*inputs, *outputs):
-            if spec.shape[:1] != (None,):
-                raise ReleaseError(
-                    f"CUDA graphs need a batch as the first axis of {spec.name}, whose shape is {spec.shape}."
-                )
-        self._varying = {
-            spec.name: [axis for axis, length in enumerate(spec.shape) if axis and length is None] for spec in inputs
-        }
+        require_rows("CUDA graphs", (*inputs, *outputs))
+        self._varying = varying_axes(inputs)
         has_lengths = any(self._varying.values())
         if has_lengths and mask_input not in self._varying:
             raise ReleaseError("CUDA graphs of inputs of unequal length need a mask, which tells padding from data.")
@@ -164,10 +146,10 @@ class CudaGraphs:
         self._mask_input = mask_input if has_lengths else None
         self._is_strict = is_strict
         self._specs = {spec.name: spec for spec in inputs}
-        self._graphs: dict[Shape, _Graph | None] = {}
+        self._graphs: dict[CallShape, _Graph | None] = {}
         self._capturing, self._replaying = Lock(), Lock()
 
-    def prepare(self, most: Shape) -> None:
+    def prepare(self, most: CallShape) -> None:
         """Capture the graphs of all shapes up to one.
 
         Raises:
@@ -177,31 +159,23 @@ class CudaGraphs:
         rows = 1
         while rows < 2 * most.rows:
             for length in lengths:
-                self._graph(Shape(rows, length).padded)
+                self._graph(padded(CallShape(rows, length)))
             rows *= 2
-        largest = Shape(most.rows, lengths[-1]).padded
+        largest = padded(CallShape(most.rows, lengths[-1]))
         if self._graphs[largest] is None:
             self._graphs[largest] = self._capture(largest)  # says why not
 
     def run(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Replay the graph of the inputs' shape, captured in the first call of that shape."""
-        shape = self._shape_of(inputs)
-        graph = None if shape is None else self._graph(shape.padded)
+        shape = shape_of(inputs, self._varying)
+        graph = None if shape is None else self._graph(padded(shape))
         if graph is None or shape is None:
             return self._backend.run(inputs)
         with self._replaying:
             self._capturer.follow()
             return graph.replay(inputs, shape)
 
-    def _shape_of(self, inputs: Mapping[str, Any]) -> Shape | None:
-        """Return the shape of a call; None if its inputs disagree on it, or there is nothing to compute."""
-        rows = {value.shape[0] for value in inputs.values()}
-        lengths = {value.shape[axis] for name, value in inputs.items() for axis in self._varying[name]}
-        if len(rows) != 1 or len(lengths) > 1 or 0 in rows | lengths:
-            return None
-        return Shape(int(rows.pop()), int(lengths.pop()) if lengths else None)
-
-    def _graph(self, shape: Shape) -> _Graph | None:
+    def _graph(self, shape: CallShape) -> _Graph | None:
         if shape in self._graphs:
             return self._graphs[shape]
         with self._capturing:
@@ -215,7 +189,7 @@ class CudaGraphs:
                     logger.warning("Calls of up to %s run without a CUDA graph: %s", _words(shape), error)
             return self._graphs[shape]
 
-    def _capture(self, shape: Shape) -> _Graph:
+    def _capture(self, shape: CallShape) -> _Graph:
         free, total = self._capturer.memory()
         if free < _LEAST_FREE_SHARE * total:
             raise ReleaseError(
@@ -233,7 +207,7 @@ class CudaGraphs:
             raise ReleaseError(f"the call cannot be captured: {error!r:.300}") from error
         return graph
 
-    def _buffer(self, spec: TensorSpec, shape: Shape) -> Any:
+    def _buffer(self, spec: TensorSpec, shape: CallShape) -> Any:
         import torch
 
         longest = shape.length or 0
@@ -256,7 +230,7 @@ class _Graph:
             given = self._inputs[self._mask_input][rows:]
             (given if given.ndim == 1 else given[:, 0]).fill_(1)
 
-    def replay(self, inputs: Mapping[str, Any], shape: Shape) -> list[Any]:
+    def replay(self, inputs: Mapping[str, Any], shape: CallShape) -> list[Any]:
         for name, buffer in self._inputs.items():
             region = buffer[: shape.rows]
             for axis in self._varying[name]:
@@ -267,6 +241,11 @@ class _Graph:
         self.pad(shape.rows)
         self.captured.replay()
         return [output[: shape.rows].clone() for output in self.captured.outputs]
+
+
+def padded(shape: CallShape) -> CallShape:
+    """Return the next larger shape that has a graph."""
+    return CallShape(_power_of_two(shape.rows), None if shape.length is None else _next_length(shape.length))
 
 
 def _power_of_two(rows: int) -> int:
@@ -287,5 +266,5 @@ def _lengths_up_to(length: int) -> list[int]:
     return found
 
 
-def _words(shape: Shape) -> str:
+def _words(shape: CallShape) -> str:
     return f"{shape.rows} rows" + ("" if shape.length is None else f" of length {shape.length}")

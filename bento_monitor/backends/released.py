@@ -14,7 +14,8 @@ from ._base import Backend, UnboundCallError
 from .arguments import bind_arguments
 from .arrays import device_of, inference_mode, to_torch
 from .call_check import CallCheck
-from .cuda_graphs import CudaGraphs, Shape, capturer_for
+from .call_shape import CallShape, varying_axes
+from .cuda_graphs import CudaGraphs, capturer_for
 from .method_answers import MethodAnswers
 from .onnxruntime import OnnxRuntimeBackend
 from .openvino import OpenVinoBackend
@@ -157,20 +158,16 @@ def _with_graphs(backend: Backend, release: Release, own: OwnModel) -> CudaGraph
     )
 
 
-def _largest_shape(release: Release) -> Shape:
+def _largest_shape(release: Release) -> CallShape:
     """Return the largest shape that is expected: the batches of the release, of the longest rows that were seen."""
     rows = max((spec.example[0] for spec in release.inputs if spec.example), default=1)
     if release.batching is not None:
         rows = release.batching.max_batch_size
     if release.execution.sub_batch_size is not None:
         rows = min(rows, release.execution.sub_batch_size)
-    lengths = [
-        seen
-        for spec in release.inputs
-        for axis, (length, seen) in enumerate(zip(spec.shape, spec.example, strict=False))
-        if axis and length is None
-    ]
-    return Shape(rows, max(lengths, default=None))
+    varying = varying_axes(release.inputs)
+    lengths = [spec.example[axis] for spec in release.inputs if spec.example for axis in varying[spec.name]]
+    return CallShape(rows, max(lengths, default=None))
 
 
 def _in_parts(backend: Backend, release: Release) -> Backend:

@@ -15,6 +15,7 @@ from ..errors import ReleaseError
 from ..releases.release_record import TensorSpec
 from ._base import Backend
 from .arrays import empty_like_rows, put_rows, take_rows, to_numpy
+from .call_shape import require_rows, shape_of, varying_axes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +44,7 @@ class SubBatches:
         _require_sub_batchable(size, mask_input, inputs, outputs)
         self._mask_input = mask_input
         self._first_input = inputs[0].name
-        self._varying_axes = {
-            spec.name: [axis for axis, length in enumerate(spec.shape) if axis and length is None] for spec in inputs
-        }
+        self._varying_axes = varying_axes(inputs)
         # The executor's threads end when nothing refers to the executor any more.
         self._executor = ThreadPoolExecutor(streams, "bento-monitor-stream") if streams > 1 else None
 
@@ -58,11 +57,11 @@ class SubBatches:
             order = np.arange(inputs[self._first_input].shape[0])
         else:
             lengths = row_lengths(to_numpy(inputs[self._mask_input]))
-            padded = None if lengths is None else self._padded_length(inputs, rows=len(lengths))
-            if lengths is None or padded is None or lengths.max() > padded:
+            shape = shape_of(inputs, self._varying_axes)
+            if lengths is None or shape is None or shape.length is None or lengths.max() > shape.length:
                 return self._backend.run(inputs)
             order = (-lengths).argsort(kind="stable")
-            if lengths.max() == padded and len(order) <= self._size:  # nothing to trim, nothing to split
+            if lengths.max() == shape.length and len(order) <= self._size:  # nothing to trim, nothing to split
                 return self._backend.run(inputs)
         if lengths is None and len(order) <= self._size:
             return self._backend.run(inputs)
@@ -82,12 +81,6 @@ class SubBatches:
                     return self._backend.run(inputs)
                 put_rows(output, rows, part)
         return outputs
-
-    def _padded_length(self, inputs: Mapping[str, Any], rows: int) -> int | None:
-        """Return the one length of all varying axes; None if these, or the numbers of rows, disagree."""
-        found = {value.shape[axis] for name, value in inputs.items() for axis in self._varying_axes[name]}
-        has_rows = all(value.shape[0] == rows for value in inputs.values())
-        return int(found.pop()) if has_rows and len(found) == 1 else None
 
     def _part(self, inputs: Mapping[str, Any], rows: NDArray[np.int64], longest: int | None) -> dict[str, Any]:
         if longest is None:  # consecutive rows, hence a view
@@ -130,11 +123,7 @@ def _require_sub_batchable(
         raise ReleaseError(f"sub_batch_size is {size}: it must be 1 or more.")
     if mask_input is not None and mask_input not in {spec.name for spec in inputs}:
         raise ReleaseError(f"Sub-batches need an input that gives the lengths; mask_input is {mask_input!r}.")
-    for spec in (*inputs, *outputs):
-        if not spec.shape or spec.shape[0] is not None:
-            raise ReleaseError(
-                f"Sub-batches need a batch as the first axis of {spec.name}, whose shape is {spec.shape}."
-            )
+    require_rows("Sub-batches", (*inputs, *outputs))
     for spec in outputs:
         if mask_input is not None and None in spec.shape[1:]:
             raise ReleaseError(f"The output {spec.name} has an axis as long as the batch's longest row: run it whole.")

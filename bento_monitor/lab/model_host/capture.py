@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ...backends.arrays import dtype_name, is_array, to_numpy
+from ...backends.call_shape import shape_of, varying_axes
 from ...backends.outputs import flatten_output
 from ...backends.own import OwnModel, OwnOnnxFile
 from ...backends.sub_batches import prefix_lengths, row_lengths
@@ -288,20 +289,16 @@ def _lengths_input(
 
 
 def _are_lengths(name: str, calls: Sequence[CapturedCall], inputs: Sequence[TensorSpec]) -> bool:
-    varying = _varying_axes(inputs)
+    varying = varying_axes(inputs)
     longest, has_unequal = set(), False
     for call in calls:
         lengths = row_lengths(to_numpy(call.inputs[name]))
-        padded = {call.inputs[each].shape[axis] for each, axis in varying}
-        if lengths is None or padded != {int(lengths.max())}:
+        shape = shape_of({spec.name: call.inputs[spec.name] for spec in inputs}, varying)
+        if lengths is None or shape is None or shape.length != int(lengths.max()):
             return False
-        longest |= padded
+        longest.add(shape.length)
         has_unequal |= bool(lengths.min() < lengths.max())
     return has_unequal and len(longest) > 1
-
-
-def _varying_axes(inputs: Sequence[TensorSpec]) -> list[tuple[str, int]]:
-    return [(spec.name, axis) for spec in inputs for axis, length in enumerate(spec.shape) if axis and length is None]
 
 
 def _is_mask(spec: TensorSpec, calls: Sequence[CapturedCall]) -> bool:
@@ -318,7 +315,8 @@ def _gives_every_length(mask: str, calls: Sequence[CapturedCall], inputs: Sequen
     return all(
         call.inputs[name].shape[axis] == call.inputs[mask].shape[1]
         for call in calls
-        for name, axis in _varying_axes(inputs)
+        for name, axes in varying_axes(inputs).items()
+        for axis in axes
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from replaying import Replaying
 
-from bento_monitor.backends.cuda_graphs import CudaGraphs, Shape
+from bento_monitor.backends.call_shape import CallShape
+from bento_monitor.backends.cuda_graphs import CudaGraphs, padded
 from bento_monitor.backends.torch import TorchBackend
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
@@ -72,7 +73,7 @@ def test_every_row_gets_its_own_answer_whatever_was_replayed_before() -> None:
         inputs = tokens(*lengths, seed=len(lengths))
         torch.testing.assert_close(graphs.run(inputs)[0], module(**inputs))
     assert capturer.replays == 2 * len(batches)
-    assert capturer.captures == len({Shape(len(lengths), max(lengths)).padded for lengths in batches})
+    assert capturer.captures == len({padded(CallShape(len(lengths), max(lengths))) for lengths in batches})
 
 
 def test_answers_stay_as_they_are_when_the_graph_is_replayed() -> None:
@@ -104,7 +105,7 @@ def test_call_that_cannot_be_captured_runs_without_a_graph_and_is_tried_once(cap
         "Calls of up to 2 rows of length 16 run without a CUDA graph"
     ]
     with pytest.raises(ReleaseError, match="cannot be captured.*not permitted"):
-        graphs.prepare(Shape(2, 9))
+        graphs.prepare(CallShape(2, 9))
     with pytest.raises(ReleaseError, match="cannot be captured"):
         graphs_of(module, Replaying(), is_strict=True).run(tokens(3, 2))
 
@@ -112,26 +113,26 @@ def test_call_that_cannot_be_captured_runs_without_a_graph_and_is_tried_once(cap
 def test_full_gpu_is_told_with_the_figure() -> None:
     graphs = graphs_of(MeanOfTokens(), Replaying(free_bytes=2 * 2**30))
     with pytest.raises(ReleaseError, match=r"2\.0 of 80\.0 GiB"):
-        graphs.prepare(Shape(8, 32))
+        graphs.prepare(CallShape(8, 32))
 
 
 def test_shapes_are_prepared_up_to_the_largest() -> None:
     capturer = Replaying()
     graphs = graphs_of(MeanOfTokens(), capturer)
-    graphs.prepare(Shape(5, 30))
+    graphs.prepare(CallShape(5, 30))
     assert capturer.captures == 4 * 3  # 1, 2, 4 and 8 rows of length 16, 24 and 32
     graphs.run(tokens(30, 2, 2, 2, 9))
     assert capturer.captures == 12
 
 
 def test_padding_is_at_most_a_third_of_a_row() -> None:
-    lengths = [Shape(1, length).padded.length for length in range(1, 600)]
+    lengths = [padded(CallShape(1, length)).length for length in range(1, 600)]
     assert sorted({length for length in lengths if length is not None}) == [
         16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768
     ]  # fmt: skip
-    for length, padded in enumerate(lengths, start=1):
-        assert padded is not None
-        assert length <= padded <= max(16, 1.5 * length)
+    for length, found in enumerate(lengths, start=1):
+        assert found is not None
+        assert length <= found <= max(16, 1.5 * length)
 
 
 def test_inputs_that_disagree_run_without_a_graph() -> None:
