@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -15,6 +16,7 @@ from ..serving_config import Execution
 from .onnxruntime import as_input
 
 _TELEMETRY = "openvino_telemetry"
+_STARTING = threading.Lock()
 
 
 class OpenVinoBackend:
@@ -89,13 +91,27 @@ def require_openvino() -> Any:
     # OpenVINO's tools report to their makers if this package can be imported and no file of the user refuses it.
     if _TELEMETRY not in sys.modules:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        import openvino
-    except ImportError as error:
-        raise ReleaseError(
-            f"The release runs by OpenVINO, which is not installed here: {install_command('openvino')}", "library"
-        ) from error
+    with _STARTING:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ReleaseError(
+                f"The release runs by OpenVINO, which is not installed here: {install_command('openvino')}", "library"
+            ) from error
+        _fill_tables(openvino)
     return openvino
+
+
+def _fill_tables(library: Any) -> None:
+    """Let OpenVINO make its tables of element types while no other thread uses it.
+
+    Its Python module makes each in the first call that needs it, and lets other threads run meanwhile: two first calls
+    at once wait for each other for ever, seen with every version from 2025.3 to 2026.4.
+    """
+    import numpy as np
+
+    for is_shared in (False, True):
+        np.array(library.Tensor(np.zeros((1, 1), np.float32), shared_memory=is_shared).data)
 
 
 def _name_of(port: Any, names: Mapping[str, Any]) -> str | None:

@@ -77,6 +77,47 @@ def test_answer_is_not_overwritten_by_the_next_call(graph: bytes) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
+_FIRST_CALLS = """
+import faulthandler, sys, threading
+import numpy as np
+from bento_monitor.backends.openvino import OpenVinoBackend
+from bento_monitor.releases.release_record import TensorSpec
+from bento_monitor.serving_config import Execution
+
+faulthandler.dump_traceback_later(20, exit=True)
+graph = open(sys.argv[1], "rb").read()
+backend = OpenVinoBackend(
+    graph,
+    Execution("openvino", "fp32", 1),
+    inputs=(TensorSpec("x", "float32", (None, 64)),),
+    outputs=(TensorSpec("output", "float32", (None, 32)),),
+)
+together = threading.Barrier(8)
+answers = []
+
+def call(value):
+    row = np.full((1, 64), value, np.float32)
+    together.wait()
+    answers.append(backend.run({"x": row})[0].shape)
+
+threads = [threading.Thread(target=call, args=(value,)) for value in range(8)]
+sys.setswitchinterval(1e-6)  # threads change places at every chance
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(answers == [(1, 32)] * 8)
+"""
+
+
+def test_first_calls_of_a_process_do_not_wait_for_each_other(graph: bytes, tmp_path: Path) -> None:
+    (tmp_path / "graph.onnx").write_bytes(graph)
+    command = [sys.executable, "-c", _FIRST_CALLS, str(tmp_path / "graph.onnx")]
+    for _ in range(3):  # each finds two of three deadlocks
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
+
+
 def test_file_that_is_no_graph_is_refused(graph: bytes) -> None:
     with pytest.raises(ReleaseError, match="cannot compile"):
         backend(graph[: len(graph) // 2])
