@@ -93,6 +93,7 @@ def _listed(
         "max_batch_size": choices.max_batch_size or tuple(sizes),
         "window_ms": (choices.window_ms or WINDOWS_MS) if api.is_batchable else (0.0,),
         "workers": choices.workers or (workers,),
+        "cuda_graphs": (choices.cuda_graphs or (True, False)) if runner.device == "cuda" else (False,),
     }
     return ListedSpace(api.name, runner.name, knobs, chosen_families(precision_space(_facts(runner, machine)), choices))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class TorchBackend:
         import torch
 
         if self._plan.has_tf32:
-            return _tf32()
+            return _TF32.allowed()
         name = self._plan.autocast
         return nullcontext() if name is None else torch.autocast(self._device, dtype=getattr(torch, name))
 
@@ -144,14 +145,33 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def _tf32() -> Iterator[None]:
-    """Allow TF32, which torch knows per process: another model's call at this moment may be rounded too."""
-    import torch
+class _Tf32:
+    """Allows TF32 as long as any call asks for it.
 
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    torch knows it per process: another model's call at this moment may be rounded too, but none after the last one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._before = ""
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        import torch
+
+        with self._lock:
+            if self._calls == 0:
+                self._before = torch.get_float32_matmul_precision()
+                torch.set_float32_matmul_precision("high")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._calls == 0:
+                    torch.set_float32_matmul_precision(self._before)
+
+
+_TF32 = _Tf32()

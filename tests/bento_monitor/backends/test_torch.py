@@ -117,3 +117,25 @@ def test_tf32_is_allowed_for_the_call_alone() -> None:
     run(Asking(), "tf32", torch.zeros(1, 5))
     assert seen == ["high"]
     assert torch.get_float32_matmul_precision() == before != "high"
+
+
+def test_tf32_ends_with_the_last_of_calls_that_overlap() -> None:
+    class Waiting(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            (first_is_in if x[0, 0] == 0 else second_is_in).set()
+            assert (second_is_in if x[0, 0] == 0 else first_is_out).wait(10)
+            seen.append(torch.get_float32_matmul_precision())
+            return x
+
+    first_is_in, second_is_in, first_is_out = threading.Event(), threading.Event(), threading.Event()
+    seen: list[str] = []
+    before = torch.get_float32_matmul_precision()
+    first = threading.Thread(target=lambda: (run(Waiting(), "tf32", torch.zeros(1, 5)), first_is_out.set()))
+    second = threading.Thread(target=run, args=(Waiting(), "tf32", torch.ones(1, 5)))
+    first.start()
+    assert first_is_in.wait(10)
+    second.start()
+    first.join()
+    second.join()
+    assert seen == ["high", "high"]
+    assert torch.get_float32_matmul_precision() == before != "high"

@@ -78,6 +78,7 @@ def test_space_of_a_service_is_listed_without_data(tmp_path: Path, monkeypatch: 
     assert "fp32-channels-last" in of_images
     assert "not tried: onnxruntime int8-dynamic: the graph has no MatMul" in of_images
     assert "max_batch_size │ 4, 8" in of_images
+    assert "cuda_graphs    │ false (only a model on a GPU" in of_images
     narrowed = CliRunner().invoke(
         main, ["optimize", "--list-space", "layers:Layers", "--space", "space.toml", "--runner", "images"]
     )
