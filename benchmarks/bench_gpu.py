@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ import torch
 from gpu.models import GpuModel, gpu_models
 from result import Figure, write_result
 from served.figures import ratio_of
+from turns import interleaved
 
 from bento_monitor.errors import ReleaseError
+from bento_monitor.lab.model_host.capture import specs_of
 from bento_monitor.releases.release_record import OutputForm, Release, TensorSpec
 from bento_monitor.runner import MonitoredRunner, PreparedModel
 from bento_monitor.serving_config import Execution
@@ -53,8 +56,8 @@ class Arms:
         self._device = torch.device(device)
         self._generator = np.random.default_rng(0)
         self._runner = MonitoredRunner(model.module.to(self._device), name=model.name)
-        self._specs = self._shapes()
         self._own = PreparedModel(self._runner.own_model, None)
+        self._specs = self._shapes()
 
     def measure(self, rows: int) -> tuple[Figure, dict[str, Any]]:
         """Return the ratio of the best way to eager, and the raw samples."""
@@ -75,11 +78,8 @@ class Arms:
             self._rate(prepared[execution], batches, 0.0)  # every shape once
             raced[execution] = self._rate(prepared[execution], batches, RACE_S)
         best = max(raced, key=lambda each: raced[each])
-        rates: dict[str, list[float]] = {"best": [], "eager": []}
-        for index in range(BLOCKS):
-            arms = [("best", prepared[best]), ("eager", self._own)]
-            for name, arm in arms if index % 2 else reversed(arms):
-                rates[name].append(self._rate(arm, batches, BLOCK_S))
+        arms = {"best": prepared[best], "eager": self._own}
+        rates = interleaved({name: partial(self._rate, arm, batches, BLOCK_S) for name, arm in arms.items()}, BLOCKS)
         pairs = zip(rates["best"], rates["eager"], strict=True)
         return ratio_of([math.log(ours / eager) for ours, eager in pairs]), {
             "best": describe_execution(best),
@@ -109,13 +109,8 @@ class Arms:
 
     def _shapes(self) -> tuple[tuple[TensorSpec, ...], TensorSpec]:
         drawn = [self._model.draw(rows, self._generator) for rows in (1, 2, 32)]
-        inputs = []
-        for name, value in drawn[-1].items():
-            shapes = zip(*(tuple(each[name].shape) for each in drawn), strict=True)
-            shape = tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in shapes)
-            inputs.append(TensorSpec(name, str(value.dtype).removeprefix("torch."), shape, tuple(value.shape)))
-        answer = self._run(PreparedModel(self._runner.own_model, None), drawn[-1])
-        return tuple(inputs), TensorSpec("output", "float32", (None, answer.shape[1]), tuple(answer.shape))
+        (output,) = specs_of([{"output": self._run(self._own, each)} for each in drawn])
+        return specs_of(drawn), output
 
     def _prepared(self, execution: Execution) -> PreparedModel:
         inputs, output = self._specs

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ sys.path += [
 import numpy as np
 import onnxruntime as ort
 from space.subjects import subjects
+from turns import interleaved
 
 from bento_monitor.errors import BentoMonitorError
 from bento_monitor.lab.model_host.client import ModelHost
@@ -116,18 +117,6 @@ def open_arm(graph: Path, inputs: Path, turn: Callable[[Any], None] | None = Non
     return Arm(session, [{name: np.concatenate([row[name] for row in rows]) for name in rows[0]} for rows in batches])
 
 
-def interleaved(arms: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Return the rates of every arm, a block of each in turn, after a round that does not count."""
-    rates: dict[str, list[float]] = {name: [] for name in arms}
-    for index in range(ROUNDS + 1):
-        names = list(arms)
-        for name in names if index % 2 else reversed(names):
-            rate = arms[name]()
-            if index:
-                rates[name].append(rate)
-    return rates
-
-
 class _Allocated:
     """An arm in a process with variables of its own, which measures a block for each line that it reads."""
 
@@ -177,17 +166,21 @@ def measure(name: str, folder: Path) -> dict[str, dict[str, list[float]]]:
             else:
                 exported[label] = path
     graphs["int8"] = folder / "int8.onnx"
-    quantize(graphs["fp32"], graphs["int8"], QUANTIZED[name], calibration=inputs)
+    how = QUANTIZED[name]
+    quantize(graphs["fp32"], graphs["int8"], how, calibration=inputs)
     rates = {}
     for precision, graph in graphs.items():
         arms = {"own": open_arm(graph, inputs).block, "again": open_arm(graph, inputs).block}
         arms |= {label: open_arm(graph, inputs, turn).block for label, turn in KNOBS.items()}
+        if precision == "int8" and isinstance(how, StaticInt8):
+            quantize(graphs["fp32"], folder / "signed.onnx", replace(how, is_signed=True), calibration=inputs)
+            arms["signed_activations"] = open_arm(folder / "signed.onnx", inputs).block
         if precision == "fp32":
             arms |= {label: open_arm(path, inputs).block for label, path in exported.items()}
         processes = {label: _Allocated(graph, inputs, variables) for label, variables in ALLOCATORS.items()}
         processes["own_process"] = _Allocated(graph, inputs, {})
         arms |= {label: process.block for label, process in processes.items()}
-        rates[precision] = interleaved(arms)
+        rates[precision] = interleaved(arms, ROUNDS)
         for process in processes.values():
             process.close()
     return rates

@@ -220,14 +220,9 @@ class _Study:
     def _proof(self, candidate: Candidate, load: StudyLoad) -> dict[str, Any]:
         arms = 3 * self._spec.blocks
         self._progress.stage(6, "Proving the speed against the baseline on fresh servers", arms)
-
-        def again(why: str) -> None:
-            self._progress.note(why)
-            self._progress.stage(6, "Proving the speed with new servers of the baseline in each round", arms)
-
         proof: dict[str, Any] = self._folder.once(
             f"proof-{candidate.name}",
-            lambda: prove(self._bench, load, candidate, self._progress.step, again),
+            lambda: prove(self._bench, load, candidate, self._progress.step),
         )
         low, high = proof["speedup_ci95"]
         self._progress.note(f"{proof['speedup']:.2f} times the baseline, 95 % interval [{low:.2f}, {high:.2f}]")

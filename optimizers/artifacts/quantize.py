@@ -130,7 +130,7 @@ def _quantize_static(settings: dict[str, Any]) -> None:
         nodes_to_exclude=settings["excluded"],
         per_channel=settings["is_per_channel"],
         reduce_range=settings["reduces_range"],
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType.QInt8 if settings["is_signed"] else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=histograms.get(method, CalibrationMethod.MinMax),
         extra_options=options,

@@ -29,6 +29,11 @@ class SpaceFacts:
     without_graphs: str | None
 
     @property
+    def multiplies_signed(self) -> bool:
+        """Whether the CPU's products of int8 have two signed factors, as ARM's; those of x86 have one unsigned."""
+        return "asimddp" in self.cpu_flags
+
+    @property
     def has_bf16(self) -> bool:
         """Whether the CPU computes in bf16; otherwise torch emulates it, slower than fp32."""
         return bool(self.cpu_flags & {"avx512_bf16", "amx_bf16", "bf16"})

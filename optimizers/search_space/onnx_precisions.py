@@ -111,11 +111,16 @@ def static_family(backend: BackendName, scope: Scope, facts: SpaceFacts) -> Fami
     """Return the statically quantized graphs of a scope, by method of calibration."""
     samples = min(_CALIBRATION_SAMPLES, facts.choosing_samples)
     op_types = None if scope == "all" else WEIGHTED_OPS
+    is_signed = facts.multiplies_signed
     has_histograms = facts.has_mask or not facts.has_varying_axes
     methods = [method for method in _METHODS if has_histograms or method not in _HISTOGRAM_METHODS]
     return Family(
         tuple(
-            Recipe(backend, f"int8-static-{scope}-{method}-{samples}", StaticInt8(method, samples, op_types=op_types))
+            Recipe(
+                backend,
+                f"int8-static-{scope}-{method}-{samples}",
+                StaticInt8(method, samples, is_signed=is_signed, op_types=op_types),
+            )
             for method in methods
         )
     )

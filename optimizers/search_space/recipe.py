@@ -28,12 +28,14 @@ class DynamicInt8:
 class StaticInt8:
     """Weights and activations in int8, by scales from calibration on `samples` samples of the user's data.
 
-    `excluded` names nodes of the float32 graph that stay in float.
+    Activations are unsigned, or signed with `is_signed`: as the CPU multiplies faster. `excluded` names nodes of the
+    float32 graph that stay in float.
     """
 
     method: CalibrationMethod
     samples: int
     is_per_channel: bool = True
+    is_signed: bool = False
     op_types: tuple[str, ...] | None = None
     excluded: tuple[str, ...] = ()
 

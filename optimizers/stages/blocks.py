@@ -9,7 +9,6 @@ from typing import Any
 
 from bento_monitor.errors import MeasurementError
 from bento_monitor.lab.statistics import (
-    RIG_ALPHA,
     Comparison,
     RigCheck,
     check_rig,
@@ -92,14 +91,14 @@ def judge(good: Sequence[Block], thrown: Sequence[Block] = ()) -> Proof:
     )
 
 
-def require_alike(good: Sequence[Block], *, alpha: float = RIG_ALPHA) -> None:
+def require_alike(good: Sequence[Block]) -> None:
     """Refuse blocks that `judge` would not compare, so that no more is measured for them.
 
     Raises:
         RigError: the two baseline arms differ from each other.
     """
     if all(block.rates[name] > 0 for block in good for name in (BASELINE, AGAIN)):
-        _check_rig(good, alpha).require()
+        _check_rig(good).require()
 
 
 def baseline_rate_rps(blocks: Sequence[Block]) -> float:
@@ -113,8 +112,8 @@ def baseline_rate_rps(blocks: Sequence[Block]) -> float:
     return sum(block.rates[BASELINE] for block in blocks) / len(blocks)
 
 
-def _check_rig(good: Sequence[Block], alpha: float = RIG_ALPHA) -> RigCheck:
-    return check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good], alpha=alpha)
+def _check_rig(good: Sequence[Block]) -> RigCheck:
+    return check_rig([Pair(block.rates[AGAIN], block.rates[BASELINE]).log_ratio for block in good])
 
 
 def _rates(blocks: Sequence[Block]) -> dict[str, list[float]]:

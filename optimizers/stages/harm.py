@@ -25,8 +25,10 @@ _MIN_GROUPS = 3
 _MAX_THROWN_RATIO = 0.5
 _MIN_ALONE_REQUESTS = 3
 _ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
-# The intervals are evaluated after one, two and three times the wanted blocks: each look has a third of the error.
-_CONFIDENCE = 1 - 0.05 / MAX_BLOCK_FACTOR
+# The intervals are evaluated after half of the wanted blocks, and one, two and three times as many as wanted: each look
+# has a quarter of the error.
+_LEAST_LOOK = 5
+_CONFIDENCE = 1 - 0.05 / (1 + MAX_BLOCK_FACTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class HarmFigures:
     """Latency of the winner divided by that of the baseline, in `blocks` blocks: ratios above 1 mean harm.
 
     `percentile` is that of the open load: 99, or 90 of a service with too few answers for a p99.
-    The intervals have 95 % confidence over all three looks together. The figures in milliseconds are by arm: of all
+    The intervals have 95 % confidence over all four looks together. The figures in milliseconds are by arm: of all
     requests, and of each block (of each group of blocks for the p99).
     """
 
@@ -151,7 +153,8 @@ def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
 
 
 def _looks(wanted: int) -> list[int]:
-    return [wanted * times for times in range(1, MAX_BLOCK_FACTOR + 1)]
+    whole = [wanted * times for times in range(1, MAX_BLOCK_FACTOR + 1)]
+    return [wanted // 2, *whole] if wanted // 2 >= _LEAST_LOOK else whole
 
 
 def _most(look: int, wanted: int) -> int:

@@ -15,7 +15,6 @@ from bento_monitor.lab.loadgen import LoadResult, LoadSpec, run_load
 from bento_monitor.lab.loadgen.slo import Slo
 from bento_monitor.lab.loadgen.validity import check_window
 from bento_monitor.lab.statistics import RigError, interleave
-from bento_monitor.resilience.atomic_files import write_atomic
 
 from ..candidate import Candidate
 from ..measurement.load import StudyLoad, block_rate_rps, latencies_us, latency_percentile_ms, measure_spec
@@ -51,57 +50,33 @@ from .workbench import Workbench
 
 # BentoML's dispatcher trains on its first 11 batches; our dispatcher needs no training, but gets the same requests.
 _WARMUP_BATCHES = 12
-# Servers that differ are often told by the first half of the blocks; a false alarm costs time alone.
-_LEAST_EARLY, _EARLY_ALPHA = 5, 0.05
 # After a change of the load, the server's dispatcher needs a moment to adapt.
 _SETTLE_S = 0.2
 
 
-def prove(
-    bench: Workbench,
-    load: StudyLoad,
-    winner: Candidate,
-    on_arm: Callable[[], None],
-    on_again: Callable[[str], None],
-) -> dict[str, Any]:
+def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None]) -> dict[str, Any]:
     """Measure the winner against the baseline on fresh servers, and return the proof as JSON values.
 
     A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. The number
-    of closed blocks is fixed, whatever they show. The lone client and the open load are repeated for up to three times
-    as many blocks, until harm by the winner is shown or excluded. Blocks finished before a kill are kept. A block that
-    the machine disturbed is thrown away and replaced by another.
+    of closed blocks is fixed, whatever they show. The lone client and the open load are measured in half as many blocks
+    to three times as many, until harm by the winner is shown or excluded. Blocks finished before a kill are kept. A
+    block that the machine disturbed is thrown away and replaced by another.
 
-    If the two servers of the baseline differ, everything is measured again with new ones for each round, after
-    `on_again` was called with the reason: servers of one service may differ for as long as they run, since a dispatcher
-    that adapts may settle on other batches in each. Then the intervals include how much they differ.
+    The baseline has new servers in each round, so that the intervals include how much they differ: two servers of one
+    service may differ for as long as they run, since a dispatcher that adapts may settle on other batches in each.
 
     Raises:
         MeasurementError: an answer was wrong; an arm answered no request; over a tenth of the blocks were thrown away
-            (the next call continues with the good ones); or the two baseline arms differ from each other, even with new
-            servers (the next call measures everything again).
+            (the next call continues with the good ones); or the two baseline arms differ from each other (the next call
+            measures everything again).
     """
-    mark = bench.folder.path / f"renewed-{winner.name}.json"  # a resumed proof goes on in the same way
-    try:
-        return _proved(bench, load, winner, on_arm, renews=mark.is_file())
-    except RigError as error:
-        if mark.is_file():
-            mark.unlink()
-            raise
-        write_atomic(mark, "{}\n")
-        on_again(f"{str(error).partition('. ')[0]}. Measuring again, with new servers of the baseline in each round.")
-    return prove(bench, load, winner, on_arm, on_again)
-
-
-def _proved(
-    bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable[[], None], *, renews: bool
-) -> dict[str, Any]:
     wanted = bench.spec.blocks
     log = BlockLog(bench.folder.path / f"blocks-{winner.name}.json", parse_block)
     harm = read_harm_log(bench.folder.path / f"harm-{winner.name}.json")
     if not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted) or next_look(harm, wanted) is not None:
         try:
             with _Arms(bench, load, winner) as arms:
-                _Rounds(bench, load, winner, arms, renews=renews).measure(log, harm, on_arm)
+                _Rounds(bench, load, winner, arms).measure(log, harm, on_arm)
         except RigError:
             log.clear()
             harm.clear()
@@ -113,12 +88,11 @@ def _proved(
         log.clear()
         harm.clear()
         raise
-    record = proof_record(proof, judge_harm(harm, wanted), len(harm.faults))
-    return {**record, "has_new_baseline_each_round": renews}
+    return proof_record(proof, judge_harm(harm, wanted), len(harm.faults))
 
 
 class _Arms:
-    """The servers of a proof, warmed up; those of the baseline can be replaced by new ones."""
+    """The servers of a proof, warmed up: the winner's, and those of the baseline since the first `renew_baselines`."""
 
     def __init__(self, bench: Workbench, load: StudyLoad, winner: Candidate) -> None:
         self.servers: dict[str, TrialServer] = {}
@@ -137,7 +111,6 @@ class _Arms:
             release = make_release(_release_name(winner), bench.subject.subject, winner, artifact)
             self.servers[WINNER].activate(release, artifact.path)
             self._warm_up(WINNER)
-            self.renew_baselines()
         except BaseException:
             self.__exit__()
             raise
@@ -147,13 +120,13 @@ class _Arms:
         self._baselines.close()
         self._stack.close()
 
-    def renew_baselines(self) -> None:
-        """Start both servers of the baseline, after the end of those that run."""
+    def renew_baselines(self, names: Sequence[str]) -> None:
+        """Start a server of the baseline for each name, after the end of those that run."""
         self._baselines.close()
         baseline = baseline_server(self._bench)
-        self._start({BASELINE: baseline, AGAIN: baseline}, self._baselines)
-        self._warm_up(BASELINE)
-        self._warm_up(AGAIN)
+        self._start(dict.fromkeys(names, baseline), self._baselines)
+        for name in names:
+            self._warm_up(name)
 
     def _start(self, choices: Mapping[str, ServerChoice], stack: ExitStack) -> None:
         self.servers |= stack.enter_context(serve_trials(choices, self._folder))
@@ -167,13 +140,11 @@ class _Arms:
 class _Rounds:
     """The loads of a round on the servers of a proof."""
 
-    def __init__(self, bench: Workbench, load: StudyLoad, winner: Candidate, arms: _Arms, *, renews: bool) -> None:
+    def __init__(self, bench: Workbench, load: StudyLoad, winner: Candidate, arms: _Arms) -> None:
         self._spec = bench.spec
         self._load = load
         self._release = _release_name(winner)
         self._arms = arms
-        self._renews = renews
-        self._early = max(_LEAST_EARLY, bench.spec.blocks // 2)
         baseline = bench.check_of(None)
         self._checks = {BASELINE: baseline, AGAIN: baseline, WINNER: bench.check_of(winner.execution)}
 
@@ -181,11 +152,10 @@ class _Rounds:
         """Measure until both logs have enough blocks for a proof.
 
         Raises:
-            RigError: the closed blocks, or an early look at the first of them, show that there will be none.
+            RigError: the two baseline arms differ from each other.
         """
         wanted, seed = self._spec.blocks, self._spec.seed + len(log.earlier)
         orders = interleave([BASELINE, AGAIN, WINNER], MAX_BLOCK_FACTOR * wanted, seed)
-        is_first = True
         while True:
             needs_block = not log.is_enough(wanted, MAX_BLOCK_FACTOR * wanted)
             needs_harm = next_look(harm, wanted) is not None
@@ -194,15 +164,10 @@ class _Rounds:
                 return
             if not needs_block:
                 require_alike(log.good)
-            is_early = not self._renews and len(log.good) < self._early
-            if self._renews and needs_block and not is_first:
-                self._arms.renew_baselines()
-            is_first = False
+            self._arms.renew_baselines([BASELINE, AGAIN] if needs_block else [BASELINE])
             if needs_block:
                 log.add(self._block(orders[len(log.blocks)], on_arm))
-            if needs_block and len(log.good) == self._early and not self._renews:
-                require_alike(log.good, alpha=_EARLY_ALPHA)
-            if needs_harm and not is_early:
+            if needs_harm:
                 rate_rps = baseline_rate_rps(log.good or log.blocks) / 2
                 harm.add(self._harm_block(len(harm.earlier) + len(harm.blocks), rate_rps))
             self._arms.servers[WINNER].require_no_failed_calls(self._release)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bento_monitor.backends.arrays import dtype_name, inference_mode
+from bento_monitor.backends.arrays import inference_mode
 from bento_monitor.backends.outputs import flatten_output
+from bento_monitor.lab.model_host.capture import specs_of
 from bento_monitor.lab.model_host.export import export
 from bento_monitor.lab.model_host.messages import Contender, ModelInterface
 from bento_monitor.lab.model_host.parity import parity
 from bento_monitor.lab.model_host.state import CapturedCall, HostState
-from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.resilience.atomic_files import sha256_of
 from bento_monitor.runner import MonitoredRunner
 from bento_monitor.serving_config import BackendName, Execution
@@ -37,7 +35,7 @@ def captured(model: Any, *calls: Inputs) -> Iterator[HostState]:
         state.calls.append(CapturedCall(inputs, outputs[-1]))
     state.sample_calls = state.calls[:]
     state.interface = ModelInterface(
-        "captured", runner.own_model.kind, _specs(calls), _specs(outputs), form, None, "fingerprint"
+        "captured", runner.own_model.kind, specs_of(calls), specs_of(outputs), form, None, "fingerprint"
     )
     yield state
     del runner
@@ -52,13 +50,3 @@ def contender_of(state: HostState, backend: BackendName, folder: Path) -> Conten
     export(state, path, "torchscript", 17)
     assert parity(state, path).disagreement is None
     return Contender(execution, path, sha256_of(path))
-
-
-def _specs(calls: Sequence[Inputs]) -> tuple[TensorSpec, ...]:
-    specs = []
-    for name in calls[0]:
-        shapes = [tuple(call[name].shape) for call in calls]
-        shape = tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in zip(*shapes, strict=True))
-        largest = max(shapes, key=np.prod)
-        specs.append(TensorSpec(name, dtype_name(calls[0][name]), shape, largest))
-    return tuple(specs)

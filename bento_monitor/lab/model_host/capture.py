@@ -63,12 +63,12 @@ def capture(
     calls = [*seen.calls, *_of_one_kind(tried.calls, seen.calls[0])]
     fingerprint = _fingerprint(state, name, before)
     require_reproducible(own, seen.calls)
-    inputs = _specs([call.inputs for call in calls])
-    of_samples = _specs([call.inputs for call in seen.calls])
+    inputs = specs_of([call.inputs for call in calls])
+    of_samples = specs_of([call.inputs for call in seen.calls])
     if own.kind == "estimator":
         outputs, form = _method_specs(calls), OutputForm("methods", "numpy")
     else:
-        outputs = _specs([call.outputs for call in calls])
+        outputs = specs_of([call.outputs for call in calls])
         form = _output_form(own.kind, seen.last_output)
     state.calls, state.sample_calls = _most_rows(calls), _most_rows(seen.calls)
     mask_input = _mask_input(calls, inputs, outputs) or _lengths_input(seen.calls, inputs, outputs)
@@ -214,8 +214,12 @@ def _require_exportable(runner: str, own: OwnModel, calls: Sequence[CapturedCall
                 )
 
 
-def _specs(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
-    """Return the spec of each array: an axis that had more than one length varies."""
+def specs_of(calls: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    """Return the spec of each array of calls, given by name: an axis that had more than one length varies.
+
+    Raises:
+        ServiceError: an array does not always have the same number of axes.
+    """
     largest = max(calls, key=lambda arrays: sum(value.size for value in map(to_numpy, arrays.values())))
     specs = []
     for name in calls[0]:

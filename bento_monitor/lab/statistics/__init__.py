@@ -6,10 +6,9 @@ from .noninferiority import DropBound, samples_for, score_drop_bound
 from .paired import Comparison, compare_paired, smallest_paired_ratio
 from .percentiles import PercentileBounds, bound_percentile, min_samples
 from .resampled import resampled_drop_bound
-from .rig_check import RIG_ALPHA, RigCheck, RigError, check_rig
+from .rig_check import RigCheck, RigError, check_rig
 
 __all__ = [
-    "RIG_ALPHA",
     "Comparison",
     "DropBound",
     "PercentileBounds",

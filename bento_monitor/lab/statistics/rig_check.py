@@ -12,7 +12,7 @@ from ...errors import MeasurementError
 from ...statistics.sequential import ZONE_RATIO
 
 _MIN_PAIRS = 5
-RIG_ALPHA = 0.01
+_ALPHA = 0.01
 
 
 class RigError(MeasurementError):
@@ -47,7 +47,7 @@ class RigCheck:
             )
 
 
-def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = RIG_ALPHA) -> RigCheck:
+def check_rig(log_ratios: Sequence[float], *, zone_ratio: float = ZONE_RATIO, alpha: float = _ALPHA) -> RigCheck:
     """Test, by Student's t, whether two arms that are both the baseline differ by more than the indifference zone.
 
     A machine on which the arms differ by exactly the zone fails a share `alpha` of checks; a machine on which they are

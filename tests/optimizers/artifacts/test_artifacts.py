@@ -259,6 +259,16 @@ def test_answer_of_a_statically_quantized_graph_does_not_depend_on_its_batch(tmp
     assert np.array_equal(answers(path, x), np.concatenate([answers(path, row[None]) for row in x]))
 
 
+def test_signed_activations_give_close_answers(tmp_path: Path) -> None:
+    path = calibrated(tmp_path, StaticInt8("minmax", 32, is_signed=True))
+    types = {each.name: each.data_type for each in onnx.load(path).graph.initializer}
+    zero_points = {types[node.input[2]] for node in onnx.load(path).graph.node if node.op_type == "QuantizeLinear"}
+    assert zero_points == {TensorProto.INT8}
+    x = np.random.default_rng(5).normal(size=(16, 2, 20)).astype(np.float32)
+    expected = answers(tmp_path / "in.onnx", x)
+    assert 0 < np.abs(answers(path, x) - expected).max() < 0.1 * np.abs(expected).max()
+
+
 def test_excluded_node_stays_in_float(tmp_path: Path) -> None:
     path = calibrated(tmp_path, StaticInt8("minmax", 32, op_types=("Conv", "Gemm"), excluded=("first",)))
     graph = onnx.load(path).graph

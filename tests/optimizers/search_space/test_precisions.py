@@ -64,6 +64,15 @@ def test_model_on_a_gpu_is_also_run_in_tf32_and_on_the_processor() -> None:
     assert "CUDA graphs" not in cuts(TRANSFORMER)
 
 
+def test_static_int8_has_the_signs_that_the_cpu_multiplies() -> None:
+    def signs(facts: SpaceFacts) -> set[bool]:
+        static = [recipe.quantization for recipe in precision_space(facts).recipes]
+        return {each.is_signed for each in static if isinstance(each, StaticInt8)}
+
+    assert signs(CNN) == {False}
+    assert signs(replace(CNN, cpu_flags=frozenset({"asimddp"}))) == {True}
+
+
 def test_attention_of_a_torch_module_is_also_fused() -> None:
     fused = {precision for backend, precision in precisions(TRANSFORMER) if precision.endswith("-fused")}
     assert fused == {"fp32-fused", "int8-dynamic-per-channel-fused", "int8-dynamic-per-tensor-fused"}

@@ -54,6 +54,15 @@ def test_equally_good_winner_is_shown_harmless_at_the_first_look(tmp_path):
     assert figures.requests == {BASELINE: 3000, WINNER: 3000}
 
 
+def test_clear_case_takes_half_of_the_blocks(tmp_path):
+    log = log_of(tmp_path, [block(alone=0.1, half_load=0.1) for _ in range(4)])
+    assert next_look(log, 10) == 5
+    log.add(block(alone=0.1, half_load=0.1))
+    assert next_look(log, 10) is None
+    assert judge_harm(log, 10).is_harmless
+    assert next_look(log, 9) == 9  # half of nine are too few to tell anything
+
+
 @pytest.mark.parametrize("harm", [{"alone": 1.6}, {"half_load": 2.0}])
 def test_harmful_winner_is_detected_at_the_first_look(tmp_path, harm):
     log = log_of(tmp_path, [block(**harm) for _ in range(10)])
@@ -113,8 +122,9 @@ def test_run_stops_on_a_constantly_disturbed_machine(tmp_path):
     assert next_look(log, 5) is None
 
 
+@pytest.mark.parametrize("wanted", [5, 10])
 @pytest.mark.parametrize("alone", [1.10, 1.0])
-def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone):
+def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone, wanted):
     passed, runs = 0, 400
     for run in range(runs):
         noise = np.random.default_rng(run)
@@ -126,11 +136,11 @@ def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone):
                 {BASELINE: 0, WINNER: 0},
                 None,
             )
-            for _ in range(15)
+            for _ in range(3 * wanted)
         ]
         log = read_harm_log(tmp_path / "none.json")
         log.blocks = blocks
-        passed += judge_harm(log, 5).is_harmless
+        passed += judge_harm(log, wanted).is_harmless
     assert passed / runs <= 0.05 if alone == 1.10 else passed / runs > 0.9
 
 
@@ -138,7 +148,7 @@ def test_harm_at_the_limit_passes_at_most_once_in_twenty(tmp_path, alone):
 def test_slow_service_is_judged_by_a_p90(tmp_path, harm, is_harmless):
     figures = judge_harm(log_of(tmp_path, [block(half_load=harm, count=25, percentile=90) for _ in range(10)]), 10)
     assert figures.percentile == 90
-    assert len(figures.half_load_ms_blocks[BASELINE]) == figures.blocks == 10
+    assert len(figures.half_load_ms_blocks[BASELINE]) == figures.blocks == 5
     assert figures.is_harmless == is_harmless
     assert figures.is_harmful != is_harmless
 
