@@ -25,9 +25,9 @@ _MIN_GROUPS = 3
 _MAX_THROWN_RATIO = 0.5
 _MIN_ALONE_REQUESTS = 3
 _ALONE_OF_BLOCK, _OPEN_OF_BLOCK, _MAX_OF_BLOCK = 0.4, 0.5, 4.0
-# The intervals are evaluated after half of the wanted blocks, and one, two and three times as many as wanted: each look
-# has a quarter of the error.
-_LEAST_LOOK = 5
+# The intervals are evaluated after a few blocks, and one, two and three times as many as wanted: each look has a
+# quarter of the error.
+_FIRST_LOOK = 5
 _CONFIDENCE = 1 - 0.05 / (1 + MAX_BLOCK_FACTOR)
 
 
@@ -154,7 +154,7 @@ def judge_harm(log: BlockLog[HarmBlock], wanted: int) -> HarmFigures:
 
 def _looks(wanted: int) -> list[int]:
     whole = [wanted * times for times in range(1, MAX_BLOCK_FACTOR + 1)]
-    return [wanted // 2, *whole] if wanted // 2 >= _LEAST_LOOK else whole
+    return [_FIRST_LOOK, *whole] if wanted > _FIRST_LOOK else whole
 
 
 def _most(look: int, wanted: int) -> int:

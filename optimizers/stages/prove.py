@@ -58,9 +58,9 @@ def prove(bench: Workbench, load: StudyLoad, winner: Candidate, on_arm: Callable
     """Measure the winner against the baseline on fresh servers, and return the proof as JSON values.
 
     A round is a closed block of all three arms, then a lone client and an open load on baseline and winner. The number
-    of closed blocks is fixed, whatever they show. The lone client and the open load are measured in half as many blocks
-    to three times as many, until harm by the winner is shown or excluded. Blocks finished before a kill are kept. A
-    block that the machine disturbed is thrown away and replaced by another.
+    of closed blocks is fixed, whatever they show. The lone client and the open load are measured in five blocks up to
+    three times as many as wanted, until harm by the winner is shown or excluded. Blocks finished before a kill are
+    kept. A block that the machine disturbed is thrown away and replaced by another.
 
     The baseline has new servers in each round, so that the intervals include how much they differ: two servers of one
     service may differ for as long as they run, since a dispatcher that adapts may settle on other batches in each.

@@ -54,9 +54,13 @@ def start_servers(specs: Sequence[ServerSpec]) -> Iterator[list[ServerProcess]]:
             server = ServerProcess(spec, spec.log or folder / "server.log")
             stack.callback(server.stop)
             servers.append(server)
-        for server in servers:
-            server.wait_until_ready()
-        yield servers
+        try:
+            for server in servers:
+                server.wait_until_ready()
+            yield servers
+        finally:
+            for server in servers:
+                server.terminate()
 
 
 class ServerProcess:
@@ -68,6 +72,7 @@ class ServerProcess:
         self.port = free_port() if spec.port is None else spec.port
         self.log = log
         self._spec = spec
+        self._is_ending = False
         environment = spec.environment()
         if spec.home is not None:
             make_private_home(spec.home, {**os.environ, **spec.env})
@@ -142,10 +147,16 @@ class ServerProcess:
         limit = f"was not ready within {self._spec.ready_timeout_s:.0f} s"
         raise ServerError(f"The server of {self._spec.target} {limit}:\n{self.last_log_lines()}")
 
+    def terminate(self) -> None:
+        """Let the server finish its requests and end, without waiting for it."""
+        if not self._is_ending:  # a second signal could end it at once
+            self._is_ending = True
+            self._process.terminate()
+
     def stop(self) -> None:
         """Let the server finish its requests and end, then kill the remaining processes."""
         try:
-            self._process.terminate()
+            self.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACEFUL_SHUTDOWN_S + _STOP_MARGIN_S)
         finally:

@@ -54,13 +54,12 @@ def test_equally_good_winner_is_shown_harmless_at_the_first_look(tmp_path):
     assert figures.requests == {BASELINE: 3000, WINNER: 3000}
 
 
-def test_clear_case_takes_half_of_the_blocks(tmp_path):
+def test_clear_case_takes_five_blocks(tmp_path):
     log = log_of(tmp_path, [block(alone=0.1, half_load=0.1) for _ in range(4)])
     assert next_look(log, 10) == 5
     log.add(block(alone=0.1, half_load=0.1))
     assert next_look(log, 10) is None
     assert judge_harm(log, 10).is_harmless
-    assert next_look(log, 9) == 9  # half of nine are too few to tell anything
 
 
 @pytest.mark.parametrize("harm", [{"alone": 1.6}, {"half_load": 2.0}])
