@@ -158,7 +158,7 @@ class _Demo:
         load = self._load(server)
         capacity = capacity_rps(load, 6.0)
         before = self._goodput(load, capacity)
-        console.print(f"The running server answers {capacity:.0f} requests/s; load is half of that, for about 40 s.")
+        console.print(f"The running server answers {capacity:.0f} requests/s; load is half of that.")
         swap = swap_under_load(load, found["release"], capacity / 2)
         console.print(f"{swap.requests} requests during the swap, {swap.failed} failed.")
         fields = self._swap_fields(server, swap, own_answers)

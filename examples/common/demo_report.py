@@ -11,6 +11,8 @@ from bento_monitor.resilience.atomic_files import write_atomic
 from rich.console import Console
 from rich.table import Table
 
+from demo_swap import BEFORE_S
+
 
 def print_report(console: Console, title: str, report: Mapping[str, Any]) -> None:
     """Print a table of the figures before and after, and of the swap."""
@@ -48,7 +50,7 @@ def print_report(console: Console, title: str, report: Mapping[str, Any]) -> Non
         "slowest request, ms",
         f"{report['slowest_before_swap_ms']:.0f}",
         f"{report['slowest_during_swap_ms']:.0f}",
-        "in the 30 s before the swap, and during it",
+        f"in the {BEFORE_S:g} s before the swap, and during it",
     )
     table.add_row(
         "requests failed during the swap",

@@ -18,7 +18,7 @@ from bento_monitor.lab.model_host.answer_values import Answers, collect_values, 
 from example_run import COMMAND
 
 CONNECTIONS = 32
-BEFORE_S = 30.0
+BEFORE_S = 15.0
 AFTER_S = 5.0
 SEED = 0
 
