@@ -73,7 +73,7 @@ class TorchBackend:
         import torch
 
         tensors = {name: self._input(to_torch(value)) for name, value in inputs.items()}
-        with _threads(self._threads), torch.no_grad(), self._precision():
+        with _THREADS.changed(self._threads), torch.no_grad(), self._precision():
             output = self._module(**tensors)
         _, _, values = flatten_output(output)
         return [self._output(value, dtype) for value, dtype in zip(values, self._dtypes, strict=True)]
@@ -104,7 +104,7 @@ class TorchBackend:
         import torch
 
         if self._plan.has_tf32:
-            return _TF32.allowed()
+            return _MATMUL_PRECISION.changed("high")
         name = self._plan.autocast
         return nullcontext() if name is None else torch.autocast(self._device, dtype=getattr(torch, name))
 
@@ -130,48 +130,48 @@ def _converted(module: Any, plan: _Plan) -> Any:
     return copied
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
+class _Setting:
+    """A setting of torch that calls change while they run.
 
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class _Tf32:
-    """Allows TF32 as long as any call asks for it.
-
-    torch knows it per process: another model's call at this moment may be rounded too, but none after the last one.
+    Calls in other threads may overlap: the value to go back to is that before the first of them, not what another call
+    has set. torch keeps a setting per process, so that another model's call at this moment may use it too, and some
+    also per thread (`is_per_thread`): then each call goes back by itself, else the last of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, *, is_per_thread: bool) -> None:
+        self._name = name
+        self._is_per_thread = is_per_thread
         self._lock = threading.Lock()
         self._calls = 0
-        self._before = ""
+        self._own: Any = None
 
     @contextmanager
-    def allowed(self) -> Iterator[None]:
-        import torch
-
+    def changed(self, value: Any) -> Iterator[None]:
+        """Change the setting for the with block."""
         with self._lock:
             if self._calls == 0:
-                self._before = torch.get_float32_matmul_precision()
-                torch.set_float32_matmul_precision("high")
+                self._own = self._read()
             self._calls += 1
+            self._write(value)
         try:
             yield
         finally:
             with self._lock:
                 self._calls -= 1
-                if self._calls == 0:
-                    torch.set_float32_matmul_precision(self._before)
+                if self._is_per_thread or self._calls == 0:
+                    self._write(self._own)
+
+    def _read(self) -> Any:
+        import torch
+
+        return getattr(torch, f"get_{self._name}")()
+
+    def _write(self, value: Any) -> None:
+        import torch
+
+        if self._read() != value:
+            getattr(torch, f"set_{self._name}")(value)
 
 
-_TF32 = _Tf32()
+_THREADS = _Setting("num_threads", is_per_thread=True)
+_MATMUL_PRECISION = _Setting("float32_matmul_precision", is_per_thread=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
@@ -119,23 +120,45 @@ def test_tf32_is_allowed_for_the_call_alone() -> None:
     assert torch.get_float32_matmul_precision() == before != "high"
 
 
-def test_tf32_ends_with_the_last_of_calls_that_overlap() -> None:
+def overlapping(read: Callable[[], Any], **executions: Execution) -> list[Any]:
+    """Run two calls such that the first ends while the second runs; return what both read, and each thread after it."""
+
     class Waiting(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             (first_is_in if x[0, 0] == 0 else second_is_in).set()
             assert (second_is_in if x[0, 0] == 0 else first_is_out).wait(10)
-            seen.append(torch.get_float32_matmul_precision())
+            seen.append(read())
             return x
 
+    def call(name: str, value: float) -> None:
+        TorchBackend(Waiting(), executions[name], outputs=OUTPUTS).run({"x": torch.full((1, 5), value)})
+        seen.append(read())
+        if name == "first":
+            first_is_out.set()
+
     first_is_in, second_is_in, first_is_out = threading.Event(), threading.Event(), threading.Event()
-    seen: list[str] = []
-    before = torch.get_float32_matmul_precision()
-    first = threading.Thread(target=lambda: (run(Waiting(), "tf32", torch.zeros(1, 5)), first_is_out.set()))
-    second = threading.Thread(target=run, args=(Waiting(), "tf32", torch.ones(1, 5)))
+    seen: list[Any] = []
+    first = threading.Thread(target=call, args=("first", 0.0))
+    second = threading.Thread(target=call, args=("second", 1.0))
     first.start()
     assert first_is_in.wait(10)
     second.start()
     first.join()
     second.join()
-    assert seen == ["high", "high"]
+    return seen
+
+
+def test_tf32_ends_with_the_last_of_calls_that_overlap() -> None:
+    before = torch.get_float32_matmul_precision()
+    execution = Execution("torch", "tf32", 1)
+    seen = overlapping(torch.get_float32_matmul_precision, first=execution, second=execution)
+    assert seen == ["high", "high", "high", before]
     assert torch.get_float32_matmul_precision() == before != "high"
+
+
+@pytest.mark.parametrize("second", [3, 5])
+def test_calls_that_overlap_leave_the_number_of_threads_as_it_was(second: int) -> None:
+    before = torch.get_num_threads()
+    executions = {"first": Execution("torch", "fp32", 3), "second": Execution("torch", "fp32", second)}
+    assert overlapping(torch.get_num_threads, **executions) == [3, before, second, before]
+    assert torch.get_num_threads() == before
