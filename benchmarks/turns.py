@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bento_monitor.lab.statistics.blocks import interleave
+
 
 def interleaved(arms: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Return the rates of every arm, a block of each in turn, after a round that does not count.
-
-    Every second round goes backwards, so that no arm always follows the same one.
-    """
+    """Return the rates of every arm, a block of each in turn, after a round that does not count."""
     rates: dict[str, list[float]] = {name: [] for name in arms}
-    for index in range(rounds + 1):
-        names = list(arms)
-        for name in names if index % 2 else reversed(names):
-            rate = arms[name]()
-            if index:
-                rates[name].append(rate)
-    return rates
+    for order in interleave(list(arms), rounds + 1, seed=0):
+        for name in order:
+            rates[name].append(arms[name]())
+    return {name: measured[1:] for name, measured in rates.items()}

@@ -15,7 +15,7 @@ from bento_monitor.machine import Machine, read_machine
 
 from .search_space.batching import WINDOWS_MS, batch_sizes
 from .search_space.choices import SpaceChoices, chosen_families
-from .search_space.executions import PLAIN_SUB_BATCH_SIZES, SUB_BATCH_SIZES, thread_counts
+from .search_space.executions import CUDA_GRAPHS, PLAIN_SUB_BATCH_SIZES, SUB_BATCH_SIZES, thread_counts
 from .search_space.facts import SpaceFacts
 from .search_space.onnx_precisions import OPS_OF_ATTENTION
 from .search_space.precisions import precision_space
@@ -93,7 +93,7 @@ def _listed(
         "max_batch_size": choices.max_batch_size or tuple(sizes),
         "window_ms": (choices.window_ms or WINDOWS_MS) if api.is_batchable else (0.0,),
         "workers": choices.workers or (workers,),
-        "cuda_graphs": (choices.cuda_graphs or (True, False)) if runner.device == "cuda" else (False,),
+        "cuda_graphs": (choices.cuda_graphs or CUDA_GRAPHS) if runner.device == "cuda" else (False,),
     }
     return ListedSpace(api.name, runner.name, knobs, chosen_families(precision_space(_facts(runner, machine)), choices))
 

@@ -11,6 +11,7 @@ from .recipe import Kind
 
 SUB_BATCH_SIZES: tuple[int, ...] = (1, 2, 4, 8)
 PLAIN_SUB_BATCH_SIZES: tuple[int, ...] = (4, 8, 16)  # smaller ones cost more in calls than a second core gives
+CUDA_GRAPHS: tuple[bool, ...] = (True, False)
 GRAPH_SUB_BATCH_SIZES: tuple[int, ...] = (32, 64, 128)  # smaller ones leave most of a GPU idle
 
 
@@ -68,7 +69,7 @@ def _part_sizes(mask_input: str | None, *, has_separate_rows: bool, streams: int
 
 def _on_gpu(precision: Precision, cores: int, mask_input: str | None, choices: SpaceChoices) -> list[Execution]:
     sizes = choices.sub_batch_size or (0, *(GRAPH_SUB_BATCH_SIZES if mask_input is not None else ()))
-    by_graphs = choices.cuda_graphs or (True, False)
+    by_graphs = choices.cuda_graphs or CUDA_GRAPHS
     found = [Execution("torch", precision, cores)] if False in by_graphs and 0 in sizes else []
     if True not in by_graphs:
         return found

@@ -77,28 +77,30 @@ def test_answer_is_not_overwritten_by_the_next_call(graph: bytes) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-_FIRST_CALLS = """
-import faulthandler, sys, threading
-import numpy as np
+_OPEN = """
 from bento_monitor.backends.openvino import OpenVinoBackend
 from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.serving_config import Execution
-
-faulthandler.dump_traceback_later(20, exit=True)
-graph = open(sys.argv[1], "rb").read()
+import numpy as np
 backend = OpenVinoBackend(
-    graph,
-    Execution("openvino", "fp32", 1),
+    open(sys.argv[1], "rb").read(),
+    Execution("openvino", sys.argv[2], 1),
     inputs=(TensorSpec("x", "float32", (None, 64)),),
     outputs=(TensorSpec("output", "float32", (None, 32)),),
 )
+"""
+
+_FIRST_CALLS = f"""
+import faulthandler, sys, threading
+faulthandler.dump_traceback_later(20, exit=True)
+{_OPEN}
 together = threading.Barrier(8)
 answers = []
 
 def call(value):
     row = np.full((1, 64), value, np.float32)
     together.wait()
-    answers.append(backend.run({"x": row})[0].shape)
+    answers.append(backend.run({{"x": row}})[0].shape)
 
 threads = [threading.Thread(target=call, args=(value,)) for value in range(8)]
 sys.setswitchinterval(1e-6)  # threads change places at every chance
@@ -112,7 +114,7 @@ print(answers == [(1, 32)] * 8)
 
 def test_first_calls_of_a_process_do_not_wait_for_each_other(graph: bytes, tmp_path: Path) -> None:
     (tmp_path / "graph.onnx").write_bytes(graph)
-    command = [sys.executable, "-c", _FIRST_CALLS, str(tmp_path / "graph.onnx")]
+    command = [sys.executable, "-c", _FIRST_CALLS, str(tmp_path / "graph.onnx"), "fp32"]
     for _ in range(3):  # each finds two of three deadlocks
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
@@ -133,22 +135,12 @@ def test_graph_with_other_inputs_is_refused(graph: bytes) -> None:
         )
 
 
-_RECORD = """
+_RECORD = f"""
 import sys
 found = []
 sys.addaudithook(lambda event, args: found.append((event, args)) if event.startswith("socket.") else None)
-from bento_monitor.backends.openvino import OpenVinoBackend
-from bento_monitor.releases.release_record import TensorSpec
-from bento_monitor.serving_config import Execution
-import numpy as np
-graph = open(sys.argv[1], "rb").read()
-backend = OpenVinoBackend(
-    graph,
-    Execution("openvino", "bf16", 1),
-    inputs=(TensorSpec("x", "float32", (None, 64)),),
-    outputs=(TensorSpec("output", "float32", (None, 32)),),
-)
-backend.run({"x": np.ones((2, 64), np.float32)})
+{_OPEN}
+backend.run({{"x": np.ones((2, 64), np.float32)}})
 import openvino.tools.ovc
 print(len(found), sys.modules["openvino_telemetry"])
 """
@@ -156,7 +148,7 @@ print(len(found), sys.modules["openvino_telemetry"])
 
 def test_no_socket_is_opened(graph: bytes, tmp_path: Path) -> None:
     (tmp_path / "graph.onnx").write_bytes(graph)
-    command = [sys.executable, "-c", _RECORD, str(tmp_path / "graph.onnx")]
+    command = [sys.executable, "-c", _RECORD, str(tmp_path / "graph.onnx"), "bf16"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)})
     assert done.stdout.split() == ["0", "None"]
     assert list(tmp_path.iterdir()) == [tmp_path / "graph.onnx"]  # no id of this machine was stored
