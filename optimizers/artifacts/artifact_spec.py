@@ -12,7 +12,7 @@ from bento_monitor.serving_config import BackendName, Precision, runs_file
 
 from ..search_space.recipe import Quantization
 
-_LIBRARIES = ("torch", "onnx", "onnxruntime")
+_LIBRARIES = ("bento-monitor", "torch", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)

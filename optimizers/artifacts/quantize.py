@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..search_space.recipe import Quantization
+from ..search_space.recipe import WEIGHTED_OPS, Quantization
 from .calibration_inputs import CalibrationInputs
 from .child import TIMEOUT_S, run_in_child, serve_child
 from .graph import write_named
+from .inner_values import types_with_extremes
 
 _PERCENTILE = 99.99
 _INT8_PRODUCTS = 4  # onnxruntime's accuracy level at which activations are rounded to int8 for the products
@@ -126,7 +127,7 @@ def _quantize_static(settings: dict[str, Any]) -> None:
         settings["target"],
         CalibrationInputs(Path(settings["calibration"]), graph, is_padded=method in histograms),
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=settings["op_types"],
+        op_types_to_quantize=settings["op_types"] or _types_with_scales(graph, Path(settings["calibration"])),
         nodes_to_exclude=settings["excluded"],
         per_channel=settings["is_per_channel"],
         reduce_range=settings["reduces_range"],
@@ -135,6 +136,17 @@ def _quantize_static(settings: dict[str, Any]) -> None:
         calibrate_method=histograms.get(method, CalibrationMethod.MinMax),
         extra_options=options,
     )
+
+
+def _types_with_scales(graph: Path, calibration: Path) -> list[str]:
+    """Return the types of operators that static quantization has kernels for and whose numbers fit into a scale.
+
+    One number of -1e9, as masks add, would round all others to zero, and an infinite one has no scale.
+    """
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    extreme = types_with_extremes(graph, calibration) - {*WEIGHTED_OPS}
+    return sorted({*QDQRegistry, *QLinearOpsRegistry} - extreme)
 
 
 _KINDS: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..search_space.recipe import WEIGHTED_OPS
-from .calibration_inputs import CalibrationInputs
 from .child import run_in_child, serve_child
+from .inner_values import inner_values
 from .quantize import prepared
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_MAX_CALLS = 4
 _ACTIVATION_LEVELS, _WEIGHT_LEVELS = 255, 127
 
 
@@ -47,7 +45,6 @@ def rank_by_sensitivity(source: Path, calibration: Path, *, is_static: bool) -> 
 
 def _rank(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
     import onnx
-    import onnxruntime as ort
     from onnx import numpy_helper
 
     path = prepared(Path(settings["source"]), is_static=settings["is_static"])
@@ -56,17 +53,8 @@ def _rank(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
     nodes = [node for node in model.graph.node if node.op_type in WEIGHTED_OPS and set(node.input) & set(weights)]
     noise = {node.name: _weight_noise(node, numpy_helper.to_array(weights[_weight(node, weights)])) for node in nodes}
     activations = {node.name: next(name for name in node.input if name not in weights) for node in nodes}
-    given = {item.name for item in model.graph.input}
-    known = {output.name for output in model.graph.output} | given
-    for name in sorted(set(activations.values()) - known):
-        model.graph.output.append(onnx.ValueInfoProto(name=name))
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    wanted = sorted(set(activations.values()) - given)
     values: dict[str, list[NDArray[np.float32]]] = {name: [] for name in activations.values()}
-    calls = CalibrationInputs(Path(settings["calibration"]), path, is_padded=False)
-    for call in islice(calls, _MAX_CALLS):
-        computed = session.run(wanted, dict(call)) if wanted else []
-        found = {**call, **dict(zip(wanted, computed, strict=True))}
+    for found in inner_values(path, model, Path(settings["calibration"]), values):
         for name, arrays in values.items():
             arrays.append(found[name])
     of_activation = {name: _activation_noise(arrays) for name, arrays in values.items()}

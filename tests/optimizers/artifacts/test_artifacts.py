@@ -18,6 +18,7 @@ from bento_monitor.resilience.atomic_files import sha256_of
 from optimizers.artifacts.artifact_spec import ArtifactSpec
 from optimizers.artifacts.build import build_artifact, quantize_artifact
 from optimizers.artifacts.cache import ArtifactCache
+from optimizers.artifacts.graph import operator_types
 from optimizers.artifacts.quantize import quantize
 from optimizers.artifacts.sensitivity import rank_by_sensitivity
 from optimizers.errors import ArtifactError
@@ -284,6 +285,56 @@ def test_calls_of_unequal_lengths_can_be_calibrated_on(tmp_path: Path, method: C
     x = np.random.default_rng(7).normal(size=(4, 2, 15)).astype(np.float32)
     expected = answers(tmp_path / "in.onnx", x)
     assert np.abs(answers(path, x) - expected).max() < 0.2 * np.abs(expected).max()
+
+
+def write_masked(path: Path, masked: float) -> None:
+    """Write a graph whose products have a mask added to them before a softmax, as in attention."""
+    generator = np.random.default_rng(8)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["scores"], "first"),
+            helper.make_node("Where", ["kept", "none", "masked"], ["mask"], "choose"),
+            helper.make_node("Add", ["scores", "mask"], ["seen"], "add"),
+            helper.make_node("Softmax", ["seen"], ["shares"], "softmax", axis=-1),
+            helper.make_node("MatMul", ["shares", "v"], ["output"], "last"),
+        ],
+        "masked",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16]),
+            helper.make_tensor_value_info("kept", TensorProto.BOOL, ["n", 3, 8]),
+        ],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 3, 4])],
+        [
+            numpy_helper.from_array(generator.normal(size=(16, 8)).astype(np.float32), "w"),
+            numpy_helper.from_array(generator.normal(size=(8, 4)).astype(np.float32), "v"),
+            numpy_helper.from_array(np.float32(0), "none"),
+            numpy_helper.from_array(np.float32(masked), "masked"),
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+
+@pytest.mark.parametrize("masked", [-np.inf, np.finfo(np.float32).min, -1e9, -1e4])
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_of_a_mask_are_given_no_scale(tmp_path: Path, method: CalibrationMethod, masked: float) -> None:
+    write_masked(tmp_path / "in.onnx", masked)
+    generator = np.random.default_rng(9)
+
+    def call() -> dict[str, Any]:
+        kept = generator.random((32, 3, 8)) > 0.3
+        kept[..., 0] = True
+        return {"x": generator.normal(size=(32, 3, 16)).astype(np.float32), "kept": kept}
+
+    calls = {f"{number:06d}/{name}": value for number in range(4) for name, value in call().items()}
+    np.savez(tmp_path / "calls.npz", **calls)  # type: ignore[arg-type]
+    quantize(tmp_path / "in.onnx", tmp_path / "out.onnx", StaticInt8(method, 32), calibration=tmp_path / "calls.npz")
+    inputs = call()
+    expected, found = (
+        ort.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"]).run(None, inputs)[0]
+        for name in ("in.onnx", "out.onnx")
+    )
+    assert "QuantizeLinear" in operator_types(tmp_path / "out.onnx")
+    assert 0 < np.abs(found - expected).max() < 0.2 * np.abs(expected).max()
 
 
 def test_activation_with_an_outlier_is_ranked_as_most_sensitive(tmp_path: Path) -> None:
