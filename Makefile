@@ -141,7 +141,7 @@ releases: $(STAMP) ## Find the release of each example's model, for bench-worklo
 bench-workloads: releases ## Measure each example on stock BentoML and with its release (40 minutes)
 	@$(BIN)/python benchmarks/bench_workloads.py
 
-bench-knobs: $(STAMP) ## Measure options of sessions, allocators and exporters that the search leaves alone (5 minutes)
+bench-knobs: $(STAMP) ## Measure options of sessions, allocators and exporters that the search leaves alone (10 minutes)
 	@$(BIN)/python benchmarks/bench_knobs.py
 
 bench-gpu: $(STAMP) ## Measure the best way to run two models on a GPU against torch eager (needs an NVIDIA GPU; about 4 minutes)

@@ -7,6 +7,7 @@ interleaved rounds; allocators in a process of their own. A knob that gains noth
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -117,6 +118,17 @@ def open_arm(graph: Path, inputs: Path, turn: Callable[[Any], None] | None = Non
     return Arm(session, [{name: np.concatenate([row[name] for row in rows]) for name in rows[0]} for rows in batches])
 
 
+def slimmed(graph: Path, target: Path) -> dict[str, Path]:
+    """Return the graph as onnxslim simplifies it, if that is installed."""
+    if importlib.util.find_spec("onnxslim") is None:
+        print("  onnxslim is not installed: no arm of it", flush=True)
+        return {}
+    import onnxslim
+
+    onnxslim.slim(str(graph), str(target))
+    return {"onnxslim": target}
+
+
 class _Allocated:
     """An arm in a process with variables of its own, which measures a block for each line that it reads."""
 
@@ -176,6 +188,7 @@ def measure(name: str, folder: Path) -> dict[str, dict[str, list[float]]]:
             quantize(graphs["fp32"], folder / "signed.onnx", replace(how, is_signed=True), calibration=inputs)
             arms["signed_activations"] = open_arm(folder / "signed.onnx", inputs).block
         if precision == "fp32":
+            exported |= slimmed(graph, folder / "slimmed.onnx")
             arms |= {label: open_arm(path, inputs).block for label, path in exported.items()}
         processes = {label: _Allocated(graph, inputs, variables) for label, variables in ALLOCATORS.items()}
         processes["own_process"] = _Allocated(graph, inputs, {})

@@ -1,4 +1,7 @@
-"""The backend openvino: an ONNX graph compiled for the CPU, in float32, in bf16, or as it was quantized."""
+"""The backend openvino: an ONNX graph compiled for the CPU, in float32, in bf16, or as it was quantized.
+
+Of a file whose metadata has `GROUP_SIZE_KEY`, the activations are rounded to int8 at run time.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from ..releases.release_record import TensorSpec
 from ..serving_config import Execution
 from .onnxruntime import as_input
 
+GROUP_SIZE_KEY = "bento-monitor.group_size"
+"""The metadata of an ONNX file whose activations are rounded at run time: over how many numbers a scale reaches."""
 _TELEMETRY = "openvino_telemetry"
 _STARTING = threading.Lock()
 
@@ -35,7 +40,7 @@ class OpenVinoBackend:
                 precision, or the graph's inputs and outputs are not those of the release.
         """
         library = require_openvino()
-        hint = "bf16" if execution.precision == "bf16" else "f32"
+        hint = "bf16" if "bf16" in execution.precision.split("-") else "f32"
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": execution.intra_op_threads * execution.streams,
@@ -44,7 +49,10 @@ class OpenVinoBackend:
         }
         try:
             core = library.Core()
-            self._compiled = core.compile_model(core.read_model(graph, b""), "CPU", settings)
+            model = core.read_model(graph, b"")
+            # By default, OpenVINO also rounds the activations of files with weights in int8 that ask for no such thing.
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = _group_size(model)
+            self._compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:
             raise ReleaseError(f"OpenVINO cannot compile the release's ONNX file: {error}") from error
         if self._compiled.get_property("INFERENCE_PRECISION_HINT") != getattr(library.Type, hint):
@@ -112,6 +120,12 @@ def _fill_tables(library: Any) -> None:
 
     for is_shared in (False, True):
         np.array(library.Tensor(np.zeros((1, 1), np.float32), shared_memory=is_shared).data)
+
+
+def _group_size(model: Any) -> int:
+    """Return over how many numbers a scale of the activations reaches; 0 if they are not rounded at run time."""
+    path = ["framework", GROUP_SIZE_KEY]
+    return int(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else 0
 
 
 def _name_of(port: Any, names: Mapping[str, Any]) -> str | None:

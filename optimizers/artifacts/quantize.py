@@ -11,6 +11,7 @@ from ..search_space.recipe import WEIGHTED_OPS, Quantization
 from .calibration_inputs import CalibrationInputs
 from .child import TIMEOUT_S, run_in_child, serve_child
 from .graph import write_named
+from .grouped import group_weights
 from .inner_values import types_with_extremes
 
 _PERCENTILE = 99.99
@@ -149,8 +150,17 @@ def _types_with_scales(graph: Path, calibration: Path) -> list[str]:
     return sorted({*QDQRegistry, *QLinearOpsRegistry} - extreme)
 
 
+def _quantize_by_groups(settings: dict[str, Any]) -> None:
+    import onnx
+
+    model = onnx.load(prepared(Path(settings["source"]), is_static=False))
+    group_weights(model, settings["excluded"], settings["largest_group"])
+    onnx.save(model, settings["target"])
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "DynamicInt8": _quantize_dynamic,
+    "GroupedInt8": _quantize_by_groups,
     "StaticInt8": _quantize_static,
     "WeightOnly": _quantize_weights,
 }

@@ -9,6 +9,7 @@ from bento_monitor.serving_config import BackendName
 
 from .facts import SpaceFacts
 from .recipe import (
+    MATRIX_OPS,
     WEIGHTED_OPS,
     CalibrationMethod,
     DynamicInt8,
@@ -23,7 +24,6 @@ from .recipe import (
 
 Scope = Literal["all", "layers"]
 """Which operators are quantized: all that have kernels, or only those with weights."""
-_MATRIX_OPS = ("Gemm", "MatMul")
 OPS_OF_ATTENTION = {"MatMul", "Softmax", "Transpose"}
 _CALIBRATION_SAMPLES = 100
 _MIN_CALIBRATION_SAMPLES = 8
@@ -47,7 +47,7 @@ def onnx_space(facts: SpaceFacts) -> FamilySpace:
 
 
 def _dynamic_space(facts: SpaceFacts) -> FamilySpace:
-    if not facts.graph_ops & {*_MATRIX_OPS, "Attention", "LSTM"}:
+    if not facts.graph_ops & {*MATRIX_OPS, "Attention", "LSTM"}:
         return cut("onnxruntime int8-dynamic", "the graph has no MatMul, Gemm, Attention or LSTM")
     if not facts.graph_ops & {"Conv", "ConvTranspose"}:
         return only(_dynamic("int8-dynamic-per-channel")) + only(_dynamic("int8-dynamic-per-tensor"))
@@ -55,7 +55,7 @@ def _dynamic_space(facts: SpaceFacts) -> FamilySpace:
     slow = "convolutions with activations quantized at run time are several times slower than in float32"
     precision = "int8-dynamic-per-channel-matmul"
     return only(
-        Family((Recipe("onnxruntime", precision, DynamicInt8(is_per_channel=True, op_types=_MATRIX_OPS)),))
+        Family((Recipe("onnxruntime", precision, DynamicInt8(is_per_channel=True, op_types=MATRIX_OPS)),))
     ) + cut("onnxruntime int8-dynamic of convolutions", slow)
 
 

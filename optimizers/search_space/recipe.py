@@ -8,7 +8,8 @@ from typing import Literal
 from bento_monitor.serving_config import BackendName, Precision
 
 Kind = tuple[BackendName, Precision]
-WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+MATRIX_OPS = ("Gemm", "MatMul")
+WEIGHTED_OPS = ("Conv", "ConvTranspose", *MATRIX_OPS)
 CalibrationMethod = Literal["minmax", "moving-average", "percentile", "entropy"]
 
 
@@ -52,7 +53,19 @@ class WeightOnly:
     excluded: tuple[str, ...] = ()
 
 
-Quantization = DynamicInt8 | StaticInt8 | WeightOnly
+@dataclass(frozen=True, slots=True)
+class GroupedInt8:
+    """Weights of MatMul and Gemm in int8; OpenVINO rounds the activations at run time, in groups of a row's numbers.
+
+    The groups are as large as most of the products allow, or at most `largest_group`. An answer does not depend on the
+    other rows of its batch. `excluded` names nodes of the float32 graph that stay in float.
+    """
+
+    largest_group: int | None = None
+    excluded: tuple[str, ...] = ()
+
+
+Quantization = DynamicInt8 | StaticInt8 | WeightOnly | GroupedInt8
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bento_monitor.backends.onnxruntime import OnnxRuntimeBackend
-from bento_monitor.backends.openvino import OpenVinoBackend
+from bento_monitor.backends.openvino import GROUP_SIZE_KEY, OpenVinoBackend
 from bento_monitor.errors import ReleaseError
 from bento_monitor.releases.release_record import TensorSpec
 from bento_monitor.serving_config import Execution
@@ -55,6 +55,47 @@ def test_answers_are_close_to_those_of_onnxruntime_for_every_batch_size(
         (found,) = compiled.run({"x": x})
         np.testing.assert_allclose(found, reference.run({"x": x})[0], atol=tolerance)
         assert found.dtype == np.float32
+
+
+def with_int8_weights(group_size: str | None) -> bytes:
+    scales = np.abs(WEIGHT).max(axis=0) / 127
+    made = helper.make_graph(
+        [
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"], axis=1),
+            helper.make_node("MatMul", ["x", "f"], ["output"]),
+        ],
+        "layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 32])],
+        [
+            numpy_helper.from_array(np.round(WEIGHT / scales).astype(np.int8), "w"),
+            numpy_helper.from_array(scales.astype(np.float32), "s"),
+        ],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    if group_size is not None:
+        helper.set_model_props(model, {GROUP_SIZE_KEY: group_size})
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def test_activations_are_rounded_only_if_the_file_asks_for_it() -> None:
+    x = np.random.default_rng(1).normal(size=(40, 64)).astype(np.float32)
+    scales = np.abs(WEIGHT).max(axis=0) / 127
+    exact = x @ (np.round(WEIGHT / scales) * scales)
+    (kept,) = backend(with_int8_weights(None)).run({"x": x})
+    np.testing.assert_allclose(kept, exact, atol=1e-3)
+    (rounded,) = backend(with_int8_weights("64")).run({"x": x})
+    assert 1e-3 < np.abs(rounded - exact).max() < 0.03 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("precision", ["int8-grouped", "int8-grouped-bf16", "int8-grouped-64-bf16-float-edges"])
+def test_answer_by_groups_does_not_depend_on_the_rest_of_the_batch(precision: str) -> None:
+    compiled = backend(with_int8_weights("32"), precision)
+    x = np.random.default_rng(2).normal(size=(24, 64)).astype(np.float32)
+    x[3] *= 1000  # would set the scale of its neighbours if they shared it
+    (together,) = compiled.run({"x": x})
+    np.testing.assert_array_equal(together, np.concatenate([compiled.run({"x": row[None]})[0] for row in x]))
 
 
 def test_concurrent_calls_get_their_own_answers(graph: bytes) -> None:

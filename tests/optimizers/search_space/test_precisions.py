@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from optimizers.search_space.facts import SpaceFacts
 from optimizers.search_space.precisions import is_exact, precision_space
-from optimizers.search_space.recipe import DynamicInt8, StaticInt8
+from optimizers.search_space.recipe import DynamicInt8, GroupedInt8, StaticInt8
 
 TRANSFORMER = SpaceFacts(
     runner_kind="torch",
@@ -113,6 +113,17 @@ def test_openvino_is_cut_with_the_command_that_installs_it() -> None:
     facts = replace(TRANSFORMER, has_openvino=False)
     assert "openvino" not in {backend for backend, _ in precisions(facts)}
     assert "pip install 'bento-monitor[openvino]'" in cuts(facts)["openvino"]
+
+
+def test_int8_by_groups_computes_the_rest_in_bf16_where_the_cpu_can() -> None:
+    def grouped(facts: SpaceFacts) -> list[str]:
+        return [each.precision for each in precision_space(facts).recipes if isinstance(each.quantization, GroupedInt8)]
+
+    assert grouped(TRANSFORMER) == ["int8-grouped-bf16", "int8-grouped-64-bf16"]
+    assert grouped(replace(TRANSFORMER, cpu_flags=frozenset({"avx512_vnni"}))) == ["int8-grouped", "int8-grouped-64"]
+    without = replace(CNN, graph_ops=frozenset({"Conv", "Relu"}))
+    assert grouped(without) == []
+    assert cuts(without)["openvino int8-grouped"] == "the graph has no MatMul or Gemm"
 
 
 def test_estimator_is_not_quantized() -> None:
