@@ -80,12 +80,17 @@ def _on_gpu(precision: Precision, cores: int, mask_input: str | None, choices: S
     ]
 
 
-def typical_execution(
+def typical_executions(
     backend: BackendName, precision: Precision, cores: int, mask_input: str | None, *, has_graphs: bool = False
-) -> Execution:
-    """Return the one execution with which precisions are compared before all their executions are raced."""
+) -> tuple[Execution, ...]:
+    """Return the executions with which precisions are compared before all their executions are raced.
+
+    Of a model with a mask, a batch both whole and in sorted sub-batches: these save the work on padding, but a backend
+    that prepares itself for each shape, as OpenVINO does, loses more.
+    """
     if has_graphs and backend == "torch":
-        return Execution(backend, precision, cores, mask_input=mask_input, cuda_graphs=True)
+        return (Execution(backend, precision, cores, mask_input=mask_input, cuda_graphs=True),)
+    whole = Execution(backend, precision, cores)
     if mask_input is None:
-        return Execution(backend, precision, cores)
-    return Execution(backend, precision, 1, sub_batch_size=2, mask_input=mask_input, streams=cores)
+        return (whole,)
+    return (Execution(backend, precision, 1, sub_batch_size=2, mask_input=mask_input, streams=cores), whole)

@@ -12,7 +12,7 @@ from bento_monitor.serving_config import Execution
 from ..accuracy.compare import AccuracyResult
 from ..artifacts.sensitivity import Layers
 from ..errors import ArtifactError, StudyInputError, first_line
-from ..search_space.executions import typical_execution
+from ..search_space.executions import typical_executions
 from ..search_space.precisions import is_exact
 from ..search_space.recipe import Family, Kind, Recipe, StaticInt8
 from ..study_spec import StudySpec
@@ -37,7 +37,7 @@ OnStep = Callable[[str], None]
 def screen(
     bench: Workbench, families: Sequence[Family], cores: int, on_step: OnStep, on_note: OnStep
 ) -> dict[str, Any]:
-    """Race a typical execution of each family, then measure accuracy on the samples to choose on, the fastest first.
+    """Race typical executions of each family, then measure accuracy on the samples to choose on, the fastest first.
 
     A precision is accepted if the upper 95 % bound of its drop is within the tolerance; if not, or if it fails, the
     next one of its family is raced and measured. The accuracy of a precision much slower than an accepted one
@@ -54,10 +54,11 @@ def screen(
 
 @dataclass(slots=True)
 class _Entrant:
-    """A family in the screening, at one of its precisions."""
+    """A family in the screening, at one of its precisions, with the faster of the executions typical for it."""
 
     family: Family
     rung: int
+    executions: tuple[Execution, ...]
     execution: Execution
     samples_per_s: float = 0.0
 
@@ -155,21 +156,25 @@ class _Screening:
     def _entrant(self, family: Family, rung: int) -> _Entrant:
         interface = self._bench.subject.subject.interface
         kind, has_graphs = family.rungs[rung].kind, interface.without_graphs is None
-        execution = typical_execution(*kind, self._cores, interface.mask_input, has_graphs=has_graphs)
-        return _Entrant(family, rung, execution)
+        typical = typical_executions(*kind, self._cores, interface.mask_input, has_graphs=has_graphs)
+        return _Entrant(family, rung, typical, typical[0])
 
     def _raced(self, entrants: Sequence[_Entrant], on_end: OnStep | None = None) -> list[_Entrant]:
         """Build and race entrants; in place of one that fails, the next one of its family."""
         on_end = on_end or self._on_step
         built = [entrant for entrant in entrants if self._is_built(entrant, on_end)]
         failed: dict[Execution, BentoMonitorError] = {}
-        speeds = speeds_of(self._bench, [entrant.execution for entrant in built], failed.__setitem__)
+        every = [execution for entrant in built for execution in entrant.executions]
+        speeds = speeds_of(self._bench, every, failed.__setitem__)
+        running: list[_Entrant] = []
         for entrant in built:
-            if entrant.execution in failed:
+            ran = [execution for execution in entrant.executions if execution in speeds]
+            if not ran:
                 self._refuse(entrant, failed[entrant.execution], on_end)
-            else:
-                entrant.samples_per_s = speeds[entrant.execution]
-        running = [entrant for entrant in built if entrant.execution in speeds]
+                continue
+            entrant.execution = max(ran, key=lambda execution: speeds[execution])
+            entrant.samples_per_s = speeds[entrant.execution]
+            running.append(entrant)
         families = {entrant.family for entrant in running}
         others = [entrant for entrant in entrants if entrant.family not in families and not entrant.is_last]
         return running + (self._raced([self._entrant(each.family, each.rung + 1) for each in others]) if others else [])

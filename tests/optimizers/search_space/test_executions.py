@@ -2,7 +2,7 @@
 
 from bento_monitor.serving_config import Execution
 from optimizers.search_space.choices import SpaceChoices
-from optimizers.search_space.executions import executions, thread_counts, typical_execution
+from optimizers.search_space.executions import executions, thread_counts, typical_executions
 
 
 def test_threads_are_powers_of_two_and_all_cores() -> None:
@@ -23,11 +23,12 @@ def test_sub_batches_need_a_mask_and_fit_the_cores() -> None:
         assert (execution.mask_input is None) == (execution.sub_batch_size is None)
 
 
-def test_typical_execution_is_among_the_raced_ones() -> None:
-    for mask in (None, "mask"):
-        assert typical_execution("onnxruntime", "fp32", 2, mask) in executions(
-            [("onnxruntime", "fp32")], 2, mask, has_separate_rows=True
-        )
+def test_typical_executions_are_among_the_raced_ones() -> None:
+    for mask, count in ((None, 1), ("mask", 2)):
+        typical = typical_executions("onnxruntime", "fp32", 2, mask)
+        assert len(typical) == count
+        assert set(typical) <= set(executions([("onnxruntime", "fp32")], 2, mask, has_separate_rows=True))
+        assert {execution.intra_op_threads * execution.streams for execution in typical} == {2}
 
 
 def test_rows_without_a_mask_run_in_parts_only_if_several_run_at_once() -> None:
@@ -53,7 +54,7 @@ def test_model_with_cuda_graphs_runs_with_and_without_them_in_parts_that_fill_a_
         (False, None), (True, None), (True, 32), (True, 64), (True, 128)
     }  # fmt: skip
     assert {(run.intra_op_threads, run.streams) for run in found} == {(16, 1)}
-    typical = typical_execution("torch", "fp16-weights", 16, "mask", has_graphs=True)
+    (typical,) = typical_executions("torch", "fp16-weights", 16, "mask", has_graphs=True)
     assert typical.cuda_graphs
     assert typical in found
     without_mask = executions([("torch", "fp32")], 16, None, has_separate_rows=True, has_graphs=True)

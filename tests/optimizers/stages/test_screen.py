@@ -127,6 +127,24 @@ class Accurate(Bench):
         )
 
 
+@pytest.mark.parametrize("runs_in_parts", [True, False])
+def test_family_is_judged_by_the_way_to_run_a_batch_that_suits_it(runs_in_parts: bool) -> None:
+    class Masked(Accurate):
+        def speeds(self, built: Any, rounds: int) -> dict[Any, float]:
+            if not runs_in_parts and any(execution.sub_batch_size for execution in built):
+                raise ReleaseError("It takes no parts.")
+            slow = {execution for execution in built if execution.sub_batch_size and execution.precision == "whole"}
+            return {execution: 10.0 if execution in slow else 100.0 for execution in built}
+
+    bench: Any = Masked({}, lossy=set())
+    bench.subject.subject.interface.mask_input = "mask"
+    found = screen(bench, [family("whole"), family("any")], 2, str, str)
+    assert {name: (each["accepted"], each["samples_per_s"]) for name, each in found.items()} == {
+        "onnxruntime whole": (True, 100.0),
+        "onnxruntime any": (True, 100.0),
+    }
+
+
 def test_fastest_static_graph_is_also_tried_with_its_edges_in_float() -> None:
     class Layered(Accurate):
         def sensitivity(self, _recipe: Any) -> Any:
