@@ -13,6 +13,7 @@ from .messages import Contender, RequestSource
 from .state import HostState, Progress
 
 Call = Callable[[int], int]
+_WARM_UP_BLOCKS = 2
 
 
 def race(
@@ -52,13 +53,22 @@ def race(
     speeds: list[list[float]] = [[] for _ in calls]
     with state.measured(runner):
         for call in calls:
-            call(0)  # the first call of a shape allocates
+            _warm_up(call, batches, _WARM_UP_BLOCKS * block_s)
         for round_index in range(rounds):
             first = int(generator.integers(batches))
             for index in generator.permutation(len(calls)):
                 speeds[index].append(_rows_per_s(calls[index], first, block_s))
             progress((round_index + 1) / rounds)
     return speeds
+
+
+def _warm_up(call: Call, batches: int, limit_s: float) -> None:
+    """Call once with each batch, for as long as there is time: the first call of a shape allocates, or compiles."""
+    deadline_s = time.perf_counter() + limit_s
+    for index in range(batches):
+        call(index)
+        if time.perf_counter() >= deadline_s:
+            return
 
 
 def _rows_per_s(call: Call, first: int, block_s: float) -> float:
