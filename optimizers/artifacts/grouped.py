@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from itertools import combinations_with_replacement
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bento_monitor.backends.openvino import GROUP_SIZE_KEY
 
 from ..errors import ArtifactError
+from .graph import has_transposed_weight, int8_scales
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
-_LEVELS = 127
 _STEP = 16  # OpenVINO's kernels take groups of a multiple of it
 _COVERED = 0.9
 
@@ -93,19 +94,16 @@ def _is_matrix(tensor: onnx.TensorProto | None) -> bool:
 
 
 def _output_axis(node: onnx.NodeProto) -> int:
-    is_transposed = node.op_type == "Gemm" and any(each.name == "transB" and each.i for each in node.attribute)
-    return 0 if is_transposed else 1
+    return 0 if has_transposed_weight(node) else 1
 
 
-def _add_rounded(model: onnx.ModelProto, weight: object, name: str, axis: int) -> str:
+def _add_rounded(model: onnx.ModelProto, weight: NDArray[Any], name: str, axis: int) -> str:
     """Add a weight in int8 with its scales; return the name of what gives it back in float."""
     import numpy as np
     from onnx import helper, numpy_helper
 
-    values = np.asarray(weight)
-    largest = np.abs(values).max(axis=1 - axis, keepdims=True)
-    scales = (np.where(largest > 0, largest, 1) / _LEVELS).astype(np.float32)
-    rounded = np.round(values / scales).astype(np.int8)
+    scales = int8_scales(weight, axis)
+    rounded = np.round(weight / scales).astype(np.int8)
     model.graph.initializer.append(numpy_helper.from_array(rounded, f"{name}_int8"))
     model.graph.initializer.append(numpy_helper.from_array(scales.ravel(), f"{name}_scales"))
     inputs = [f"{name}_int8", f"{name}_scales"]

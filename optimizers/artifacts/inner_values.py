@@ -40,8 +40,8 @@ def inner_values(
         yield {**call, **dict(zip(wanted, computed, strict=True))}
 
 
-def types_with_extremes(graph: Path, calibration: Path) -> set[str]:
-    """Return the types of operators that get or give numbers too large for a scale: infinite, or those of a mask."""
+def types_with_extremes(graph: Path, calibration: Path, types: Collection[str]) -> set[str]:
+    """Return those of the types whose operators get or give numbers too large for a scale: infinite, or of a mask."""
     import onnx
     from onnx import numpy_helper
 
@@ -49,7 +49,7 @@ def types_with_extremes(graph: Path, calibration: Path) -> set[str]:
     extreme = {each.name for each in model.graph.initializer if _is_extreme(numpy_helper.to_array(each))}
     types_of: dict[str, set[str]] = {}
     for node in model.graph.node:
-        for name in filter(None, (*node.input, *node.output)):
+        for name in filter(None, (*node.input, *node.output) if node.op_type in types else ()):
             types_of.setdefault(name, set()).add(node.op_type)
     inner = types_of.keys() - {each.name for each in model.graph.initializer}
     for values in inner_values(graph, model, calibration, inner):

@@ -146,8 +146,8 @@ def _types_with_scales(graph: Path, calibration: Path) -> list[str]:
     """
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    extreme = types_with_extremes(graph, calibration) - {*WEIGHTED_OPS}
-    return sorted({*QDQRegistry, *QLinearOpsRegistry} - extreme)
+    types = {*QDQRegistry, *QLinearOpsRegistry}
+    return sorted(types - types_with_extremes(graph, calibration, types - {*WEIGHTED_OPS}))
 
 
 def _quantize_by_groups(settings: dict[str, Any]) -> None:

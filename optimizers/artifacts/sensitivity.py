@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..search_space.recipe import WEIGHTED_OPS
 from .child import run_in_child, serve_child
+from .graph import has_transposed_weight, int8_scales
 from .inner_values import inner_values
 from .quantize import prepared
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_ACTIVATION_LEVELS, _WEIGHT_LEVELS = 255, 127
+_ACTIVATION_LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,10 @@ def _weight_noise(node: onnx.NodeProto, weight: NDArray[Any]) -> float:
     """Return the noise over the signal of a weight in int8, with a scale for each channel of its output."""
     import numpy as np
 
-    axis = 0 if node.op_type == "Conv" or _is_transposed(node) else min(1, weight.ndim - 1)
-    others = tuple(each for each in range(weight.ndim) if each != axis)
-    largest = np.abs(weight).max(axis=others, keepdims=True)
-    scale = np.where(largest > 0, largest, 1) / _WEIGHT_LEVELS
+    axis = 0 if node.op_type == "Conv" or has_transposed_weight(node) else min(1, weight.ndim - 1)
+    scale = int8_scales(weight, axis)
     signal = float(np.square(weight, dtype=np.float64).sum())
     return float(np.square(weight - np.round(weight / scale) * scale, dtype=np.float64).sum()) / signal if signal else 0
-
-
-def _is_transposed(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Gemm" and any(each.name == "transB" and each.i for each in node.attribute)
 
 
 def _activation_noise(calls: Sequence[NDArray[np.float32]]) -> float:
